@@ -1,0 +1,38 @@
+# Two images from one file: `api` without torch, `worker` with it.
+FROM python:3.11-slim AS base
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /app
+RUN useradd --system --uid 10001 --create-home regionwise && mkdir -p /data && chown regionwise /data
+COPY pyproject.toml README.md LICENSE ./
+# Dependencies first, so that a change of the code does not install them again.
+RUN mkdir -p service models workers migrations \
+    && touch service/__init__.py models/__init__.py workers/__init__.py migrations/__init__.py \
+    && pip install .
+
+FROM base AS api
+COPY alembic.ini ./
+COPY migrations migrations
+COPY service service
+RUN pip install --no-deps --editable .
+USER regionwise
+ENV REGIONWISE_DATA_DIR=/data REGIONWISE_HOST=0.0.0.0
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=6 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+CMD ["regionwise", "serve"]
+
+FROM base AS worker
+# https://download.pytorch.org/whl/cpu makes an image without CUDA.
+ARG TORCH_INDEX=""
+RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch>=2.13,<2.14" && pip install ".[worker]"
+COPY alembic.ini ./
+COPY migrations migrations
+COPY service service
+COPY models models
+COPY workers workers
+RUN pip install --no-deps --editable .
+USER regionwise
+ENV REGIONWISE_DATA_DIR=/data
+HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 \
+    CMD ["celery", "--app", "workers.app", "inspect", "ping", "--timeout", "10"]
+CMD ["regionwise", "worker"]

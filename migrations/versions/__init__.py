@@ -1,0 +1,1 @@
+"""One chain of revisions for SQLite and PostgreSQL."""

@@ -1,0 +1,272 @@
+"""Owns the state and action rows: what the query network and the strategies know of a region.
+
+Shape suffixes: B images, C classes, H x W pixels of an image, R regions of h x w pixels, U = 192 pooled uncertainties,
+F = C + U features of a state row, A = F + 64 of an action row; S state regions, M candidates, L labelled regions.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from models.inference import evaluating, spread
+from models.segmenter import Segmenter
+from models.similarity import kl_histogram
+from models.uncertainty import bald_map, pixel_maps
+
+GRID = 8
+UNCERTAINTY = 3 * GRID * GRID
+
+# A region's statistic is the sum or the mean of a pixel map over it. Sums favour large regions, as the baselines do.
+STATISTICS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "entropy_sum": ("entropy", lambda crops_hRw: crops_hRw.sum((0, 2))),
+    "entropy_mean": ("entropy", lambda crops_hRw: crops_hRw.mean((0, 2))),
+    "margin_mean": ("margin", lambda crops_hRw: crops_hRw.mean((0, 2))),
+    "bvsb_mean": ("bvsb", lambda crops_hRw: crops_hRw.mean((0, 2))),
+    "bald_sum": ("bald", lambda crops_hRw: crops_hRw.sum((0, 2))),
+}
+
+# Pixels worked on at a time: of regions, by a thread (in a core's cache, or enough to fill a GPU); of images, by f.
+_REGION_PIXELS = {"cpu": 2**20}
+_REGION_PIXELS_ELSEWHERE = 2**26
+_IMAGE_PIXELS = 2**20
+_LANES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionRows:
+    """What is known of R regions, float32 on the segmenter's device.
+
+    The class part is the normalised histogram of predicted classes. The uncertainty part is entropy over ln C, pooled
+    over an 8 x 8 grid: 64 minima, 64 means, 64 maxima, each row by row. Statistics hold what describing was asked for.
+    """
+
+    class_part_RC: Tensor
+    uncertainty_RU: Tensor
+    statistics: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.class_part_RC)
+
+    def __getitem__(self, index: slice | Tensor) -> "RegionRows":
+        return RegionRows(
+            class_part_RC=self.class_part_RC[index],
+            uncertainty_RU=self.uncertainty_RU[index],
+            statistics={name: values_R[index] for name, values_R in self.statistics.items()},
+        )
+
+    @staticmethod
+    def empty(count: int, class_count: int, statistics: Collection[str], device: torch.device) -> "RegionRows":
+        """Make room for rows that are still to be filled in."""
+        return RegionRows(
+            class_part_RC=torch.empty(count, class_count, device=device),
+            uncertainty_RU=torch.empty(count, UNCERTAINTY, device=device),
+            statistics={name: torch.empty(count, device=device) for name in statistics},
+        )
+
+    @staticmethod
+    def cat(parts: Sequence["RegionRows"]) -> "RegionRows":
+        """Put rows one after the other; all must hold the same statistics. Raises ValueError for no parts."""
+        if not parts:
+            raise ValueError("there are no rows to put together")
+        return RegionRows(
+            class_part_RC=torch.cat([part.class_part_RC for part in parts]),
+            uncertainty_RU=torch.cat([part.uncertainty_RU for part in parts]),
+            statistics={name: torch.cat([part.statistics[name] for part in parts]) for name in parts[0].statistics},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDescription:
+    """One image: rows in the order of its boxes, and predicted classes, (H, W) uint8 in main memory."""
+
+    rows: RegionRows
+    classes_HW: Tensor
+
+
+def describe(
+    segmenter: Segmenter,
+    images_B3HW: Tensor,
+    boxes: Sequence[Tensor],
+    *,
+    statistics: Collection[str] = (),
+    generator: torch.Generator | None = None,
+    images_at_once: int | None = None,
+) -> list[ImageDescription]:
+    """Run the segmenter once over each image and describe regions of it; dropout is off except for BALD's passes.
+
+    Args:
+        segmenter: on any device; its weights, statistics and modes are left as they are.
+        images_B3HW: uint8, on any device.
+        boxes: for each image, (n, 4) int64 rows of (row, col, height, width) in pixels; n may be 0 and may differ.
+        statistics: names among STATISTICS.
+        generator: source of the dropout masks, needed for "bald_sum" only.
+        images_at_once: bounds the memory used; by default as many as have about a million pixels.
+
+    Raises:
+        ValueError: a box that leaves its image, an unknown statistic, BALD without generator or dropout, or predictions
+            that are not finite.
+    """
+    if len(boxes) != len(images_B3HW):
+        raise ValueError(f"{len(images_B3HW)} images came with the boxes of {len(boxes)}")
+    names = _maps_for(statistics)
+    if "bald" in names and generator is None:
+        raise ValueError("BALD draws dropout masks: it needs a generator")
+    height, width = images_B3HW.shape[-2:]
+    at_once = images_at_once or max(1, _IMAGE_PIXELS // (height * width))
+    descriptions: list[ImageDescription] = []
+    for start in range(0, len(images_B3HW), at_once):
+        maps = _maps(segmenter, images_B3HW[start : start + at_once], names, generator)
+        some_boxes = boxes[start : start + at_once]
+        rows = region_rows(maps, some_boxes, class_count=segmenter.classes, statistics=statistics)
+        ends = torch.tensor([len(of_image) for of_image in some_boxes]).cumsum(0).tolist()
+        descriptions += [
+            ImageDescription(rows=rows[end - len(of_image) : end], classes_HW=classes_HW)
+            for of_image, end, classes_HW in zip(some_boxes, ends, maps["classes"].cpu(), strict=True)
+        ]
+    return descriptions
+
+
+def _maps_for(statistics: Iterable[str]) -> set[str]:
+    unknown = sorted(set(statistics) - set(STATISTICS))
+    if unknown:
+        raise ValueError(f"there is no statistic {', '.join(unknown)}; there are {', '.join(STATISTICS)}")
+    return {"entropy", "classes"} | {STATISTICS[name][0] for name in statistics}
+
+
+def _maps(
+    segmenter: Segmenter, images_B3HW: Tensor, names: set[str], generator: torch.Generator | None
+) -> dict[str, Tensor]:
+    device = next(segmenter.parameters()).device
+    size = (int(images_B3HW.shape[-2]), int(images_B3HW.shape[-1]))
+    with evaluating(segmenter):
+        features_BFhw = segmenter.encode(images_B3HW.to(device))
+        maps = pixel_maps(segmenter.classify(features_BFhw, size), names - {"bald"})
+        if "bald" in names and generator is not None:
+            maps["bald"] = bald_map(segmenter, features_BFhw, size, generator=generator)
+    return maps
+
+
+def region_rows(
+    maps_BHW: Mapping[str, Tensor],
+    boxes: Sequence[Tensor],
+    *,
+    class_count: int,
+    statistics: Collection[str] = (),
+) -> RegionRows:
+    """Describe regions of images of one size from their pixel maps, image by image in the order of their boxes.
+
+    Args:
+        maps_BHW: "entropy", "classes" and what the statistics need, as pixel_maps and bald_map return them.
+        boxes: for each image, (n, 4) int64 rows of (row, col, height, width); any sizes, also below 8 pixels.
+        class_count: C.
+        statistics: names among STATISTICS.
+
+    Raises:
+        ValueError: a box that leaves its image, an unknown statistic, or a map that is not finite.
+    """
+    maps = {name: maps_BHW[name].contiguous() for name in _maps_for(statistics)}
+    device = maps["entropy"].device
+    _, height, width = maps["entropy"].shape
+    images_R = torch.arange(len(boxes)).repeat_interleave(torch.tensor([len(of_image) for of_image in boxes]))
+    boxes_R4 = torch.cat([torch.zeros(0, 4, dtype=torch.int64), *(of_image.cpu() for of_image in boxes)])
+    _check_boxes(boxes_R4, (height, width))
+    origins_R = ((images_R * height + boxes_R4[:, 0]) * width + boxes_R4[:, 1]).to(device)
+    rows = RegionRows.empty(len(boxes_R4), class_count, statistics, device)
+
+    def describe_piece(piece: tuple[tuple[int, int], Tensor]) -> None:
+        cell, members_r = piece
+        crops = {name: _crops(map_BHW, origins_R[members_r], cell) for name, map_BHW in maps.items()}
+        rows.class_part_RC[members_r] = _class_histograms(crops["classes"], class_count)
+        rows.uncertainty_RU[members_r] = _uncertainty(crops["entropy"])
+        for name, values_R in rows.statistics.items():
+            map_name, reduce = STATISTICS[name]
+            values_R[members_r] = reduce(crops[map_name])
+
+    spread(describe_piece, list(_pieces_of_one_size(boxes_R4[:, 2:], device)), device)
+    return rows
+
+
+def state_rows(rows: RegionRows) -> Tensor:
+    """Return the state, (S, C + 192): class part, then uncertainty part (paper, section 4.1)."""
+    return torch.cat([rows.class_part_RC, rows.uncertainty_RU], 1)
+
+
+def action_rows(rows: RegionRows, labelled_LC: Tensor) -> Tensor:
+    """Return the actions of a round's candidates, (M, C + 192 + 64) (paper, section 4.2).
+
+    After the state's parts come 32 values of similarity to the labelled regions' ground truth, zeros where there is
+    none, and 32 to the other candidates, which stand for all unlabelled regions.
+
+    Args:
+        rows: all K * N candidates of the round, for each is compared with all others.
+        labelled_LC: normalised histogram of the true classes of each labelled region.
+    """
+    classes_MC = rows.class_part_RC
+    to_labelled_MK = kl_histogram(classes_MC, labelled_LC.to(classes_MC.device))
+    to_unlabelled_MK = kl_histogram(classes_MC, classes_MC, leave_self_out=True)
+    return torch.cat([classes_MC, rows.uncertainty_RU, to_labelled_MK, to_unlabelled_MK], 1)
+
+
+def _check_boxes(boxes_R4: Tensor, size: tuple[int, int]) -> None:
+    fits_R4 = torch.cat([boxes_R4[:, :2] >= 0, boxes_R4[:, 2:] >= 1], 1)
+    fits_R2 = boxes_R4[:, :2] + boxes_R4[:, 2:] <= torch.tensor(size)
+    bad_R = ~(fits_R4.all(1) & fits_R2.all(1))
+    if bool(bad_R.any()):
+        row, col, height, width = boxes_R4[bad_R][0].tolist()
+        raise ValueError(f"a box of {height} x {width} at ({row}, {col}) is not within {size[0]} x {size[1]} pixels")
+
+
+def _pieces_of_one_size(sizes_R2: Tensor, device: torch.device) -> Iterable[tuple[tuple[int, int], Tensor]]:
+    """Yield ((h, w), members): a grid has at most four sizes of cells, for its last row and column are cut short."""
+    pixels = _REGION_PIXELS.get(device.type, _REGION_PIXELS_ELSEWHERE)
+    for height, width in torch.unique(sizes_R2, dim=0).tolist():
+        members_r = (sizes_R2 == torch.tensor([height, width])).all(1).nonzero()[:, 0].to(device)
+        for piece_r in torch.chunk(members_r, -(-len(members_r) * height * width // pixels)):
+            yield (height, width), piece_r
+
+
+def _crops(map_BHW: Tensor, origins_R: Tensor, cell: tuple[int, int]) -> Tensor:
+    """Copy regions out of contiguous maps, row by row: (h, R, w), so that the same row of all lies in one stretch."""
+    height, width = cell
+    rows_hR = origins_R + torch.arange(height, device=origins_R.device)[:, None] * map_BHW.shape[2]
+    stretches_Xw = map_BHW.as_strided((map_BHW.numel() - width + 1, width), (1, 1))
+    return stretches_Xw.index_select(0, rows_hR.view(-1)).view(height, -1, width)
+
+
+def _uncertainty(entropy_hRw: Tensor) -> Tensor:
+    uncertainty_RU = torch.cat([_pooled(entropy_hRw, reduce) for reduce in (torch.amin, torch.mean, torch.amax)], 1)
+    if not bool(uncertainty_RU.isfinite().all()):
+        raise ValueError("the segmenter's predictions are not finite: it has diverged, or its checkpoint is damaged")
+    return uncertainty_RU
+
+
+def _pooled(crops_hRw: Tensor, reduce: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Pool adaptively to (R, 64), rows first; both times over the outermost dimension, along which whole vectors go."""
+    height, regions, width = crops_hRw.shape
+    rows_GRw = torch.stack([reduce(crops_hRw[top:bottom], 0) for top, bottom in _bins(height)])
+    turned_wX = rows_GRw.view(-1, width).T.contiguous()
+    pooled_GX = torch.stack([reduce(turned_wX[left:right], 0) for left, right in _bins(width)])
+    return pooled_GX.view(GRID, GRID, regions).permute(2, 1, 0).flatten(1)
+
+
+def _bins(size: int) -> list[tuple[int, int]]:
+    """Return the bounds of torch's adaptive pooling: bins overlap by a pixel where GRID does not divide the size."""
+    return [(i * size // GRID, -(-(i + 1) * size // GRID)) for i in range(GRID)]
+
+
+def _class_histograms(classes_hRw: Tensor, class_count: int) -> Tensor:
+    height, regions, width = classes_hRw.shape
+    if int(classes_hRw.amax()) >= class_count:
+        raise ValueError(f"a predicted class is not among 0 to {class_count - 1}")
+    # Neighbouring pixels mostly share their class, and a counter hit again and again is waited for: neighbours take
+    # turns with _LANES counters of the same class. The narrowest integers that hold all keys are read fastest.
+    keys = regions * _LANES * class_count
+    dtype = torch.int16 if keys < 2**15 else torch.int32
+    bases_Rw = (
+        torch.arange(0, keys, _LANES * class_count, dtype=dtype, device=classes_hRw.device)[:, None]
+        + torch.arange(width, dtype=dtype, device=classes_hRw.device) % _LANES * class_count
+    )
+    counts = torch.bincount((classes_hRw + bases_Rw).view(-1), minlength=keys)
+    return counts.view(regions, _LANES, class_count).sum(1) / (height * width)

@@ -1,0 +1,119 @@
+"""The segmentation network f: one contract for every architecture, and `build`, which composes one by name.
+
+Shapes: B images, C classes, F feature channels, H rows, W columns; h and w are rows and columns of the feature map.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models import smp
+from models.fpn import Parts, small_parts
+from models.initialisation import drawn_from
+from models.resnet_fpn import resnet50_parts
+
+NAMES = ("fpn", "fpn-resnet50", "smp:ARCH:ENCODER")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Dropout(nn.Module):
+    """Elementwise dropout whose mask may come from a generator; without one, from torch's own."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        if not 0.0 <= probability < 1.0:
+            raise ValueError(f"Dropout is a probability from 0 to below 1, not {probability}.")
+        self.p = probability
+
+    def forward(self, maps: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        if not self.training or self.p == 0.0:
+            return maps
+        if generator is None:
+            return F.dropout(maps, self.p)
+        if generator.device.type != maps.device.type:
+            seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+            generator = torch.Generator(maps.device).manual_seed(seed)
+        kept = torch.empty_like(maps).bernoulli_(1.0 - self.p, generator=generator)
+        return maps * kept.div_(1.0 - self.p)
+
+
+class Segmenter(nn.Module):
+    """Encoder, decoder, dropout, 1x1 classifier. Dropout stands only before the classifier: MC dropout encodes once."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, parts: Parts, *, name: str, classes: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.name, self.classes, self.width = name, classes, width
+        self.stride, self.multiple, self.least_side = parts.stride, parts.multiple, parts.least_side
+        self.encoder = parts.encoder
+        self.decoder = parts.decoder
+        self.dropout = Dropout(dropout)
+        self.classifier = nn.Conv2d(parts.channels, classes, 1)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def encode(self, images_B3HW: Tensor) -> Tensor:
+        """Features B x F x h x w of RGB images, uint8 or float in [0, 1], of any H, W >= 8."""
+        height, width = images_B3HW.shape[-2:]
+        if min(height, width) < 8:
+            raise ValueError(f"Images of at least 8 x 8 pixels are needed, not {height} x {width}.")
+        if images_B3HW.dtype == torch.uint8:
+            images_B3HW = images_B3HW.to(self.mean.dtype) / 255.0
+        normal_B3HW = (images_B3HW - self.mean) / self.std
+        below, right = (self._missing(side) for side in (height, width))
+        features: Tensor = self.decoder(self.encoder(F.pad(normal_B3HW, (0, right, 0, below))))
+        return features
+
+    def classify(
+        self, features_BFhw: Tensor, size: tuple[int, int], generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Logits B x C x H x W for images of `size` (H, W). In train mode dropout's mask comes from `generator`."""
+        logits_BChw: Tensor = self.classifier(self.dropout(features_BFhw, generator))
+        if self.stride > 1:
+            logits_BChw = F.interpolate(logits_BChw, scale_factor=float(self.stride), mode="bilinear")
+        return logits_BChw[..., : size[0], : size[1]]
+
+    def forward(self, images_B3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits B x C x H x W."""
+        height, width = images_B3HW.shape[-2:]
+        return self.classify(self.encode(images_B3HW), (height, width), generator)
+
+    def _missing(self, side: int) -> int:
+        """Pixels to add to a side: zeros, which after normalisation are the mean colour."""
+        least = max(side, self.least_side)
+        return least + -least % self.multiple - side
+
+
+def build(
+    name: str,
+    *,
+    classes: int,
+    width: int = 32,
+    dropout: float = 0.2,
+    pretrained: bool = False,
+    generator: torch.Generator | None = None,
+) -> Segmenter:
+    """A segmenter with fresh weights drawn from `generator` (without one: the same weights every time).
+
+    "fpn": ours, `width` channels in its first stage. "fpn-resnet50": the paper's. "smp:ARCH:ENCODER": any of
+    segmentation-models-pytorch's; `pretrained` downloads its ImageNet encoder. The last two have widths of their own.
+    Raises ValueError for any other name, ImportError where the extra smp is wanted and not installed.
+    """
+    if classes < 2 or width < 1:
+        raise ValueError(f"A segmenter needs at least 2 classes and width 1, not {classes} and {width}.")
+    with drawn_from(generator):
+        parts = _parts(name, width, pretrained)
+        return Segmenter(parts, name=name, classes=classes, width=width, dropout=dropout)
+
+
+def _parts(name: str, width: int, pretrained: bool) -> Parts:
+    if name.startswith(smp.PREFIX):
+        return smp.smp_parts(name, pretrained=pretrained)
+    if name not in NAMES:
+        raise ValueError(f"There is no segmenter {name!r}. There are: {', '.join(NAMES)}.")
+    if pretrained:
+        raise ValueError(f"{name!r} has no weights to download; see models.resnet_fpn.load_encoder_state.")
+    return small_parts(width) if name == "fpn" else resnet50_parts()

@@ -1,0 +1,89 @@
+"""A scripted annotator: takes regions and posts the ground truth, as an ordinary client of the HTTP API."""
+
+import base64
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from service.client import ApiError, Client
+from service.domain.masks import decode_png, encode_label_png
+
+MAX_PIXELS = 100_000_000
+
+
+class TruthFolder:
+    """Label maps of whole images: 8-bit PNGs of class ids, named like their images."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FileNotFoundError with a sentence where there are no PNGs."""
+        self._paths = {path.stem: path for path in sorted(folder.rglob("*.png"))}
+        if not self._paths:
+            raise FileNotFoundError(
+                f"{folder} holds no PNG label maps; an oracle needs one for each image of the pool."
+            )
+
+    def cut(self, image_name: str, region: dict[str, int]) -> bytes:
+        """The region's part of the image's label map, as a PNG."""
+        stem = PurePosixPath(image_name).stem
+        if stem not in self._paths:
+            raise FileNotFoundError(f"There is no label map {stem}.png for the image {image_name}.")
+        label_map = decode_png(self._paths[stem].read_bytes(), max_pixels=MAX_PIXELS)
+        rows = slice(region["y"], region["y"] + region["height"])
+        cols = slice(region["x"], region["x"] + region["width"])
+        return encode_label_png(np.ascontiguousarray(label_map[rows, cols]))
+
+
+@dataclass(kw_only=True)
+class ScriptedAnnotator:
+    """Labels regions until there are none left, or `limit` are labelled."""
+
+    client: Client
+    truth: TruthFolder
+    project: int
+    at_once: int = 8
+    limit: int | None = None
+    seconds_per_region: float = 0.0
+    progress: Callable[[int], None] = lambda labelled: None
+    sleep: Callable[[float], None] = time.sleep
+    _names: dict[int, str] = field(default_factory=dict)
+
+    def run(self, *, wait: bool = True) -> int:
+        """Label; returns how many. Without `wait`, ends as soon as there is nothing to give."""
+        labelled = 0
+        while self.limit is None or labelled < self.limit:
+            count = self.at_once if self.limit is None else min(self.at_once, self.limit - labelled)
+            given = self.client.call("GET", "/next-regions", params={"project": self.project, "count": count})
+            if not given["items"]:
+                if given["reason"] in ("budget_reached", "not_started") or not wait:
+                    break
+                self.sleep(min(5.0, float(given["retry_after"] or 1)))
+                continue
+            for region in given["items"]:
+                labelled += self._label(region)
+                self.progress(labelled)
+        return labelled
+
+    def _label(self, region: dict[str, int]) -> int:
+        mask = self.truth.cut(self._image_name(region["image_id"]), region)
+        self.sleep(self.seconds_per_region)
+        label = {
+            "region_id": region["id"],
+            "lease_token": region["lease_token"],
+            "mask_png": base64.b64encode(mask).decode(),
+            "seconds": self.seconds_per_region,
+        }
+        try:
+            self.client.call("POST", "/labels", json={"labels": [label]})
+        except ApiError as error:
+            if error.code in ("lease_lost", "region_labelled"):
+                return 0  # somebody else was faster; the next region is as good
+            raise
+        return 1
+
+    def _image_name(self, image_id: int) -> str:
+        if image_id not in self._names:
+            self._names[image_id] = self.client.call("GET", f"/images/{image_id}")["name"]
+        return self._names[image_id]

@@ -1,0 +1,66 @@
+"""Puts the API together: routers, limits, failures, and what lives as long as the process."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service.blobs import Blobs
+from service.db import Database
+from service.failures import add_handlers
+from service.limits import BodyLimit
+from service.openapi import TAGS, describe
+from service.queue import Sender
+from service.routes import annotators, export, health, images, jobs, labels, projects, regions, rounds
+from service.settings import Settings, get_settings
+from service.sweeper import Sweeper
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time on the wall."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    database: Database | None = None,
+    blobs: Blobs | None = None,
+    send: Sender | None = None,
+    clock: Clock = utc_now,
+) -> FastAPI:
+    """The API over a migrated database. `send` wakes workers; whoever passes a `database` gives it its own."""
+    settings = settings or get_settings()
+    app = FastAPI(
+        title="regionwise",
+        version=version("regionwise"),
+        summary="Asks people for the labels of those image regions from which a segmentation network learns most.",
+        lifespan=_lifespan,
+        openapi_tags=TAGS,
+    )
+    app.state.settings = settings
+    app.state.database = database or Database(settings.resolved_database_url, send)
+    app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
+    app.state.clock = clock
+    add_handlers(app)
+    app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)
+    for module in (projects, images, regions, labels, rounds, jobs, export, annotators, health):
+        app.include_router(module.router)
+    describe(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state = app.state
+    sweeper = Sweeper(state.database, state.settings, state.clock)
+    sweeper.start()
+    try:
+        yield
+    finally:
+        sweeper.stop()
+        state.database.engine.dispose()

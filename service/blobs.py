@@ -1,0 +1,79 @@
+"""Bytes of images, label maps and checkpoints, by key, on any file system that fsspec knows."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from uuid import uuid4
+
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+_KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+
+
+class Blobs:
+    """A folder of blobs; each appears whole or not at all, and none that a row refers to is ever changed."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is an fsspec URL: file:///var/lib/regionwise/blobs, s3://bucket/prefix, memory://blobs."""
+        self._files, self._root = url_to_fs(url)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`; what is already there stays."""
+        if not self._files.exists(self._path(key)):
+            self.replace(key, data)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Store `data` under `key` in place of what is there: for the state of unfinished jobs, which has no row."""
+        path = self._path(key)
+        if isinstance(self._files, LocalFileSystem):
+            _write_durably(Path(path), data)
+        else:
+            self._files.pipe_file(path, data)
+
+    def put_content(self, kind: str, data: bytes, suffix: str = "") -> str:
+        """Store `data` under a key made of its SHA-256, and return the key: `kind/ab/abcd...suffix`."""
+        digest = hashlib.sha256(data).hexdigest()
+        key = f"{kind}/{digest[:2]}/{digest}{suffix}"
+        self.put(key, data)
+        return key
+
+    def get(self, key: str) -> bytes:
+        """The bytes under `key`. Raises FileNotFoundError."""
+        data: bytes = self._files.cat_file(self._path(key))
+        return data
+
+    def exists(self, key: str) -> bool:
+        """Whether there are bytes under `key`."""
+        return bool(self._files.exists(self._path(key)))
+
+    def delete(self, key: str) -> None:
+        """Remove the bytes under `key`, if there are any. For checkpoints that nothing refers to any more."""
+        path = self._path(key)
+        if self._files.exists(path):
+            self._files.rm_file(path)
+
+    def _path(self, key: str) -> str:
+        if not _KEY.fullmatch(key) or ".." in key:
+            raise ValueError(f"A blob key is made of letters, digits, '_', '.', '-' and '/', unlike {key!r}.")
+        return f"{self._root.rstrip('/')}/{key}"
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    """Write beside, flush to the disk, then rename: a row must never point at half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

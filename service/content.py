@@ -1,0 +1,41 @@
+"""Responses of bytes with tags, so that browsers ask for those that never change once."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import Request, Response
+
+_FOREVER = "private, max-age=31536000, immutable"
+
+
+def _bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {
+        200: {"description": "The bytes.", "content": dict.fromkeys(media_types, binary)},
+        304: {"description": "The caller has them already (If-None-Match)."},
+    }
+
+
+PNG_RESPONSE = _bytes_of("image/png")
+PICTURE_RESPONSE = _bytes_of("image/png", "image/jpeg", "image/webp")
+
+
+def unchanging(request: Request, *, tag: str, media_type: str, body: Callable[[], bytes]) -> Response:
+    """The bytes of `body`, or 304 where the caller has them already; `tag` names them and nothing else."""
+    return _tagged(request, tag, media_type, body, _FOREVER)
+
+
+def revalidated(request: Request, *, tag: str, media_type: str, body: Callable[[], bytes]) -> Response:
+    """Like `unchanging`, for bytes that may be others next time: the caller asks again, and mostly gets 304."""
+    return _tagged(request, tag, media_type, body, "private, no-cache")
+
+
+def _tagged(request: Request, tag: str, media_type: str, body: Callable[[], bytes], cache: str) -> Response:
+    headers = {"ETag": f'"{tag}"', "Cache-Control": cache}
+    if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(body(), media_type=media_type, headers={**headers, "X-Content-Type-Options": "nosniff"})
+
+
+def _matches(wanted: str, tag: str) -> bool:
+    return any(each.strip().removeprefix("W/") in (tag, "*") for each in wanted.split(","))

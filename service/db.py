@@ -1,0 +1,130 @@
+"""Engine and sessions; a request's session commits before its response leaves."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DisconnectionError, TimeoutError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from service.queue import Sender
+
+_PATIENCE_SECONDS = 60
+_TRUSTED_SECONDS = 1.0
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for SQLite or PostgreSQL; on SQLite, connections with `write` set take the write lock at once."""
+    if not url.startswith("sqlite"):
+        return _postgresql_engine(url)
+    engine = create_engine(
+        url, connect_args={"timeout": _PATIENCE_SECONDS, "check_same_thread": False}, pool_size=40, max_overflow=40
+    )
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _postgresql_engine(url: str) -> Engine:
+    engine = create_engine(url, pool_size=20, max_overflow=20)
+    event.listen(engine, "checkin", _note_time)
+    event.listen(engine, "checkout", _ping_if_idle)
+    return engine
+
+
+def _note_time(connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+    # Asking each time whether the server is still there would double the cost of small statements.
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) < _TRUSTED_SECONDS:
+        return
+    try:
+        connection.execute("")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError("The server has closed an idle connection.") from error
+
+
+def _configure_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"busy_timeout={1000 * _PATIENCE_SECONDS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads before it writes cannot wait for the lock (SQLITE_BUSY at once): writers take it first.
+    write = connection.get_execution_options().get("write", False)
+    if isinstance(write, _Turn):
+        write.take()
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if write.durable else 'NORMAL'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+class _Turn:
+    """The right to write to SQLite, in this process: taken with the first statement, given up with the transaction.
+
+    Writers wait for each other here, because SQLite itself makes them sleep and try again, some of them for seconds.
+    The statement and the end may come from different threads.
+    """
+
+    def __init__(self, lock: threading.Lock, *, durable: bool) -> None:
+        self.durable = durable
+        self._lock = lock
+        self._held = False
+
+    def take(self) -> None:
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            raise TimeoutError(f"Another writer has held the database for {_PATIENCE_SECONDS} seconds.")
+        self._held = True
+
+    def end(self) -> None:
+        if self._held:
+            self._held = False
+            self._lock.release()
+
+
+class Database:
+    """Sessions of two kinds over one engine: readers, and writers that see no one else writing on SQLite."""
+
+    def __init__(self, url: str, send: Sender | None = None) -> None:
+        """`send` wakes workers for the jobs that a committed session queued in its outbox."""
+        self.engine = make_engine(url)
+        self._lock = threading.Lock()
+        # PostgreSQL gives each statement a snapshot of its own either way; without BEGIN and ROLLBACK it is asked once.
+        without_begin = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+        self._reading = self.engine.execution_options(**without_begin)
+        self._send = send
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that is rolled back at the end."""
+        with Session(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self, *, durable: bool = True) -> Iterator[Session]:
+        """A session that is committed at the end, or rolled back whole where an error passes through.
+
+        What is not `durable` may be forgotten where the machine, not just the process, dies within a moment.
+        """
+        turn = _Turn(self._lock, durable=durable)
+        with Session(self.engine.execution_options(write=turn), expire_on_commit=False) as session:
+            try:
+                with session.begin():
+                    if not durable and self.engine.dialect.name == "postgresql":
+                        session.execute(text("SET LOCAL synchronous_commit = off"))
+                    yield session
+            finally:
+                turn.end()
+            # Only now are the rows there for a worker to find.
+            if self._send is not None and (jobs := session.info.pop("outbox", None)):
+                self._send(jobs)

@@ -1,0 +1,58 @@
+"""Errors that reach the caller: a status, a code for programs and a sentence for people."""
+
+from typing import Any
+
+
+class ServiceError(Exception):
+    """Raised where the fault is known; one handler turns it into a response."""
+
+    status = 400
+    code = "bad_request"
+
+    def __init__(self, message: str, *, code: str | None = None, detail: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.detail = detail or {}
+
+
+class Unauthorized(ServiceError):
+    """No token, or one that nobody holds."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class Forbidden(ServiceError):
+    """The caller's role does not reach this."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(ServiceError):
+    """Nothing of that id."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(ServiceError):
+    """The request was fine, but somebody or something came first."""
+
+    status = 409
+    code = "conflict"
+
+
+class TooLarge(ServiceError):
+    """More bytes or pixels than the settings allow."""
+
+    status = 413
+    code = "too_large"
+
+
+class Invalid(ServiceError):
+    """The request's content does not fit."""
+
+    status = 422
+    code = "invalid"

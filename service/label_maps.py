@@ -1,0 +1,64 @@
+"""Turns what a caller sends into label maps that can be stored: decoded, checked against the region, counted."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from service.auth import proven_lease
+from service.domain.classes import LabelMap, UnknownClassIds
+from service.domain.masks import MaskError, decode_label_png, encode_label_png, label_map_from_rles
+from service.domain.metrics import class_counts
+from service.errors import Invalid, ServiceError, TooLarge
+from service.schemas.labels import LabelForm, LabelIn
+from service.store.labels import Submission
+from service.store.regions import Frame
+
+
+def submissions(
+    sent: Sequence[LabelIn] | Sequence[LabelForm], frames: Mapping[int, Frame], bearer: str
+) -> list[Submission]:
+    """What is to be stored. Raises Invalid or TooLarge, naming the region, where something does not fit."""
+    for each in sent:
+        proven_lease(bearer, each.lease_token, each.region_id)
+    return [_submission(each, frames[each.region_id]) for each in sent]
+
+
+def _submission(sent: LabelIn | LabelForm, frame: Frame) -> Submission:
+    try:
+        label_map_HW = _decoded(sent, frame)
+        indices_HW = frame.classes.to_indices(label_map_HW)
+    except MaskError as error:
+        raise _refused(sent.region_id, error.code, error.message) from error
+    except UnknownClassIds as error:
+        raise _refused(sent.region_id, "unknown_class_ids", str(error), ids=error.ids) from error
+    return Submission(
+        region_id=sent.region_id,
+        round_id=frame.round_id,
+        mask=encode_label_png(label_map_HW, frame.classes.palette()),
+        digest=hashlib.sha256(label_map_HW.tobytes()).hexdigest(),
+        class_counts=class_counts(indices_HW, len(frame.classes)).tolist(),
+        seconds=sent.seconds,
+    )
+
+
+def _decoded(sent: LabelIn | LabelForm, frame: Frame) -> LabelMap:
+    size = {"height": frame.height, "width": frame.width}
+    if isinstance(sent, LabelForm):
+        return decode_label_png(sent.mask, **size)
+    if sent.rle is not None:
+        rles = {int(class_id): rle.model_dump() for class_id, rle in sent.rle.items()}
+        return label_map_from_rles(rles, **size, ignore_id=frame.classes.ignore_id)
+    return decode_label_png(_unpacked(sent.mask_png or ""), **size)
+
+
+def _unpacked(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.partition(",")[2] if text.startswith("data:") else text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise MaskError("not_an_image", "mask_png is not base64.") from error
+
+
+def _refused(region_id: int, code: str, message: str, **detail: object) -> ServiceError:
+    kind = TooLarge if code == "too_large" else Invalid
+    return kind(f"Region {region_id}: {message}", code=code, detail={"region_id": region_id, **detail})

@@ -1,0 +1,58 @@
+"""Brings a database to the schema of this release, and says whether it is there."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+import migrations
+from service.db import make_engine
+
+_LOCK = 7_461_020_231  # any number, but the same for all who migrate
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Migrate the database at `url` up to `revision`; several processes may call this at once."""
+    _migrate(url, revision, up=True)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Migrate the database at `url` down to `revision`; "base" removes everything."""
+    _migrate(url, revision, up=False)
+
+
+def _migrate(url: str, revision: str, *, up: bool) -> None:
+    engine = make_engine(url)
+    try:
+        # On SQLite the write option takes the lock; on PostgreSQL an advisory lock does, until the transaction ends.
+        with engine.execution_options(write=True).begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            (command.upgrade if up else command.downgrade)(config, revision)
+    finally:
+        engine.dispose()
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, wherever the package is installed."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@lru_cache
+def head() -> str | None:
+    """The revision that this release needs."""
+    return ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
+def current(connection: Connection) -> str | None:
+    """The revision that the database is at; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,58 @@
+"""Task names, and the sending of jobs to workers once their rows are committed."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+log = logging.getLogger(__name__)
+
+RUN_JOB = "regionwise.run_job"
+JOB_KINDS = ("pretrain", "train-policy", "ask", "tell", "finish", "evaluate")
+QUICK_KINDS = frozenset({"ask", "tell"})
+QUICK_QUEUE, TRAINING_QUEUE = "rounds", "training"
+
+
+def queue_of(kind: str) -> str:
+    """Rounds have a queue of their own, so that annotators do not wait behind training."""
+    return QUICK_QUEUE if kind in QUICK_KINDS else TRAINING_QUEUE
+
+
+class Sender(Protocol):
+    """Wakes a worker for jobs that are committed."""
+
+    def __call__(self, jobs: Iterable[tuple[int, str]]) -> None: ...
+
+
+def make_celery(broker_url: str, **settings: Any) -> Celery:
+    """A Celery application that speaks JSON only, keeps no results, and knows the two queues."""
+    app = Celery("regionwise", broker=broker_url)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        task_default_queue=TRAINING_QUEUE,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        **settings,
+    )
+    return app
+
+
+def celery_sender(app: Celery) -> Sender:
+    """Sends (job id, kind) pairs; what a broker that is away cannot take, the sweeper sends again from the rows."""
+
+    def send(jobs: Iterable[tuple[int, str]]) -> None:
+        for job_id, kind in jobs:
+            try:
+                app.send_task(RUN_JOB, args=[job_id], queue=queue_of(kind), retry=False)
+            except OperationalError as error:
+                log.warning("The broker did not take job %s (%s); it will be sent again: %s", job_id, kind, error)
+
+    return send

@@ -1,0 +1,37 @@
+"""Routes of annotators: who may call."""
+
+from fastapi import APIRouter
+
+from service import auth
+from service.deps import Now, Reader, Writer
+from service.schemas.annotators import AnnotatorCreated, AnnotatorIn, AnnotatorOut, annotator_out
+from service.schemas.errors import errors
+from service.schemas.paging import After, Id, Limit, Page
+from service.store import annotators as store
+
+router = APIRouter(tags=["annotators"], responses=errors(403))
+
+
+@router.post("/annotators", status_code=201, responses=errors(409))
+def add_annotator(body: AnnotatorIn, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorCreated:
+    """Add somebody who may call, and show the token once."""
+    token = auth.new_token()
+    added = store.add_annotator(
+        session, name=body.name, role=body.role, token_hash=auth.hash_token(token), now=now, by=caller.id
+    )
+    return AnnotatorCreated(**annotator_out(added).model_dump(), token=token)
+
+
+@router.get("/annotators")
+def list_annotators(
+    caller: auth.AdminCaller, session: Reader, limit: Limit = 100, after: After = 0
+) -> Page[AnnotatorOut]:
+    """Everybody who may call, or might once, oldest first."""
+    found = store.list_annotators(session, limit=limit + 1, after=after)
+    return Page.cut([annotator_out(each) for each in found], limit, key=lambda each: each.id)
+
+
+@router.delete("/annotators/{id}", responses=errors(404, 409))
+def deactivate_annotator(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorOut:
+    """Stop a token from working. What the annotator labelled stays, with the name."""
+    return annotator_out(store.deactivate(session, id, now=now, by=caller.id))

@@ -1,0 +1,91 @@
+"""Routes of images: they come with a split and perhaps a label map, and are looked at."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+
+from service import auth
+from service.content import PICTURE_RESPONSE, unchanging
+from service.deps import BlobStore, Now, Reader, ServiceSettings, Store
+from service.domain.classes import ClassSet
+from service.schemas.errors import errors
+from service.schemas.fields import Split
+from service.schemas.images import ImageAdded, ImageOut, ImagesAdded, image_out
+from service.schemas.paging import After, Id, Limit, Page
+from service.store import images as store
+from service.store.projects import get_project
+from service.uploads import store_uploads
+
+router = APIRouter(tags=["images"], responses=errors(403, 404))
+
+ImageFiles = Annotated[list[UploadFile], File(description="PNG, JPEG or WebP; several may come at once.")]
+LabelFiles = Annotated[
+    list[UploadFile],
+    File(description="8-bit PNGs of class ids, each named as its image but for the suffix. Not every image needs one."),
+]
+IntoSplit = Annotated[Split, Form(description="What the images are for; regions to label come from `pool`.")]
+
+
+@router.post(
+    "/projects/{id}/images",
+    status_code=201,
+    responses={**errors(409, 413), 200: {"model": ImagesAdded, "description": "Every image was there already."}},
+)
+def add_images(
+    id: Id,
+    image: ImageFiles,
+    split: IntoSplit,
+    caller: auth.AdminCaller,
+    database: Store,
+    blobs: BlobStore,
+    settings: ServiceSettings,
+    now: Now,
+    response: Response,
+    label_map: LabelFiles = [],  # noqa: B006 - FastAPI copies it
+) -> ImagesAdded:
+    """Add images to a split, all or none. A name stands for the same bytes for ever.
+
+    The same files sent again change nothing.
+    """
+    # Files are checked and stored with no transaction open: on SQLite it would keep everybody else from writing.
+    with database.read() as session:
+        classes = ClassSet.from_json(get_project(session, id).classes)
+    arrivals = store_uploads(image, label_map, split=split, classes=classes, blobs=blobs, settings=settings)
+    with database.write() as session:
+        added = store.add_images(session, id, arrivals, now, by=caller.id)
+    response.status_code = 201 if any(each.created for each in added) else 200
+    return ImagesAdded(
+        items=[
+            ImageAdded(status="created" if each.created else "existing", image=image_out(each.image)) for each in added
+        ]
+    )
+
+
+@router.get("/projects/{id}/images")
+def list_images(
+    id: Id,
+    caller: auth.AnnotatorCaller,
+    session: Reader,
+    split: Annotated[Split | None, Query(description="Only images of this split.")] = None,
+    limit: Limit = 100,
+    after: After = 0,
+) -> Page[ImageOut]:
+    """Images of a project in the order of arrival."""
+    get_project(session, id)
+    found = store.list_images(session, id, split=split, limit=limit + 1, after=after)
+    return Page.cut([image_out(each) for each in found], limit, key=lambda each: each.id)
+
+
+@router.get("/images/{id}")
+def get_image(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> ImageOut:
+    """What is known of an image."""
+    return image_out(store.get_image(session, id))
+
+
+@router.get("/images/{id}/file", response_class=Response, responses=PICTURE_RESPONSE)
+def get_image_file(
+    id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore
+) -> Response:
+    """The file itself, as it came."""
+    image = store.get_image(session, id)
+    return unchanging(request, tag=image.digest, media_type=image.media_type, body=lambda: blobs.get(image.blob_key))

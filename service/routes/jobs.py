@@ -1,0 +1,70 @@
+"""Routes of jobs: training that an admin starts, watches, cancels or tries again."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+
+from service import auth
+from service.deps import Now, Reader, Writer
+from service.schemas.errors import errors
+from service.schemas.jobs import JobOut, JobRequest
+from service.schemas.paging import After, Id, Limit, Page
+from service.store import events, projects
+from service.store import jobs as store
+
+router = APIRouter(tags=["jobs"], responses=errors(403, 404))
+
+_EXAMPLES = {
+    "pretrain": {"value": {"kind": "pretrain", "settings": {"source": "streets", "max_epochs": 60}}},
+    "train-policy": {"value": {"kind": "train-policy", "settings": {"episodes": 20}}},
+    "finish": {"value": {"kind": "finish"}},
+}
+
+
+@router.post("/projects/{id}/jobs", status_code=202, responses=errors(409))
+def start_job(
+    id: Id,
+    body: Annotated[JobRequest, Body(openapi_examples=_EXAMPLES)],
+    caller: auth.AdminCaller,
+    session: Writer,
+    now: Now,
+) -> JobOut:
+    """Queue a job: pretrain (the first segmenter), train-policy, finish (train to convergence) or evaluate."""
+    project = projects.get_project(session, id)
+    job = store.start_job(session, project, kind=body.kind, payload=body.settings.model_dump(), now=now)
+    events.record(
+        session, now=now, kind="job_queued", project_id=id, annotator_id=caller.id, job=job.id, job_kind=job.kind
+    )
+    return JobOut.model_validate(job)
+
+
+@router.get("/projects/{id}/jobs")
+def jobs_of_project(
+    id: Id, caller: auth.AnnotatorCaller, session: Reader, limit: Limit = 100, after: After = 0
+) -> Page[JobOut]:
+    """Jobs of a project, oldest first."""
+    projects.get_project(session, id)
+    found = store.list_jobs(session, id, limit=limit + 1, after=after)
+    return Page.cut([JobOut.model_validate(each) for each in found], limit, key=lambda each: each.id)
+
+
+@router.get("/jobs/{id}")
+def get_job(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> JobOut:
+    """A job: its state, how far it is, what it brought or why it failed."""
+    return JobOut.model_validate(store.get_job(session, id))
+
+
+@router.post("/jobs/{id}/cancel", responses=errors(409))
+def cancel_job(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> JobOut:
+    """Stop a job: at once if it is queued, at its next step if it runs."""
+    job = store.request_cancel(session, id, now=now)
+    events.record(session, now=now, kind="job_cancelled", project_id=job.project_id, annotator_id=caller.id, job=id)
+    return JobOut.model_validate(job)
+
+
+@router.post("/jobs/{id}/retry", responses=errors(409))
+def retry_job(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> JobOut:
+    """Try a failed or cancelled job again; it goes on from what it had saved."""
+    job = store.retry_job(session, id, now=now)
+    events.record(session, now=now, kind="job_retried", project_id=job.project_id, annotator_id=caller.id, job=id)
+    return JobOut.model_validate(job)

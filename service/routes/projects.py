@@ -1,0 +1,72 @@
+"""Routes of projects: campaigns, their settings, and how far they have come."""
+
+from fastapi import APIRouter
+
+from service import auth
+from service.deps import Now, Reader, Writer
+from service.errors import Invalid
+from service.schemas.errors import errors
+from service.schemas.paging import After, Id, Limit, Page
+from service.schemas.projects import (
+    LatestCheckpoint,
+    ProjectDetail,
+    ProjectIn,
+    ProjectOut,
+    ProjectPatch,
+    class_set,
+    project_out,
+)
+from service.store import projects as store
+from service.tables import Project
+
+router = APIRouter(tags=["projects"], responses=errors(403))
+
+
+@router.post("/projects", status_code=201, responses=errors(409))
+def add_project(body: ProjectIn, caller: auth.AdminCaller, session: Writer, now: Now) -> ProjectOut:
+    """Begin a campaign: a name, its classes, and the settings that should not be the default."""
+    try:
+        classes = class_set(body.classes)
+    except ValueError as error:
+        raise Invalid(str(error), code="bad_classes") from error
+    added = store.add_project(session, name=body.name, classes=classes, settings=body.settings, now=now, by=caller.id)
+    return project_out(added)
+
+
+@router.get("/projects")
+def list_projects(
+    caller: auth.AnnotatorCaller, session: Reader, limit: Limit = 100, after: After = 0
+) -> Page[ProjectOut]:
+    """All campaigns, oldest first."""
+    found = store.list_projects(session, limit=limit + 1, after=after)
+    return Page.cut([project_out(each) for each in found], limit, key=lambda each: each.id)
+
+
+@router.get("/projects/{id}", responses=errors(404))
+def get_project(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> ProjectDetail:
+    """A campaign and how far it has come."""
+    project = store.get_project(session, id)
+    return _detail(project, store.standing(session, project))
+
+
+@router.patch("/projects/{id}", responses=errors(404, 409))
+def change_project(id: Id, body: ProjectPatch, caller: auth.AdminCaller, session: Writer, now: Now) -> ProjectDetail:
+    """Pause or resume a campaign, or change settings that may change while it runs."""
+    project = store.change_project(session, id, active=body.active, settings=body.settings, now=now, by=caller.id)
+    return _detail(project, store.standing(session, project))
+
+
+def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
+    return ProjectDetail(
+        **project_out(project).model_dump(),
+        images=standing.images,
+        pool_regions=standing.pool_regions,
+        regions=standing.regions,
+        rounds=standing.rounds,
+        budget_left=standing.budget_left,
+        checkpoints={
+            kind: LatestCheckpoint(id=each.id, created_at=each.created_at)
+            for kind, each in standing.checkpoints.items()
+        },
+        miou=standing.miou,
+    )

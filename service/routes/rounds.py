@@ -1,0 +1,24 @@
+"""Routes of rounds: the campaign's history."""
+
+from fastapi import APIRouter
+
+from service import auth
+from service.deps import Reader
+from service.domain.classes import ClassSet
+from service.schemas.errors import errors
+from service.schemas.paging import After, Id, Limit, Page
+from service.schemas.rounds import RoundOut, round_out
+from service.store import projects
+from service.store.rounds import list_rounds
+
+router = APIRouter(tags=["rounds"], responses=errors(403, 404))
+
+
+@router.get("/projects/{id}/rounds")
+def rounds_of_project(
+    id: Id, caller: auth.AnnotatorCaller, session: Reader, limit: Limit = 100, after: After = 0
+) -> Page[RoundOut]:
+    """Rounds in order: state, strategy, networks used, mIoU before and after, reward, labelled classes, times."""
+    classes = ClassSet.from_json(projects.get_project(session, id).classes)
+    found = list_rounds(session, id, limit=limit + 1, after=after)
+    return Page.cut([round_out(each, classes) for each in found], limit, key=lambda each: each.number)

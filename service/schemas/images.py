@@ -1,0 +1,61 @@
+"""Images over the wire."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from service.schemas.fields import Moment
+from service.tables import Image
+
+
+class ImageOut(BaseModel):
+    """An image of a project."""
+
+    id: int = Field(description="The image's number.", examples=[12])
+    project_id: int = Field(description="The project's number.", examples=[1])
+    name: str = Field(
+        description="The name of the uploaded file; one of a kind in the project.", examples=["0016E5_00390.png"]
+    )
+    split: str = Field(description="state, train, reward, pool or test.", examples=["pool"])
+    width: int = Field(description="Pixels.", examples=[480])
+    height: int = Field(description="Pixels.", examples=[360])
+    media_type: str = Field(description="Of the file.", examples=["image/png"])
+    sha256: str = Field(description="Of the file's bytes, in hex.", examples=["9f86d081884c7d65..."])
+    has_label_map: bool = Field(description="Whether it came with a label map.")
+    url: str = Field(description="Path of the file.", examples=["/images/12/file"])
+    created_at: Moment = Field(description="When it came.")
+
+
+class ImageAdded(BaseModel):
+    """What became of one uploaded file."""
+
+    status: Literal["created", "existing"] = Field(description="existing: it was there already, with the same bytes.")
+    image: ImageOut = Field(description="The image.")
+
+
+class ImagesAdded(BaseModel):
+    """What became of an upload, in the order of the files."""
+
+    items: list[ImageAdded] = Field(description="One for each file.")
+
+
+def image_out(image: Image) -> ImageOut:
+    """An image as the API shows it."""
+    return ImageOut(
+        id=image.id,
+        project_id=image.project_id,
+        name=image.name,
+        split=image.split,
+        width=image.width,
+        height=image.height,
+        media_type=image.media_type,
+        sha256=image.digest,
+        has_label_map=image.label_key is not None,
+        url=image_url(image.id),
+        created_at=image.created_at,
+    )
+
+
+def image_url(image_id: int) -> str:
+    """The path of an image's file."""
+    return f"/images/{image_id}/file"

@@ -1,0 +1,97 @@
+"""Labels over the wire."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from service.schemas.fields import Input
+from service.schemas.paging import MAX_ID
+from service.store.labels import Stored
+
+MAX_LABELS = 200
+ClassId = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,2})$")]
+
+_REGION = "The region that the label map is of."
+_TOKEN = "The token that came with the region."
+_SECONDS = "How long it took to label."
+
+
+class Rle(Input):
+    """A mask in COCO's run-length encoding, as pycocotools writes it."""
+
+    size: list[Annotated[int, Field(ge=1, le=2**16)]] = Field(
+        min_length=2, max_length=2, description="Height and width.", examples=[[90, 80]]
+    )
+    counts: str | list[Annotated[int, Field(ge=0, le=2**32)]] = Field(
+        description="Lengths of runs down the columns, unset first; compressed, or as a list.", examples=[[0, 7200]]
+    )
+
+
+class LabelIn(Input):
+    """The label map of one region: as PNG, or as one RLE for each class."""
+
+    region_id: int = Field(ge=1, le=MAX_ID, description=_REGION, examples=[17])
+    lease_token: str = Field(max_length=100, description=_TOKEN, examples=["41-9f86d081884c7d659a2feaa0c55ad015"])
+    mask_png: str | None = Field(
+        None, description="An 8-bit PNG of class ids, grey or palette, of the region's size, in base64."
+    )
+    rle: dict[ClassId, Rle] | None = Field(
+        None,
+        description="From class id to the pixels of that class; pixels of no class are ignored.",
+        examples=[{"3": {"size": [90, 80], "counts": [0, 7200]}}],
+    )
+    seconds: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, description=_SECONDS, examples=[41.5])
+
+    @model_validator(mode="after")
+    def _one_mask(self) -> Self:
+        if (self.mask_png is None) == (self.rle is None):
+            raise ValueError("Either mask_png or rle is needed, and not both")
+        return self
+
+
+class LabelsIn(Input):
+    """Label maps of one or many regions; all are stored, or none."""
+
+    labels: list[LabelIn] = Field(min_length=1, max_length=MAX_LABELS, description="One for each region.")
+
+
+class LabelForm(BaseModel):
+    """The label map of one region as a form, for `curl -F`."""
+
+    region_id: int = Field(ge=1, le=MAX_ID, description=_REGION, examples=[17])
+    lease_token: str = Field(max_length=100, description=_TOKEN)
+    mask: bytes = Field(
+        description="An 8-bit PNG of class ids, grey or palette, of the region's size.",
+        json_schema_extra={"format": "binary"},
+    )
+    seconds: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, description=_SECONDS)
+
+
+class LabelOut(BaseModel):
+    """A stored label."""
+
+    id: int = Field(description="The label's number.", examples=[230])
+    region_id: int = Field(description="The region that it is of.", examples=[17])
+    version: int = Field(description="Counted from 1; the highest counts.", examples=[1])
+    created: bool = Field(description="False where the same pixels were there already.", examples=[True])
+    class_counts: dict[str, int] = Field(
+        description="Pixels of each class by name; ignored pixels are left out.", examples=[{"Road": 7000, "Car": 200}]
+    )
+
+
+class LabelsOut(BaseModel):
+    """The stored labels, in the order they were sent."""
+
+    labels: list[LabelOut] = Field(description="One for each that was sent.")
+
+
+def label_out(stored: Stored, class_names: tuple[str, ...]) -> LabelOut:
+    """A stored label as the API shows it."""
+    label = stored.label
+    return LabelOut(
+        id=label.id,
+        region_id=label.region_id,
+        version=label.version,
+        created=stored.created,
+        class_counts=dict(zip(class_names, label.class_counts, strict=True)),
+    )

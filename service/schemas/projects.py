@@ -1,0 +1,181 @@
+"""Projects over the wire, and the settings a campaign runs with."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
+from service.schemas.fields import Input, Moment, Name
+from service.tables import Project
+
+StrategyName = Literal[
+    "random", "entropy", "bald", "margin", "bvsb", "class-balanced", "impurity", "stratified-random", "learned"
+]
+
+PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
+
+CHANGEABLE = (
+    "strategy",
+    "budget",
+    "lookahead",
+    "lease_minutes",
+    "pool_size",
+    "batch_size",
+    "sampling",
+    "protocol",
+    "passes_per_round",
+    "learning_rate",
+)
+"""The settings that may change while a campaign runs."""
+
+
+class ProjectSettings(BaseModel):
+    """How regions are cut, chosen and learned from. The defaults are the paper's for CamVid, with a small segmenter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cell_height: int = Field(90, ge=8, le=4096, description="Height of a region in pixels.")
+    cell_width: int = Field(80, ge=8, le=4096, description="Width of a region in pixels.")
+    batch_size: int = Field(24, ge=1, le=4096, description="K: regions per round, one from each candidate pool.")
+    pool_size: int = Field(10, ge=1, le=4096, description="N: candidates per candidate pool.")
+    sampling: Literal["uniform", "images"] = Field(
+        "images", description="How candidates are drawn: uniform over all regions, or from few random images (faster)."
+    )
+    protocol: Literal["per-pool", "global"] = Field(
+        "per-pool", description="Pick the best of each candidate pool, or the best K of all candidates."
+    )
+    strategy: StrategyName = Field(
+        "learned", description="How candidates are scored. Until the networks it needs exist, regions are random."
+    )
+    budget: int | None = Field(None, ge=1, description="Regions to label in all; none: until the pool is empty.")
+    lookahead: bool = Field(True, description="Propose the next round while this one is being labelled.")
+    lease_minutes: float | None = Field(
+        None, gt=0, le=1440, description="How long a region is held; none: the service's."
+    )
+    seed: int = Field(0, ge=0, lt=2**31, description="Everything random in the campaign follows from it.")
+    segmenter: str = Field(
+        "fpn",
+        max_length=100,
+        pattern=r"^(fpn|fpn-resnet50|smp:[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+)$",
+        description="fpn, fpn-resnet50 or smp:ARCH:ENCODER.",
+    )
+    width: int = Field(32, ge=4, le=512, description="Channels of the default segmenter's first stage.")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the classifier; BALD needs it.")
+    crop_height: int = Field(224, ge=8, le=4096, description="Height of a training crop around a region.")
+    crop_width: int = Field(224, ge=8, le=4096, description="Width of a training crop around a region.")
+    train_batch: int = Field(32, ge=1, le=1024, description="Crops per gradient step.")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="Of the segmenter in a round's training pass.")
+    passes_per_round: int = Field(1, ge=1, le=100, description="Passes over a round's crops when it is learned from.")
+
+
+class ClassIn(Input):
+    """A class of label maps."""
+
+    id: int = Field(ge=0, le=255, description="Its value in label maps.", examples=[0])
+    name: Name = Field(description="What people call it.", examples=["Sky"])
+    color: list[int] = Field(
+        min_length=3, max_length=3, description="Red, green and blue, 0 to 255 each.", examples=[[128, 128, 128]]
+    )
+
+
+class ClassesIn(Input):
+    """The classes of a project; the order matters, for lists of values per class follow it."""
+
+    classes: list[ClassIn] = Field(min_length=2, max_length=255, description="At least two, with different ids.")
+    ignore_id: int = Field(255, ge=0, le=255, description="The value of pixels that belong to no class.")
+
+
+class ProjectIn(Input):
+    """A new campaign."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "streets", "classes": "camvid", "settings": {"budget": 240}}]}
+    )
+
+    name: Name = Field(description="Unlike that of every other project.", examples=["streets"])
+    classes: Literal["camvid", "cityscapes"] | ClassesIn = Field(
+        description="A known list (camvid: 11 classes, ignored 11; cityscapes: 19 train ids, ignored 255), or your own."
+    )
+    settings: ProjectSettings = Field(
+        default_factory=lambda: ProjectSettings(), description="How regions are cut, chosen and learned from."
+    )
+
+
+class ProjectPatch(Input):
+    """What is to change; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"active": False}, {"settings": {"budget": 480}}]})
+
+    active: bool | None = Field(None, description="Whether regions are given out and new rounds proposed.")
+    settings: ProjectSettings | None = Field(
+        None,
+        description="Some of the settings. Once there are images or rounds, only those that may change meanwhile: "
+        + ", ".join(CHANGEABLE)
+        + ".",
+    )
+
+
+class ClassOut(BaseModel):
+    """A class of label maps."""
+
+    id: int = Field(description="Its value in label maps.", examples=[0])
+    name: str = Field(description="What people call it.", examples=["Sky"])
+    color: list[int] = Field(description="Red, green and blue.", examples=[[128, 128, 128]])
+
+
+class ProjectOut(BaseModel):
+    """A campaign."""
+
+    id: int = Field(description="The project's number.", examples=[1])
+    name: str = Field(description="Its name.", examples=["streets"])
+    active: bool = Field(description="Whether regions are given out and new rounds proposed.")
+    classes: list[ClassOut] = Field(description="The classes, in order.")
+    ignore_id: int = Field(description="The value of pixels that belong to no class.", examples=[11])
+    settings: ProjectSettings = Field(description="How regions are cut, chosen and learned from.")
+    created_at: Moment = Field(description="When it was made.")
+
+
+class LatestCheckpoint(BaseModel):
+    """The newest weights of a kind."""
+
+    id: int = Field(description="The checkpoint's number.", examples=[4])
+    created_at: Moment = Field(description="When it was saved.")
+
+
+class ProjectDetail(ProjectOut):
+    """A campaign and how far it has come."""
+
+    images: dict[str, int] = Field(description="Images in each split.", examples=[{"state": 10, "pool": 257}])
+    pool_regions: int = Field(description="Regions that the pool's images divide into.", examples=[6168])
+    regions: dict[str, int] = Field(
+        description="Proposed regions by state.", examples=[{"open": 3, "labelled": 237, "skipped": 0}]
+    )
+    rounds: dict[str, int] = Field(
+        description="Rounds by state.", examples=[{"scoring": 0, "open": 1, "labelled": 0, "told": 9}]
+    )
+    budget_left: int | None = Field(
+        description="Regions that may still be proposed before the budget is reached; null without a budget.",
+        examples=[240],
+    )
+    checkpoints: dict[str, LatestCheckpoint] = Field(
+        description="The newest checkpoint of each kind there is: source, segmenter, policy, final."
+    )
+    miou: float | None = Field(description="Of the newest segmenter on the reward split, if measured.", examples=[0.52])
+
+
+def class_set(classes: str | ClassesIn) -> ClassSet:
+    """The classes that a caller means. Raises ValueError with a sentence where they contradict each other."""
+    return PRESETS[classes] if isinstance(classes, str) else ClassSet.from_json(classes.model_dump())
+
+
+def project_out(project: Project) -> ProjectOut:
+    """A project as the API shows it."""
+    return ProjectOut(
+        id=project.id,
+        name=project.name,
+        active=project.active,
+        classes=[ClassOut(**each) for each in project.classes["classes"]],
+        ignore_id=project.classes["ignore_id"],
+        settings=ProjectSettings.model_validate(project.settings),
+        created_at=project.created_at,
+    )

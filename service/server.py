@@ -1,0 +1,51 @@
+"""Runs the API with uvicorn: finds out first whether the port is free, and speaks up once it serves."""
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+
+class PortTaken(Exception):
+    """Somebody else listens there; the message says what to do."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to the address. Raises PortTaken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise PortTaken(
+            f"Port {port} of {host} cannot be used ({getattr(error, 'strerror', None) or error}). "
+            f"Choose another one: PORT={port + 1 if port < 65535 else 8001} make run, or --port."
+        ) from error
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Calls back once requests are answered."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def run(app: FastAPI, listener: socket.socket, *, started: Callable[[], None], log_level: str = "warning") -> None:
+    """Serve until Ctrl-C."""
+    config = uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=10, access_log=log_level != "warning")
+    try:
+        _Server(config, started).run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn raises it again after it has stopped
+        pass
+    finally:
+        listener.close()

@@ -1,0 +1,55 @@
+"""Every setting of the service, with its default; each is set by a REGIONWISE_* variable."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from the environment: REGIONWISE_DATABASE_URL and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="REGIONWISE_")
+
+    data_dir: Path = Field(Path("data"), description="Where the embedded database and the blobs live.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite at DATA_DIR/regionwise.db.")
+    blob_url: str = Field("", description="fsspec URL of images and checkpoints; empty: DATA_DIR/blobs.")
+    broker_url: str = Field("memory://", description="Celery broker; memory:// runs the worker inside the API process.")
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(8000, description="Port that the API listens on.")
+    lease_minutes: float = Field(15.0, gt=0, description="How long an annotator keeps a region without renewing it.")
+    max_image_bytes: int = Field(64 << 20, gt=0, description="Largest image file that an upload may hold.")
+    max_image_pixels: int = Field(64_000_000, gt=0, description="Largest image, in pixels, that is decoded.")
+    max_request_bytes: int = Field(512 << 20, gt=0, description="Largest request body of an image upload.")
+    max_json_bytes: int = Field(32 << 20, gt=0, description="Largest request body of every other route.")
+    device: str = Field("auto", description="Torch device of a worker: auto, cpu, cuda, cuda:1.")
+    threads: int = Field(0, ge=0, description="Torch threads of a worker; 0: as many as there are cores.")
+    slice_seconds: float = Field(20.0, gt=0, description="A training job yields to waiting rounds this often.")
+    heartbeat_seconds: float = Field(10.0, gt=0, description="How often a running job says that it is alive.")
+    stale_seconds: float = Field(
+        120.0, gt=0, description="A running job silent for this long is given to another worker."
+    )
+    sweep_seconds: float = Field(5.0, gt=0, description="How often forgotten jobs are looked for.")
+    max_attempts: int = Field(3, ge=1, description="How often a failing job is tried.")
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database to use: the one named, else the embedded one."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'regionwise.db').absolute()}"
+
+    @property
+    def resolved_blob_url(self) -> str:
+        """Where blobs go: the place named, else a folder beside the embedded database."""
+        return self.blob_url or (self.data_dir / "blobs").absolute().as_uri()
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the worker lives inside the API process."""
+        return self.broker_url.startswith("memory:")
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,52 @@
+"""Annotators in the database: who may call, by the hash of their token."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.errors import Conflict, NotFound
+from service.store import events
+from service.tables import Annotator
+
+
+def add_annotator(
+    session: Session, *, name: str, role: str, token_hash: str, now: datetime, by: int | None = None
+) -> Annotator:
+    """A new annotator; `by` is the one who added it. Raises Conflict where the name is taken."""
+    if session.scalar(select(Annotator.id).where(Annotator.name == name)) is not None:
+        raise Conflict(f"There is an annotator {name} already.", code="annotator_exists", detail={"name": name})
+    annotator = Annotator(name=name, role=role, token_hash=token_hash, active=True, created_at=now)
+    session.add(annotator)
+    session.flush()
+    events.record(session, now=now, kind="annotator_added", annotator_id=by, added=annotator.id, name=name, role=role)
+    return annotator
+
+
+def get_annotator(session: Session, annotator_id: int) -> Annotator:
+    """The annotator, or NotFound."""
+    annotator = session.get(Annotator, annotator_id)
+    if annotator is None:
+        raise NotFound(f"There is no annotator {annotator_id}.")
+    return annotator
+
+
+def list_annotators(session: Session, *, limit: int, after: int) -> Sequence[Annotator]:
+    """Annotators with ids above `after`, oldest first."""
+    return session.scalars(select(Annotator).where(Annotator.id > after).order_by(Annotator.id).limit(limit)).all()
+
+
+def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | None = None) -> Annotator:
+    """The annotator's token stops working; what they labelled stays. Raises Conflict for the last active admin."""
+    # Every active admin is locked, so that two who remove each other at once do not leave the service without one.
+    admins = select(Annotator).where(Annotator.role == "admin", Annotator.active.is_(True)).order_by(Annotator.id)
+    active = session.scalars(admins.with_for_update()).all()
+    annotator = get_annotator(session, annotator_id)
+    if not annotator.active:
+        return annotator
+    if [admin.id for admin in active] == [annotator_id]:
+        raise Conflict(f"{annotator.name} is the last admin; add another one first.", code="last_admin")
+    annotator.active = False
+    events.record(session, now=now, kind="annotator_deactivated", annotator_id=by, deactivated=annotator_id)
+    return annotator

@@ -1,0 +1,166 @@
+"""Images in the database: groups of one size, the pool as arithmetic over them, and arrivals without races."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.errors import Conflict, NotFound
+from service.store import events
+from service.tables import Image, ImageGroup, Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewImage:
+    """A checked image whose bytes are stored already; `digest` is the SHA-256 of the file."""
+
+    name: str
+    split: str
+    height: int
+    width: int
+    media_type: str
+    digest: str
+    blob_key: str
+    label_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """An image and whether it came with this call."""
+
+    image: Image
+    created: bool
+
+
+def add_images(
+    session: Session, project_id: int, arrivals: Sequence[NewImage], now: datetime, *, by: int | None = None
+) -> list[Added]:
+    """Add images, all or none; one that is there already with the same bytes and split is returned as it is.
+
+    Raises Conflict where a name stands for other bytes, another split or another label map.
+    """
+    # One arrival at a time in each project: ordinals have no gaps, and names and groups no races.
+    session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
+    known = _images_by_name(session, project_id, [each.name for each in arrivals])
+    groups: dict[tuple[str, int, int], ImageGroup] = {}
+    added = []
+    for arrival in arrivals:
+        image = known.get(arrival.name)
+        if image is not None:
+            _check_same(image, arrival)
+            added.append(Added(image=image, created=False))
+            continue
+        place = (arrival.split, arrival.height, arrival.width)
+        if place not in groups:
+            groups[place] = _locked_group(session, project_id, *place)
+        image = known[arrival.name] = _new_image(project_id, groups[place], arrival, now)
+        session.add(image)
+        added.append(Added(image=image, created=True))
+    session.flush()
+    created = [each.image.id for each in added if each.created]
+    if created:
+        events.record(
+            session,
+            now=now,
+            kind="images_added",
+            project_id=project_id,
+            annotator_id=by,
+            count=len(created),
+            first=created[0],
+        )
+    return added
+
+
+def _images_by_name(session: Session, project_id: int, names: Sequence[str]) -> dict[str, Image]:
+    found: dict[str, Image] = {}
+    for start in range(0, len(names), 500):  # SQLite bounds the parameters of a statement
+        part = names[start : start + 500]
+        images = session.scalars(select(Image).where(Image.project_id == project_id, Image.name.in_(part)))
+        found.update((image.name, image) for image in images)
+    return found
+
+
+def _locked_group(session: Session, project_id: int, split: str, height: int, width: int) -> ImageGroup:
+    """The group of this split and size, made if it is the first; the caller holds the project's row."""
+    place = {"project_id": project_id, "split": split, "height": height, "width": width}
+    chosen = select(ImageGroup).filter_by(**place).with_for_update().execution_options(populate_existing=True)
+    group = session.scalars(chosen).one_or_none()
+    if group is None:
+        group = ImageGroup(**place, count=0)
+        session.add(group)
+        session.flush()
+    return group
+
+
+def _new_image(project_id: int, group: ImageGroup, arrival: NewImage, now: datetime) -> Image:
+    ordinal = group.count
+    group.count += 1
+    return Image(
+        project_id=project_id,
+        group_id=group.id,
+        ordinal=ordinal,
+        name=arrival.name,
+        split=arrival.split,
+        height=arrival.height,
+        width=arrival.width,
+        media_type=arrival.media_type,
+        digest=arrival.digest,
+        blob_key=arrival.blob_key,
+        label_key=arrival.label_key,
+        created_at=now,
+    )
+
+
+def _check_same(image: Image, arrival: NewImage) -> None:
+    if image.digest != arrival.digest:
+        raise _name_taken(image, "with other bytes")
+    if image.split != arrival.split:
+        raise _name_taken(image, f"in the split {image.split}")
+    if arrival.label_key is not None and arrival.label_key != image.label_key:
+        raise _name_taken(image, "with another label map" if image.label_key else "without a label map")
+
+
+def _name_taken(image: Image, how: str) -> Conflict:
+    return Conflict(
+        f"The project already has an image {image.name}, {how}.",
+        code="image_exists",
+        detail={"image_id": image.id, "name": image.name},
+    )
+
+
+def get_image(session: Session, image_id: int) -> Image:
+    """The image, or NotFound."""
+    image = session.get(Image, image_id)
+    if image is None:
+        raise NotFound(f"There is no image {image_id}.")
+    return image
+
+
+def list_images(session: Session, project_id: int, *, split: str | None, limit: int, after: int) -> Sequence[Image]:
+    """Images of a project with ids above `after`, in the order of arrival."""
+    chosen = select(Image).where(Image.project_id == project_id, Image.id > after)
+    if split is not None:
+        chosen = chosen.where(Image.split == split)
+    return session.scalars(chosen.order_by(Image.id).limit(limit)).all()
+
+
+def pool_groups(session: Session, project_id: int, split: str = "pool") -> list[ImageGroup]:
+    """The groups of a split in the pool's order: by id."""
+    chosen = select(ImageGroup).where(ImageGroup.project_id == project_id, ImageGroup.split == split)
+    return list(session.scalars(chosen.order_by(ImageGroup.id)))
+
+
+def image_at(session: Session, group_id: int, ordinal: int) -> Image:
+    """The image at a place of its group, or NotFound."""
+    image = session.scalar(select(Image).where(Image.group_id == group_id, Image.ordinal == ordinal))
+    if image is None:
+        raise NotFound(f"Group {group_id} has no image {ordinal}.")
+    return image
+
+
+def images_of_split(session: Session, project_id: int, split: str) -> list[Image]:
+    """Every image of a split in a fixed order: by group, then ordinal."""
+    chosen = select(Image).where(Image.project_id == project_id, Image.split == split)
+    return list(session.scalars(chosen.order_by(Image.group_id, Image.ordinal)))

@@ -1,0 +1,108 @@
+"""Labels in the database: versions of a region's label map, all of a request or none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, defer
+
+from service.errors import Conflict, Invalid
+from service.store import events, leases, regions
+from service.store.rounds import close_if_done
+from service.tables import Label, Region
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A checked label map of a region that the annotator was given. `digest` is of its pixels."""
+
+    region_id: int
+    round_id: int
+    mask: bytes
+    digest: str
+    class_counts: list[int]
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The label that a submission became, or was already."""
+
+    label: Label
+    created: bool
+
+
+def submit(session: Session, submissions: Sequence[Submission], annotator_id: int, *, now: datetime) -> list[Stored]:
+    """Store label maps: first versions of open regions, new versions of the annotator's own labels.
+
+    The same pixels again are the same label. Raises Conflict where another annotator holds or has labelled a region, or
+    it was skipped; nothing is stored then.
+    """
+    by_region = {each.region_id: each for each in submissions}
+    if len(by_region) < len(submissions):
+        raise Invalid("A request may label a region once.", code="duplicate_region")
+    locked, rounds = regions.lock_regions(session, by_region.keys(), [each.round_id for each in submissions])
+    latest = _latest_labels(session, [id for id, region in locked.items() if region.state == "labelled"])
+    for region in locked.values():
+        _check_labellable(region, latest.get(region.id), annotator_id)
+    opened = [region for region in locked.values() if region.state == "open"]
+    leases.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
+    stored = [_store(each, latest.get(each.region_id), annotator_id, now) for each in submissions]
+    session.add_all(each.label for each in stored if each.created)
+    for region in opened:
+        region.state = "labelled"
+    session.flush()
+    _record(session, stored, locked, annotator_id, now)
+    for round_id in sorted({region.round_id for region in opened}):
+        close_if_done(session, rounds[round_id], now)
+    return stored
+
+
+def _latest_labels(session: Session, region_ids: Sequence[int]) -> dict[int, Label]:
+    if not region_ids:
+        return {}
+    chosen = select(Label).where(Label.region_id.in_(region_ids)).order_by(Label.version).options(defer(Label.mask))
+    return {label.region_id: label for label in session.scalars(chosen)}
+
+
+def _check_labellable(region: Region, latest: Label | None, annotator_id: int) -> None:
+    if region.state == "skipped":
+        sentence = f"Region {region.id} has been skipped."
+    elif latest is not None and latest.annotator_id != annotator_id:
+        sentence = f"Region {region.id} has been labelled by another annotator."
+    else:
+        return
+    raise Conflict(sentence, code=f"region_{region.state}", detail={"region_id": region.id})
+
+
+def _store(submission: Submission, latest: Label | None, annotator_id: int, now: datetime) -> Stored:
+    if latest is not None and latest.digest == submission.digest:
+        return Stored(label=latest, created=False)
+    label = Label(
+        region_id=submission.region_id,
+        annotator_id=annotator_id,
+        version=1 if latest is None else latest.version + 1,
+        mask=submission.mask,
+        digest=submission.digest,
+        class_counts=submission.class_counts,
+        seconds=submission.seconds,
+        created_at=now,
+    )
+    return Stored(label=label, created=True)
+
+
+def _record(
+    session: Session, stored: Sequence[Stored], locked: dict[int, Region], annotator_id: int, now: datetime
+) -> None:
+    for label in (each.label for each in stored if each.created):
+        events.record(
+            session,
+            now=now,
+            kind="region_labelled",
+            project_id=locked[label.region_id].project_id,
+            annotator_id=annotator_id,
+            region=label.region_id,
+            label=label.id,
+            version=label.version,
+        )

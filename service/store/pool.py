@@ -1,0 +1,83 @@
+"""What a round needs to know of the pool: its groups of images, what was proposed, what was labelled and how."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.tables import Image, ImageGroup, Label, Region, Round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledRegion:
+    """The latest label of a region, and where the region is. `mask` is an 8-bit PNG of class ids."""
+
+    region_id: int
+    round_id: int
+    group_id: int
+    ordinal: int
+    cell: int
+    mask: bytes
+
+
+def groups_of_split(session: Session, project_id: int, split: str) -> Sequence[ImageGroup]:
+    """The groups in their fixed order, which numbers the split's images."""
+    chosen = select(ImageGroup).where(ImageGroup.project_id == project_id, ImageGroup.split == split)
+    return session.scalars(chosen.order_by(ImageGroup.id)).all()
+
+
+def image_in_group(session: Session, group_id: int, ordinal: int) -> Image:
+    """The image at a place of a group."""
+    return session.scalars(select(Image).where(Image.group_id == group_id, Image.ordinal == ordinal)).one()
+
+
+def proposed_cells(session: Session, project_id: int) -> Sequence[tuple[int, int, int]]:
+    """(group id, ordinal, cell) of every region ever proposed: what is no longer in U_t."""
+    chosen = select(Image.group_id, Image.ordinal, Region.cell).join(Image, Region.image_id == Image.id)
+    return [(g, o, c) for g, o, c in session.execute(chosen.where(Region.project_id == project_id))]
+
+
+def label_counts(session: Session, project_id: int) -> list[list[Any]]:
+    """Pixels of each class in the latest label of every labelled region of the rounds learned from, by region.
+
+    A round that is being labelled is left out: what a round ahead of it chooses must not depend on who is fast.
+    """
+    chosen = latest_labels(select(Label.class_counts)).join(Round, Region.round_id == Round.id)
+    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", Round.state == "told")
+    return list(session.scalars(chosen.order_by(Region.id)))
+
+
+def labelled_regions(
+    session: Session, project_id: int, *, round_id: int | None = None, image_ids: Iterable[int] | None = None
+) -> list[LabelledRegion]:
+    """Labelled regions with their latest masks: of the project, of a round, or of some images."""
+    columns = select(Region.id, Region.round_id, Image.group_id, Image.ordinal, Region.cell, Label.mask)
+    chosen = latest_labels(columns).join(Image, Region.image_id == Image.id)
+    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled").order_by(Region.id)
+    if round_id is not None:
+        chosen = chosen.where(Region.round_id == round_id)
+    if image_ids is not None:
+        chosen = chosen.where(Region.image_id.in_(list(image_ids)))
+    return [
+        LabelledRegion(region_id=i, round_id=r, group_id=g, ordinal=o, cell=c, mask=m)
+        for i, r, g, o, c, m in session.execute(chosen)
+    ]
+
+
+def image_ids_of_round(session: Session, round_id: int) -> list[int]:
+    """Images that hold a region of the round."""
+    return list(session.scalars(select(Region.image_id).where(Region.round_id == round_id).distinct()))
+
+
+def latest_labels(columns: Any) -> Any:
+    """The columns, from regions joined with the newest version of their labels."""
+    newest = (
+        select(Label.region_id, func.max(Label.version).label("version")).group_by(Label.region_id).subquery("newest")
+    )
+    return (
+        columns.select_from(Region)
+        .join(newest, newest.c.region_id == Region.id)
+        .join(Label, (Label.region_id == newest.c.region_id) & (Label.version == newest.c.version))
+    )

@@ -1,0 +1,153 @@
+"""Projects in the database, and how far each has come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.domain.classes import ClassSet
+from service.errors import Conflict, Invalid, NotFound
+from service.schemas.projects import CHANGEABLE, ProjectSettings
+from service.store import events
+from service.store.rounds import pool_regions, region_counts
+from service.tables import Checkpoint, Image, ImageGroup, Project, Round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far a campaign has come: counts by split or state, the newest checkpoint of each kind, the latest mIoU."""
+
+    images: dict[str, int]
+    pool_regions: int
+    regions: dict[str, int]
+    rounds: dict[str, int]
+    budget_left: int | None
+    checkpoints: dict[str, Checkpoint]
+    miou: float | None
+
+
+def add_project(
+    session: Session, *, name: str, classes: ClassSet, settings: ProjectSettings, now: datetime, by: int | None = None
+) -> Project:
+    """A new project. Raises Conflict where the name is taken."""
+    if session.scalar(select(Project.id).where(Project.name == name)) is not None:
+        raise Conflict(f"There is a project {name} already.", code="project_exists", detail={"name": name})
+    project = Project(
+        name=name, classes=classes.to_json(), settings=settings.model_dump(mode="json"), active=True, created_at=now
+    )
+    session.add(project)
+    session.flush()
+    events.record(session, now=now, kind="project_added", project_id=project.id, annotator_id=by, name=name)
+    return project
+
+
+def get_project(session: Session, project_id: int) -> Project:
+    """The project, or NotFound."""
+    project = session.get(Project, project_id)
+    if project is None:
+        raise NotFound(f"There is no project {project_id}.")
+    return project
+
+
+def list_projects(session: Session, *, limit: int, after: int) -> Sequence[Project]:
+    """Projects with ids above `after`, oldest first."""
+    return session.scalars(select(Project).where(Project.id > after).order_by(Project.id).limit(limit)).all()
+
+
+def project_or_only(session: Session, project_id: int | None) -> Project:
+    """The project of this id; without an id the only one. Raises Invalid, naming them, where there are several."""
+    if project_id is not None:
+        return get_project(session, project_id)
+    found = session.scalars(select(Project).order_by(Project.id).limit(21)).all()
+    if not found:
+        raise NotFound("There is no project yet.")
+    if len(found) > 1:
+        listed = ", ".join(f"{each.id} ({each.name})" for each in found[:20]) + (", ..." if len(found) > 20 else "")
+        raise Invalid(f"Say which project is meant: {listed}.", code="which_project")
+    return found[0]
+
+
+def change_project(
+    session: Session,
+    project_id: int,
+    *,
+    active: bool | None,
+    settings: ProjectSettings | None,
+    now: datetime,
+    by: int | None = None,
+) -> Project:
+    """Change what is given; of `settings` what was set explicitly.
+
+    Raises Conflict where a setting that shapes regions or networks would change under images or rounds.
+    """
+    chosen = select(Project).where(Project.id == project_id).with_for_update(key_share=True)
+    project = session.scalars(chosen).one_or_none()
+    if project is None:
+        raise NotFound(f"There is no project {project_id}.")
+    changes = _setting_changes(project, settings)
+    fixed = sorted(changes.keys() - set(CHANGEABLE))
+    if fixed and _has_images_or_rounds(session, project_id):
+        sentence = f"The project has images or rounds already; {', '.join(fixed)} cannot change any more."
+        raise Conflict(sentence, code="settings_fixed", detail={"fixed": fixed})
+    if changes:
+        project.settings = {**project.settings, **changes}
+    if active is not None and active != project.active:
+        project.active = changes["active"] = active
+    if changes:
+        events.record(session, now=now, kind="project_changed", project_id=project_id, annotator_id=by, changes=changes)
+    return project
+
+
+def _setting_changes(project: Project, settings: ProjectSettings | None) -> dict[str, object]:
+    if settings is None:
+        return {}
+    given = settings.model_dump(mode="json", include=settings.model_fields_set)
+    held = ProjectSettings.model_validate(project.settings).model_dump(mode="json")
+    return {key: value for key, value in given.items() if held[key] != value}
+
+
+def _has_images_or_rounds(session: Session, project_id: int) -> bool:
+    image = select(Image.id).where(Image.project_id == project_id).limit(1)
+    round_ = select(Round.id).where(Round.project_id == project_id).limit(1)
+    return session.scalar(image) is not None or session.scalar(round_) is not None
+
+
+def standing(session: Session, project: Project) -> Standing:
+    """How far the project has come."""
+    settings = ProjectSettings.model_validate(project.settings)
+    regions = region_counts(session, project.id)
+    spent = regions.get("open", 0) + regions.get("labelled", 0)
+    return Standing(
+        images=_image_counts(session, project.id),
+        pool_regions=pool_regions(session, project.id, settings),
+        regions={state: regions.get(state, 0) for state in ("open", "labelled", "skipped")},
+        rounds=_round_counts(session, project.id),
+        budget_left=None if settings.budget is None else max(0, settings.budget - spent),
+        checkpoints=_newest_checkpoints(session, project.id),
+        miou=_latest_miou(session, project.id),
+    )
+
+
+def _image_counts(session: Session, project_id: int) -> dict[str, int]:
+    chosen = select(ImageGroup.split, func.sum(ImageGroup.count)).where(ImageGroup.project_id == project_id)
+    return {split: int(count) for split, count in session.execute(chosen.group_by(ImageGroup.split))}
+
+
+def _round_counts(session: Session, project_id: int) -> dict[str, int]:
+    chosen = select(Round.state, func.count()).where(Round.project_id == project_id).group_by(Round.state)
+    counts: dict[str, int] = dict(session.execute(chosen).all())
+    return {state: counts.get(state, 0) for state in ("scoring", "open", "labelled", "told")}
+
+
+def _newest_checkpoints(session: Session, project_id: int) -> dict[str, Checkpoint]:
+    newest = select(func.max(Checkpoint.id)).where(Checkpoint.project_id == project_id).group_by(Checkpoint.kind)
+    found = session.scalars(select(Checkpoint).where(Checkpoint.id.in_(newest)))
+    return {checkpoint.kind: checkpoint for checkpoint in found}
+
+
+def _latest_miou(session: Session, project_id: int) -> float | None:
+    measured = func.coalesce(Round.miou_after, Round.miou_before)
+    chosen = select(measured).where(Round.project_id == project_id, measured.is_not(None))
+    return session.scalar(chosen.order_by(Round.number.desc()).limit(1))

@@ -1,0 +1,128 @@
+"""Regions in the database: found, described, and locked in the one order that cannot deadlock."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, defer
+
+from service.domain.classes import ClassSet
+from service.errors import NotFound
+from service.store.rounds import lock_round
+from service.tables import Image, Label, Lease, Project, Region, Round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A region, its round's number, its image's name, and whether the model has predicted it."""
+
+    region: Region
+    round_number: int
+    image_name: str
+    has_prediction: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What a label map of a region must look like, and the region's round."""
+
+    height: int
+    width: int
+    round_id: int
+    classes: ClassSet
+
+
+def placed_regions() -> Select[Region, int, str, bool]:
+    """Rows for `placed`; the prediction's bytes stay where they are."""
+    columns = select(Region, Round.number, Image.name, Region.prediction.is_not(None)).options(defer(Region.prediction))
+    return columns.join(Round, Region.round_id == Round.id).join(Image, Region.image_id == Image.id)
+
+
+def placed(row: Any) -> Placed:
+    """A row of `placed_regions`."""
+    region, number, name, has_prediction = row
+    return Placed(region=region, round_number=number, image_name=name, has_prediction=bool(has_prediction))
+
+
+def get_region(session: Session, region_id: int) -> Placed:
+    """The region, or NotFound."""
+    row = session.execute(placed_regions().where(Region.id == region_id)).one_or_none()
+    if row is None:
+        raise missing([region_id])
+    return placed(row)
+
+
+def missing(region_ids: Collection[int]) -> NotFound:
+    """The error for regions that there are none of."""
+    first = min(region_ids)
+    return NotFound(
+        f"There is no region {first}.", code="region_not_found", detail={"region_ids": sorted(region_ids)[:100]}
+    )
+
+
+def image_of(session: Session, region_id: int) -> tuple[Region, Image]:
+    """The region and its image, or NotFound."""
+    chosen = select(Region, Image).join(Image, Region.image_id == Image.id).options(defer(Region.prediction))
+    row = session.execute(chosen.where(Region.id == region_id)).one_or_none()
+    if row is None:
+        raise missing([region_id])
+    return row[0], row[1]
+
+
+def prediction_of(session: Session, region_id: int) -> bytes:
+    """The model's label map of a region as PNG, or NotFound."""
+    row = session.execute(select(Region.prediction).where(Region.id == region_id)).one_or_none()
+    if row is None:
+        raise missing([region_id])
+    if row[0] is None:
+        raise NotFound(f"No network has predicted region {region_id}.", code="no_prediction")
+    prediction: bytes = row[0]
+    return prediction
+
+
+def latest_label(session: Session, region_id: int) -> Label | None:
+    """The version that counts, if there is one."""
+    chosen = select(Label).where(Label.region_id == region_id).order_by(Label.version.desc()).limit(1)
+    return session.scalars(chosen).one_or_none()
+
+
+def counting_label(session: Session, region_id: int) -> Label:
+    """Like `latest_label`; NotFound where there is none."""
+    label = latest_label(session, region_id)
+    if label is None:
+        get_region(session, region_id)
+        raise NotFound(f"Region {region_id} has no label.", code="no_label")
+    return label
+
+
+def active_lease(session: Session, region_id: int) -> Lease | None:
+    """The lease without an end, if there is one; it may have expired."""
+    return session.scalar(select(Lease).where(Lease.region_id == region_id, Lease.ended_at.is_(None)))
+
+
+def frames(session: Session, region_ids: Collection[int]) -> dict[int, Frame]:
+    """Size and classes of each region. Raises NotFound naming those that do not exist."""
+    chosen = select(Region.id, Region.height, Region.width, Region.round_id, Region.project_id, Project.classes)
+    rows = session.execute(chosen.join(Project, Region.project_id == Project.id).where(Region.id.in_(region_ids))).all()
+    absent = set(region_ids) - {row.id for row in rows}
+    if absent:
+        raise missing(absent)
+    classes = {project_id: ClassSet.from_json(of) for project_id, of in {row[4]: row[5] for row in rows}.items()}
+    return {
+        row.id: Frame(height=row.height, width=row.width, round_id=row.round_id, classes=classes[row.project_id])
+        for row in rows
+    }
+
+
+def lock_regions(
+    session: Session, region_ids: Collection[int], round_ids: Collection[int]
+) -> tuple[dict[int, Region], dict[int, Round]]:
+    """The regions and their rounds by id, locked until the transaction ends: rounds first, then regions, each by id.
+
+    The two kinds have an order so that no two transactions wait for each other. Every region must exist.
+    """
+    rounds = {round_id: lock_round(session, round_id) for round_id in sorted(set(round_ids))}
+    chosen = select(Region).where(Region.id.in_(region_ids)).order_by(Region.id).options(defer(Region.prediction))
+    locked = session.scalars(chosen.with_for_update().execution_options(populate_existing=True))
+    return {region.id: region for region in locked}, rounds

@@ -1,0 +1,53 @@
+"""A thread beside the API that sends again the jobs that the broker or a dead worker forgot."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.db import Database
+from service.settings import Settings
+from service.store.jobs import sweep
+
+log = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """Every few seconds: due jobs are sent again. Several may run, one for each API process."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the sweep that is under way."""
+        self._stopped.set()
+        self._thread.join(timeout=10)
+
+    def sweep_once(self) -> int:
+        """One sweep; returns how many jobs were sent again."""
+        settings = self._settings
+        with self._database.write() as session:
+            return sweep(
+                session,
+                now=self._clock(),
+                resend_after=timedelta(seconds=max(30.0, 3 * settings.sweep_seconds)),
+                stale_after=timedelta(seconds=settings.stale_seconds),
+                max_attempts=settings.max_attempts,
+            )
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._settings.sweep_seconds):
+            try:
+                self.sweep_once()
+            except SQLAlchemyError as error:  # the database may be away for a while; the next sweep tries again
+                log.warning("Sweeping failed: %s", error)

@@ -1,0 +1,142 @@
+"""Image uploads: files and label maps are matched, checked and stored; rows come after."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from fastapi import UploadFile
+
+from service.blobs import Blobs
+from service.domain.classes import ClassSet, UnknownClassIds
+from service.domain.masks import MaskError, decode_label_png, encode_label_png
+from service.errors import Invalid, ServiceError, TooLarge
+from service.pictures import Facts, PictureError, check_picture
+from service.settings import Settings
+from service.store.images import NewImage
+
+_SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+_MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """An image file that may be stored; `label_png` is its label map, encoded again."""
+
+    name: str
+    file: UploadFile
+    facts: Facts
+    label_png: bytes | None
+
+
+def store_uploads(
+    files: Sequence[UploadFile],
+    label_maps: Sequence[UploadFile],
+    *,
+    split: str,
+    classes: ClassSet,
+    blobs: Blobs,
+    settings: Settings,
+) -> list[NewImage]:
+    """Check every file, then store every file; what is returned still needs its rows.
+
+    Raises Invalid or TooLarge, naming the file, before anything is stored.
+    """
+    labels = _by_stem(label_maps)
+    checked = [_check(file, labels, classes, settings) for file in files]
+    _check_names(checked, labels)
+    return [_store(each, split, blobs) for each in checked]
+
+
+def _check(file: UploadFile, labels: Mapping[str, UploadFile], classes: ClassSet, settings: Settings) -> _Checked:
+    name = _name(file)
+    data = _read(file, name, settings)
+    try:
+        facts = check_picture(data, max_pixels=settings.max_image_pixels)
+    except PictureError as error:
+        raise _refused(name, error.code, error.message) from error
+    label = labels.get(_stem(name))
+    label_png = None if label is None else _checked_label(label, facts, classes, settings)
+    return _Checked(name=name, file=file, facts=facts, label_png=label_png)
+
+
+def _checked_label(file: UploadFile, facts: Facts, classes: ClassSet, settings: Settings) -> bytes:
+    name = f"label map {_name(file)}"
+    data = _read(file, name, settings)
+    try:
+        label_map_HW = decode_label_png(data, height=facts.height, width=facts.width)
+        classes.to_indices(label_map_HW)
+    except MaskError as error:
+        raise _refused(name, error.code, error.message) from error
+    except UnknownClassIds as error:
+        raise Invalid(f"{name}: {error}", code="unknown_class_ids", detail={"name": name, "ids": error.ids}) from error
+    return encode_label_png(label_map_HW, classes.palette())
+
+
+def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
+    data = _bytes(checked.file)
+    facts = checked.facts
+    label_key = None if checked.label_png is None else blobs.put_content("labels", checked.label_png, ".png")
+    return NewImage(
+        name=checked.name,
+        split=split,
+        height=facts.height,
+        width=facts.width,
+        media_type=facts.media_type,
+        digest=hashlib.sha256(data).hexdigest(),
+        blob_key=blobs.put_content("images", data, _SUFFIXES[facts.media_type]),
+        label_key=label_key,
+    )
+
+
+def _by_stem(label_maps: Sequence[UploadFile]) -> dict[str, UploadFile]:
+    labels: dict[str, UploadFile] = {}
+    for file in label_maps:
+        stem = _stem(_name(file))
+        if stem in labels:
+            raise Invalid(f"Two label maps are called {stem}.", code="duplicate_name", detail={"name": stem})
+        labels[stem] = file
+    return labels
+
+
+def _check_names(checked: Sequence[_Checked], labels: Mapping[str, UploadFile]) -> None:
+    seen: set[str] = set()
+    for name in (each.name for each in checked):
+        # A label map belongs to one image: with label maps, stems must differ, otherwise names.
+        key = _stem(name) if labels else name
+        if key in seen:
+            raise Invalid(f"Two images are called {key}.", code="duplicate_name", detail={"name": key})
+        seen.add(key)
+    left = sorted(labels.keys() - seen)
+    if left:
+        sentence = f"No image came with the label map {left[0]}; it needs the name of its image, but for the suffix."
+        raise Invalid(sentence, code="stray_label_map", detail={"names": left[:100]})
+
+
+def _name(file: UploadFile) -> str:
+    name = (file.filename or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
+    printable = name.isprintable() and not any("\ud800" <= character <= "\udfff" for character in name)
+    if not name.strip(".") or len(name) > _MAX_NAME or not printable:
+        raise Invalid(f"A file needs a name of 1 to {_MAX_NAME} printable characters.", code="bad_name")
+    return name
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def _read(file: UploadFile, name: str, settings: Settings) -> bytes:
+    if (file.size or 0) > settings.max_image_bytes:
+        sentence = f"{name}: It holds {file.size:,} bytes; {settings.max_image_bytes:,} is the limit."
+        raise TooLarge(sentence, detail={"name": name})
+    return _bytes(file)
+
+
+def _bytes(file: UploadFile) -> bytes:
+    file.file.seek(0)
+    return file.file.read()
+
+
+def _refused(name: str, code: str, message: str) -> ServiceError:
+    kind = TooLarge if code == "too_large" else Invalid
+    return kind(f"{name}: {message}", code=code, detail={"name": name})

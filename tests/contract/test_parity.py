@@ -1,0 +1,75 @@
+"""The live service and the simulation choose identical regions: same seed, pool, checkpoint and policy."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from models.query_network import QueryNetwork
+from models.segmenter import Segmenter, build
+from models.strategies import build_strategy
+from service.domain.pool import Pool
+from tests.workers.conftest import CLASSES, Rectangles, World
+from workers.checkpoints import save_policy, save_segmenter
+from workers.labelled import LabelledSet
+from workers.loop import ActiveLearner, groups_of
+from workers.oracle import Oracle
+from workers.project_data import load_project
+
+POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
+ROUNDS = 4
+
+
+def make_segmenter() -> Segmenter:
+    return build("fpn", classes=3, width=4, generator=torch.Generator().manual_seed(3)).eval()
+
+
+def make_policy() -> QueryNetwork:
+    policy = QueryNetwork(3, 24, generator=torch.Generator().manual_seed(4))
+    # Batch statistics unlike the initial ones, so that a policy in training mode would choose otherwise.
+    policy.train()(torch.rand(4, 24, 195), torch.rand(4, 3, 259))
+    return policy.eval()
+
+
+@pytest.mark.parametrize("strategy", ["learned", "entropy", "bald", "random", "stratified-random"])
+def test_celery_task_and_simulation_choose_the_same_regions(make_world: Callable[..., World], strategy: str) -> None:
+    world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11)
+    world.add("pool", POOL, labelled=False).add("state", STATE).add("reward", REWARD)
+    segmenter, policy = make_segmenter(), make_policy()
+    world.add_checkpoint("segmenter", save_segmenter(segmenter, CLASSES))
+    world.add_checkpoint("policy", save_policy(policy, CLASSES))
+
+    live = []
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    for _ in range(ROUNDS):
+        world.work()
+        live.append(sorted(world.label_all()))
+    world.work()
+
+    learner = ActiveLearner(
+        segmenter=segmenter,
+        strategy=build_strategy(strategy, policy) if strategy == "learned" else build_strategy(strategy),
+        pool=Pool(groups_of(POOL, _settings(world))),
+        labelled=LabelledSet(3),
+        images=POOL,
+        state=STATE,
+        reward=REWARD,
+        settings=_settings(world),
+        seed=11,
+    )
+    simulated, rewards = [], []
+    for number in range(1, ROUNDS + 1):
+        proposal = learner.ask(round_number=number)
+        simulated.append(sorted((f"pool-{region.image:03}.png", region.cell) for region in proposal.regions))
+        rewards.append(learner.tell(Oracle(POOL).answer(proposal), round_number=number).reward)
+
+    assert live == simulated
+    assert [each["reward"] for each in world.rounds()] == pytest.approx(rewards)
+    assert {each["strategy"] for each in world.rounds()} == {strategy}
+
+
+def _settings(world: World):
+    from types import SimpleNamespace
+
+    worker = SimpleNamespace(database=world.database, blobs=world.blobs, decoded=None)
+    return load_project(worker, world.project.id).loop  # type: ignore[arg-type]

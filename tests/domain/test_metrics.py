@@ -1,0 +1,132 @@
+"""Metrics against torchmetrics, scipy and values worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torchmetrics.functional.classification import multiclass_confusion_matrix, multiclass_jaccard_index
+
+from service.domain.classes import IGNORE
+from service.domain.metrics import (
+    area_under_curve,
+    class_counts,
+    confusion_matrix,
+    distribution_entropy,
+    iou_per_class,
+    mean_iou,
+)
+
+CLASSES = 4
+truths = arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1, 2, 3, IGNORE]))
+predictions = arrays(np.uint8, (6, 7), elements=st.integers(0, 3))
+
+
+@given(truths, predictions)
+def test_the_confusion_matrix_is_that_of_torchmetrics(truth: np.ndarray, prediction: np.ndarray) -> None:
+    expected = multiclass_confusion_matrix(_torch(prediction), _torch(truth), CLASSES, ignore_index=IGNORE)
+    confusion = confusion_matrix(truth, prediction, CLASSES)
+    assert confusion.dtype == np.int64
+    np.testing.assert_array_equal(confusion, expected.numpy())
+
+
+@given(truths, predictions)
+def test_iou_is_that_of_torchmetrics_in_every_class_that_is_present(truth: np.ndarray, prediction: np.ndarray) -> None:
+    each = multiclass_jaccard_index(_torch(prediction), _torch(truth), CLASSES, ignore_index=IGNORE, average="none")
+    iou = iou_per_class(confusion_matrix(truth, prediction, CLASSES))
+    counted = truth != IGNORE
+    present = np.isin(np.arange(CLASSES), np.union1d(truth[counted], prediction[counted]))
+    np.testing.assert_array_equal(np.isnan(iou), ~present)
+    np.testing.assert_allclose(iou[present], each.numpy()[present], rtol=1e-6)
+
+
+def test_mean_iou_is_that_of_torchmetrics_where_every_class_is_present() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 19, size=(3, 40, 50), dtype=np.uint8)
+    prediction = np.where(rng.random(truth.shape) < 0.6, truth, rng.integers(0, 19, size=truth.shape)).astype(np.uint8)
+    truth[rng.random(truth.shape) < 0.1] = IGNORE
+    expected = multiclass_jaccard_index(_torch(prediction), _torch(truth), 19, ignore_index=IGNORE)
+    assert mean_iou(confusion_matrix(truth, prediction, 19)) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_rows_are_the_truth_and_ignored_pixels_are_left_out() -> None:
+    truth = np.array([[0, 0, 1], [1, IGNORE, 0]], dtype=np.uint8)
+    prediction = np.array([[0, 1, 1], [1, 1, 1]], dtype=np.uint8)
+    assert confusion_matrix(truth, prediction, 3).tolist() == [[1, 2, 0], [0, 2, 0], [0, 0, 0]]
+
+
+def test_a_class_absent_from_both_maps_leaves_the_mean_and_a_class_only_predicted_counts_zero() -> None:
+    confusion = np.array([[1, 2, 1], [0, 2, 0], [0, 0, 0]])
+    np.testing.assert_allclose(iou_per_class(confusion), [1 / 4, 2 / 4, 0])
+    assert mean_iou(confusion) == pytest.approx(0.25)
+    confusion[0, 2] = 0
+    np.testing.assert_allclose(iou_per_class(confusion), [1 / 3, 2 / 4, np.nan])
+    assert mean_iou(confusion) == pytest.approx(5 / 12)
+
+
+def test_mean_iou_of_nothing_is_nan_without_a_warning() -> None:
+    assert math.isnan(mean_iou(np.zeros((3, 3), dtype=np.int64)))
+
+
+def test_the_largest_number_of_classes_is_counted_without_overflow() -> None:
+    everything = np.arange(255, dtype=np.uint8)[None]
+    np.testing.assert_array_equal(confusion_matrix(everything, everything, 255), np.eye(255))
+
+
+def test_confusion_of_maps_that_do_not_fit_is_refused() -> None:
+    zeros = np.zeros((2, 2), dtype=np.uint8)
+    with pytest.raises(ValueError, match="differ in shape"):
+        confusion_matrix(zeros, zeros[:1], 2)
+    with pytest.raises(ValueError, match="index 2 is outside the 2 classes"):
+        confusion_matrix(zeros + np.uint8(2), zeros, 2)
+    with pytest.raises(ValueError, match="index 255 is outside the 2 classes"):
+        confusion_matrix(zeros, zeros + np.uint8(255), 2)
+    with pytest.raises(ValueError, match="1 to 255 classes, not 0"):
+        confusion_matrix(zeros, zeros, 0)
+
+
+@given(truths)
+def test_class_counts_count_each_class_and_no_ignored_pixel(label_map: np.ndarray) -> None:
+    counts = class_counts(label_map, CLASSES)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [int((label_map == index).sum()) for index in range(CLASSES)]
+
+
+def test_class_counts_refuse_an_index_that_is_no_class() -> None:
+    with pytest.raises(ValueError, match="index 4 is outside the 4 classes"):
+        class_counts(np.array([[4]], dtype=np.uint8), CLASSES)
+
+
+@given(arrays(np.int64, 5, elements=st.integers(0, 10**9)).filter(lambda counts: counts.sum() > 0))
+def test_entropy_is_that_of_scipy_in_nats(counts: np.ndarray) -> None:
+    assert distribution_entropy(counts) == pytest.approx(float(scipy.stats.entropy(counts)), abs=1e-12)
+
+
+def test_entropy_is_ln_2_of_a_fair_coin_and_0_of_one_class_and_of_nothing() -> None:
+    assert distribution_entropy(np.array([5, 5, 0])) == pytest.approx(math.log(2))
+    assert distribution_entropy(np.array([0, 9, 0])) == 0.0
+    assert distribution_entropy(np.array([0, 0, 0])) == 0.0
+    with pytest.raises(ValueError, match="not negative"):
+        distribution_entropy(np.array([1, -1]))
+
+
+def test_the_area_is_the_mean_value_over_the_true_budgets() -> None:
+    # From 0 to 1 the mean is 2, from 1 to 4 it is 4: (1 * 2 + 3 * 4) / 4.
+    assert area_under_curve([0, 1, 4], [1, 3, 5]) == pytest.approx(3.5)
+    assert area_under_curve([480, 720, 1920], [0.5, 0.5, 0.5]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "values"), [([1], [1]), ([1, 2], [1]), ([], []), ([1, 1], [1, 2]), ([2, 1], [1, 2])]
+)
+def test_points_that_make_no_curve_are_refused(budgets: list[float], values: list[float]) -> None:
+    with pytest.raises(ValueError, match="curve"):
+        area_under_curve(budgets, values)
+
+
+def _torch(indices: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(indices.astype(np.int64))

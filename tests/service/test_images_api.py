@@ -1,0 +1,207 @@
+"""Images over HTTP: several at once, all or none, the same again for nothing, and nothing that is not an image."""
+
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from starlette.testclient import TestClient
+
+from service.blobs import Blobs
+from service.db import Database
+from service.domain.masks import decode_label_png
+from service.store import images as store
+from tests.conftest import Maker
+
+
+def upload(
+    client: TestClient, *images: tuple[str, bytes], labels: tuple[tuple[str, bytes], ...] = (), split: str = "pool"
+) -> Any:
+    files = [("image", each) for each in images] + [("label_map", each) for each in labels]
+    return client.post("/projects/1/images", files=files, data={"split": split})
+
+
+@pytest.fixture(autouse=True)
+def project(make: Maker) -> None:
+    make.project()
+
+
+@pytest.mark.parametrize(
+    ("format", "media_type"), [("PNG", "image/png"), ("JPEG", "image/jpeg"), ("WEBP", "image/webp")]
+)
+def test_an_image_comes_back_byte_by_byte(
+    admin: TestClient, client: TestClient, make: Maker, format: str, media_type: str
+) -> None:
+    data = make.picture(60, 50, format=format)
+    response = upload(admin, ("a.bin", data))
+    assert response.status_code == 201
+    (item,) = response.json()["items"]
+    image = item["image"]
+    assert (item["status"], image["width"], image["height"], image["split"]) == ("created", 50, 60, "pool")
+    assert (image["media_type"], image["sha256"]) == (media_type, hashlib.sha256(data).hexdigest())
+    file = client.get(image["url"])
+    assert (file.content, file.headers["Content-Type"]) == (data, media_type)
+    assert "immutable" in file.headers["Cache-Control"]
+    again = client.get(image["url"], headers={"If-None-Match": file.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get(f"/images/{image['id']}").json() == image
+
+
+def test_a_label_map_finds_its_image_by_stem(admin: TestClient, make: Maker, database: Database, blobs: Blobs) -> None:
+    label = make.mask_png(60, 50, 4)
+    response = upload(
+        admin,
+        ("a.jpg", make.picture(60, 50, format="JPEG")),
+        ("b.png", make.picture(60, 50)),
+        labels=(("a.png", label),),
+        split="train",
+    )
+    assert [each["image"]["has_label_map"] for each in response.json()["items"]] == [True, False]
+    with database.read() as session:
+        image = store.get_image(session, 1)
+    assert image.label_key is not None
+    np.testing.assert_array_equal(
+        decode_label_png(blobs.get(image.label_key), height=60, width=50), np.full((60, 50), 4)
+    )
+
+
+def test_the_same_again_is_there_already_and_other_bytes_are_409(admin: TestClient, make: Maker) -> None:
+    first, second = make.picture(60, 50, seed=1), make.picture(60, 50, seed=2)
+    assert upload(admin, ("a.png", first)).status_code == 201
+    again = upload(admin, ("a.png", first))
+    assert (again.status_code, again.json()["items"][0]["status"]) == (200, "existing")
+    mixed = upload(admin, ("a.png", first), ("b.png", second))
+    assert mixed.status_code == 201
+    assert [each["status"] for each in mixed.json()["items"]] == ["existing", "created"]
+    for refused in (
+        upload(admin, ("c.png", first), ("a.png", second)),
+        upload(admin, ("a.png", first), split="test"),
+        upload(admin, ("a.png", first), labels=(("a.png", make.mask_png(60, 50)),)),
+    ):
+        assert refused.status_code == 409
+        assert refused.json()["error"]["code"] == "image_exists"
+    assert [each["name"] for each in admin.get("/projects/1/images").json()["items"]] == ["a.png", "b.png"]
+
+
+def test_groups_count_their_images_in_the_order_of_arrival(admin: TestClient, make: Maker, database: Database) -> None:
+    upload(admin, ("a.png", make.picture(60, 50)), ("b.png", make.picture(50, 60)), ("c.png", make.picture(60, 50)))
+    upload(admin, ("d.png", make.picture(60, 50)))
+    with database.read() as session:
+        groups = store.pool_groups(session, 1)
+        assert [(group.height, group.width, group.count) for group in groups] == [(60, 50, 3), (50, 60, 1)]
+        assert [store.image_at(session, groups[0].id, ordinal).name for ordinal in range(3)] == [
+            "a.png",
+            "c.png",
+            "d.png",
+        ]
+        names = [image.name for image in store.images_of_split(session, 1, "pool")]
+    assert names == ["a.png", "c.png", "d.png", "b.png"]
+
+
+def bomb() -> bytes:
+    """A PNG whose header says 10,000 x 10,000 in a few bytes; it is refused before it is unpacked."""
+    buffer = io.BytesIO()
+    Picture.new("1", (10_000, 10_000)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def turned() -> bytes:
+    exif = Picture.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Picture.new("RGB", (20, 10)).save(buffer, format="JPEG", exif=exif)
+    return buffer.getvalue()
+
+
+def animated() -> bytes:
+    buffer = io.BytesIO()
+    frames = [Picture.new("RGB", (20, 10), color) for color in ("red", "blue")]
+    frames[0].save(buffer, format="WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"", 422, "not_an_image"),
+        (b"GIF89a not here", 422, "not_an_image"),
+        (Maker.picture(60, 50)[:-200], 422, "not_an_image"),
+        (Maker.picture(60, 50, format="JPEG")[:200], 422, "not_an_image"),
+        (Maker.picture(60, 50, format="GIF", mode="P"), 422, "not_an_image"),
+        (Maker.picture(60, 50, mode="I;16"), 422, "wrong_mode"),
+        (turned(), 422, "turned_image"),
+        (animated(), 422, "wrong_mode"),
+        (bomb(), 413, "too_large"),
+        (b"x" * 2_000_001, 413, "too_large"),
+    ],
+)
+def test_what_is_not_a_fitting_image_is_refused_and_nothing_stored(
+    admin: TestClient, make: Maker, blobs: Blobs, tmp_path: Any, data: bytes, status: int, code: str
+) -> None:
+    response = upload(admin, ("good.png", make.picture(60, 50)), ("bad.png", data))
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert "bad.png" in response.json()["error"]["message"]
+    assert admin.get("/projects/1/images").json()["items"] == []
+    assert not (tmp_path / "blobs").exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "code"),
+    [
+        (Maker.mask_png(60, 51), "wrong_size"),
+        (Maker.mask_png(60, 50, 12), "unknown_class_ids"),
+        (Maker.picture(60, 50), "wrong_mode"),
+        (Maker.picture(60, 50, format="JPEG"), "not_an_image"),
+    ],
+)
+def test_a_label_map_that_does_not_fit_is_422_by_name(admin: TestClient, make: Maker, label: bytes, code: str) -> None:
+    response = upload(admin, ("a.png", make.picture(60, 50)), labels=(("a.png", label),))
+    assert (response.status_code, response.json()["error"]["code"]) == (422, code)
+    assert "label map a.png" in response.json()["error"]["message"]
+    assert admin.get("/projects/1/images").json()["items"] == []
+
+
+def test_the_ids_that_no_class_has_are_named(admin: TestClient, make: Maker) -> None:
+    response = upload(admin, ("a.png", make.picture(60, 50)), labels=(("a.png", make.mask_png(60, 50, 200)),))
+    assert response.json()["error"]["detail"]["ids"] == [200]
+    assert "200" in response.json()["error"]["message"]
+
+
+def test_names_that_clash_or_stray_are_422(admin: TestClient, make: Maker) -> None:
+    data, label = make.picture(60, 50), make.mask_png(60, 50)
+    for response, code in (
+        (upload(admin, ("a.png", data), ("a.png", data)), "duplicate_name"),
+        (upload(admin, ("a.png", data), ("a.jpg", data), labels=(("a.png", label),)), "duplicate_name"),
+        (upload(admin, ("a.png", data), labels=(("a.png", label), ("a.PNG", label))), "duplicate_name"),
+        (upload(admin, ("a.png", data), labels=(("b.png", label),)), "stray_label_map"),
+        (upload(admin, ("a" * 256, data)), "bad_name"),
+        (upload(admin, ("..", data)), "bad_name"),
+    ):
+        assert (response.status_code, response.json()["error"]["code"]) == (422, code)
+    assert upload(admin, ("../../folder/a.png", data)).json()["items"][0]["image"]["name"] == "a.png"
+
+
+def test_uploads_need_a_project_a_split_a_file_and_an_admin(admin: TestClient, client: TestClient, make: Maker) -> None:
+    data = make.picture(60, 50)
+    files = [("image", ("a.png", data))]
+    assert admin.post("/projects/9/images", files=files, data={"split": "pool"}).status_code == 404
+    assert admin.post("/projects/1/images", files=files).status_code == 422
+    assert admin.post("/projects/1/images", data={"split": "pool"}).status_code == 422
+    assert upload(admin, ("a.png", data), split="attic").status_code == 422
+    assert upload(client, ("a.png", data)).status_code == 403
+
+
+def test_images_are_listed_in_pages_and_by_split(client: TestClient, make: Maker) -> None:
+    with make.database.read() as session:
+        project = session.get_one(store.Project, 1)
+    make.images(project, 3)
+    make.images(project, 2, split="reward")
+    page = client.get("/projects/1/images", params={"limit": 2}).json()
+    assert ([each["id"] for each in page["items"]], page["next"]) == ([1, 2], 2)
+    rewards = client.get("/projects/1/images", params={"split": "reward"}).json()
+    assert ([each["id"] for each in rewards["items"]], rewards["next"]) == ([4, 5], None)
+    assert client.get("/projects/7/images").status_code == 404
+    assert client.get("/images/99").status_code == 404
+    assert client.get("/images/99/file").status_code == 404

@@ -1,0 +1,205 @@
+"""A tiny world: images of coloured rectangles whose classes can be learned in a few steps."""
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from models.fit import TrainSettings
+from service.domain.classes import IGNORE, ClassSet, LabelClass
+from service.domain.masks import encode_label_png
+from service.queue import RUN_JOB
+from service.settings import Settings
+from service.store.checkpoints import add_checkpoint
+from service.store.images import NewImage, add_images
+from service.tables import Job
+from tests.conftest import START, Maker, TestClient
+from workers.app import make_app
+from workers.imports import encode_rgb
+from workers.loop import LoopSettings
+
+CLASSES = ClassSet(
+    classes=(
+        LabelClass(id=0, name="ground", color=(90, 90, 90)),
+        LabelClass(id=1, name="box", color=(220, 40, 40)),
+        LabelClass(id=2, name="pole", color=(40, 40, 220)),
+    ),
+    ignore_id=255,
+)
+
+
+class Rectangles:
+    """An ImageSource: grey ground, red boxes, blue poles, and a strip that nobody labelled."""
+
+    def __init__(self, count: int, seed: int = 0, size: tuple[int, int] = (48, 64)) -> None:
+        rng = np.random.default_rng(seed)
+        self._size = size
+        self.images, self.labels = [], []
+        for _ in range(count):
+            labels = np.zeros(size, np.uint8)
+            for value in (1, 2, 1):
+                row, col = rng.integers(0, size[0] - 12), rng.integers(0, size[1] - 12)
+                labels[row : row + 12, col : col + (12 if value == 1 else 4)] = value
+            colours = np.array([each.color for each in CLASSES.classes], np.int64)[labels]
+            noisy = np.clip(colours + rng.integers(-20, 20, (*size, 3)), 0, 255).astype(np.uint8)
+            labels[:2] = IGNORE
+            self.images.append(noisy)
+            self.labels.append(labels)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def name(self, number: int) -> str:
+        return f"{number:03}"
+
+    def size(self, number: int) -> tuple[int, int]:
+        return self._size
+
+    def image(self, number: int) -> NDArray[np.uint8]:
+        return self.images[number]
+
+    def label_map(self, number: int) -> NDArray[np.uint8]:
+        return self.labels[number]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def loop_settings() -> LoopSettings:
+    return LoopSettings(
+        classes=3,
+        cell_height=16,
+        cell_width=16,
+        batch_size=4,
+        pool_size=3,
+        train=TrainSettings(crop=(32, 32), batch=4, lr=0.05),
+    )
+
+
+SETTINGS = {
+    "cell_height": 16,
+    "cell_width": 16,
+    "batch_size": 4,
+    "pool_size": 3,
+    "width": 4,
+    "crop_height": 32,
+    "crop_width": 32,
+    "train_batch": 4,
+    "learning_rate": 0.05,
+    "lookahead": False,
+}
+
+
+class World:
+    """A project of rectangles in a real database, a worker's tasks, and an annotator who knows the truth."""
+
+    def __init__(self, make: Maker, app: FastAPI, settings: Settings, **changes: Any) -> None:
+        self.make, self.database, self.blobs = make, make.database, make.blobs
+        self.project = make.project("rectangles", CLASSES, **{**SETTINGS, **changes})
+        self.splits: dict[str, Rectangles] = {}
+        database_url = make.database.engine.url.render_as_string(hide_password=False)
+        self.settings = settings.model_copy(
+            update={"database_url": database_url, "blob_url": (settings.data_dir / "blobs").as_uri()}
+        )
+        self.celery = make_app(self.settings)
+        self._client = TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"})
+
+    def add(self, split: str, source: Rectangles, *, labelled: bool = True) -> "World":
+        """Upload a split's images."""
+        self.splits[split] = source
+        arrivals = []
+        for number in range(len(source)):
+            image_key = self.blobs.put_content("images", encode_rgb(source.image(number)), ".png")
+            label_key = None
+            if labelled:
+                data = encode_label_png(CLASSES.to_ids(source.label_map(number)))
+                label_key = self.blobs.put_content("label_maps", data, ".png")
+            height, width = source.size(number)
+            arrivals.append(
+                NewImage(
+                    name=f"{split}-{number:03}.png",
+                    split=split,
+                    height=height,
+                    width=width,
+                    media_type="image/png",
+                    digest=image_key[-20:],
+                    blob_key=image_key,
+                    label_key=label_key,
+                )
+            )
+        with self.database.write() as session:
+            add_images(session, self.project.id, arrivals, START)
+        return self
+
+    def add_checkpoint(self, kind: str, data: bytes, **description: Any) -> int:
+        """Store weights as a job would."""
+        key = self.blobs.put_content("checkpoints", data, ".safetensors")
+        with self.database.write() as session:
+            row = add_checkpoint(
+                session, project_id=self.project.id, kind=kind, blob_key=key, description=description, now=START
+            )
+            return row.id
+
+    def call(self, method: str, path: str, **request: Any) -> Any:
+        """A call of the API that must succeed."""
+        response = self._client.request(method, path, **request)
+        assert response.is_success, response.text
+        return response.json()
+
+    def work(self) -> list[str]:
+        """Run every queued job through the Celery task until none is left; returns their kinds in order."""
+        done = []
+        while True:
+            with self.database.read() as session:
+                queued = select(Job).where(Job.state == "queued").order_by(Job.id)
+                job = session.scalars(queued.limit(1)).first()
+            if job is None:
+                return done
+            self.celery.tasks[RUN_JOB].apply(args=[job.id], throw=True)
+            done.append(job.kind)
+
+    def job(self, job_id: int) -> Job:
+        """A job as it is now."""
+        with self.database.read() as session:
+            return session.get_one(Job, job_id)
+
+    def label_all(self) -> list[tuple[str, int]]:
+        """Take every open region and post its truth; returns (image name, cell) in the order of the round."""
+        truth = self.splits["pool"]
+        labelled = []
+        given = self.call("GET", "/next-regions", params={"project": self.project.id, "count": 100})
+        for region in given["items"]:
+            name = self.call("GET", f"/images/{region['image_id']}")["name"]
+            rows = slice(region["y"], region["y"] + region["height"])
+            cols = slice(region["x"], region["x"] + region["width"])
+            number = int(name.removesuffix(".png").rpartition("-")[2])
+            mask = encode_label_png(np.ascontiguousarray(CLASSES.to_ids(truth.label_map(number))[rows, cols]))
+            label = {
+                "region_id": region["id"],
+                "lease_token": region["lease_token"],
+                "mask_png": base64.b64encode(mask).decode(),
+                "seconds": 1.0,
+            }
+            self.call("POST", "/labels", json={"labels": [label]})
+            labelled.append((name, region["y"] // 16 * 4 + region["x"] // 16))
+        return labelled
+
+    def rounds(self) -> list[dict[str, Any]]:
+        """The rounds as the API shows them."""
+        rounds: list[dict[str, Any]] = self.call("GET", f"/projects/{self.project.id}/rounds")["items"]
+        return rounds
+
+
+@pytest.fixture
+def make_world(make: Maker, app: FastAPI, settings: Settings) -> Callable[..., World]:
+    """Makes a World: make_world(budget=8)."""
+    return lambda **changes: World(make, app, settings, **changes)

@@ -1,0 +1,70 @@
+"""The Celery application: one task, which runs the job that a row describes."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+
+import torch
+from celery import Celery
+
+from service.blobs import Blobs
+from service.db import Database
+from service.queue import RUN_JOB, celery_sender, make_celery
+from service.settings import Settings, get_settings
+from workers.device import resolve_device
+from workers.job_run import Handler, Worker, run_claimed
+from workers.policy_task import train_policy
+from workers.round_tasks import ask, tell
+from workers.training_tasks import evaluate, finish, pretrain
+
+log = logging.getLogger(__name__)
+
+HANDLERS: dict[str, Handler] = {
+    "ask": ask,
+    "tell": tell,
+    "pretrain": pretrain,
+    "train-policy": train_policy,
+    "finish": finish,
+    "evaluate": evaluate,
+}
+
+
+def make_worker(settings: Settings, app: Celery, database: Database | None = None) -> Worker:
+    """What the tasks of this process share: database, blobs, device."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    return Worker(
+        database=database or Database(settings.resolved_database_url, celery_sender(app)),
+        blobs=Blobs(settings.resolved_blob_url),
+        settings=settings,
+        clock=lambda: datetime.now(UTC),
+        device=resolve_device(settings.device),
+    )
+
+
+def make_app(settings: Settings) -> Celery:
+    """The application of a worker process. Its worker is made with the first job, after a pool process was started."""
+    # A GPU process is spawned, since CUDA does not survive a fork, and takes one job at a time. A delivery that outlives the
+    # visibility timeout is sent again; the job's row then tells that it is taken.
+    app = make_celery(
+        settings.broker_url,
+        worker_concurrency=1,
+        broker_transport_options={"visibility_timeout": 6 * 3600},
+    )
+
+    register(app, cache(lambda: make_worker(settings, app)))
+    return app
+
+
+def register(app: Celery, worker: Callable[[], Worker]) -> None:
+    """Give the application its task. It belongs to this application alone: tasks may not be shared between two workers."""
+
+    @app.task(name=RUN_JOB, shared=False)  # type: ignore[untyped-decorator]
+    def run_job(job_id: int) -> None:
+        """Run one job, or one slice of it."""
+        outcome = run_claimed(worker(), job_id, HANDLERS)
+        log.info("Job %s: %s", job_id, outcome)
+
+
+app = make_app(get_settings())

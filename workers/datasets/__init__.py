@@ -1,0 +1,54 @@
+"""The data sets that experiments run on, opened by name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from workers.datasets.base import Dataset, DatasetError, ImageSource, Resized
+from workers.datasets.camvid import open_camvid
+from workers.datasets.cityscapes import open_cityscapes
+from workers.datasets.folder import open_folder
+from workers.datasets.streets import streets_dataset
+
+NAMES = ("camvid", "cityscapes", "folder", "streets")
+STREETS_SIZE = (360, 480)
+
+__all__ = ["NAMES", "Dataset", "DatasetError", "ImageSource", "open_dataset"]
+
+
+def open_dataset(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    height: int | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    counts: Mapping[str, int] | None = None,
+) -> Dataset:
+    """The data set `name`, read from the folder `root`, every image at height x width where these are given.
+
+    `seed` draws a folder's splits, where it has none, and the scenes of streets; `counts` is the number of scenes in
+    each split of streets. Raises DatasetError with a sentence for an unknown name, a missing or unreadable folder, and
+    for arguments that the data set has no use for.
+    """
+    if name not in NAMES:
+        raise DatasetError(f"There is no data set {name!r}; there are {', '.join(NAMES)}.")
+    if (height is None) != (width is None):
+        raise DatasetError("A size is a height and a width; only one of them is given.")
+    if name == "streets":
+        size = (height or STREETS_SIZE[0], width or STREETS_SIZE[1])
+        return streets_dataset(seed, *size, counts=counts)  # drawn at this size, nothing is resampled
+    if counts is not None:
+        raise DatasetError(f"Numbers of images per split are for streets; those of {name} are what they are.")
+    if root is None:
+        raise DatasetError(f"The data set {name} needs the folder that it lies in (root).")
+    opened = _opened(name, Path(root), seed)
+    if height is None or width is None:
+        return opened
+    splits = {split: Resized(source, height, width) for split, source in opened.splits.items()}
+    return Dataset(name=opened.name, classes=opened.classes, splits=splits)
+
+
+def _opened(name: str, root: Path, seed: int) -> Dataset:
+    if name == "folder":
+        return open_folder(root, seed=seed)
+    return {"camvid": open_camvid, "cityscapes": open_cityscapes}[name](root)

@@ -1,0 +1,171 @@
+"""What a dataset is to the rest of the project: named splits of images with label maps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.domain.classes import ClassSet
+from workers.decoded import DecodedCache
+
+Pixels = NDArray[np.uint8]
+SPLITS = ("state", "train", "reward", "pool", "test")
+SOURCE = "source"  # the split of a source domain to pre-train on; data sets may lack it
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be read: a sentence with the path and what was expected there."""
+
+
+class ImageSource(Protocol):
+    """A sequence of images, numbered from 0, with label maps of class indices."""
+
+    def __len__(self) -> int: ...
+
+    def name(self, number: int) -> str:
+        """The image's name, unique in its dataset."""
+
+    def size(self, number: int) -> tuple[int, int]:
+        """(height, width) in pixels, without decoding the image."""
+
+    def image(self, number: int) -> Pixels:
+        """RGB pixels, uint8, height x width x 3, perhaps read-only."""
+
+    def label_map(self, number: int) -> Pixels:
+        """Class indices, uint8, height x width, IGNORE where unlabelled; perhaps read-only.
+
+        Raises LookupError where there is no label map.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Classes and named splits: state D_S, train D_T, reward D_R, pool D_V, test, perhaps source to pre-train on."""
+
+    name: str
+    classes: ClassSet
+    splits: Mapping[str, ImageSource]
+
+
+class Files:
+    """Images and label maps in files, decoded when asked for."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Path, Path | None]], read_labels: Callable[[Path], Pixels]) -> None:
+        """`pairs` holds (name, image path, label map path or None); `read_labels` gives class indices."""
+        self._pairs = list(pairs)
+        self._read_labels = read_labels
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def name(self, number: int) -> str:
+        return self._pairs[number][0]
+
+    def size(self, number: int) -> tuple[int, int]:
+        path = self._pairs[number][1]
+        try:
+            with Image.open(path) as image:
+                return image.height, image.width
+        except OSError as error:
+            raise DatasetError(f"{path} cannot be read as an image: {error}.") from error
+
+    def image(self, number: int) -> Pixels:
+        return read_rgb(self._pairs[number][1])
+
+    def label_map(self, number: int) -> Pixels:
+        path = self._pairs[number][2]
+        if path is None:
+            raise LookupError(f"Image {self.name(number)} has no label map.")
+        labels, size = self._read_labels(path), self.size(number)
+        if labels.shape != size:
+            found, wanted = (f"{height} x {width}" for height, width in (labels.shape, size))
+            raise DatasetError(f"{path} is {found} pixels high and wide, its image {wanted}.")
+        return labels
+
+
+def read_rgb(path: Path) -> Pixels:
+    """An image file as RGB, uint8, height x width x 3. Raises DatasetError for what is no image."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read as an image: {error}.") from error
+
+
+class Resized:
+    """A source at another size: images are averaged down, label maps take the nearest pixel."""
+
+    def __init__(self, source: ImageSource, height: int, width: int) -> None:
+        self._source = source
+        self._size = (height, width)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def name(self, number: int) -> str:
+        return self._source.name(number)
+
+    def size(self, number: int) -> tuple[int, int]:
+        return self._size
+
+    def image(self, number: int) -> Pixels:
+        return self._resample(self._source.image(number), Image.Resampling.BOX)
+
+    def label_map(self, number: int) -> Pixels:
+        return self._resample(self._source.label_map(number), Image.Resampling.NEAREST)
+
+    def _resample(self, pixels: Pixels, how: Image.Resampling) -> Pixels:
+        height, width = self._size
+        if pixels.shape[:2] == self._size:
+            return pixels
+        return np.asarray(Image.fromarray(pixels).resize((width, height), how))
+
+
+class Cached:
+    """A source that keeps what it decoded, up to `limit` bytes, least recently used out first."""
+
+    def __init__(self, source: ImageSource, limit: int = 2 << 30) -> None:
+        self._source = source
+        self._kept: DecodedCache[Pixels] = DecodedCache(limit)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def name(self, number: int) -> str:
+        return self._source.name(number)
+
+    def size(self, number: int) -> tuple[int, int]:
+        return self._source.size(number)
+
+    def image(self, number: int) -> Pixels:
+        return self._kept.get(f"image {number}", lambda: self._source.image(number))
+
+    def label_map(self, number: int) -> Pixels:
+        return self._kept.get(f"labels {number}", lambda: self._source.label_map(number))
+
+
+class Subset:
+    """Some images of a source, in the order given."""
+
+    def __init__(self, source: ImageSource, numbers: Sequence[int]) -> None:
+        self._source = source
+        self._numbers = list(numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def name(self, number: int) -> str:
+        return self._source.name(self._numbers[number])
+
+    def size(self, number: int) -> tuple[int, int]:
+        return self._source.size(self._numbers[number])
+
+    def image(self, number: int) -> Pixels:
+        return self._source.image(self._numbers[number])
+
+    def label_map(self, number: int) -> Pixels:
+        return self._source.label_map(self._numbers[number])

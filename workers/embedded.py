@@ -1,0 +1,48 @@
+"""A Celery worker inside the API process, for one machine without a broker."""
+
+import threading
+
+from celery.apps.worker import Worker as CeleryWorker
+
+from service.db import Database
+from service.queue import QUICK_QUEUE, TRAINING_QUEUE, celery_sender, make_celery
+from service.settings import Settings
+from service.store.jobs import restart_jobs
+from workers.app import make_worker, register
+
+
+class EmbeddedWorker:
+    """One thread that takes one job at a time from a broker in memory."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.app = make_celery("memory://", broker_transport_options={"polling_interval": 0.05})
+        self.database = Database(settings.resolved_database_url, celery_sender(self.app))
+        worker = make_worker(settings, self.app, self.database)
+        register(self.app, lambda: worker)
+        self._worker = worker
+        # Both before the worker starts: tasks are looked up from its thread.
+        self.app.finalize()
+        self.app.set_default()
+        self._controller: CeleryWorker | None = None
+        self._thread = threading.Thread(target=self._run, name="embedded-worker", daemon=True)
+
+    def start(self) -> None:
+        """Give back what the last process left unfinished, then begin to work."""
+        with self.database.write() as session:
+            restart_jobs(session, self._worker.clock())
+        self._thread.start()
+
+    def stop(self, timeout: float = 60.0) -> None:
+        """Let the job under way save where it is, and end."""
+        self._worker.stopping.set()
+        if self._controller is not None:
+            self._controller.stop(in_sighandler=False, exitcode=0)
+        self._thread.join(timeout=timeout)
+        self.database.engine.dispose()
+
+    def _run(self) -> None:
+        controller = self.app.WorkController(
+            pool="solo", concurrency=1, queues=[QUICK_QUEUE, TRAINING_QUEUE], without_gossip=True, without_mingle=True
+        )
+        self._controller = controller
+        controller.start()

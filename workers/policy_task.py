@@ -1,0 +1,111 @@
+"""The task that trains a policy by playing episodes on D_T."""
+
+import time
+from typing import Any
+
+from models.dqn import DQNSettings
+from service.schemas.jobs import PolicyPayload
+from service.store import checkpoints as checkpoint_store
+from service.store import events
+from workers.checkpoints import from_bytes, save_policy, to_bytes
+from workers.datasets.base import ImageSource, Subset
+from workers.episodes import EpisodeSettings, PolicyProgress, PolicyTrainer
+from workers.job_run import JobFailed, JobRun, JobState
+from workers.loop import LoopSettings, groups_of
+from workers.project_data import ProjectData, load_project
+from workers.resume import SAVE_SECONDS
+from workers.training_tasks import labelled_part
+
+ROUNDS_PER_EPISODE = 20
+
+
+def train_policy(run: JobRun) -> dict[str, Any]:
+    """Play episodes from theta_pre; keep the policy whose mean return was highest."""
+    project, payload = load_project(run.worker, run.project_id), PolicyPayload.model_validate(run.payload)
+    trainer = _trainer(project, payload)
+    store = run.state("policy")
+    saved = store.load()
+    if saved is not None:
+        checkpoint = from_bytes(saved)
+        trainer.load(checkpoint.description["trainer"], checkpoint.extra)
+    last_save = time.monotonic()
+    while not trainer.done:
+        progress = trainer.play_round()
+        run.report(progress.rounds_done / progress.rounds_total, describe(progress, trainer.settings.episodes))
+        if run.interrupted or time.monotonic() - last_save > SAVE_SECONDS:
+            _put_away(trainer, store)
+            last_save = time.monotonic()
+        if run.interrupted and not trainer.done:
+            run.pause()
+    result = {"episodes": len(trainer.returns), "returns": trainer.returns, "best_mean_return": trainer.best_return}
+    _save(run, project, trainer, result)
+    store.clear()
+    return result
+
+
+def describe(progress: PolicyProgress, episodes: int) -> str:
+    """One line for people."""
+    last = f", last return {progress.returns[-1]:+.2f}" if progress.returns else ""
+    return f"Episode {progress.episode + 1} of {episodes}, round {progress.round_number + 1}, mIoU {progress.miou:.3f}{last}"
+
+
+def _trainer(project: ProjectData, payload: PolicyPayload) -> PolicyTrainer:
+    row = project.latest("source")
+    if row is None:
+        raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
+    train: ImageSource = labelled_part(project.images("train"))
+    if row.description.get("source") == "half":
+        train = Subset(train, range(1, len(train), 2))
+    reward = labelled_part(project.images("reward"))
+    state = project.images("state")
+    for split, images in (("train", train), ("reward", reward), ("state", state)):
+        if not len(images):
+            raise JobFailed(
+                f"Policy training needs images in the split `{split}`" + " with label maps." * (split != "state")
+            )
+    each = project.loop
+    loop = LoopSettings(
+        classes=each.classes,
+        cell_height=each.cell_height,
+        cell_width=each.cell_width,
+        batch_size=each.batch_size,
+        pool_size=payload.pool_size,
+        sampling=each.sampling,
+        passes=each.passes,
+        train=each.train,
+    )
+    regions = sum(group.images * group.cells for group in groups_of(train, loop))
+    budget = min(payload.budget or ROUNDS_PER_EPISODE * loop.batch_size, regions)
+    settings = EpisodeSettings(
+        loop=loop,
+        dqn=DQNSettings(lr=payload.learning_rate),
+        episodes=payload.episodes,
+        budget=budget,
+        updates_per_round=payload.updates_per_round,
+    )
+    return PolicyTrainer(
+        start=lambda: project.load_segmenter(row)[0],
+        images=train,
+        state=state,
+        reward=reward,
+        settings=settings,
+        seed=project.settings.seed,
+        device=project.worker.device,
+    )
+
+
+def _put_away(trainer: PolicyTrainer, store: JobState) -> None:
+    store.save(to_bytes({"trainer": trainer.meta()}, {}, trainer.tensors()))
+
+
+def _save(run: JobRun, project: ProjectData, trainer: PolicyTrainer, result: dict[str, Any]) -> None:
+    data = save_policy(trainer.best_policy(), project.classes, **result)
+    key = project.worker.blobs.put_content("checkpoints", data, ".safetensors")
+    now = run.worker.clock()
+    with run.worker.database.write() as session:
+        checkpoint_store.add_checkpoint(
+            session, project_id=project.id, kind="policy", blob_key=key, description=result, now=now, job_id=run.job_id
+        )
+        events.record(
+            session, now=now, kind="checkpoint_saved", project_id=project.id, checkpoint="policy", job=run.job_id
+        )

@@ -1,0 +1,180 @@
+"""One trajectory of an experiment: a strategy and a seed, played through all budgets, put away after every round."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.query_network import QueryNetwork
+from models.segmenter import Segmenter
+from models.strategies import Strategy, build_strategy
+from service.domain.metrics import distribution_entropy, iou_per_class, mean_iou
+from service.domain.pool import Pool
+from workers.chance import derived_seed
+from workers.checkpoints import from_bytes, to_bytes
+from workers.labelled import Answer, LabelledSet
+from workers.loop import ActiveLearner, groups_of
+from workers.oracle import Oracle
+from workers.resume import FileState, converge_resumably, write_atomically
+from workers.stages import Bench, fresh, theta_0, trained_policy, untrained_policy
+from workers.training import measure, source_images
+
+UNTRAINED = "learned-untrained"
+
+
+def strategy_of(bench: Bench, name: str, seed: int) -> Strategy:
+    """A strategy by name, with the policy it needs: trained once for the experiment, or untrained as the control."""
+    makers: dict[str, Callable[[], QueryNetwork]] = {
+        "learned": lambda: trained_policy(bench, 0),
+        UNTRAINED: lambda: untrained_policy(bench, seed),
+    }
+    if name not in makers:
+        return build_strategy(name)
+    return build_strategy("learned", makers[name]())
+
+
+class Trajectory:
+    """Plays ask, oracle, tell until the last budget; at each budget a copy is trained to convergence and tested."""
+
+    def __init__(self, bench: Bench, *, strategy: str, seed: int, budgets: Sequence[int], out: Path) -> None:
+        self._bench, self.strategy, self.seed, self.budgets = bench, strategy, seed, sorted(set(budgets))
+        # A budget that rounds do not divide cuts one short, and so is part of what was played.
+        cut_short = [budget for budget in self.budgets if budget % bench.experiment.batch_size]
+        key = bench.experiment.key("trajectory", strategy, seed, self._policy_key(), cut_short)
+        self._folder = out / "trajectories"
+        self._name = f"{bench.experiment.dataset}-{strategy}-{seed}-{key}"
+        self._state = FileState(self._folder / f"{self._name}.state")
+        self._rounds: list[dict[str, Any]] = []
+        self._round = 0
+
+    def _policy_key(self) -> str:
+        return self._bench.experiment.key("policy", 0) if self.strategy == "learned" else ""
+
+    @property
+    def result_path(self) -> Path:
+        """JSON of what was measured so far; budgets come in as they are reached."""
+        return self._folder / f"{self._name}.json"
+
+    def results(self) -> dict[str, Any]:
+        """What is known so far: the record, with one entry for each budget that was measured."""
+        if self.result_path.exists():
+            record: dict[str, Any] = json.loads(self.result_path.read_text())
+            return record
+        return {"dataset": self._bench.experiment.dataset, "strategy": self.strategy, "seed": self.seed, "budgets": {}}
+
+    def run(self) -> dict[str, Any]:
+        """Play what is left to play."""
+        record = self.results()
+        missing = [budget for budget in self.budgets if str(budget) not in record["budgets"]]
+        if not missing:
+            return record
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        learner, answers = self._learner(missing[0])
+        oracle = Oracle(self._bench.split("pool"))
+        total = self.budgets[-1]
+        for budget in missing:
+            while learner.labelled.regions < budget and learner.pool.left:
+                size = min(self._bench.experiment.batch_size, budget - learner.labelled.regions)
+                new = oracle.answer(learner.ask(size, round_number=self._round))
+                result = learner.tell(new, round_number=self._round, measured=False)
+                answers += new
+                self._round += 1
+                self._rounds.append({"regions": learner.labelled.regions, "class_counts": result.class_counts.tolist()})
+                self._put_away(learner, answers)
+                self._report(0.7 * learner.labelled.regions / total, f"{learner.labelled.regions} of {total} regions")
+            record["budgets"][str(budget)] = self._measure(learner, budget)
+            record["rounds"] = self._rounds
+            write_atomically(self.result_path, json.dumps(record, indent=1).encode())
+        return record
+
+    def _report(self, progress: float, message: str) -> None:
+        self._bench.report(progress, f"{self.strategy}, seed {self.seed}: {message}")
+
+    def _learner(self, first_budget: int) -> tuple[ActiveLearner, list[Answer]]:
+        """The learner as it was put away, or, where that is past the first budget to measure, at its beginning."""
+        bench = self._bench
+        settings = bench.experiment.loop(bench.classes, self.strategy)
+        learner = ActiveLearner(
+            segmenter=theta_0(bench, 0),
+            strategy=strategy_of(bench, self.strategy, self.seed),
+            pool=Pool(groups_of(bench.split("pool"), settings)),
+            labelled=LabelledSet(bench.classes),
+            images=bench.split("pool"),
+            state=bench.split("state"),
+            reward=bench.split("reward"),
+            settings=settings,
+            seed=self.seed,
+        )
+        saved = self._state.load()
+        if saved is None:
+            return learner, []
+        checkpoint = from_bytes(saved)
+        if len(checkpoint.description["regions"]) > first_budget:
+            return learner, []
+        assert learner.segmenter is not None
+        learner.segmenter.load_state_dict(checkpoint.weights)
+        learner.resume(checkpoint.extra, None)
+        self._round, self._rounds = checkpoint.description["round"], checkpoint.description["rounds"]
+        answers = [self._true_answer(learner, image, cell) for image, cell in checkpoint.description["regions"]]
+        learner.labelled.add(answers)
+        learner.pool.take(
+            learner.pool.number(np.array([a.image for a in answers]), np.array([a.cell for a in answers]))
+        )
+        return learner, answers
+
+    def _true_answer(self, learner: ActiveLearner, image: int, cell: int) -> Answer:
+        box = learner.settings.grid(learner.images.size(image)).box(cell)
+        return Answer(image=image, cell=cell, box=box, label_map=learner.images.label_map(image)[box.slices].copy())
+
+    def _put_away(self, learner: ActiveLearner, answers: list[Answer]) -> None:
+        assert learner.segmenter is not None
+        description = {
+            "round": self._round,
+            "rounds": self._rounds,
+            "regions": [[answer.image, answer.cell] for answer in answers],
+        }
+        self._state.save(to_bytes(description, learner.segmenter.state_dict(), learner.momentum))
+
+    def _measure(self, learner: ActiveLearner, budget: int) -> dict[str, Any]:
+        """Train a copy to convergence on all of L and test it."""
+        bench = self._bench
+        assert learner.segmenter is not None
+        copy: Segmenter = fresh(bench, 0)
+        copy.load_state_dict(learner.segmenter.state_dict())
+        settings = bench.experiment.converge
+        state = FileState(self._folder / f"{self._name}.{budget}.state")
+        share = 0.3 / len(self.budgets)
+
+        def keep_going(fit: object) -> bool:
+            epoch = getattr(fit, "epoch", 0)
+            before = 0.7 * budget / self.budgets[-1] + share * self.budgets.index(budget)
+            self._report(before + share * epoch / settings.max_epochs, f"converging at {budget}, epoch {epoch}")
+            return True
+
+        fit = converge_resumably(
+            copy,
+            examples=learner.labelled.examples,
+            images=source_images(learner.images),
+            labels=lambda n: torch.from_numpy(learner.labelled.label_map(n, learner.images.size(n))),
+            reward=bench.split("reward"),
+            classes=bench.classes,
+            settings=settings.converge(),
+            seed=derived_seed(self.seed, "budget", budget),
+            store=state,
+            keep_going=keep_going,
+        )
+        confusion = measure(copy, bench.split("test"), classes=bench.classes)
+        counts = learner.labelled.counts().sum(axis=0)
+        state.clear()
+        return {
+            "regions": learner.labelled.regions,
+            "pixels": int(counts.sum()),
+            "miou": mean_iou(confusion),
+            "iou_per_class": [None if np.isnan(v) else float(v) for v in iou_per_class(confusion)],
+            "class_counts": counts.tolist(),
+            "class_entropy": distribution_entropy(counts),
+            "epochs": None if fit is None else fit.epoch,
+        }
