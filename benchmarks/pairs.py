@@ -54,7 +54,9 @@ def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--postgres", default=os.environ.get("REGIONWISE_TEST_POSTGRES"), help="a server to use as well")
+    parser.add_argument(
+        "--postgres", default=os.environ.get("REGIONWISE_TEST_POSTGRES"), help="a server to use as well"
+    )
     options = parser.parse_args()
     print("| database | images | clients | pairs/s | p50 ms | p95 ms |\n|---|---|---|---|---|---|")
     for kind in ("SQLite", "PostgreSQL") if options.postgres else ("SQLite",):
@@ -168,8 +170,9 @@ def _open_round(database: Database, opened: int) -> None:
         session.flush()
         rows = []
         for place in range(opened * ROUND, (opened + 1) * ROUND):
-            # Beyond the pool's cells the same cells come again under other numbers: only the images must exist.
-            image, cell = first + place // CELLS % (count - first + 1), place % CELLS + CELLS * (place // (CELLS * count))
+            # Beyond the pool's cells they come again under other numbers: only the images must exist.
+            lap, within = divmod(place, CELLS * (count - first + 1))
+            image, cell = first + within // CELLS, within % CELLS + CELLS * lap
             box = {"row": 0, "col": 0, "height": CELL_HEIGHT, "width": CELL_WIDTH}
             ids = {"project_id": 1, "round_id": round_.id, "image_id": image, "cell": cell, "number": place}
             rows.append({**ids, **box, "score": -float(place), "state": "open", "prediction": prediction})

@@ -159,10 +159,14 @@ def moved(ours: Tensor, theirs: Tensor, total: int) -> float:
 
 
 def interleaved(cases: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Median seconds of each case; the cases take turns, so that a busy machine burdens all alike."""
+    """Median seconds of each case; the cases take turns, so that a busy machine burdens all alike.
+
+    Before each there is a pause, in which threads that the case before kept spinning fall asleep.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for run in range(runs + 1):
         for name, case in cases.items():
+            time.sleep(0.03)
             start = time.perf_counter()
             case()
             if run:  # the first warms up

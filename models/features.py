@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from models.inference import evaluating, spread
+from models.inference import evaluating, on_one_thread, spread
 from models.segmenter import Segmenter
 from models.similarity import kl_histogram
 from models.uncertainty import bald_map, pixel_maps
@@ -32,6 +32,7 @@ _REGION_PIXELS = {"cpu": 2**20}
 _REGION_PIXELS_ELSEWHERE = 2**26
 _IMAGE_PIXELS = 2**20
 _LANES = 4
+_WIDER_THAN_ANY = 2**32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,17 +170,19 @@ def region_rows(
     maps = {name: maps_BHW[name].contiguous() for name in _maps_for(statistics)}
     device = maps["entropy"].device
     _, height, width = maps["entropy"].shape
-    images_R = torch.arange(len(boxes)).repeat_interleave(torch.tensor([len(of_image) for of_image in boxes]))
-    boxes_R4 = torch.cat([torch.zeros(0, 4, dtype=torch.int64), *(of_image.cpu() for of_image in boxes)])
+    boxes_R4 = torch.cat([of_image.cpu() for of_image in boxes])
+    firsts_R = torch.cat(
+        [torch.full_like(of_image[:, 0].cpu(), i * height * width) for i, of_image in enumerate(boxes)]
+    )
     _check_boxes(boxes_R4, (height, width))
-    origins_R = ((images_R * height + boxes_R4[:, 0]) * width + boxes_R4[:, 1]).to(device)
+    origins_R = (firsts_R + boxes_R4[:, 0] * width + boxes_R4[:, 1]).to(device)
     rows = RegionRows.empty(len(boxes_R4), class_count, statistics, device)
 
     def describe_piece(piece: tuple[tuple[int, int], Tensor]) -> None:
         cell, members_r = piece
         crops = {name: _crops(map_BHW, origins_R[members_r], cell) for name, map_BHW in maps.items()}
-        rows.class_part_RC[members_r] = _class_histograms(crops["classes"], class_count)
         rows.uncertainty_RU[members_r] = _uncertainty(crops["entropy"])
+        rows.class_part_RC[members_r] = _class_histograms(crops["classes"], class_count)
         for name, values_R in rows.statistics.items():
             map_name, reduce = STATISTICS[name]
             values_R[members_r] = reduce(crops[map_name])
@@ -190,7 +193,8 @@ def region_rows(
 
 def state_rows(rows: RegionRows) -> Tensor:
     """Return the state, (S, C + 192): class part, then uncertainty part (paper, section 4.1)."""
-    return torch.cat([rows.class_part_RC, rows.uncertainty_RU], 1)
+    with on_one_thread():
+        return torch.cat([rows.class_part_RC, rows.uncertainty_RU], 1)
 
 
 def action_rows(rows: RegionRows, labelled_LC: Tensor) -> Tensor:
@@ -206,7 +210,8 @@ def action_rows(rows: RegionRows, labelled_LC: Tensor) -> Tensor:
     classes_MC = rows.class_part_RC
     to_labelled_MK = kl_histogram(classes_MC, labelled_LC.to(classes_MC.device))
     to_unlabelled_MK = kl_histogram(classes_MC, classes_MC, leave_self_out=True)
-    return torch.cat([classes_MC, rows.uncertainty_RU, to_labelled_MK, to_unlabelled_MK], 1)
+    with on_one_thread():
+        return torch.cat([classes_MC, rows.uncertainty_RU, to_labelled_MK, to_unlabelled_MK], 1)
 
 
 def _check_boxes(boxes_R4: Tensor, size: tuple[int, int]) -> None:
@@ -221,8 +226,10 @@ def _check_boxes(boxes_R4: Tensor, size: tuple[int, int]) -> None:
 def _pieces_of_one_size(sizes_R2: Tensor, device: torch.device) -> Iterable[tuple[tuple[int, int], Tensor]]:
     """Yield ((h, w), members): a grid has at most four sizes of cells, for its last row and column are cut short."""
     pixels = _REGION_PIXELS.get(device.type, _REGION_PIXELS_ELSEWHERE)
-    for height, width in torch.unique(sizes_R2, dim=0).tolist():
-        members_r = (sizes_R2 == torch.tensor([height, width])).all(1).nonzero()[:, 0].to(device)
+    sizes_R = sizes_R2[:, 0] * _WIDER_THAN_ANY + sizes_R2[:, 1]
+    for size in torch.unique(sizes_R).tolist():
+        height, width = divmod(size, _WIDER_THAN_ANY)
+        members_r = (sizes_R == size).nonzero()[:, 0].to(device)
         for piece_r in torch.chunk(members_r, -(-len(members_r) * height * width // pixels)):
             yield (height, width), piece_r
 
@@ -236,19 +243,21 @@ def _crops(map_BHW: Tensor, origins_R: Tensor, cell: tuple[int, int]) -> Tensor:
 
 
 def _uncertainty(entropy_hRw: Tensor) -> Tensor:
-    uncertainty_RU = torch.cat([_pooled(entropy_hRw, reduce) for reduce in (torch.amin, torch.mean, torch.amax)], 1)
+    """Pool adaptively, rows before columns, to (R, 192): minima, means and maxima, one grid after the other."""
+    height, regions, width = entropy_hRw.shape
+    kinds: tuple[Callable[..., Tensor], ...] = (torch.amin, torch.mean, torch.amax)
+    rows_3GRw = entropy_hRw.new_empty(len(kinds), GRID, regions, width)
+    for place, (top, bottom) in enumerate(_bins(height)):
+        for kind, reduce in enumerate(kinds):
+            reduce(entropy_hRw[top:bottom], 0, out=rows_3GRw[kind, place])
+    columns = [
+        torch.stack([reduce(rows_GRw[:, :, left:right], 2) for left, right in _bins(width)], 2)
+        for reduce, rows_GRw in zip(kinds, rows_3GRw, strict=True)
+    ]
+    uncertainty_RU = torch.stack(columns).permute(2, 0, 1, 3).flatten(1)
     if not bool(uncertainty_RU.isfinite().all()):
         raise ValueError("the segmenter's predictions are not finite: it has diverged, or its checkpoint is damaged")
     return uncertainty_RU
-
-
-def _pooled(crops_hRw: Tensor, reduce: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Pool adaptively to (R, 64), rows first; both times over the outermost dimension, along which whole vectors go."""
-    height, regions, width = crops_hRw.shape
-    rows_GRw = torch.stack([reduce(crops_hRw[top:bottom], 0) for top, bottom in _bins(height)])
-    turned_wX = rows_GRw.view(-1, width).T.contiguous()
-    pooled_GX = torch.stack([reduce(turned_wX[left:right], 0) for left, right in _bins(width)])
-    return pooled_GX.view(GRID, GRID, regions).permute(2, 1, 0).flatten(1)
 
 
 def _bins(size: int) -> list[tuple[int, int]]:

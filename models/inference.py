@@ -25,6 +25,20 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Keep an operation to the thread that calls it, where the work is done sooner than the other threads are woken.
+
+    Those would moreover spin for milliseconds afterwards, on cores that the next pieces of work are spread over.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def spread(work: Callable[[Item], Result], items: Sequence[Item], device: torch.device) -> list[Result]:
     """Do independent pieces of tensor work, on a CPU by as many threads as torch would use, without gradients.
 
@@ -33,17 +47,24 @@ def spread(work: Callable[[Item], Result], items: Sequence[Item], device: torch.
     milliseconds each time where another process wants the cores: a busy machine made the same work 20 times slower.
     On other devices, which queue work by themselves, the pieces are done one after the other.
     """
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1 or len(items) < 2:
+    if device.type != "cpu":
         with torch.no_grad():
             return [work(item) for item in items]
 
-    @torch.no_grad()  # gradient mode belongs to a thread
-    def worked(item: Item) -> Result:
-        return work(item)
+    left, results = iter(enumerate(items)), dict[int, Result]()
 
+    def work_through() -> None:
+        with on_one_thread(), torch.no_grad():  # both belong to a thread, and are not handed on to those it starts
+            for number, item in left:
+                results[number] = work(item)
+
+    threads = torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(worked, items))
+        with ThreadPoolExecutor(threads) as pool:
+            others = [pool.submit(work_through) for _ in range(1, min(threads, len(items)))]
+            work_through()
+            for other in others:
+                other.result()
     finally:
-        torch.set_num_threads(threads)  # the caller's own number never changed: this is for threads started later
+        torch.set_num_threads(threads)  # threads that are started later take the number that was set last, by any
+    return [results[number] for number in range(len(items))]

@@ -1,6 +1,6 @@
 """The query network Q(state, action): what asking for a candidate region is worth while the segmenter is in a state.
 
-Shapes (METHOD section 6): B transitions or rounds, S state regions, F = C + 192 features of a state region,
+Shapes (docs/method.md, 6): B transitions or rounds, S state regions, F = C + 192 features of a state region,
 N candidates of each, A = F + 64 features of a candidate (the last: 32 of similarity to the labelled regions and 32 to
 the unlabelled ones), K features of a code, R = B x N rows.
 """

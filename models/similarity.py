@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.inference import spread
+from models.inference import on_one_thread, spread
 
 BINS = 32
 EPSILON = 1e-6
@@ -23,6 +23,7 @@ _MANTISSA_BITS, _EXPONENT_BIAS = 23, 127
 # Rows of p and of q in a tile of divergences: small enough for a core's cache, large enough to fill a GPU.
 _TILE = {"cpu": (128, 1024)}
 _TILE_ELSEWHERE = (4096, 4096)
+_WORTH_A_THREAD = 2**19
 
 
 def bin_edges() -> Tensor:
@@ -61,11 +62,10 @@ def kl_histogram(p_MC: Tensor, q_LC: Tensor, *, leave_self_out: bool = False) ->
     compared = len(q_LC) - int(leave_self_out)
     if compared < 1 or not len(p_MC):
         return torch.zeros(len(p_MC), BINS, device=p_MC.device)
-    p_MC, log_q_LC = _smoothed(p_MC), _smoothed(q_LC).log()
-    # The negative entropy of p rides along as one more class, against ones: the product is the divergence itself.
-    left_DM = torch.cat([p_MC, (p_MC * p_MC.log()).sum(1, keepdim=True)], 1).float().T
-    right_LD = torch.cat([-log_q_LC, torch.ones_like(log_q_LC[:, :1])], 1).float()
+    left_DM, right_LD = _factors(p_MC, q_LC)
     rows, columns = _TILE.get(p_MC.device.type, _TILE_ELSEWHERE)
+    if len(p_MC) * len(q_LC) < _WORTH_A_THREAD:
+        rows = len(p_MC)
 
     def count(start: int) -> Tensor:
         own_row = start if leave_self_out else None
@@ -84,6 +84,16 @@ def _check(p_MC: Tensor, q_LC: Tensor, leave_self_out: bool) -> None:
         raise ValueError(f"leaving self out needs the same regions on both sides, not {len(p_MC)} and {len(q_LC)}")
     if not (bool((p_MC >= 0).all()) and bool((q_LC >= 0).all())):
         raise ValueError("class distributions must be non-negative numbers")
+
+
+@on_one_thread()
+def _factors(p_MC: Tensor, q_LC: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two float32 matrices whose product holds the divergences, made in float64."""
+    p_MC, log_q_LC = _smoothed(p_MC), _smoothed(q_LC).log()
+    # The negative entropy of p rides along as one more class, against ones.
+    left_MD = torch.cat([p_MC, (p_MC * p_MC.log()).sum(1, keepdim=True)], 1)
+    right_LD = torch.cat([-log_q_LC, torch.ones_like(log_q_LC[:, :1])], 1)
+    return left_MD.float().T, right_LD.float()
 
 
 def _smoothed(distributions_NC: Tensor) -> Tensor:

@@ -16,30 +16,41 @@ from models.segmenter import Segmenter
 MC_PASSES = 20
 
 # Logits worked on at a time: a strip and what is computed from it stay in a core's cache, or fill a GPU.
-_STRIP = {"cpu": 3 * 2**16}
+_STRIP = {"cpu": 2**17}
 _STRIP_ELSEWHERE = 2**25
-_TINY = 1e-30
+_TINY, _FAR = 1e-30, 1e38
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Strip:
-    """The softmax of some pixels, left undivided: a pixel's likeliest class has weight 1, p = weight / total."""
+    """What one exponential tells of the softmax of some pixels: p1 = 1 / total, the total being of exp(z - max z)."""
 
-    weights_CP: Tensor
+    logits_CP: Tensor
+    maximum_P: Tensor
     total_P: Tensor
-    entropy_P: Tensor
+    nats_P: Tensor
     classes_P: Tensor
 
-    def runner_up_P(self) -> Tensor:
-        """Return the second largest weight, which is p2 / p1. Where two classes share the first place it is 1."""
-        return self.weights_CP.scatter(0, self.classes_P.long()[None], 0.0).amax(0)
+    def write_entropy(self, out_P: Tensor) -> None:
+        torch.mul(self.nats_P, 1 / math.log(len(self.logits_CP)), out=out_P)
+
+    def write_classes(self, out_P: Tensor) -> None:
+        out_P.copy_(self.classes_P)
+
+    def write_margin(self, out_P: Tensor) -> None:
+        self.write_bvsb(out_P)
+        out_P.neg_().add_(1).div_(self.total_P)
+
+    def write_bvsb(self, out_P: Tensor) -> None:
+        others_CP = self.logits_CP.scatter(0, self.classes_P.long()[None], -math.inf)
+        torch.exp(others_CP.amax(0) - self.maximum_P, out=out_P)
 
 
-_MAPS: dict[str, Callable[[_Strip], Tensor]] = {
-    "entropy": lambda strip: strip.entropy_P,
-    "classes": lambda strip: strip.classes_P,
-    "margin": lambda strip: (1 - strip.runner_up_P()) / strip.total_P,
-    "bvsb": _Strip.runner_up_P,
+_MAPS: dict[str, Callable[[_Strip, Tensor], None]] = {
+    "entropy": _Strip.write_entropy,
+    "classes": _Strip.write_classes,
+    "margin": _Strip.write_margin,
+    "bvsb": _Strip.write_bvsb,
 }
 
 
@@ -76,7 +87,7 @@ def pixel_maps(logits_BCHW: Tensor, names: Collection[str]) -> dict[str, Tensor]
 
     def fill(image: int, pixels: slice, strip: _Strip) -> None:
         for name, map_BN in maps_BN.items():
-            map_BN[image, pixels] = _MAPS[name](strip)
+            _MAPS[name](strip, map_BN[image, pixels])
 
     _for_each_strip(logits_BCHW, fill)
     return {name: map_BN.view(batch, height, width) for name, map_BN in maps_BN.items()}
@@ -110,18 +121,18 @@ def _bald_of_image(
     segmenter: Segmenter, features_1Fhw: Tensor, size: tuple[int, int], passes: int, generator: torch.Generator
 ) -> Tensor:
     probability_CN = features_1Fhw.new_zeros(segmenter.classes, size[0] * size[1], dtype=torch.float32)
-    entropy_N = torch.zeros_like(probability_CN[0])
+    nats_N = torch.zeros_like(probability_CN[0])
 
     def add(_image: int, pixels: slice, strip: _Strip) -> None:
-        probability_CN[:, pixels].addcdiv_(strip.weights_CP, strip.total_P)
-        entropy_N[pixels] += strip.entropy_P
+        probability_CN[:, pixels] += strip.logits_CP.softmax(0)
+        nats_N[pixels] += strip.nats_P
 
     for _ in range(passes):
         _for_each_strip(segmenter.classify(features_1Fhw, size, generator), add)
     # The softmax of ln p is p itself: the entropy of the mean is the entropy map of its logarithm.
     log_mean_1CHW = (probability_CN / passes).clamp_min(_TINY).log().view(1, -1, *size)
     entropy_of_mean_1HW, _ = entropy_and_classes(log_mean_1CHW)
-    return (entropy_of_mean_1HW - entropy_N.view(1, *size) / passes).clamp_min(0)
+    return (entropy_of_mean_1HW - nats_N.view(1, *size) / (passes * math.log(segmenter.classes))).clamp_min(0)
 
 
 def _for_each_strip(logits_BCHW: Tensor, work: Callable[[int, slice, _Strip], None]) -> None:
@@ -133,18 +144,22 @@ def _for_each_strip(logits_BCHW: Tensor, work: Callable[[int, slice, _Strip], No
     strips = [
         (image, slice(start, start + length)) for image in range(batch) for start in range(0, height * width, length)
     ]
-    spread(lambda strip: work(*strip, _softmax(logits_BCN[strip[0], :, strip[1]])), strips, logits_BCHW.device)
+    indices_C1 = torch.arange(classes, dtype=torch.float32, device=logits_BCHW.device)[:, None]
+    spread(
+        lambda strip: work(*strip, _softmax(logits_BCN[strip[0], :, strip[1]], indices_C1)), strips, logits_BCHW.device
+    )
 
 
-def _softmax(logits_CP: Tensor) -> _Strip:
-    """Work out all of a strip from one exponential: H = ln(sum w) - sum(w ln w) / sum w, where w = exp(z - max z)."""
-    classes = len(logits_CP)
-    log_weights_CP = logits_CP.float() - logits_CP.amax(0).float()
+def _softmax(logits_CP: Tensor, indices_C1: Tensor) -> _Strip:
+    """Work out H = ln(sum w) - sum(w ln w) / sum w and the argmax, where w = exp(z - max z)."""
+    logits_CP = logits_CP.float()
+    maximum_P = logits_CP.amax(0)
+    log_weights_CP = logits_CP - maximum_P
     weights_CP = log_weights_CP.exp()
     total_P = weights_CP.sum(0)
-    # Of the classes that reach the maximum the first is marked with the largest number (argmax is 10 times slower).
-    ranks_C = torch.arange(classes, 0, -1, dtype=torch.uint8, device=logits_CP.device)
-    classes_P = classes - (log_weights_CP >= 0).view(torch.uint8).mul_(ranks_C[:, None]).amax(0)
-    moment_P = log_weights_CP.mul_(weights_CP).sum(0)
-    entropy_P = (total_P.log() - moment_P.div_(total_P)).div_(math.log(classes))
-    return _Strip(weights_CP=weights_CP, total_P=total_P, entropy_P=entropy_P, classes_P=classes_P)
+    moment_P = weights_CP.mul_(log_weights_CP).sum(0)
+    nats_P = torch.addcdiv(total_P.log(), moment_P, total_P, value=-1)
+    # Indices of classes below the maximum are sent far up; the smallest that is left is the first of equals. This goes
+    # by whole vectors, where torch's own argmax goes pixel by pixel.
+    classes_P = torch.add(indices_C1, log_weights_CP, alpha=-_FAR, out=log_weights_CP).amin(0).nan_to_num_(nan=0.0)
+    return _Strip(logits_CP=logits_CP, maximum_P=maximum_P, total_P=total_P, nats_P=nats_P, classes_P=classes_P)

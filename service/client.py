@@ -21,7 +21,7 @@ class Client:
     """Calls with a bearer token. Requests are safe to repeat: the service answers a repeated post as it did the first."""
 
     def __init__(self, server: str, token: str, *, tries: int = 6, timeout: float = 60.0) -> None:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=server, headers=headers, timeout=timeout)
         self._tries = tries
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import IntegrityError, OperationalError, TimeoutError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -16,7 +16,7 @@ from service.errors import ServiceError
 
 log = logging.getLogger(__name__)
 
-_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 def error_response(
@@ -33,6 +33,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(IntegrityError, _integrity_error)
+    app.add_exception_handler(DataError, _value_out_of_range)
     app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(TimeoutError, _database_away)
     app.add_exception_handler(Exception, _unforeseen)
@@ -63,6 +64,8 @@ def invalid_request(problems: Sequence[Any]) -> Response:
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     failure = cast(HTTPException, error)
+    if failure.status_code == 400:  # a body that is neither JSON nor a form, though it says so
+        return error_response(422, "invalid_request", f"The body cannot be read: {failure.detail}.")
     code = _CODES.get(failure.status_code, "error")
     plain = failure.detail == HTTPStatus(failure.status_code).phrase
     message = _plain_sentence(request, failure.status_code) if plain else str(failure.detail)
@@ -80,6 +83,11 @@ def _plain_sentence(request: Request, status: int) -> str:
 async def _integrity_error(request: Request, error: Exception) -> Response:
     log.warning("%s %s met a change made at the same moment: %s", request.method, request.url.path, error)
     return error_response(409, "conflict", "Somebody changed the same thing at the same moment; please try again.")
+
+
+async def _value_out_of_range(request: Request, error: Exception) -> Response:
+    log.warning("%s %s carried a value that the database cannot hold: %s", request.method, request.url.path, error)
+    return error_response(422, "invalid_request", "A number or text of the request is beyond what can be stored.")
 
 
 async def _database_away(request: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 """Task names, and the sending of jobs to workers once their rows are committed."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from celery import Celery
@@ -13,6 +13,9 @@ RUN_JOB = "regionwise.run_job"
 JOB_KINDS = ("pretrain", "train-policy", "ask", "tell", "finish", "evaluate")
 QUICK_KINDS = frozenset({"ask", "tell"})
 QUICK_QUEUE, TRAINING_QUEUE = "rounds", "training"
+
+# Whoever queues a job waits no longer than this for a broker that is away or silent: the sweeper sends again.
+_PATIENCE = {"max_retries": 1, "interval_start": 0.2, "socket_connect_timeout": 2.0, "socket_timeout": 5.0}
 
 
 def queue_of(kind: str) -> str:
@@ -26,7 +29,9 @@ class Sender(Protocol):
     def __call__(self, jobs: Iterable[tuple[int, str]]) -> None: ...
 
 
-def make_celery(broker_url: str, **settings: Any) -> Celery:
+def make_celery(
+    broker_url: str, *, broker_transport_options: Mapping[str, Any] | None = None, **settings: Any
+) -> Celery:
     """A Celery application that speaks JSON only, keeps no results, and knows the two queues."""
     app = Celery("regionwise", broker=broker_url)
     app.conf.update(
@@ -39,7 +44,9 @@ def make_celery(broker_url: str, **settings: Any) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         task_default_queue=TRAINING_QUEUE,
-        worker_cancel_long_running_tasks_on_connection_loss=True,
+        # A job belongs to its row, not to its message: one that is under way outlives a restart of the broker.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_transport_options=_PATIENCE | dict(broker_transport_options or {}),
         **settings,
     )
     return app
@@ -54,5 +61,6 @@ def celery_sender(app: Celery) -> Sender:
                 app.send_task(RUN_JOB, args=[job_id], queue=queue_of(kind), retry=False)
             except OperationalError as error:
                 log.warning("The broker did not take job %s (%s); it will be sent again: %s", job_id, kind, error)
+                return  # the others would wait as long for nothing
 
     return send

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fastapi import FastAPI
 from PIL import Image as Picture
 from sqlalchemy import create_engine, make_url, text
@@ -34,8 +35,40 @@ with warnings.catch_warnings():
     from starlette.testclient import TestClient
 
 POSTGRES = os.environ.get("REGIONWISE_TEST_POSTGRES")
+REQUIRED = [name for name in os.environ.get("REGIONWISE_TEST_REQUIRED", "").split(",") if name]
 BACKENDS = ["sqlite", "postgresql"] if POSTGRES else ["sqlite"]
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
+
+
+_ran: set[str] = set()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember which of camvid, postgres and redis a test has used and passed with."""
+    if report.when == "call" and report.passed:
+        _ran.update(name for name in REQUIRED if name in report.keywords)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever runs on PostgreSQL is marked so."""
+    for item in items:
+        if "postgresql" in item.name:
+            item.add_marker(pytest.mark.postgres)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What had to be tested with, and was not, fails the run."""
+    missing = sorted(set(REQUIRED) - _ran)
+    if missing and exitstatus == 0 and not session.config.option.collectonly:
+        warnings.warn(f"Nothing was tested with {', '.join(missing)}, which is here and required.", stacklevel=1)
+        session.exitstatus = 1
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """One torch thread: two that fight over busy cores are many times slower than one."""
+    torch.set_num_threads(1)
 
 
 class FakeClock:

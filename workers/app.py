@@ -45,12 +45,19 @@ def make_worker(settings: Settings, app: Celery, database: Database | None = Non
 
 def make_app(settings: Settings) -> Celery:
     """The application of a worker process. Its worker is made with the first job, after a pool process was started."""
-    # A GPU process is spawned, since CUDA does not survive a fork, and takes one job at a time. A delivery that outlives the
-    # visibility timeout is sent again; the job's row then tells that it is taken.
     app = make_celery(
         settings.broker_url,
         worker_concurrency=1,
-        broker_transport_options={"visibility_timeout": 6 * 3600},
+        # Spawned, not forked: a fork hangs once torch has run in the parent, and CUDA does not survive it.
+        worker_pool_start_method="spawn",
+        # A spawned process imports torch before it says that it is up; Celery would kill it after 4 seconds.
+        worker_proc_alive_timeout=300,
+        broker_transport_options={
+            # Slices end long before. A delivery that does not is sent again; the job's row then tells that it is taken.
+            "visibility_timeout": 6 * 3600,
+            # By name, so that `rounds` always goes before `training`.
+            "queue_order_strategy": "sorted",
+        },
     )
 
     register(app, cache(lambda: make_worker(settings, app)))

@@ -17,8 +17,9 @@ from service.domain.pool import Pool
 from workers.chance import numpy_generator, torch_generator
 from workers.datasets.base import ImageSource
 from workers.labelled import Answer, LabelledSet
-from workers.loop import ActiveLearner, LoopSettings, Proposal, groups_of
+from workers.loop import ActiveLearner
 from workers.oracle import Oracle
+from workers.proposal import LoopSettings, Proposal, groups_of
 from workers.training import device_of
 
 # Returns of this many episodes are averaged to tell which policy is best: a single one is noisy.
@@ -27,7 +28,7 @@ RETURN_WINDOW = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpisodeSettings:
-    """How the policy's game is played (METHOD 7)."""
+    """How the policy's game is played (docs/method.md, 7)."""
 
     loop: LoopSettings
     dqn: DQNSettings = field(default_factory=DQNSettings)

@@ -11,7 +11,7 @@ from models.dqn import DQNSettings
 from models.fit import TrainSettings
 from workers.checkpoints import settings_hash
 from workers.episodes import EpisodeSettings
-from workers.loop import LoopSettings
+from workers.proposal import LoopSettings
 from workers.training import ConvergeSettings
 
 PRESETS = Path(__file__).parent / "presets"
@@ -22,7 +22,7 @@ class _Settings(BaseModel):
 
 
 class Training(_Settings):
-    """SGD on crops, METHOD 8. The learning rate stays."""
+    """SGD on crops, docs/method.md, 8. The learning rate stays."""
 
     crop_height: int = Field(224, ge=8)
     crop_width: int = Field(224, ge=8)
@@ -68,7 +68,7 @@ class Source(Convergence):
 
 
 class Policy(_Settings):
-    """The game that trains the policy, METHOD 7."""
+    """The game that trains the policy, docs/method.md, 7."""
 
     episodes: int = Field(100, ge=1)
     budget: int = Field(480, ge=1)

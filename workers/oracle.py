@@ -2,7 +2,7 @@
 
 from workers.datasets.base import ImageSource
 from workers.labelled import Answer
-from workers.loop import Proposal
+from workers.proposal import Proposal
 
 
 class Oracle:

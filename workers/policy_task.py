@@ -11,8 +11,8 @@ from workers.checkpoints import from_bytes, save_policy, to_bytes
 from workers.datasets.base import ImageSource, Subset
 from workers.episodes import EpisodeSettings, PolicyProgress, PolicyTrainer
 from workers.job_run import JobFailed, JobRun, JobState
-from workers.loop import LoopSettings, groups_of
 from workers.project_data import ProjectData, load_project
+from workers.proposal import LoopSettings, groups_of
 from workers.resume import SAVE_SECONDS
 from workers.training_tasks import labelled_part
 

@@ -27,7 +27,7 @@ from workers.datasets.base import Pixels
 from workers.decoded import DecodedCache
 from workers.job_run import Worker
 from workers.labelled import Answer
-from workers.loop import LoopSettings
+from workers.proposal import LoopSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,13 +86,19 @@ def converge_resumably(
     interrupted = False
     last_save = time.monotonic()
 
+    def save(fit: FitState, optimizer: torch.optim.Optimizer) -> None:
+        extra = momentum_tensors(optimizer) | {f"fit.{k}": v for k, v in fit.tensors().items()}
+        store.save(to_bytes({"fit": fit.meta()}, segmenter.state_dict(), extra))
+
     def on_epoch(fit: FitState, optimizer: torch.optim.Optimizer) -> bool:
         nonlocal interrupted, last_save
-        interrupted = not keep_going(fit)
-        if interrupted or time.monotonic() - last_save > SAVE_SECONDS:
-            extra = momentum_tensors(optimizer) | {f"fit.{k}": v for k, v in fit.tensors().items()}
-            store.save(to_bytes({"fit": fit.meta()}, segmenter.state_dict(), extra))
+        due = time.monotonic() - last_save > SAVE_SECONDS
+        if due:
+            save(fit, optimizer)
             last_save = time.monotonic()
+        interrupted = not keep_going(fit)
+        if interrupted and not due:
+            save(fit, optimizer)
         return not interrupted
 
     fit = converge(

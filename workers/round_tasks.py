@@ -19,8 +19,9 @@ from service.tables import Checkpoint, Project, Region, Round
 from workers.checkpoints import CheckpointError, save_segmenter
 from workers.job_run import JobRun
 from workers.labelled import LabelledSet
-from workers.loop import ActiveLearner, Proposal, RoundResult
+from workers.loop import ActiveLearner
 from workers.project_data import ProjectData, ProjectImages, load_project
+from workers.proposal import Proposal, RoundResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

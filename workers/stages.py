@@ -16,7 +16,7 @@ from workers.datasets.base import Cached, Dataset, ImageSource, Subset
 from workers.datasets.streets import Streets
 from workers.episodes import PolicyTrainer
 from workers.experiment import Convergence, Experiment
-from workers.loop import groups_of
+from workers.proposal import groups_of
 from workers.resume import SAVE_SECONDS, FileState, converge_resumably, write_atomically
 from workers.training import measure, source_images, source_labels, whole_images
 
@@ -169,14 +169,14 @@ def trained_policy(bench: Bench, seed: int) -> QueryNetwork:
     last_save = time.monotonic()
     while not trainer.done:
         progress = trainer.play_round()
+        if time.monotonic() - last_save > SAVE_SECONDS:
+            state.save(to_bytes({"trainer": trainer.meta()}, {}, trainer.tensors()))
+            last_save = time.monotonic()
         last = f", last return {progress.returns[-1]:+.2f}" if progress.returns else ""
         bench.report(
             progress.rounds_done / progress.rounds_total,
             f"policy, episode {progress.episode + 1} of {trainer.settings.episodes}{last}",
         )
-        if time.monotonic() - last_save > SAVE_SECONDS:
-            state.save(to_bytes({"trainer": trainer.meta()}, {}, trainer.tensors()))
-            last_save = time.monotonic()
     policy = trainer.best_policy()
     summary: dict[str, Any] = {"returns": trainer.returns, "best_mean_return": trainer.best_return}
     write_atomically(path, save_policy(policy, bench.dataset.classes, **summary))

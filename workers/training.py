@@ -20,7 +20,7 @@ PIXELS_PER_BATCH = 2_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvergeSettings:
-    """Training until the score on D_R stops rising (METHOD 8)."""
+    """Training until the score on D_R stops rising (docs/method.md, 8)."""
 
     train: TrainSettings = field(default_factory=TrainSettings)
     patience: int = 150

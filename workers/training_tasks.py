@@ -27,7 +27,7 @@ HELD_OUT = 5
 
 
 def pretrain(run: JobRun) -> dict[str, Any]:
-    """theta_pre on a source domain, theta_0 on D_T from there (METHOD 9), then one pass over what is labelled already."""
+    """theta_pre on a source domain, theta_0 on D_T from there (docs/method.md, 9), then one pass over what is labelled already."""
     project, payload = load_project(run.worker, run.project_id), PretrainPayload.model_validate(run.payload)
     train = labelled_part(project.images("train"))
     source = _source_kind(project, payload, len(train))
@@ -65,7 +65,10 @@ def _theta_pre(
     segmenter = project.fresh_segmenter()
     images: ImageSource | None = None
     if source == "streets":
-        images = Cached(Streets(payload.source_images, project.settings.seed, *_typical_size(project)))
+        size = _typical_size(project)
+        streets = Streets(payload.source_images, project.settings.seed, *size)
+        # Drawing scenes takes as long as learning from them: the next slice finds them in the worker's memory.
+        images = Cached(streets, project.worker.decoded, f"streets {project.settings.seed} {size}")
     elif source == "half":
         images = Subset(train, range(0, len(train), 2))
     if images is not None:

@@ -16,8 +16,9 @@ from service.domain.pool import Pool
 from workers.chance import derived_seed
 from workers.checkpoints import from_bytes, to_bytes
 from workers.labelled import Answer, LabelledSet
-from workers.loop import ActiveLearner, groups_of
+from workers.loop import ActiveLearner
 from workers.oracle import Oracle
+from workers.proposal import groups_of
 from workers.resume import FileState, converge_resumably, write_atomically
 from workers.stages import Bench, fresh, theta_0, trained_policy, untrained_policy
 from workers.training import measure, source_images

@@ -13,6 +13,41 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    _create_annotators()
+    _create_projects()
+    _create_events()
+    _create_image_groups()
+    _create_jobs()
+    _create_checkpoints()
+    _create_images()
+    _create_rounds()
+    _create_regions()
+    _create_labels()
+    _create_leases()
+    _forbid_changes_of_events()
+
+
+def downgrade() -> None:
+    tables = (
+        "leases",
+        "labels",
+        "regions",
+        "rounds",
+        "images",
+        "checkpoints",
+        "jobs",
+        "image_groups",
+        "events",
+        "projects",
+        "annotators",
+    )
+    for table in tables:
+        op.drop_table(table)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION refuse_change_of_event()")
+
+
+def _create_annotators() -> None:
     op.create_table(
         "annotators",
         sa.Column("id", KEY, nullable=False),
@@ -25,6 +60,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_annotators_name"),
         sa.UniqueConstraint("token_hash", name="uq_annotators_token_hash"),
     )
+
+
+def _create_projects() -> None:
     op.create_table(
         "projects",
         sa.Column("id", KEY, nullable=False),
@@ -36,6 +74,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_projects"),
         sa.UniqueConstraint("name", name="uq_projects_name"),
     )
+
+
+def _create_events() -> None:
     op.create_table(
         "events",
         sa.Column("id", KEY, nullable=False),
@@ -50,6 +91,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_events_project_id_id", "events", ["project_id", "id"], unique=False)
 
+
+def _create_image_groups() -> None:
     op.create_table(
         "image_groups",
         sa.Column("id", KEY, nullable=False),
@@ -64,6 +107,9 @@ def upgrade() -> None:
             "project_id", "split", "height", "width", name="uq_image_groups_project_id_split_height_width"
         ),
     )
+
+
+def _create_jobs() -> None:
     op.create_table(
         "jobs",
         sa.Column("id", KEY, nullable=False),
@@ -91,6 +137,8 @@ def upgrade() -> None:
     op.create_index("ix_jobs_project_id_kind_state", "jobs", ["project_id", "kind", "state"], unique=False)
     op.create_index("ix_jobs_state_heartbeat_at", "jobs", ["state", "heartbeat_at"], unique=False)
 
+
+def _create_checkpoints() -> None:
     op.create_table(
         "checkpoints",
         sa.Column("id", KEY, nullable=False),
@@ -108,6 +156,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_checkpoints_project_id_kind_id", "checkpoints", ["project_id", "kind", "id"], unique=False)
 
+
+def _create_images() -> None:
     op.create_table(
         "images",
         sa.Column("id", KEY, nullable=False),
@@ -129,6 +179,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("group_id", "ordinal", name="uq_images_group_id_ordinal"),
         sa.UniqueConstraint("project_id", "name", name="uq_images_project_id_name"),
     )
+
+
+def _create_rounds() -> None:
     op.create_table(
         "rounds",
         sa.Column("id", KEY, nullable=False),
@@ -160,6 +213,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_rounds_project_id_state", "rounds", ["project_id", "state"], unique=False)
 
+
+def _create_regions() -> None:
     op.create_table(
         "regions",
         sa.Column("id", KEY, nullable=False),
@@ -185,6 +240,8 @@ def upgrade() -> None:
     op.create_index("ix_regions_project_id_state", "regions", ["project_id", "state"], unique=False)
     op.create_index("ix_regions_round_id_state", "regions", ["round_id", "state"], unique=False)
 
+
+def _create_labels() -> None:
     op.create_table(
         "labels",
         sa.Column("id", KEY, nullable=False),
@@ -201,6 +258,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_labels"),
         sa.UniqueConstraint("region_id", "version", name="uq_labels_region_id_version"),
     )
+
+
+def _create_leases() -> None:
     op.create_table(
         "leases",
         sa.Column("id", KEY, nullable=False),
@@ -223,27 +283,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     )
-    _forbid_changes_of_events()
-
-
-def downgrade() -> None:
-    tables = (
-        "leases",
-        "labels",
-        "regions",
-        "rounds",
-        "images",
-        "checkpoints",
-        "jobs",
-        "image_groups",
-        "events",
-        "projects",
-        "annotators",
-    )
-    for table in tables:
-        op.drop_table(table)
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION refuse_change_of_event()")
 
 
 def _forbid_changes_of_events() -> None:

@@ -39,7 +39,7 @@ def iou_per_class(confusion: Counts) -> Values:
 
 
 def mean_iou(confusion: Counts) -> float:
-    """Mean of the classes' IoU without those absent from both maps (METHOD 8); NaN where no class is left."""
+    """Mean of the classes' IoU without those absent from both maps (docs/method.md, 8); NaN where no class is left."""
     iou = iou_per_class(confusion)
     present = iou[~np.isnan(iou)]
     return float(present.mean()) if present.size else float("nan")

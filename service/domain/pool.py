@@ -89,7 +89,7 @@ class Pool:
         return np.asarray(self._first_of_images(image, group) + cells)
 
     def sample(self, *, pools: int, size: int, by: Sampling, rng: np.random.Generator) -> list[Numbers]:
-        """Draw disjoint candidate pools of untaken regions (METHOD 5): `pools` arrays, int64, of `size` each.
+        """Draw disjoint candidate pools of untaken regions (docs/method.md, 5): `pools` arrays, int64, of `size` each.
 
         "uniform": every set of pools * size regions is equally likely. "images": images are drawn at random until
         their regions suffice, and the candidates uniformly from those, so that few images need a forward pass.

@@ -12,7 +12,7 @@ from service.store import annotators as store
 router = APIRouter(tags=["annotators"], responses=errors(403))
 
 
-@router.post("/annotators", status_code=201, responses=errors(409))
+@router.post("/annotators", status_code=201, responses=errors(409, 413))
 def add_annotator(body: AnnotatorIn, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorCreated:
     """Add somebody who may call, and show the token once."""
     token = auth.new_token()

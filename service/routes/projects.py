@@ -22,7 +22,7 @@ from service.tables import Project
 router = APIRouter(tags=["projects"], responses=errors(403))
 
 
-@router.post("/projects", status_code=201, responses=errors(409))
+@router.post("/projects", status_code=201, responses=errors(409, 413))
 def add_project(body: ProjectIn, caller: auth.AdminCaller, session: Writer, now: Now) -> ProjectOut:
     """Begin a campaign: a name, its classes, and the settings that should not be the default."""
     try:
@@ -49,7 +49,7 @@ def get_project(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> Projec
     return _detail(project, store.standing(session, project))
 
 
-@router.patch("/projects/{id}", responses=errors(404, 409))
+@router.patch("/projects/{id}", responses=errors(404, 409, 413))
 def change_project(id: Id, body: ProjectPatch, caller: auth.AdminCaller, session: Writer, now: Now) -> ProjectDetail:
     """Pause or resume a campaign, or change settings that may change while it runs."""
     project = store.change_project(session, id, active=body.active, settings=body.settings, now=now, by=caller.id)

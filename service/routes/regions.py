@@ -33,6 +33,11 @@ router = APIRouter(tags=["regions"], responses=errors(403, 404))
 
 RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60}
 
+RETRY_HEADER = {
+    "description": "Seconds until asking again may help; only where the list is empty.",
+    "schema": {"type": "integer"},
+}
+
 OfProject = Annotated[
     int | None, Query(ge=1, le=MAX_ID, description="The project's number; may be left out where there is just one.")
 ]
@@ -41,7 +46,7 @@ LeaseToken = Annotated[str, Path(max_length=100, description="The token that cam
 Margin = Annotated[int, Query(ge=0, le=1024, description="Pixels to add on each side, as far as the image goes.")]
 
 
-@router.get("/next-regions")
+@router.get("/next-regions", responses={200: {"headers": {"Retry-After": RETRY_HEADER}}})
 def next_regions(
     caller: auth.AnnotatorCaller,
     database: Store,
@@ -126,14 +131,14 @@ def renew_lease(
     return LeaseOut(region_id=lease.region_id, lease_token=token, lease_expires_at=lease.expires_at)
 
 
-@router.post("/regions/{id}/release", responses=errors(409))
+@router.post("/regions/{id}/release", responses=errors(409, 413))
 def release_region(id: Id, body: ReleaseIn, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> RegionState:
     """Give a region back, so that somebody else may label it."""
     auth.proven_lease(caller.token, body.lease_token, id)
     return _state(leases.release(session, id, caller.id, now=now))
 
 
-@router.post("/regions/{id}/skip", responses=errors(409))
+@router.post("/regions/{id}/skip", responses=errors(409, 413))
 def skip_region(id: Id, body: SkipIn, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> RegionState:
     """Set a region aside that nobody can label; the reason is kept, the budget is not spent."""
     lease_id = auth.proven_lease(caller.token, body.lease_token, id)

@@ -36,7 +36,6 @@ class ErrorResponse(BaseModel):
 
 
 _SENTENCES = {
-    400: "The request could not be read.",
     401: "The token is missing or nobody's.",
     403: "The caller's role does not reach this.",
     404: "There is nothing of that id.",

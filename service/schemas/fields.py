@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 Split = Literal["state", "train", "reward", "pool", "test"]
-SPLITS: tuple[Split, ...] = ("state", "train", "reward", "pool", "test")
 Role = Literal["admin", "reviewer", "annotator"]
 Moment = datetime
 

@@ -1,4 +1,4 @@
-"""Images in the database: groups of one size, the pool as arithmetic over them, and arrivals without races."""
+"""Images in the database: their arrival, in groups of one size, without gaps or races."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -144,23 +144,3 @@ def list_images(session: Session, project_id: int, *, split: str | None, limit: 
     if split is not None:
         chosen = chosen.where(Image.split == split)
     return session.scalars(chosen.order_by(Image.id).limit(limit)).all()
-
-
-def pool_groups(session: Session, project_id: int, split: str = "pool") -> list[ImageGroup]:
-    """The groups of a split in the pool's order: by id."""
-    chosen = select(ImageGroup).where(ImageGroup.project_id == project_id, ImageGroup.split == split)
-    return list(session.scalars(chosen.order_by(ImageGroup.id)))
-
-
-def image_at(session: Session, group_id: int, ordinal: int) -> Image:
-    """The image at a place of its group, or NotFound."""
-    image = session.scalar(select(Image).where(Image.group_id == group_id, Image.ordinal == ordinal))
-    if image is None:
-        raise NotFound(f"Group {group_id} has no image {ordinal}.")
-    return image
-
-
-def images_of_split(session: Session, project_id: int, split: str) -> list[Image]:
-    """Every image of a split in a fixed order: by group, then ordinal."""
-    chosen = select(Image).where(Image.project_id == project_id, Image.split == split)
-    return list(session.scalars(chosen.order_by(Image.group_id, Image.ordinal)))

@@ -52,8 +52,8 @@ def submit(session: Session, submissions: Sequence[Submission], annotator_id: in
     session.add_all(each.label for each in stored if each.created)
     for region in opened:
         region.state = "labelled"
-    session.flush()
     _record(session, stored, locked, annotator_id, now)
+    session.flush()
     for round_id in sorted({region.round_id for region in opened}):
         close_if_done(session, rounds[round_id], now)
     return stored
@@ -103,6 +103,5 @@ def _record(
             project_id=locked[label.region_id].project_id,
             annotator_id=annotator_id,
             region=label.region_id,
-            label=label.id,
             version=label.version,
         )

@@ -52,6 +52,16 @@ _GRANT = {
     .on_conflict_do_nothing(index_elements=["region_id"], index_where=_WHERE_ACTIVE)
     .returning(Lease),
 }
+_END = (
+    update(Lease)
+    .where(Lease.region_id.in_(bindparam("ids", expanding=True)), Lease.ended_at.is_(None))
+    .values(
+        ended_at=bindparam("now"),
+        end=case((Lease.annotator_id == bindparam("annotator"), bindparam("how")), else_="expired"),
+    )
+    .returning(Lease.region_id, Lease.annotator_id, Lease.expires_at)
+    .execution_options(synchronize_session=False)
+)
 
 
 def claim(
@@ -191,9 +201,10 @@ def take_over(
 
     A lease that ran out, or was given back, still counts while nobody else holds the region: work is not thrown away.
     """
-    ending = update(Lease).where(Lease.region_id.in_(region_ids), Lease.ended_at.is_(None))
-    ending = ending.values(ended_at=now, end=case((Lease.annotator_id == annotator_id, end), else_="expired"))
-    held = session.execute(ending.returning(Lease.region_id, Lease.annotator_id, Lease.expires_at)).all()
+    if not region_ids:
+        return
+    values = {"ids": list(region_ids), "annotator": annotator_id, "now": now, "how": end}
+    held = session.execute(_END, values).all()
     lost = sorted(row.region_id for row in held if row.annotator_id != annotator_id and row.expires_at > now)
     if lost:
         sentence = f"Your lease of region {lost[0]} has ended, and another annotator holds the region now."

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import BindParameter, Select, bindparam, select
 from sqlalchemy.orm import Session, defer
 
 from service.domain.classes import ClassSet
@@ -31,6 +31,23 @@ class Frame:
     width: int
     round_id: int
     classes: ClassSet
+
+
+# Built once: building takes longer than the database's answer.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_FRAMES = (
+    select(Region.id, Region.height, Region.width, Region.round_id, Region.project_id, Project.classes)
+    .join(Project, Region.project_id == Project.id)
+    .where(Region.id.in_(_IDS))
+)
+_LOCK = (
+    select(Region)
+    .where(Region.id.in_(_IDS))
+    .order_by(Region.id)
+    .options(defer(Region.prediction))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
 
 
 def placed_regions() -> Select[Region, int, str, bool]:
@@ -103,8 +120,7 @@ def active_lease(session: Session, region_id: int) -> Lease | None:
 
 def frames(session: Session, region_ids: Collection[int]) -> dict[int, Frame]:
     """Size and classes of each region. Raises NotFound naming those that do not exist."""
-    chosen = select(Region.id, Region.height, Region.width, Region.round_id, Region.project_id, Project.classes)
-    rows = session.execute(chosen.join(Project, Region.project_id == Project.id).where(Region.id.in_(region_ids))).all()
+    rows = session.execute(_FRAMES, {"ids": list(region_ids)}).all()
     absent = set(region_ids) - {row.id for row in rows}
     if absent:
         raise missing(absent)
@@ -123,6 +139,5 @@ def lock_regions(
     The two kinds have an order so that no two transactions wait for each other. Every region must exist.
     """
     rounds = {round_id: lock_round(session, round_id) for round_id in sorted(set(round_ids))}
-    chosen = select(Region).where(Region.id.in_(region_ids)).order_by(Region.id).options(defer(Region.prediction))
-    locked = session.scalars(chosen.with_for_update().execution_options(populate_existing=True))
+    locked = session.scalars(_LOCK, {"ids": list(region_ids)})
     return {region.id: region for region in locked}, rounds

@@ -1,5 +1,5 @@
 """The parity test plays in the same tiny world as the tests of the workers."""
 
-from tests.workers.conftest import make_world, one_thread
+from tests.workers.conftest import make_world
 
-__all__ = ["make_world", "one_thread"]
+__all__ = ["make_world"]

@@ -12,9 +12,10 @@ from service.domain.pool import Pool
 from tests.workers.conftest import CLASSES, Rectangles, World
 from workers.checkpoints import save_policy, save_segmenter
 from workers.labelled import LabelledSet
-from workers.loop import ActiveLearner, groups_of
+from workers.loop import ActiveLearner
 from workers.oracle import Oracle
 from workers.project_data import load_project
+from workers.proposal import groups_of
 
 POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
 ROUNDS = 4

@@ -13,6 +13,7 @@ from service.blobs import Blobs
 from service.db import Database
 from service.domain.masks import decode_label_png
 from service.store import images as store
+from service.store.pool import groups_of_split, image_in_group
 from tests.conftest import Maker
 
 
@@ -89,15 +90,11 @@ def test_groups_count_their_images_in_the_order_of_arrival(admin: TestClient, ma
     upload(admin, ("a.png", make.picture(60, 50)), ("b.png", make.picture(50, 60)), ("c.png", make.picture(60, 50)))
     upload(admin, ("d.png", make.picture(60, 50)))
     with database.read() as session:
-        groups = store.pool_groups(session, 1)
+        groups = groups_of_split(session, 1, "pool")
         assert [(group.height, group.width, group.count) for group in groups] == [(60, 50, 3), (50, 60, 1)]
-        assert [store.image_at(session, groups[0].id, ordinal).name for ordinal in range(3)] == [
-            "a.png",
-            "c.png",
-            "d.png",
-        ]
-        names = [image.name for image in store.images_of_split(session, 1, "pool")]
-    assert names == ["a.png", "c.png", "d.png", "b.png"]
+        names = [image_in_group(session, groups[0].id, ordinal).name for ordinal in range(3)]
+        assert names == ["a.png", "c.png", "d.png"]
+        assert image_in_group(session, groups[1].id, 0).name == "b.png"
 
 
 def bomb() -> bytes:

@@ -267,11 +267,11 @@ def test_bodies_that_cannot_be_labels_are_told_apart(client: TestClient, project
         (b'{"labels": [{"region_id": ' + b"9" * 5000 + b"}]}", "application/json", 422),
         (b"[" * 10_000, "application/json", 422),
         (b"a=1", "application/x-www-form-urlencoded", 415),
-        (b"x", "multipart/form-data", 400),
+        (b"x", "multipart/form-data", 422),
     ):
         response = client.post("/labels", content=content, headers={"Content-Type": kind})
         assert response.status_code == status, content[:50]
         assert response.json()["error"]["message"]
     form = {"region_id": "1", "lease_token": region["lease_token"]}
     assert client.post("/labels", data=form, files={"other": ("m.png", b"")}).status_code == 422
-    assert client.post("/labels", data=form, files=[("mask", ("m", b"")), ("mask", ("m", b""))]).status_code == 400
+    assert client.post("/labels", data=form, files=[("mask", ("m", b"")), ("mask", ("m", b""))]).status_code == 422

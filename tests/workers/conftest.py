@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fastapi import FastAPI
 from numpy.typing import NDArray
 from sqlalchemy import select
@@ -22,7 +21,7 @@ from service.tables import Job
 from tests.conftest import START, Maker, TestClient
 from workers.app import make_app
 from workers.imports import encode_rgb
-from workers.loop import LoopSettings
+from workers.proposal import LoopSettings
 
 CLASSES = ClassSet(
     classes=(
@@ -66,11 +65,6 @@ class Rectangles:
 
     def label_map(self, number: int) -> NDArray[np.uint8]:
         return self.labels[number]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture

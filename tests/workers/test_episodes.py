@@ -11,7 +11,7 @@ from models.segmenter import build
 from tests.workers.conftest import Rectangles
 from workers.checkpoints import from_bytes, to_bytes
 from workers.episodes import EpisodeSettings, PolicyTrainer
-from workers.loop import LoopSettings
+from workers.proposal import LoopSettings
 
 TRAIN, STATE, REWARD = Rectangles(6, 1), Rectangles(2, 2), Rectangles(2, 3)
 

@@ -14,8 +14,9 @@ from service.domain.pool import Pool
 from service.domain.regions import Box
 from tests.workers.conftest import Rectangles
 from workers.labelled import Answer, LabelledSet
-from workers.loop import ActiveLearner, LoopSettings, choose, groups_of
+from workers.loop import ActiveLearner
 from workers.oracle import Oracle
+from workers.proposal import LoopSettings, choose, groups_of
 
 POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
 

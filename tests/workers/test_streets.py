@@ -23,9 +23,9 @@ def small_label_maps(request: pytest.FixtureRequest) -> np.ndarray:
 
 class TestDeterminism:
     def test_a_scene_is_the_same_whatever_was_drawn_before_it(self) -> None:
-        straight, shuffled = Streets(12, 5, 60, 80), Streets(12, 5, 60, 80)
-        first = [(straight.image(n), straight.label_map(n)) for n in range(12)]
-        for n in (7, 0, 11, 7, 3, 5, 1, 2, 4, 6, 8, 9, 10, 0):
+        straight, shuffled = Streets(8, 5, 60, 80), Streets(8, 5, 60, 80)
+        first = [(straight.image(n), straight.label_map(n)) for n in range(8)]
+        for n in (7, 0, 7, 3, 5, 1, 2, 4, 6, 0):
             assert np.array_equal(shuffled.image(n), first[n][0])
             assert np.array_equal(shuffled.label_map(n), first[n][1])
 
@@ -119,15 +119,15 @@ class TestContents:
         assert better >= 11
 
     def test_scenes_differ_in_light_and_layout(self) -> None:
-        scenes = Streets(25, 4, 60, 80)
-        brightness = [scenes.image(n).mean() for n in range(25)]
-        road = [(scenes.label_map(n) == CAMVID.names.index("Road")).mean() for n in range(25)]
+        scenes = Streets(20, 4, 60, 80)
+        brightness = [scenes.image(n).mean() for n in range(20)]
+        road = [(scenes.label_map(n) == CAMVID.names.index("Road")).mean() for n in range(20)]
         assert np.std(brightness) > 12
         assert np.std(road) > 0.03
 
     def test_the_styles_are_two_domains(self) -> None:
-        day, dusk = (Streets(20, 4, 60, 80, style) for style in ("day", "dusk"))
-        levels = [np.mean([each.image(n).mean() for n in range(20)]) for each in (day, dusk)]
+        day, dusk = (Streets(12, 4, 60, 80, style) for style in ("day", "dusk"))
+        levels = [np.mean([each.image(n).mean() for n in range(12)]) for each in (day, dusk)]
         assert levels[0] > levels[1] + 15
 
 

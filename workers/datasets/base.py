@@ -126,11 +126,12 @@ class Resized:
 
 
 class Cached:
-    """A source that keeps what it decoded, up to `limit` bytes, least recently used out first."""
+    """A source that keeps what it decoded: in a cache of its own, or under `name` in one that outlives it."""
 
-    def __init__(self, source: ImageSource, limit: int = 2 << 30) -> None:
+    def __init__(self, source: ImageSource, kept: DecodedCache[Pixels] | None = None, name: str = "") -> None:
         self._source = source
-        self._kept: DecodedCache[Pixels] = DecodedCache(limit)
+        self._kept: DecodedCache[Pixels] = kept or DecodedCache()
+        self._prefix = name
 
     def __len__(self) -> int:
         return len(self._source)
@@ -142,10 +143,10 @@ class Cached:
         return self._source.size(number)
 
     def image(self, number: int) -> Pixels:
-        return self._kept.get(f"image {number}", lambda: self._source.image(number))
+        return self._kept.get(f"{self._prefix} image {number}", lambda: self._source.image(number))
 
     def label_map(self, number: int) -> Pixels:
-        return self._kept.get(f"labels {number}", lambda: self._source.label_map(number))
+        return self._kept.get(f"{self._prefix} labels {number}", lambda: self._source.label_map(number))
 
 
 class Subset:

@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from workers.datasets.streets.canvas import PAVEMENT, ROAD, SKY, TREE, Canvas, Color
-from workers.datasets.streets.dice import Dice
 from workers.datasets.streets.textures import TILE, Tile, asphalt, mottle, slabs
 
 FAR = 220.0  # metres at which ground details end
@@ -182,8 +181,3 @@ def _shadow(canvas: Canvas, ground: Ground, top: int) -> Tile | None:
         pen.polygon(points, fill=255)
     soft = layer.filter(ImageFilter.BoxBlur(ground.shadow_blur * camera.height))
     return np.take(1 - ground.shadow_depth * np.arange(256, dtype=np.float32) / 255, np.asarray(soft))
-
-
-def worn(color: Color, dice: Dice) -> Color:
-    """Paint as it looks after some years."""
-    return dice.around(color, 0.2)

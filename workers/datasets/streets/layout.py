@@ -13,6 +13,12 @@ from workers.datasets.streets.streetkinds import Road, Street
 from workers.datasets.streets.style import Style
 
 GRASS: Color = (78.0, 92.0, 52.0)
+# What stands between the pavement and a lot, with weights; "" nothing.
+FENCES: dict[str, tuple[tuple[str, float], ...]] = {
+    "house": (("wall", 4), ("hedge", 4), ("railing", 2), ("boards", 1), ("", 2)),
+    "garden": (("hedge", 3), ("railing", 2.5), ("wall", 2), ("boards", 2), ("", 3)),
+    "yard": (("railing", 3), ("hedge", 2), ("wall", 1), ("", 4)),
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,9 +45,8 @@ class Planner:
         self.kerb = dice.around((118, 118, 116), 0.15)
         self.grass = dice.around(GRASS, 0.2)
         self.plot = Plot()
-        self.town = [
-            dice.around(dice.pick(style.walls), 0.1) for _ in range(4)
-        ]  # a street's houses resemble each other
+        # a street's houses resemble each other
+        self.town = [dice.around(dice.pick(style.walls), 0.1) for _ in range(4)]
 
     def lay(self) -> Plot:
         """Both sides, and what closes the view."""
@@ -95,13 +100,7 @@ class Planner:
             color, label = (self.paving, PAVEMENT) if paved else (self.grass, TREE)
             span = (max(near, 0.45), max(far, 0.6))
             self.plot.pieces.append(Strip(left=side * outer, right=side * front, span=span, color=color, label=label))
-            self._fence(
-                side,
-                outer + 0.1,
-                near,
-                far,
-                dice.weighted((("wall", 4), ("hedge", 4), ("railing", 2), ("boards", 1), ("", 2))),
-            )
+            self._fence(side, outer + 0.1, near, far, dice.weighted(FENCES["house"]))
             for _ in range(dice.whole(0, 2) if front - outer > 2.5 else 0):
                 self._tree(side * dice.between(outer + 1.2, front), dice.between(near, far), dice.between(2.5, 8), 0.0)
         house = plan_building(self.style, self.street, dice, self.town, side=side, front=front, near=near, far=far)
@@ -117,13 +116,7 @@ class Planner:
         span = (max(near, 0.45), max(far, 0.6))
         wide = Strip(left=side * outer, right=side * (outer + 40), span=span, color=self.grass, label=TREE)
         self.plot.pieces.append(wide)
-        self._fence(
-            side,
-            outer + 0.1,
-            near,
-            far,
-            dice.weighted((("hedge", 3), ("railing", 2.5), ("wall", 2), ("boards", 2), ("", 3))),
-        )
+        self._fence(side, outer + 0.1, near, far, dice.weighted(FENCES["garden"]))
         for _ in range(int((far - near) / 3.6) + 1):
             place = side * (outer + 1.5 + 12 * dice.random() ** 1.5)
             self._tree(place, dice.between(near, far), dice.between(4, 13), dice.between(0.0, 4.0))
@@ -140,9 +133,7 @@ class Planner:
         tarmac = self.dice.around(self.style.asphalt[0], 0.15)
         self.plot.pieces.append(Strip(left=side * outer, right=side * back, span=span, color=tarmac, label=ROAD))
         self.plot.yards.append((side, outer + 2, max(near, 6.0), far))
-        self._fence(
-            side, outer + 0.1, near, far, self.dice.weighted((("railing", 3), ("hedge", 2), ("wall", 1), ("", 4)))
-        )
+        self._fence(side, outer + 0.1, near, far, self.dice.weighted(FENCES["yard"]))
         house = plan_building(self.style, self.street, self.dice, self.town, side=side, front=back, near=near, far=far)
         self.plot.things.append(house)
 

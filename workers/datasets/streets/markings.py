@@ -2,7 +2,7 @@
 
 from workers.datasets.streets.canvas import Color
 from workers.datasets.streets.dice import Dice
-from workers.datasets.streets.ground import Patch, Strip, arrow, bar, box_junction, dashes, line, worn, zigzag
+from workers.datasets.streets.ground import Patch, Strip, arrow, bar, box_junction, dashes, line, zigzag
 from workers.datasets.streets.layout import Plot
 from workers.datasets.streets.streetkinds import Road
 
@@ -14,7 +14,7 @@ def plan_markings(road: Road, plot: Plot, asphalt: Color, dice: Dice) -> list[St
     """Everything painted or patched, in the order it was laid."""
     pieces: list[Strip | Patch] = []
     _repairs(pieces, road, asphalt, dice)
-    white, yellow = worn(WHITE, dice), worn(YELLOW, dice)
+    white, yellow = dice.around(WHITE, 0.2), dice.around(YELLOW, 0.2)  # more or less worn
     if dice.chance(0.15):
         shade = dice.pick(((108, 76, 70), (80, 96, 82)))
         edge = -road.own_lanes * road.lane

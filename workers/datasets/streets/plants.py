@@ -19,7 +19,7 @@ KINDS = ("bare", "leafy", "conifer", "hedge")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plant:
-    """One plant: foot at (x, base, z), its picture `width` x `height` metres."""
+    """One plant: foot on the ground at (x, z), its picture `width` x `height` metres."""
 
     kind: str
     variant: int
@@ -29,7 +29,6 @@ class Plant:
     width: float
     color: Color
     flipped: bool
-    base: float = 0.0
     behind: float = 0.0  # added to z in the painter's order
 
     @property
@@ -134,7 +133,7 @@ def _hedge(rng: np.random.Generator) -> tuple[Image.Image, Image.Image]:
 def draw_plant(canvas: Canvas, plant: Plant) -> None:
     """Tint a stencil and paste what of it lies within the image."""
     camera = canvas.camera
-    col, row = camera.outline(((plant.x, plant.base, plant.z),))
+    col, row = camera.outline(((plant.x, 0.0, plant.z),))
     width, height = camera.pixels(plant.width, plant.z), camera.pixels(plant.height, plant.z)
     left, top = col - width / 2, row - height
     x0, y0 = max(0, round(left)), max(0, round(top))

@@ -168,7 +168,7 @@ def _posts(crowd: Crowd, style: Style, road: Road, plot: Plot, dice: Dice) -> No
             reach = -side * dice.between(0.8, 2.2)
             crowd.furniture.append(Post(kind="lamp", x=x, z=z, height=tall, thickness=0.13, color=steel, reach=reach))
             z += gap * dice.between(0.9, 1.15)
-        for _ in range(dice.weighted(((0, 1), (1, 3), (2, 4), (3, 2)))):
+        for _ in range(dice.weighted(((1, 4), (2, 4), (3, 2)))):
             crowd.furniture.append(_sign(dice, x + side * dice.between(0, 0.4), 6 + 44 * dice.random() ** 1.4, steel))
         if dice.chance(0.22):
             _bollards(crowd, dice, x, steel)
@@ -193,7 +193,7 @@ def _posts(crowd: Crowd, style: Style, road: Road, plot: Plot, dice: Dice) -> No
 
 
 def _sign(dice: Dice, x: float, z: float, steel: Color) -> Post:
-    if dice.chance(0.3):
+    if dice.chance(0.38):
         face = dice.around(dice.pick(FACES + PAINTS), 0.15)
         low = dice.chance(0.4)
         return Post(

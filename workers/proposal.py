@@ -1,0 +1,111 @@
+"""What a round is made of: its settings, the proposal, its result, and the choice among scored candidates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.fit import TrainSettings
+from service.domain.pool import ImageGroup
+from service.domain.regions import Box, Grid
+from workers.datasets.base import ImageSource
+
+# Shapes: K chosen regions, M candidates, N candidates of one pool, S regions of D_S, F state features, A action features.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings:
+    """What a round does; the defaults are the paper's for CamVid."""
+
+    classes: int
+    cell_height: int = 90
+    cell_width: int = 80
+    batch_size: int = 24
+    pool_size: int = 10
+    sampling: Literal["uniform", "images"] = "images"
+    protocol: Literal["per-pool", "global"] = "per-pool"
+    passes: int = 1
+    train: TrainSettings = field(default_factory=TrainSettings)
+
+    def grid(self, size: tuple[int, int]) -> Grid:
+        """The region grid of an image of (height, width)."""
+        return Grid(height=size[0], width=size[1], cell_height=self.cell_height, cell_width=self.cell_width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedRegion:
+    """A region that the strategy chose. `prediction` holds class indices where a segmenter has looked at it."""
+
+    number: int
+    image: int
+    cell: int
+    box: Box
+    score: float
+    prediction: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """Regions to label, and the state and action rows behind the choice (None where no policy looks at them).
+
+    `actions[k]` holds the (N, A) rows of the k-th candidate pool, `chosen[k]` the row picked from it.
+    """
+
+    round_number: int
+    strategy: str
+    regions: tuple[ProposedRegion, ...]
+    state_SF: Tensor | None = None
+    actions: tuple[Tensor, ...] = ()
+    chosen: tuple[int, ...] = ()
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundResult:
+    """What a round's labels did. mIoU is measured on D_R, in [0, 1]; the reward in points of mIoU."""
+
+    round_number: int
+    miou_before: float | None
+    miou_after: float | None
+    reward: float | None
+    iou_per_class: NDArray[np.float64] | None
+    class_counts: NDArray[np.int64]
+    loss: float | None
+    seconds: dict[str, float]
+
+
+def groups_of(source: ImageSource, settings: LoopSettings) -> list[ImageGroup]:
+    """The source's images in runs of one size: what its pool is made of."""
+    groups: list[tuple[tuple[int, int], int]] = []
+    for number in range(len(source)):
+        size = source.size(number)
+        if groups and groups[-1][0] == size:
+            groups[-1] = (size, groups[-1][1] + 1)
+        else:
+            groups.append((size, 1))
+    return [ImageGroup(images=count, cells=settings.grid(size).cells) for size, count in groups]
+
+
+def choose(
+    scores_M: NDArray[np.float64],
+    sizes: Sequence[int],
+    protocol: Literal["per-pool", "global"],
+    epsilon: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Places in `scores_M` of the chosen candidates: the best of each pool (epsilon-greedy, each on its own), or the best K.
+
+    Equal scores: the first, and candidates come in random order.
+    """
+    if not len(scores_M):
+        return np.zeros(0, np.int64)
+    if protocol == "global":
+        return np.argsort(-scores_M, kind="stable")[: len(sizes)]
+    starts = np.cumsum([0, *sizes[:-1]])
+    explore = rng.random(len(sizes)) < epsilon
+    random = rng.integers(sizes)
+    best = np.array([np.argmax(scores_M[start : start + size]) for start, size in zip(starts, sizes, strict=True)])
+    return np.asarray(starts + np.where(explore, random, best), np.int64)
