@@ -1,5 +1,5 @@
 # Two images from one file: `api` without torch, `worker` with it.
-FROM python:3.11-slim AS base
+FROM python:3.11-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 RUN useradd --system --uid 10001 --create-home regionwise && mkdir -p /data && chown regionwise /data
@@ -33,6 +33,7 @@ COPY workers workers
 RUN pip install --no-deps --editable .
 USER regionwise
 ENV REGIONWISE_DATA_DIR=/data
+# This worker and no other; without --app, which would import torch each time.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s --retries=3 \
-    CMD ["celery", "--app", "workers.app", "inspect", "ping", "--timeout", "10"]
+    CMD celery --broker "$REGIONWISE_BROKER_URL" inspect ping --destination "celery@$(hostname)" --timeout 10
 CMD ["regionwise", "worker"]

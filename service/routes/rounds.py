@@ -1,22 +1,26 @@
 """Routes of rounds: the campaign's history."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from service import auth
 from service.deps import Reader
 from service.domain.classes import ClassSet
 from service.schemas.errors import errors
-from service.schemas.paging import After, Id, Limit, Page
+from service.schemas.paging import Id, Limit, Page
 from service.schemas.rounds import RoundOut, round_out
 from service.store import projects
 from service.store.rounds import list_rounds
+
+AfterNumber = Annotated[int, Query(ge=0, lt=2**31, description="Where to go on: the `next` of the page before.")]
 
 router = APIRouter(tags=["rounds"], responses=errors(403, 404))
 
 
 @router.get("/projects/{id}/rounds")
 def rounds_of_project(
-    id: Id, caller: auth.AnnotatorCaller, session: Reader, limit: Limit = 100, after: After = 0
+    id: Id, caller: auth.AnnotatorCaller, session: Reader, limit: Limit = 100, after: AfterNumber = 0
 ) -> Page[RoundOut]:
     """Rounds in order: state, strategy, networks used, mIoU before and after, reward, labelled classes, times."""
     classes = ClassSet.from_json(projects.get_project(session, id).classes)

@@ -53,7 +53,7 @@ def queue_job(
 
 def start_job(session: Session, project: Project, *, kind: str, payload: dict[str, Any], now: datetime) -> Job:
     """A new job, unless one of its kind has not ended: then Conflict."""
-    session.execute(select(Project.id).where(Project.id == project.id).with_for_update())
+    session.execute(select(Project.id).where(Project.id == project.id).with_for_update(key_share=True))
     running = pending_job(session, project.id, kind)
     if running is not None:
         sentence = f"Job {running.id} of this kind is {running.state}; cancel it or wait."
@@ -87,7 +87,7 @@ def claim_job(session: Session, job_id: int, *, now: datetime, stale_after: time
     if job is None:
         return None
     # The project's row orders the claims of its exclusive jobs.
-    session.execute(select(Project.id).where(Project.id == job.project_id).with_for_update())
+    session.execute(select(Project.id).where(Project.id == job.project_id).with_for_update(key_share=True))
     session.refresh(job, with_for_update=True)
     alive = job.heartbeat_at is not None and job.heartbeat_at > now - stale_after
     if job.state in ENDED or (job.state == "running" and alive):

@@ -23,7 +23,7 @@ def advance(session: Session, project: Project, now: datetime) -> None:
     One round is proposed at a time, each knowing the regions of the one before. With lookahead a round may be proposed
     while another is being labelled or learned from.
     """
-    session.execute(select(Project.id).where(Project.id == project.id).with_for_update())
+    session.execute(select(Project.id).where(Project.id == project.id).with_for_update(key_share=True))
     settings = ProjectSettings.model_validate(project.settings)
     states = _unfinished_states(session, project.id)
     if not project.active or "scoring" in states or len(states) >= (2 if settings.lookahead else 1):
