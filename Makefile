@@ -10,7 +10,7 @@ run: .venv/.run
 	@REGIONWISE_DATA_DIR="$(DATA)" $(BIN)/regionwise demo --port $(PORT)
 
 test: .venv/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .

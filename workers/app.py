@@ -43,7 +43,7 @@ def make_worker(settings: Settings, app: Celery, database: Database | None = Non
     )
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> Celery:
     """The application of a worker process. Its worker is made with the first job, after a pool process was started."""
     app = make_celery(
         settings.broker_url,
@@ -60,7 +60,7 @@ def make_app(settings: Settings) -> Celery:
         },
     )
 
-    register(app, cache(lambda: make_worker(settings, app)))
+    register(app, worker or cache(lambda: make_worker(settings, app)))
     return app
 
 

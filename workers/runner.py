@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +52,17 @@ def run_plan(plan: Plan, *, jobs: int | None, console: Console) -> list[dict[str
     at_once = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
     plan.out.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
+    messages: SimpleQueue[Message | None] = context.SimpleQueue()
     # Trajectories on a CPU run on one thread each, so that their figures do not depend on how many run at once.
     with (
         _progress(console) as progress,
-        context.Manager() as manager,
-        ProcessPoolExecutor(at_once, mp_context=context) as pool,
+        ProcessPoolExecutor(at_once, mp_context=context, initializer=_listen_at, initargs=(messages,)) as pool,
     ):
-        messages = manager.Queue()
         listener = _Listener(progress, messages)
         listener.start()
 
         def submit(work: Work) -> "Future[dict[str, Any]]":
-            return pool.submit(_work, plan, work, device, messages)
+            return pool.submit(_work, plan, work, device)
 
         try:
             return _schedule(plan, submit)
@@ -101,7 +101,16 @@ def _schedule(plan: Plan, submit: "Callable[[Work], Future[dict[str, Any]]]") ->
     return [records[strategy, seed] for strategy in plan.strategies for seed in plan.seeds]
 
 
-def _work(plan: Plan, work: Work, device: str, messages: Any) -> dict[str, Any]:
+_messages: "SimpleQueue[Message | None]"
+
+
+def _listen_at(messages: "SimpleQueue[Message | None]") -> None:
+    """Tells a process of the pool, when it starts, where its reports go."""
+    global _messages
+    _messages = messages
+
+
+def _work(plan: Plan, work: Work, device: str) -> dict[str, Any]:
     """Runs in a process of its own."""
     alone = work.stage == "theta_0"
     torch.set_num_threads((os.cpu_count() or 1) if alone else 1)
@@ -110,14 +119,14 @@ def _work(plan: Plan, work: Work, device: str, messages: Any) -> dict[str, Any]:
         dataset=open_experiment_data(plan.experiment, plan.root),
         cache=plan.out / "cache",
         device=device,
-        report=lambda progress, message: messages.put((work.name, progress, message)),
+        report=lambda progress, message: _messages.put((work.name, progress, message)),
     )
     if work.stage == "trajectory":
         record = Trajectory(bench, strategy=work.strategy, seed=work.seed, budgets=plan.budgets, out=plan.out).run()
     else:
         (theta_0 if alone else trained_policy)(bench, 0)
         record = {}
-    messages.put((work.name, 1.0, f"{work.name}: done"))
+    _messages.put((work.name, 1.0, f"{work.name}: done"))
     return record
 
 

@@ -27,7 +27,7 @@ HELD_OUT = 5
 
 
 def pretrain(run: JobRun) -> dict[str, Any]:
-    """theta_pre on a source domain, theta_0 on D_T from there (docs/method.md, 9), then one pass over what is labelled already."""
+    """theta_pre on a source domain, theta_0 on D_T (docs/method.md, 9), then one pass over what is labelled already."""
     project, payload = load_project(run.worker, run.project_id), PretrainPayload.model_validate(run.payload)
     train = labelled_part(project.images("train"))
     source = _source_kind(project, payload, len(train))

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from service.tables import Job
 from tests.conftest import START, Maker, TestClient
 from workers.app import make_app
 from workers.imports import encode_rgb
+from workers.job_run import Worker
 from workers.proposal import LoopSettings
 
 CLASSES = ClassSet(
@@ -104,8 +106,19 @@ class World:
         self.settings = settings.model_copy(
             update={"database_url": database_url, "blob_url": (settings.data_dir / "blobs").as_uri()}
         )
-        self.celery = make_app(self.settings)
+        self.slice_seconds(600.0)
         self._client = TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"})
+
+    def slice_seconds(self, seconds: float) -> None:
+        """From now on jobs yield this often."""
+        worker = Worker(
+            database=self.database,
+            blobs=self.blobs,
+            settings=self.settings.model_copy(update={"slice_seconds": seconds}),
+            clock=lambda: datetime.now(UTC),
+            device="cpu",
+        )
+        self.celery = make_app(self.settings, lambda: worker)
 
     def add(self, split: str, source: Rectangles, *, labelled: bool = True) -> "World":
         """Upload a split's images."""

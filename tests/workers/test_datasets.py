@@ -15,6 +15,7 @@ from workers.datasets import open_dataset
 from workers.datasets.base import Cached, DatasetError, Resized, Subset
 from workers.datasets.files import published_splits
 from workers.datasets.streets import Streets
+from workers.decoded import DecodedCache
 
 HEIGHT, WIDTH = 6, 8
 CLASSES = {
@@ -379,7 +380,7 @@ class TestOpenDataset:
 class TestSources:
     def test_a_cache_decodes_once_until_it_is_full(self) -> None:
         source = Counting(Streets(4, 0, 10, 10))
-        kept = Cached(source, limit=700)
+        kept = Cached(source, DecodedCache(700))
         for number in (0, 1, 0, 1):
             kept.image(number)
         assert source.asked == [0, 1]

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from starlette.testclient import TestClient
-from tests.workers.conftest import Rectangles, World
 
 from service.app import create_app
+from tests.workers.conftest import Rectangles, World
 from workers.embedded import EmbeddedWorker
 
 WITHIN = 30.0

@@ -188,7 +188,7 @@ def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 def test_the_command_killed_and_started_again_writes_tables_and_a_plot(preset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = command(preset, out, "--strategy", "learned,random", "--jobs", "2")
+    arguments = command(preset, out, "--strategy", "learned,random", "--jobs", "1")
     process = subprocess.Popen(arguments, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(out.rglob("*.state")) and time.monotonic() < deadline and process.poll() is None:

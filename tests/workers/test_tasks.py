@@ -126,8 +126,7 @@ def test_long_jobs_are_cut_into_slices_and_end_with_the_same_figures(make_world:
     world = full_world(make_world, strategy="entropy")
     for slice_seconds in (1e-9, 600.0):
         forget_checkpoints(world)
-        world.settings = world.settings.model_copy(update={"slice_seconds": slice_seconds})
-        world.celery = worker_app.make_app(world.settings)
+        world.slice_seconds(slice_seconds)
         jobs = [start(world, "pretrain", source="half", **FAST)]
         runs = world.work()
         jobs.append(start(world, "train-policy", episodes=2, budget=8, pool_size=3))
