@@ -29,8 +29,15 @@ from workers.resume import write_atomically
 
 PRESETS: dict[str, dict[str, Any]] = {
     "lite": {
-        "project": {"width": 16, "learning_rate": 5e-3},
-        "pretrain": {"source": "streets", "source_images": 300, "source_epochs": 12, "max_epochs": 25, "patience": 8},
+        "project": {"width": 16},
+        "pretrain": {
+            "source": "streets",
+            "source_images": 300,
+            "source_epochs": 12,
+            "max_epochs": 40,
+            "patience": 12,
+            "batch": 8,
+        },
         "policy": {"budget": 240, "pool_size": 10},
     },
     "paper": {

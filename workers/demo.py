@@ -28,7 +28,6 @@ SETTINGS = ProjectSettings(
     crop_height=160,
     crop_width=160,
     train_batch=12,
-    learning_rate=5e-3,
     strategy="learned",
 )
 PRETRAIN = {"source": "streets", "source_images": 60, "source_epochs": 12, "max_epochs": 15, "patience": 6}
