@@ -26,7 +26,9 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="Torch device of a worker: auto, cpu, cuda, cuda:1.")
     threads: int = Field(0, ge=0, description="Torch threads of a worker; 0: as many as there are cores.")
     slice_seconds: float = Field(20.0, gt=0, description="A training job yields to waiting rounds this often.")
-    heartbeat_seconds: float = Field(10.0, gt=0, description="How often a running job says that it is alive.")
+    heartbeat_seconds: float = Field(
+        2.0, gt=0, description="How often a running job says that it is alive and asks if it is to stop."
+    )
     stale_seconds: float = Field(
         120.0, gt=0, description="A running job silent for this long is given to another worker."
     )

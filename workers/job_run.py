@@ -187,7 +187,7 @@ def _heartbeat(run: JobRun) -> Iterator[None]:
     seconds = run.worker.settings.heartbeat_seconds
 
     def beat() -> None:
-        while not stopped.wait(min(1.0, seconds)):
+        while not stopped.wait(seconds):
             try:
                 with run.worker.database.write() as session:
                     if job_store.beat(

@@ -13,8 +13,6 @@ from service.tables import Job, Project
 
 # These read the newest segmenter and save its successor, so two at once would lose one's training.
 EXCLUSIVE_KINDS = ("pretrain", "tell")
-# A policy's game starts from what pretraining makes, so that it waits for a pretrain job that has not ended.
-WAITING_KINDS = (*EXCLUSIVE_KINDS, "train-policy")
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -95,14 +93,19 @@ def claim_job(session: Session, job_id: int, *, now: datetime, stale_after: time
     if job.cancel_requested:
         _end(job, "cancelled", now)
         return None
-    if job.kind in EXCLUSIVE_KINDS and _exclusive_running(session, job, now - stale_after):
-        return None
-    if job.kind == "train-policy" and pending_job(session, job.project_id, "pretrain") is not None:
+    if _must_wait(session, job, now - stale_after):
+        job.sent_at = None  # no message speaks of it any more; the job that it waits for sends it again
         return None
     job.state, job.lock, job.heartbeat_at = "running", uuid4().hex, now
     job.attempt += 1
     job.started_at = job.started_at or now
     return job
+
+
+def _must_wait(session: Session, job: Job, stale_before: datetime) -> bool:
+    if job.kind == "train-policy":
+        return pending_job(session, job.project_id, "pretrain") is not None
+    return job.kind in EXCLUSIVE_KINDS and _exclusive_running(session, job, stale_before)
 
 
 def _exclusive_running(session: Session, job: Job, stale_before: datetime) -> bool:
@@ -168,10 +171,13 @@ def fail_job(session: Session, job: Job, *, now: datetime, error: str, max_attem
 
 
 def wake_waiting(session: Session, project_id: int, now: datetime) -> None:
-    """Send the project's queued jobs again that may have been held back by the one that has stopped."""
-    waiting = select(Job).where(Job.project_id == project_id, Job.kind.in_(WAITING_KINDS), Job.state == "queued")
+    """Send the project's queued jobs that were held back by the one that has stopped, and only those: each has one message."""
     session.flush()
-    _send(session, session.scalars(waiting.order_by(Job.id)).all())
+    waiting = select(Job).where(Job.project_id == project_id, Job.state == "queued", Job.sent_at.is_(None))
+    jobs = session.scalars(waiting.order_by(Job.id)).all()
+    for job in jobs:
+        job.sent_at = now
+    _send(session, jobs)
 
 
 def request_cancel(session: Session, job_id: int, *, now: datetime) -> Job:

@@ -118,6 +118,23 @@ def test_a_yielded_job_is_queued_again_with_its_attempts_forgotten(
     assert again.attempt == 1
 
 
+def test_a_queued_job_is_spoken_of_by_one_message_at_most(database: Database, project_id: int, outbox: Outbox) -> None:
+    pretrain, ask = queue(database, project_id, "pretrain"), queue(database, project_id, "ask")
+    for _ in range(3):
+        outbox.clear()
+        running = claim(database, pretrain)
+        assert running is not None
+        with database.write() as session:
+            jobs.yield_job(session, jobs.owned_job(session, pretrain, str(running.lock)), now=START)
+        assert outbox == [(pretrain, "pretrain")]
+    running = claim(database, ask)
+    assert running is not None
+    outbox.clear()
+    with database.write() as session:  # pretrain, queued between two slices, has its message
+        jobs.finish_job(session, jobs.owned_job(session, ask, str(running.lock)), now=START, result={})
+    assert outbox == []
+
+
 def test_a_failing_job_is_tried_again_until_its_attempts_are_used_up(database: Database, project_id: int) -> None:
     job_id = queue(database, project_id)
     states = []

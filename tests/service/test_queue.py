@@ -1,0 +1,42 @@
+"""The sender: a broker that is away costs a request little, and nobody an error."""
+
+import logging
+import socket
+import time
+
+import pytest
+
+from service import queue
+
+
+def test_a_broker_that_is_away_is_given_up_soon_and_for_every_job(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, but it does not listen
+        send = queue.celery_sender(queue.make_celery(f"redis://127.0.0.1:{nobody.getsockname()[1]}/0"))
+        before = time.monotonic()
+        with caplog.at_level(logging.WARNING, logger="service.queue"):
+            send([(1, "ask"), (2, "pretrain"), (3, "tell")])
+    assert time.monotonic() - before < 3
+    assert [record.args[:2] for record in caplog.records if record.name == "service.queue"] == [(1, "ask")]
+
+
+def test_a_broker_that_says_nothing_is_given_up_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert queue._PATIENCE["socket_timeout"] <= 5
+    monkeypatch.setitem(queue._PATIENCE, "socket_timeout", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        send = queue.celery_sender(queue.make_celery(f"redis://127.0.0.1:{silent.getsockname()[1]}/0"))
+        with caplog.at_level(logging.WARNING, logger="service.queue"):
+            send([(1, "ask")])
+    assert "will be sent again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("ask", "rounds"), ("tell", "rounds"), ("pretrain", "training"), ("evaluate", "training")]
+)
+def test_rounds_have_a_queue_of_their_own(kind: str, name: str) -> None:
+    assert queue.queue_of(kind) == name
+    assert queue.QUICK_QUEUE < queue.TRAINING_QUEUE  # workers take from queues in the order of their names
