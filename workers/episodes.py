@@ -230,7 +230,7 @@ class PolicyTrainer:
         parts: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             part, _, name = key.partition(".")
-            parts.setdefault(part, {})[name] = tensor
+            parts.setdefault(part, {})[name] = tensor.to(device_of(self.dqn.online))
         self.dqn.load_state_dict(parts["dqn"])
         self.buffer.load_state_dict(parts.get("buffer", {}))
         self.best = parts["best"]
