@@ -1,19 +1,18 @@
 """The task that trains a policy by playing episodes on D_T."""
 
-import time
 from typing import Any
 
 from models.dqn import DQNSettings
 from service.schemas.jobs import PolicyPayload
 from service.store import checkpoints as checkpoint_store
 from service.store import events
-from workers.checkpoints import from_bytes, save_policy, to_bytes
+from workers.checkpoints import save_policy
 from workers.datasets.base import ImageSource, Subset
 from workers.episodes import EpisodeSettings, PolicyProgress, PolicyTrainer
-from workers.job_run import JobFailed, JobRun, JobState
+from workers.job_run import JobFailed, JobRun
 from workers.project_data import ProjectData, load_project
 from workers.proposal import LoopSettings, groups_of
-from workers.resume import SAVE_SECONDS
+from workers.resume import describe_progress, play_resumably
 from workers.training_tasks import labelled_part
 
 ROUNDS_PER_EPISODE = 20
@@ -24,29 +23,18 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     project, payload = load_project(run.worker, run.project_id), PolicyPayload.model_validate(run.payload)
     trainer = _trainer(project, payload)
     store = run.state("policy")
-    saved = store.load()
-    if saved is not None:
-        checkpoint = from_bytes(saved)
-        trainer.load(checkpoint.description["trainer"], checkpoint.extra)
-    last_save = time.monotonic()
-    while not trainer.done:
-        progress = trainer.play_round()
-        run.report(progress.rounds_done / progress.rounds_total, describe(progress, trainer.settings.episodes))
-        if run.interrupted or time.monotonic() - last_save > SAVE_SECONDS:
-            _put_away(trainer, store)
-            last_save = time.monotonic()
-        if run.interrupted and not trainer.done:
-            run.pause()
+
+    def keep_going(progress: PolicyProgress) -> bool:
+        text = describe_progress(progress, trainer.settings.episodes)
+        run.report(progress.rounds_done / progress.rounds_total, text)
+        return not run.interrupted
+
+    if not play_resumably(trainer, store, keep_going):
+        run.pause()
     result = {"episodes": len(trainer.returns), "returns": trainer.returns, "best_mean_return": trainer.best_return}
     _save(run, project, trainer, result)
     store.clear()
     return result
-
-
-def describe(progress: PolicyProgress, episodes: int) -> str:
-    """One line for people."""
-    last = f", last return {progress.returns[-1]:+.2f}" if progress.returns else ""
-    return f"Episode {progress.episode + 1} of {episodes}, round {progress.round_number + 1}, mIoU {progress.miou:.3f}{last}"
 
 
 def _trainer(project: ProjectData, payload: PolicyPayload) -> PolicyTrainer:
@@ -92,10 +80,6 @@ def _trainer(project: ProjectData, payload: PolicyPayload) -> PolicyTrainer:
         seed=project.settings.seed,
         device=project.worker.device,
     )
-
-
-def _put_away(trainer: PolicyTrainer, store: JobState) -> None:
-    store.save(to_bytes({"trainer": trainer.meta()}, {}, trainer.tensors()))
 
 
 def _save(run: JobRun, project: ProjectData, trainer: PolicyTrainer, result: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The stages before a trajectory, each kept in a cache by the hash of what it depends on: theta_pre, theta_0, the policy."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +9,14 @@ from models.query_network import QueryNetwork
 from models.segmenter import Segmenter, build
 from service.domain.metrics import mean_iou
 from workers.chance import torch_generator
-from workers.checkpoints import from_bytes, load_policy, load_segmenter, save_policy, save_segmenter, to_bytes
+from workers.checkpoints import load_policy, load_segmenter, save_policy, save_segmenter
 from workers.datasets import open_dataset
 from workers.datasets.base import Cached, Dataset, ImageSource, Subset
 from workers.datasets.streets import Streets
-from workers.episodes import PolicyTrainer
+from workers.episodes import PolicyProgress, PolicyTrainer
 from workers.experiment import Convergence, Experiment
 from workers.proposal import groups_of
-from workers.resume import SAVE_SECONDS, FileState, converge_resumably, write_atomically
+from workers.resume import FileState, converge_resumably, describe_progress, play_resumably, write_atomically
 from workers.training import measure, source_images, source_labels, whole_images
 
 # Of the synthetic scenes, one in this many is held out to tell when to stop.
@@ -162,21 +161,13 @@ def trained_policy(bench: Bench, seed: int) -> QueryNetwork:
         return load_policy(path.read_bytes(), bench.dataset.classes, state_regions(bench), bench.device)[0]
     trainer = policy_trainer(bench, seed)
     state = FileState(path.with_suffix(".state"))
-    saved = state.load()
-    if saved is not None:
-        checkpoint = from_bytes(saved)
-        trainer.load(checkpoint.description["trainer"], checkpoint.extra)
-    last_save = time.monotonic()
-    while not trainer.done:
-        progress = trainer.play_round()
-        if time.monotonic() - last_save > SAVE_SECONDS:
-            state.save(to_bytes({"trainer": trainer.meta()}, {}, trainer.tensors()))
-            last_save = time.monotonic()
-        last = f", last return {progress.returns[-1]:+.2f}" if progress.returns else ""
-        bench.report(
-            progress.rounds_done / progress.rounds_total,
-            f"policy, episode {progress.episode + 1} of {trainer.settings.episodes}{last}",
-        )
+
+    def report(progress: PolicyProgress) -> bool:
+        text = describe_progress(progress, trainer.settings.episodes)
+        bench.report(progress.rounds_done / progress.rounds_total, text)
+        return True
+
+    play_resumably(trainer, state, report)
     policy = trainer.best_policy()
     summary: dict[str, Any] = {"returns": trainer.returns, "best_mean_return": trainer.best_return}
     write_atomically(path, save_policy(policy, bench.dataset.classes, **summary))

@@ -100,7 +100,6 @@ def test_a_trajectory_stopped_again_and_again_ends_with_the_same_figures(
 ) -> None:
     straight = play(experiment, tmp_path / "straight")
     monkeypatch.setattr("workers.resume.SAVE_SECONDS", -1.0)
-    monkeypatch.setattr("workers.stages.SAVE_SECONDS", -1.0)
     stops = 0
     while True:
         try:
