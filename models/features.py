@@ -32,6 +32,7 @@ _REGION_PIXELS = {"cpu": 2**20}
 _REGION_PIXELS_ELSEWHERE = 2**26
 _IMAGE_PIXELS = 2**20
 _LANES = 4
+_IN_ORDER = ("entropy", "classes", "margin", "bvsb", "bald")
 _WIDER_THAN_ANY = 2**32
 
 
@@ -178,16 +179,20 @@ def region_rows(
     origins_R = (firsts_R + boxes_R4[:, 0] * width + boxes_R4[:, 1]).to(device)
     rows = RegionRows.empty(len(boxes_R4), class_count, statistics, device)
 
-    def describe_piece(piece: tuple[tuple[int, int], Tensor]) -> None:
-        cell, members_r = piece
-        crops = {name: _crops(map_BHW, origins_R[members_r], cell) for name, map_BHW in maps.items()}
-        rows.uncertainty_RU[members_r] = _uncertainty(crops["entropy"])
-        rows.class_part_RC[members_r] = _class_histograms(crops["classes"], class_count)
-        for name, values_R in rows.statistics.items():
-            map_name, reduce = STATISTICS[name]
-            values_R[members_r] = reduce(crops[map_name])
+    def describe_piece(piece: tuple[str, tuple[int, int], Tensor]) -> None:
+        name, cell, members_r = piece
+        crops_hrw = _crops(maps[name], origins_R[members_r], cell)
+        if name == "entropy":
+            rows.uncertainty_RU[members_r] = _uncertainty(crops_hrw)
+        elif name == "classes":
+            rows.class_part_RC[members_r] = _class_histograms(crops_hrw, class_count)
+        for statistic, values_R in rows.statistics.items():
+            map_name, reduce = STATISTICS[statistic]
+            if map_name == name:
+                values_R[members_r] = reduce(crops_hrw)
 
-    spread(describe_piece, list(_pieces_of_one_size(boxes_R4[:, 2:], device)), device)
+    pieces = _pieces_of_one_size(boxes_R4[:, 2:], device)
+    spread(describe_piece, [(name, *piece) for piece in pieces for name in _IN_ORDER if name in maps], device)
     return rows
 
 
@@ -250,14 +255,18 @@ def _uncertainty(entropy_hRw: Tensor) -> Tensor:
     for place, (top, bottom) in enumerate(_bins(height)):
         for kind, reduce in enumerate(kinds):
             reduce(entropy_hRw[top:bottom], 0, out=rows_3GRw[kind, place])
-    columns = [
-        torch.stack([reduce(rows_GRw[:, :, left:right], 2) for left, right in _bins(width)], 2)
-        for reduce, rows_GRw in zip(kinds, rows_3GRw, strict=True)
-    ]
-    uncertainty_RU = torch.stack(columns).permute(2, 0, 1, 3).flatten(1)
+    pooled_3GRG = [_columns_pooled(rows_GRw, reduce) for reduce, rows_GRw in zip(kinds, rows_3GRw, strict=True)]
+    uncertainty_RU = torch.stack(pooled_3GRG).permute(2, 0, 1, 3).flatten(1)
     if not bool(uncertainty_RU.isfinite().all()):
         raise ValueError("the segmenter's predictions are not finite: it has diverged, or its checkpoint is damaged")
     return uncertainty_RU
+
+
+def _columns_pooled(rows_GRw: Tensor, reduce: Callable[..., Tensor]) -> Tensor:
+    width = rows_GRw.shape[2]
+    if width % GRID == 0:
+        return reduce(rows_GRw.view(*rows_GRw.shape[:2], GRID, width // GRID), 3)
+    return torch.stack([reduce(rows_GRw[:, :, left:right], 2) for left, right in _bins(width)], 2)
 
 
 def _bins(size: int) -> list[tuple[int, int]]:

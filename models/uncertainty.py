@@ -16,7 +16,7 @@ from models.segmenter import Segmenter
 MC_PASSES = 20
 
 # Logits worked on at a time: a strip and what is computed from it stay in a core's cache, or fill a GPU.
-_STRIP = {"cpu": 2**17}
+_STRIP = {"cpu": 2**19}
 _STRIP_ELSEWHERE = 2**25
 _TINY, _FAR = 1e-30, 1e38
 
