@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
 
 from service.blobs import Blobs
 from service.db import Database
@@ -50,8 +51,13 @@ def create_app(
     app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)
     for module in (projects, images, regions, labels, rounds, jobs, export, annotators, health):
         app.include_router(module.router)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
     describe(app)
     return app
+
+
+async def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")
 
 
 @asynccontextmanager

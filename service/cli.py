@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
+from sqlalchemy.exc import SQLAlchemyError
 
 from service import migrate, server
 from service.annotate import ScriptedAnnotator, TruthFolder
@@ -39,8 +40,15 @@ def main() -> None:
     """Entry point: errors that were foreseen are sentences on stderr."""
     try:
         app()
-    except (server.PortTaken, ApiError, ServiceError, FileNotFoundError, ValueError) as error:
+    except (server.PortTaken, ApiError, ServiceError, OSError, ValueError) as error:
         typer.echo(f"Error: {error}", err=True)
+        raise SystemExit(1) from None
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        typer.echo(
+            f"Error: The database cannot be used: {reason}. See REGIONWISE_DATABASE_URL and REGIONWISE_DATA_DIR.",
+            err=True,
+        )
         raise SystemExit(1) from None
 
 
@@ -157,8 +165,10 @@ def user_add(
     role: Annotated[Role, typer.Option(help="admin, reviewer or annotator.")] = "annotator",
 ) -> None:
     """Add somebody who may call, and print the token once."""
-    token = new_token()
-    database = Database(get_settings().resolved_database_url)
+    token, settings = new_token(), get_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate.upgrade(settings.resolved_database_url)
+    database = Database(settings.resolved_database_url)
     with database.write() as session:
         add_annotator(session, name=name, role=role, token_hash=hash_token(token), now=datetime.now(UTC))
     typer.echo(token)

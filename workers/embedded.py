@@ -1,5 +1,6 @@
 """A Celery worker inside the API process, for one machine without a broker."""
 
+import logging
 import threading
 
 from celery.apps.worker import Worker as CeleryWorker
@@ -15,6 +16,7 @@ class EmbeddedWorker:
     """One thread that takes one job at a time from a broker in memory."""
 
     def __init__(self, settings: Settings) -> None:
+        logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # it warns that memory has no host name
         self.app = make_celery("memory://", broker_transport_options={"polling_interval": 0.05})
         self.database = Database(settings.resolved_database_url, celery_sender(self.app))
         worker = make_worker(settings, self.app, self.database)
