@@ -1,23 +1,32 @@
-"""How the query network learns: transitions, the replay buffer, and batch-mode DQN with a target network.
+"""How a network learns to value candidates: batch-mode DQN with a target network.
 
 Shapes: B transitions, S state regions, F features of a state region, A features of a candidate, N candidates of a pool
-(pools may differ: the shorter are padded and masked), U different states, T transitions stored, R rows of all pools.
+(pools may differ: the shorter are padded and masked).
 """
 
 import copy
 import math
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pad_sequence
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from models.query_network import QueryNetwork
+from models.replay import Batch, ReplayBuffer, Transition
+from models.returns import NStep, PlayedRound
+
+__all__ = ["DQN", "Batch", "DQNSettings", "NStep", "PlayedRound", "ReplayBuffer", "Transition", "Update", "epsilon"]
+
+Network = TypeVar("Network", bound=nn.Module)
+
+# What an optimizer knows of a parameter: the name it is put away under, and torch's.
+_MOMENTS = {
+    "sgd": {"momentum": "momentum_buffer"},
+    "adamw": {"step": "step", "moment": "exp_avg", "square": "exp_avg_sq"},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +42,24 @@ class DQNSettings:
     gamma: float = 0.999
     sync_every: int = 5  # rounds between copies of the online network to the target network
     lr: float = 1e-3
-    momentum: float = 0.95
+    momentum: float = 0.95  # of sgd
     weight_decay: float = 1e-3
     loss: Literal["huber", "squared"] = "huber"
     double: Literal["standard", "paper"] = "standard"
     epsilon_floor: float = 0.05
     epsilon_span: float = 0.85
     epsilon_rounds: float = 10.0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    clip: float | None = None  # largest norm of the gradient of all weights together
+    n_step: int = 1  # rounds of reward that a target sums before it trusts the target network
+    prioritised_alpha: float = 0.0  # 0: replay draws uniformly
+    prioritised_beta: float = 0.4  # how far importance weights undo prioritised draws
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in _MOMENTS:
+            raise ValueError(f"There is no optimizer {self.optimizer!r}: choose among {', '.join(_MOMENTS)}.")
+        if self.clip is not None and self.clip <= 0:
+            raise ValueError(f"Gradients are clipped at a norm above 0, not {self.clip}: None leaves them as they are.")
 
 
 def epsilon(rounds: int, settings: DQNSettings) -> float:
@@ -47,165 +67,88 @@ def epsilon(rounds: int, settings: DQNSettings) -> float:
     return settings.epsilon_floor + settings.epsilon_span * math.exp(-rounds / settings.epsilon_rounds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Transition:
-    """One region's part of a round; at an episode's last round there is no next state and no next pool.
-
-    The buffer keeps a state once however many transitions hold it, so give a round's transitions the same tensor, and
-    give the next round's the tensor that was the next state here.
-    """
-
-    state_SF: Tensor
-    action_A: Tensor
-    reward: float
-    next_state_SF: Tensor | None = None
-    next_actions_NA: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        if (self.next_state_SF is None) != (self.next_actions_NA is None):
-            raise ValueError("A transition has both a next state and next actions, or neither.")
-        if self.next_actions_NA is not None and len(self.next_actions_NA) == 0:
-            raise ValueError("A pool without candidates has no value: make the transition a last one.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Batch:
-    """Transitions side by side. A last transition has a row of zeros and no candidate in `next_mask_BN`."""
-
-    state_BSF: Tensor
-    action_BA: Tensor
-    reward_B: Tensor
-    next_state_BSF: Tensor
-    next_actions_BNA: Tensor
-    next_mask_BN: Tensor
-
-    @classmethod
-    def of(cls, transitions: Sequence[Transition]) -> "Batch":
-        """Stack transitions; pools are padded to the longest, or to one candidate where all are last ones."""
-        none = transitions[0].action_A.new_zeros((0, len(transitions[0].action_A)))
-        pools = [none if t.next_actions_NA is None else t.next_actions_NA for t in transitions]
-        longest = max(1, *(len(pool) for pool in pools))
-        next_actions_BNA = pad_sequence([*pools, none.new_zeros((longest, none.shape[1]))], batch_first=True)[:-1]
-        next_states = [
-            torch.zeros_like(t.state_SF) if t.next_state_SF is None else t.next_state_SF for t in transitions
-        ]
-        return cls(
-            state_BSF=torch.stack([t.state_SF for t in transitions]),
-            action_BA=torch.stack([t.action_A for t in transitions]),
-            reward_B=torch.tensor([t.reward for t in transitions], dtype=torch.float32),
-            next_state_BSF=torch.stack(next_states),
-            next_actions_BNA=next_actions_BNA,
-            next_mask_BN=torch.arange(longest) < torch.tensor([[len(pool)] for pool in pools]),
-        )
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same on another device."""
-        return Batch(**{name: getattr(self, name).to(device) for name in self.__slots__})
-
-
-class ReplayBuffer:
-    """The last `capacity` transitions; sampled uniformly without replacement."""
-
-    def __init__(self, capacity: int) -> None:
-        if capacity < 1:
-            raise ValueError(f"A replay buffer holds at least 1 transition, not {capacity}.")
-        self._transitions: deque[Transition] = deque(maxlen=capacity)
-
-    def __len__(self) -> int:
-        return len(self._transitions)
-
-    def add(self, transitions: Iterable[Transition]) -> None:
-        """Take in a round's transitions; the oldest make room."""
-        self._transitions.extend(transitions)
-
-    def sample(self, size: int, rng: np.random.Generator) -> Batch:
-        """`size` different transitions. Raises ValueError where fewer are stored."""
-        if size > len(self):
-            raise ValueError(f"The replay buffer holds {len(self)} transitions, not yet {size}.")
-        return Batch.of([self._transitions[number] for number in rng.choice(len(self), size, replace=False)])
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Everything as tensors, oldest first, each state once; nothing for an empty buffer."""
-        if not self._transitions:
-            return {}
-        held = list(self._transitions)
-        states = {id(state): state for t in held for state in (t.state_SF, t.next_state_SF) if state is not None}
-        place = {key: number for number, key in enumerate(states)}
-        pools = [
-            t.action_A.new_zeros((0, len(t.action_A))) if t.next_actions_NA is None else t.next_actions_NA for t in held
-        ]
-        return {
-            "states_USF": torch.stack(list(states.values())),
-            "state_T": torch.tensor([place[id(t.state_SF)] for t in held]),
-            "next_state_T": torch.tensor([-1 if t.next_state_SF is None else place[id(t.next_state_SF)] for t in held]),
-            "actions_TA": torch.stack([t.action_A for t in held]),
-            "rewards_T": torch.tensor([t.reward for t in held], dtype=torch.float64),
-            "next_actions_RA": torch.cat(pools),
-            "next_count_T": torch.tensor([len(pool) for pool in pools]),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Replace what is held by what `state_dict` gave; of more than the capacity, the newest."""
-        self._transitions.clear()
-        if not state:
-            return
-        states = [state_SF.clone() for state_SF in state["states_USF"]]
-        pools = torch.split(state["next_actions_RA"], state["next_count_T"].tolist())
-        for number, (now, then) in enumerate(
-            zip(state["state_T"].tolist(), state["next_state_T"].tolist(), strict=True)
-        ):
-            self._transitions.append(
-                Transition(
-                    state_SF=states[now],
-                    action_A=state["actions_TA"][number].clone(),
-                    reward=float(state["rewards_T"][number]),
-                    next_state_SF=None if then < 0 else states[then],
-                    next_actions_NA=None if then < 0 else pools[number].clone(),
-                )
-            )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """What one step reports: the TD loss, and the mean Q of the actions taken, both before the step."""
+    """What one step reports, all from before the step.
+
+    loss: the TD loss, weighed where replay is prioritised. q_mean: the mean Q of the actions taken. target_gap: how far
+    the two networks are apart, the mean of |Q_online - Q_target| over those actions. td_error_B: target minus Q.
+    """
 
     loss: float
     q_mean: float
+    target_gap: float
+    td_error_B: Tensor = field(compare=False)
 
 
-class DQN:
+class DQN(Generic[Network]):
     """Online and target network and the optimizer. The target moves only by `sync_target`, buffers and all.
+
+    A network is called with states (B, S, F) and candidates (B, N, A) and returns Q, (B, N). One whose `needs_pool` is
+    true values a candidate among its pool, and is given whole pools and their mask (B, N) as a third argument.
 
     Outside `update`'s own forward pass both networks are in eval mode: what BatchNorm learned decides, never what else
     happens to be in a batch.
     """
 
-    def __init__(self, online: QueryNetwork, settings: DQNSettings) -> None:
-        self.online = online.eval()
+    def __init__(self, online: Network, settings: DQNSettings) -> None:
+        self.online: Network = online.eval()
         self.settings = settings
-        self.target = copy.deepcopy(online).eval().requires_grad_(False)
-        self.optimizer = torch.optim.SGD(
-            online.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )
+        self.target: Network = copy.deepcopy(online).eval().requires_grad_(False)
+        self.optimizer = _optimizer(online, settings)
+        self.needs_pool = bool(getattr(online, "needs_pool", False))
+        self._needs_two = any(isinstance(module, _BatchNorm) for module in online.modules())
 
     def update(self, batch: Batch) -> Update:
-        """One step towards the TD targets. Raises ValueError for a single transition, which has no batch statistics."""
-        if len(batch.reward_B) < 2:
+        """One step towards the TD targets.
+
+        Raises:
+            ValueError: a single transition, which has no batch statistics, where the network has BatchNorm; or
+                transitions without their pools where the network values whole pools.
+        """
+        if self._needs_two and len(batch.reward_B) < 2:
             raise ValueError("A batch of 1 transition has no statistics for BatchNorm: at least 2 are needed.")
+        if self.needs_pool and not bool(batch.pool_mask_BN.any(dim=1).all()):
+            raise ValueError("This network values whole pools: give every transition its pool_NA.")
         batch = batch.to(next(self.online.parameters()).device)
         target_B = self.td_targets(batch)
         self.online.train()
-        q_B = self.online(batch.state_BSF, batch.action_BA[:, None]).squeeze(1)
+        q_B = self._taken(self.online, batch)
         self.online.eval()
-        loss = F.huber_loss(q_B, target_B) if self.settings.loss == "huber" else F.mse_loss(q_B, target_B)
+        loss = self._loss(q_B, target_B, batch.weight_B)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.settings.clip is not None:
+            nn.utils.clip_grad_norm_(self.online.parameters(), self.settings.clip)
+        with torch.no_grad():
+            gap = (q_B - self._taken(self.target, batch)).abs().mean()
         self.optimizer.step()
-        return Update(loss=float(loss.detach()), q_mean=float(q_B.detach().mean()))
+        q_B = q_B.detach()
+        return Update(
+            loss=float(loss.detach()), q_mean=float(q_B.mean()), target_gap=float(gap), td_error_B=target_B - q_B
+        )
+
+    def _loss(self, q_B: Tensor, target_B: Tensor, weight_B: Tensor) -> Tensor:
+        loss_of = F.huber_loss if self.settings.loss == "huber" else F.mse_loss
+        if self.settings.prioritised_alpha == 0.0:
+            return loss_of(q_B, target_B)
+        return (weight_B * loss_of(q_B, target_B, reduction="none")).mean()
+
+    def _taken(self, network: Network, batch: Batch) -> Tensor:
+        """Q of the actions taken, (B,)."""
+        if not self.needs_pool:
+            alone_B: Tensor = network(batch.state_BSF, batch.action_BA[:, None]).squeeze(1)
+            return alone_B
+        q_BN = self._values(network, batch.state_BSF, batch.pool_BNA, batch.pool_mask_BN)
+        return q_BN.gather(1, batch.chosen_B[:, None]).squeeze(1)
+
+    def _values(self, network: Network, state_BSF: Tensor, actions_BNA: Tensor, mask_BN: Tensor) -> Tensor:
+        q_BN: Tensor = network(state_BSF, actions_BNA, mask_BN) if self.needs_pool else network(state_BSF, actions_BNA)
+        return q_BN
 
     @torch.no_grad()
     def td_targets(self, batch: Batch) -> Tensor:
-        """y = r + gamma Q_values(s', argmax_a Q_picks(s', a)) for each transition; y = r for a last one.
+        """y = r + gamma^n Q_values(s', argmax_a Q_picks(s', a)) for each transition; y = r for a last one.
 
         Which of the two networks picks and which values is `settings.double`; both are in eval mode.
         """
@@ -213,11 +156,13 @@ class DQN:
         goes_on_B = batch.next_mask_BN.any(dim=1)
         if not bool(goes_on_B.any()):
             return target_B
-        state_BSF, actions_BNA = batch.next_state_BSF[goes_on_B], batch.next_actions_BNA[goes_on_B]
-        online_BN, target_BN = self.online(state_BSF, actions_BNA), self.target(state_BSF, actions_BNA)
+        mask_BN = batch.next_mask_BN[goes_on_B]
+        inputs = batch.next_state_BSF[goes_on_B], batch.next_actions_BNA[goes_on_B], mask_BN
+        online_BN, target_BN = self._values(self.online, *inputs), self._values(self.target, *inputs)
         picks_BN, values_BN = (online_BN, target_BN) if self.settings.double == "standard" else (target_BN, online_BN)
-        best_B1 = picks_BN.masked_fill(~batch.next_mask_BN[goes_on_B], -math.inf).argmax(dim=1, keepdim=True)
-        target_B[goes_on_B] += self.settings.gamma * values_BN.gather(1, best_B1).squeeze(1)
+        best_B1 = picks_BN.masked_fill(~mask_BN, -math.inf).argmax(dim=1, keepdim=True)
+        discount_B = batch.discount_B[goes_on_B].nan_to_num(nan=self.settings.gamma)
+        target_B[goes_on_B] += discount_B * values_BN.gather(1, best_B1).squeeze(1)
         return target_B
 
     def sync_target(self) -> None:
@@ -225,23 +170,37 @@ class DQN:
         self.target.load_state_dict(self.online.state_dict())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Both networks and the optimizer's momentum as named tensors."""
+        """Both networks and the optimizer's moments as named tensors."""
         state = {f"online.{key}": value for key, value in self.online.state_dict().items()}
         state |= {f"target.{key}": value for key, value in self.target.state_dict().items()}
         for name, parameter in self.online.named_parameters():
-            if parameter in self.optimizer.state:
-                state[f"momentum.{name}"] = self.optimizer.state[parameter]["momentum_buffer"]
+            known = self.optimizer.state.get(parameter, {})
+            for ours, theirs in _MOMENTS[self.settings.optimizer].items():
+                if known.get(theirs) is not None:
+                    state[f"{ours}.{name}"] = known[theirs]
         return {key: value.detach().clone() for key, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state_dict` gave. Raises RuntimeError where a tensor lacks or does not fit."""
         self.online.load_state_dict(_under("online.", state))
         self.target.load_state_dict(_under("target.", state))
-        momentum = _under("momentum.", state)
         self.optimizer.state.clear()
         for name, parameter in self.online.named_parameters():
-            if name in momentum:
-                self.optimizer.state[parameter] = {"momentum_buffer": momentum[name].to(parameter.device, copy=True)}
+            known = {
+                # The count of steps stays in main memory, where AdamW wants it.
+                theirs: state[f"{ours}.{name}"].to("cpu" if ours == "step" else parameter.device, copy=True)
+                for ours, theirs in _MOMENTS[self.settings.optimizer].items()
+                if f"{ours}.{name}" in state
+            }
+            if known:
+                self.optimizer.state[parameter] = known
+
+
+def _optimizer(network: nn.Module, settings: DQNSettings) -> torch.optim.Optimizer:
+    lr, weight_decay = settings.lr, settings.weight_decay
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(network.parameters(), lr=lr, weight_decay=weight_decay)
+    return torch.optim.SGD(network.parameters(), lr=lr, momentum=settings.momentum, weight_decay=weight_decay)
 
 
 def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,21 +1,22 @@
 """Owns the state and action rows: what the query network and the strategies know of a region.
 
 Shape suffixes: B images, C classes, H x W pixels of an image, R regions of h x w pixels, U = 192 pooled uncertainties,
-F = C + U features of a state row, A = F + 64 of an action row; S state regions, M candidates, L labelled regions.
+F = C + U features of a state row, A = F + 64 of an action row; S state regions, M candidates, L labelled regions;
+E channels of the decoder's features.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from models.inference import evaluating, on_one_thread, spread
+from models.pooling import GRID, box_means, class_histograms, feature_boxes, grid_pooled
 from models.segmenter import Segmenter
 from models.similarity import kl_histogram
 from models.uncertainty import bald_map, pixel_maps
 
-GRID = 8
 UNCERTAINTY = 3 * GRID * GRID
 
 # A region's statistic is the sum or the mean of a pixel map over it. Sums favour large regions, as the baselines do.
@@ -27,11 +28,13 @@ STATISTICS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "bald_sum": ("bald", lambda crops_hRw: crops_hRw.sum((0, 2))),
 }
 
+# A region's vector is the mean of a map of channels over it: of the softmax, or of the features that it is made of.
+VECTORS: dict[str, str] = {"class_mass": "mass", "embedding": "features"}
+
 # Pixels worked on at a time: of regions, by a thread (in a core's cache, or enough to fill a GPU); of images, by f.
 _REGION_PIXELS = {"cpu": 2**20}
 _REGION_PIXELS_ELSEWHERE = 2**26
 _IMAGE_PIXELS = 2**20
-_LANES = 4
 _IN_ORDER = ("entropy", "classes", "margin", "bvsb", "bald")
 _WIDER_THAN_ANY = 2**32
 
@@ -41,12 +44,14 @@ class RegionRows:
     """What is known of R regions, float32 on the segmenter's device.
 
     The class part is the normalised histogram of predicted classes. The uncertainty part is entropy over ln C, pooled
-    over an 8 x 8 grid: 64 minima, 64 means, 64 maxima, each row by row. Statistics hold what describing was asked for.
+    over an 8 x 8 grid: 64 minima, 64 means, 64 maxima, each row by row. Statistics, one number for each region, and
+    vectors, one row for each, hold what describing was asked for.
     """
 
     class_part_RC: Tensor
     uncertainty_RU: Tensor
     statistics: Mapping[str, Tensor] = field(default_factory=dict)
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.class_part_RC)
@@ -56,6 +61,7 @@ class RegionRows:
             class_part_RC=self.class_part_RC[index],
             uncertainty_RU=self.uncertainty_RU[index],
             statistics={name: values_R[index] for name, values_R in self.statistics.items()},
+            vectors={name: rows_RE[index] for name, rows_RE in self.vectors.items()},
         )
 
     @staticmethod
@@ -69,13 +75,14 @@ class RegionRows:
 
     @staticmethod
     def cat(parts: Sequence["RegionRows"]) -> "RegionRows":
-        """Put rows one after the other; all must hold the same statistics. Raises ValueError for no parts."""
+        """Put rows one after the other; all must hold the same statistics and vectors. ValueError for no parts."""
         if not parts:
             raise ValueError("there are no rows to put together")
         return RegionRows(
             class_part_RC=torch.cat([part.class_part_RC for part in parts]),
             uncertainty_RU=torch.cat([part.uncertainty_RU for part in parts]),
             statistics={name: torch.cat([part.statistics[name] for part in parts]) for name in parts[0].statistics},
+            vectors={name: torch.cat([part.vectors[name] for part in parts]) for name in parts[0].vectors},
         )
 
 
@@ -93,6 +100,7 @@ def describe(
     boxes: Sequence[Tensor],
     *,
     statistics: Collection[str] = (),
+    vectors: Collection[str] = frozenset(),
     generator: torch.Generator | None = None,
     images_at_once: int | None = None,
 ) -> list[ImageDescription]:
@@ -103,25 +111,30 @@ def describe(
         images_B3HW: uint8, on any device.
         boxes: for each image, (n, 4) int64 rows of (row, col, height, width) in pixels; n may be 0 and may differ.
         statistics: names among STATISTICS.
+        vectors: names among VECTORS. "class_mass", (R, C), is the mean probability of each class over the region's
+            pixels; "embedding", (R, E), the mean of the decoder's features whose centres lie in the region, or of the
+            one at its own centre where it is too small to hold any.
         generator: source of the dropout masks, needed for "bald_sum" only.
         images_at_once: bounds the memory used; by default as many as have about a million pixels.
 
     Raises:
-        ValueError: a box that leaves its image, an unknown statistic, BALD without generator or dropout, or predictions
-            that are not finite.
+        ValueError: a box that leaves its image, an unknown statistic or vector, BALD without generator or dropout, or
+            predictions that are not finite.
     """
     if len(boxes) != len(images_B3HW):
         raise ValueError(f"{len(images_B3HW)} images came with the boxes of {len(boxes)}")
-    names = _maps_for(statistics)
+    names = _maps_for(statistics, vectors)
     if "bald" in names and generator is None:
         raise ValueError("BALD draws dropout masks: it needs a generator")
-    height, width = images_B3HW.shape[-2:]
-    at_once = images_at_once or max(1, _IMAGE_PIXELS // (height * width))
+    at_once = images_at_once or _images_at_once(images_B3HW)
     descriptions: list[ImageDescription] = []
     for start in range(0, len(images_B3HW), at_once):
         maps = _maps(segmenter, images_B3HW[start : start + at_once], names, generator)
         some_boxes = boxes[start : start + at_once]
-        rows = region_rows(maps, some_boxes, class_count=segmenter.classes, statistics=statistics)
+        rows = replace(
+            region_rows(maps, some_boxes, class_count=segmenter.classes, statistics=statistics),
+            vectors={name: _vectors(name, maps[VECTORS[name]], some_boxes, segmenter.stride) for name in vectors},
+        )
         ends = torch.tensor([len(of_image) for of_image in some_boxes]).cumsum(0).tolist()
         descriptions += [
             ImageDescription(rows=rows[end - len(of_image) : end], classes_HW=classes_HW)
@@ -130,24 +143,53 @@ def describe(
     return descriptions
 
 
-def _maps_for(statistics: Iterable[str]) -> set[str]:
-    unknown = sorted(set(statistics) - set(STATISTICS))
-    if unknown:
-        raise ValueError(f"there is no statistic {', '.join(unknown)}; there are {', '.join(STATISTICS)}")
-    return {"entropy", "classes"} | {STATISTICS[name][0] for name in statistics}
+def embeddings(segmenter: Segmenter, images_B3HW: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+    """Return the vectors "embedding" of regions, (R, E), image by image, as describe does but without classifying.
+
+    There is at least one image. Raises ValueError for a box that leaves its image.
+    """
+    if len(boxes) != len(images_B3HW):
+        raise ValueError(f"{len(images_B3HW)} images came with the boxes of {len(boxes)}")
+    _check_boxes(torch.cat(list(boxes)).cpu(), (int(images_B3HW.shape[-2]), int(images_B3HW.shape[-1])))
+    at_once, parts = _images_at_once(images_B3HW), []
+    device = next(segmenter.parameters()).device
+    with evaluating(segmenter):
+        for start in range(0, len(images_B3HW), at_once):
+            features_BEhw = segmenter.encode(images_B3HW[start : start + at_once].to(device))
+            parts.append(_vectors("embedding", features_BEhw, boxes[start : start + at_once], segmenter.stride))
+    return torch.cat(parts)
+
+
+def _images_at_once(images_B3HW: Tensor) -> int:
+    height, width = images_B3HW.shape[-2:]
+    return max(1, _IMAGE_PIXELS // (height * width))
+
+
+def _vectors(name: str, maps_BDhw: Tensor, boxes: Sequence[Tensor], stride: int) -> Tensor:
+    in_map = [feature_boxes(of_image, stride) for of_image in boxes] if name == "embedding" else boxes
+    pairs = list(zip(maps_BDhw, in_map, strict=True))
+    return torch.cat(spread(lambda pair: box_means(*pair), pairs, maps_BDhw.device))
+
+
+def _maps_for(statistics: Iterable[str], vectors: Iterable[str] = ()) -> set[str]:
+    for kind, asked, known in (("statistic", statistics, STATISTICS), ("vector", vectors, VECTORS)):
+        unknown = sorted(set(asked) - set(known))
+        if unknown:
+            raise ValueError(f"there is no {kind} {', '.join(unknown)}; there are {', '.join(known)}")
+    maps = {STATISTICS[name][0] for name in statistics} | {VECTORS[name] for name in vectors}
+    return {"entropy", "classes"} | maps
 
 
 def _maps(
     segmenter: Segmenter, images_B3HW: Tensor, names: set[str], generator: torch.Generator | None
 ) -> dict[str, Tensor]:
-    device = next(segmenter.parameters()).device
     size = (int(images_B3HW.shape[-2]), int(images_B3HW.shape[-1]))
     with evaluating(segmenter):
-        features_BFhw = segmenter.encode(images_B3HW.to(device))
-        maps = pixel_maps(segmenter.classify(features_BFhw, size), names - {"bald"})
+        features_BEhw = segmenter.encode(images_B3HW.to(next(segmenter.parameters()).device))
+        maps = pixel_maps(segmenter.classify(features_BEhw, size), names - {"bald", "features"})
         if "bald" in names and generator is not None:
-            maps["bald"] = bald_map(segmenter, features_BFhw, size, generator=generator)
-    return maps
+            maps["bald"] = bald_map(segmenter, features_BEhw, size, generator=generator)
+    return {**maps, "features": features_BEhw} if "features" in names else maps
 
 
 def region_rows(
@@ -183,9 +225,9 @@ def region_rows(
         name, cell, members_r = piece
         crops_hrw = _crops(maps[name], origins_R[members_r], cell)
         if name == "entropy":
-            rows.uncertainty_RU[members_r] = _uncertainty(crops_hrw)
+            rows.uncertainty_RU[members_r] = grid_pooled(crops_hrw)
         elif name == "classes":
-            rows.class_part_RC[members_r] = _class_histograms(crops_hrw, class_count)
+            rows.class_part_RC[members_r] = class_histograms(crops_hrw, class_count)
         for statistic, values_R in rows.statistics.items():
             map_name, reduce = STATISTICS[statistic]
             if map_name == name:
@@ -245,46 +287,3 @@ def _crops(map_BHW: Tensor, origins_R: Tensor, cell: tuple[int, int]) -> Tensor:
     rows_hR = origins_R + torch.arange(height, device=origins_R.device)[:, None] * map_BHW.shape[2]
     stretches_Xw = map_BHW.as_strided((map_BHW.numel() - width + 1, width), (1, 1))
     return stretches_Xw.index_select(0, rows_hR.view(-1)).view(height, -1, width)
-
-
-def _uncertainty(entropy_hRw: Tensor) -> Tensor:
-    """Pool adaptively, rows before columns, to (R, 192): minima, means and maxima, one grid after the other."""
-    height, regions, width = entropy_hRw.shape
-    kinds: tuple[Callable[..., Tensor], ...] = (torch.amin, torch.mean, torch.amax)
-    rows_3GRw = entropy_hRw.new_empty(len(kinds), GRID, regions, width)
-    for place, (top, bottom) in enumerate(_bins(height)):
-        for kind, reduce in enumerate(kinds):
-            reduce(entropy_hRw[top:bottom], 0, out=rows_3GRw[kind, place])
-    pooled_3GRG = [_columns_pooled(rows_GRw, reduce) for reduce, rows_GRw in zip(kinds, rows_3GRw, strict=True)]
-    uncertainty_RU = torch.stack(pooled_3GRG).permute(2, 0, 1, 3).flatten(1)
-    if not bool(uncertainty_RU.isfinite().all()):
-        raise ValueError("the segmenter's predictions are not finite: it has diverged, or its checkpoint is damaged")
-    return uncertainty_RU
-
-
-def _columns_pooled(rows_GRw: Tensor, reduce: Callable[..., Tensor]) -> Tensor:
-    width = rows_GRw.shape[2]
-    if width % GRID == 0:
-        return reduce(rows_GRw.view(*rows_GRw.shape[:2], GRID, width // GRID), 3)
-    return torch.stack([reduce(rows_GRw[:, :, left:right], 2) for left, right in _bins(width)], 2)
-
-
-def _bins(size: int) -> list[tuple[int, int]]:
-    """Return the bounds of torch's adaptive pooling: bins overlap by a pixel where GRID does not divide the size."""
-    return [(i * size // GRID, -(-(i + 1) * size // GRID)) for i in range(GRID)]
-
-
-def _class_histograms(classes_hRw: Tensor, class_count: int) -> Tensor:
-    height, regions, width = classes_hRw.shape
-    if int(classes_hRw.amax()) >= class_count:
-        raise ValueError(f"a predicted class is not among 0 to {class_count - 1}")
-    # Neighbouring pixels mostly share their class, and a counter hit again and again is waited for: neighbours take
-    # turns with _LANES counters of the same class. The narrowest integers that hold all keys are read fastest.
-    keys = regions * _LANES * class_count
-    dtype = torch.int16 if keys < 2**15 else torch.int32
-    bases_Rw = (
-        torch.arange(0, keys, _LANES * class_count, dtype=dtype, device=classes_hRw.device)[:, None]
-        + torch.arange(width, dtype=dtype, device=classes_hRw.device) % _LANES * class_count
-    )
-    counts = torch.bincount((classes_hRw + bases_Rw).view(-1), minlength=keys)
-    return counts.view(regions, _LANES, class_count).sum(1) / (height * width)

@@ -6,7 +6,7 @@ Shapes: B images, C classes, H rows, W columns; h and w are the rows and columns
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,10 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """How the segmenter is trained; defaults are the paper's for CamVid (appendix, "Segmentation training")."""
+    """How the segmenter is trained; defaults are the paper's for CamVid (appendix, "Segmentation training").
+
+    "adamw" (Loshchilov & Hutter 2019) takes the momentum as its first beta; small networks converge in fewer steps with it.
+    """
 
     crop: tuple[int, int] = (224, 224)
     batch: int = 32
@@ -30,6 +33,7 @@ class TrainSettings:
     weight_decay: float = 1e-4
     clip: float = 4.0  # largest norm of the gradient
     flip: bool = True
+    optimizer: Literal["sgd", "adamw"] = "sgd"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +102,29 @@ def _padded(window: Tensor, crop: tuple[int, int], value: int) -> Tensor:
     return F.pad(window, (0, crop[1] - width, 0, crop[0] - height), value=value)
 
 
-def make_optimizer(segmenter: nn.Module, settings: TrainSettings) -> torch.optim.SGD:
-    """SGD with momentum and weight decay, at a rate that stays."""
+def make_optimizer(segmenter: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """SGD with momentum and weight decay, or AdamW, at a rate that stays unless `set_rate` moves it."""
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(
+            segmenter.parameters(),
+            lr=settings.lr,
+            betas=(settings.momentum, 0.999),
+            weight_decay=settings.weight_decay,
+        )
     return torch.optim.SGD(
         segmenter.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
     )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let the optimizer step at this learning rate from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def cosine_share(done: float) -> float:
+    """The share of the learning rate left when `done`, in [0, 1], of the training is over: half a cosine, 1 to 0."""
+    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def train_pass(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.initialisation import drawn_from
+from models.observation import PAPER, View
 
 UNCERTAINTY = 192  # min, mean and max of entropy over an 8 x 8 grid
 SIMILARITY = 64  # two histograms of 32 bins
@@ -30,6 +31,8 @@ def pre_activated(width_in: int, widths: Sequence[int]) -> nn.Sequential:
 
 class QueryNetwork(nn.Module):
     """Q = sigmoid(gate(similarity)) * head(state code, action code). BatchNorm runs over batch and rows."""
+
+    view: View = PAPER
 
     def __init__(self, classes: int, state_regions: int, *, generator: torch.Generator | None = None) -> None:
         """Weights are drawn from `generator`; without one they are the same every time. `state_regions` is S."""

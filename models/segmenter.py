@@ -51,12 +51,27 @@ class Segmenter(nn.Module):
         self.encoder = parts.encoder
         self.decoder = parts.decoder
         self.dropout = Dropout(dropout)
+        self.half_precision = False  # bfloat16 in encoder and decoder, on CUDA; weights and logits stay float32
         self.classifier = nn.Conv2d(parts.channels, classes, 1)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
     def encode(self, images_B3HW: Tensor) -> Tensor:
         """Features B x F x h x w of RGB images, uint8 or float in [0, 1], of any H, W >= 8."""
+        padded_B3HW = self._padded(images_B3HW)
+        if self.half_precision and padded_B3HW.is_cuda:
+            with torch.autocast("cuda", dtype=torch.bfloat16):
+                return self._features(padded_B3HW).float()
+        return self._features(padded_B3HW)
+
+    def pyramid(self, images_B3HW: Tensor) -> list[Tensor]:
+        """What `encode` gives, and every level of the encoder resampled to its h x w: all that the network sees."""
+        levels: list[Tensor] = list(self.encoder(self._padded(images_B3HW)))
+        features_BFhw: Tensor = self.decoder(levels)
+        size = (int(features_BFhw.shape[-2]), int(features_BFhw.shape[-1]))
+        return [features_BFhw, *(F.interpolate(level, size=size, mode="bilinear") for level in levels)]
+
+    def _padded(self, images_B3HW: Tensor) -> Tensor:
         height, width = images_B3HW.shape[-2:]
         if min(height, width) < 8:
             raise ValueError(f"Images of at least 8 x 8 pixels are needed, not {height} x {width}.")
@@ -64,7 +79,10 @@ class Segmenter(nn.Module):
             images_B3HW = images_B3HW.to(self.mean.dtype) / 255.0
         normal_B3HW = (images_B3HW - self.mean) / self.std
         below, right = (self._missing(side) for side in (height, width))
-        features: Tensor = self.decoder(self.encoder(F.pad(normal_B3HW, (0, right, 0, below))))
+        return F.pad(normal_B3HW, (0, right, 0, below))
+
+    def _features(self, padded_B3HW: Tensor) -> Tensor:
+        features: Tensor = self.decoder(self.encoder(padded_B3HW))
         return features
 
     def classify(

@@ -45,12 +45,16 @@ class _Strip:
         others_CP = self.logits_CP.scatter(0, self.classes_P.long()[None], -math.inf)
         torch.exp(others_CP.amax(0) - self.maximum_P, out=out_P)
 
+    def write_mass(self, out_CP: Tensor) -> None:
+        torch.sub(self.logits_CP, self.maximum_P, out=out_CP).exp_().div_(self.total_P)
+
 
 _MAPS: dict[str, Callable[[_Strip, Tensor], None]] = {
     "entropy": _Strip.write_entropy,
     "classes": _Strip.write_classes,
     "margin": _Strip.write_margin,
     "bvsb": _Strip.write_bvsb,
+    "mass": _Strip.write_mass,
 }
 
 
@@ -66,10 +70,11 @@ def pixel_maps(logits_BCHW: Tensor, names: Collection[str]) -> dict[str, Tensor]
     Args:
         logits_BCHW: floating point, of 2 to 255 classes.
         names: among "entropy" (Shannon, divided by ln C), "margin" (p1 - p2; Scheffer 2001), "bvsb" (p2 / p1; Cai et
-            al. 2021) and "classes" (index of p1, the lowest of equals).
+            al. 2021), "classes" (index of p1, the lowest of equals) and "mass" (p itself).
 
     Returns:
-        (B, H, W) by name: float32, classes uint8. Logits that are not finite give an entropy that is not a number.
+        (B, H, W) by name, mass (B, C, H, W): float32, classes uint8. Logits that are not finite give an entropy
+        that is not a number.
 
     Raises:
         ValueError: a name or a number of classes that there is not.
@@ -77,20 +82,22 @@ def pixel_maps(logits_BCHW: Tensor, names: Collection[str]) -> dict[str, Tensor]
     unknown = sorted(set(names) - set(_MAPS))
     if unknown:
         raise ValueError(f"there is no pixel map {', '.join(unknown)}; there are {', '.join(_MAPS)}")
-    batch, _, height, width = logits_BCHW.shape
-    maps_BN = {
+    batch, classes, height, width = logits_BCHW.shape
+    maps = {
         name: torch.empty(
-            batch, height * width, dtype=torch.uint8 if name == "classes" else torch.float32, device=logits_BCHW.device
+            (batch, classes, height * width) if name == "mass" else (batch, height * width),
+            dtype=torch.uint8 if name == "classes" else torch.float32,
+            device=logits_BCHW.device,
         )
         for name in names
     }
 
     def fill(image: int, pixels: slice, strip: _Strip) -> None:
-        for name, map_BN in maps_BN.items():
-            _MAPS[name](strip, map_BN[image, pixels])
+        for name, map_ in maps.items():
+            _MAPS[name](strip, map_[image, ..., pixels])
 
     _for_each_strip(logits_BCHW, fill)
-    return {name: map_BN.view(batch, height, width) for name, map_BN in maps_BN.items()}
+    return {name: map_.view(*map_.shape[:-1], height, width) for name, map_ in maps.items()}
 
 
 def bald_map(

@@ -1,4 +1,4 @@
-"""The Celery application: one task, which runs the job that a row describes."""
+"""The Celery application: the task that runs the job of a row, and the one that does works of simulations."""
 
 import logging
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from service.db import Database
 from service.queue import RUN_JOB, celery_sender, make_celery
 from service.settings import Settings, get_settings
 from workers.device import resolve_device
+from workers.fanout import register_simulation
 from workers.job_run import Handler, Worker, run_claimed
 from workers.policy_task import train_policy
 from workers.round_tasks import ask, tell
@@ -65,13 +66,15 @@ def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> 
 
 
 def register(app: Celery, worker: Callable[[], Worker]) -> None:
-    """Give the application its task. It belongs to this application alone: tasks may not be shared between two workers."""
+    """Give the application its tasks. They belong to it alone: tasks may not be shared between two workers."""
 
     @app.task(name=RUN_JOB, shared=False)  # type: ignore[untyped-decorator]
     def run_job(job_id: int) -> None:
         """Run one job, or one slice of it."""
         outcome = run_claimed(worker(), job_id, HANDLERS)
         log.info("Job %s: %s", job_id, outcome)
+
+    register_simulation(app, lambda: worker().device)
 
 
 app = make_app(get_settings())

@@ -12,10 +12,12 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from models.query_network import QueryNetwork
+from models.regionwise_network import RegionwiseNetwork
 from models.segmenter import Segmenter, build
 from service.domain.classes import ClassSet
 
 FORMAT = 1
+Policy = QueryNetwork | RegionwiseNetwork
 
 
 class CheckpointError(ValueError):
@@ -97,9 +99,12 @@ def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = 
     return segmenter.to(device).eval(), checkpoint
 
 
-def save_policy(policy: QueryNetwork, classes: ClassSet, extra: dict[str, Tensor] | None = None, **more: Any) -> bytes:
+def save_policy(policy: Policy, classes: ClassSet, extra: dict[str, Tensor] | None = None, **more: Any) -> bytes:
     """A query network's checkpoint."""
-    sizes = {"classes": policy.classes, "state_regions": policy.state_regions}
+    if isinstance(policy, RegionwiseNetwork):
+        sizes: dict[str, Any] = {"network": "regionwise", **policy.describe()}
+    else:
+        sizes = {"classes": policy.classes, "state_regions": policy.state_regions}
     description = {
         "kind": "policy",
         "architecture": sizes,
@@ -112,21 +117,37 @@ def save_policy(policy: QueryNetwork, classes: ClassSet, extra: dict[str, Tensor
 
 def load_policy(
     data: bytes, classes: ClassSet, state_regions: int, device: str | torch.device = "cpu"
-) -> tuple[QueryNetwork, Checkpoint]:
-    """The query network in evaluation mode. Raises CheckpointError where it was trained for other classes or another D_S."""
+) -> tuple[Policy, Checkpoint]:
+    """The query network in evaluation mode. Raises CheckpointError where it was trained for other classes or another D_S.
+
+    A regionwise network that relates classes to each other fits any classes and any D_S.
+    """
     checkpoint = from_bytes(data)
     _expect(checkpoint, "policy")
-    sizes = checkpoint.description["architecture"]
-    if checkpoint.description["classes"] != list(classes.names):
+    sizes = dict(checkpoint.description["architecture"])
+    policy: Policy
+    if sizes.pop("network", "paper") == "regionwise":
+        policy = RegionwiseNetwork.from_description(sizes)
+    else:
+        policy = QueryNetwork(sizes["classes"], sizes["state_regions"])
+    if getattr(policy, "classes", None) is not None and checkpoint.description["classes"] != list(classes.names):
         raise CheckpointError("The policy was trained for other classes. Train a new one with a train-policy job.")
-    if sizes["state_regions"] != state_regions:
+    regions = _state_regions(sizes)
+    if regions is not None and regions != state_regions:
         raise CheckpointError(
-            f"The policy was trained for a state set of {sizes['state_regions']} regions, the project's has {state_regions}. "
+            f"The policy was trained for a state set of {regions} regions, the project's has {state_regions}. "
             "Train a new one with a train-policy job."
         )
-    policy = QueryNetwork(sizes["classes"], sizes["state_regions"])
     _load(policy, checkpoint)
     return policy.to(device).eval(), checkpoint
+
+
+def _state_regions(sizes: dict[str, Any]) -> int | None:
+    """How many regions of D_S a policy is bound to; None: any number."""
+    if sizes.get("state_encoder") == "list":  # its rows are one for each region, then one for each class
+        listed: int = sizes["state_rows"] - sizes["classes"]
+        return listed
+    return sizes.get("state_regions")
 
 
 def _expect(checkpoint: Checkpoint, kind: str) -> None:

@@ -56,6 +56,7 @@ class PolicyProgress:
     loss: float | None
     mean_q: float | None
     returns: tuple[float, ...]
+    target_gap: float | None = None
 
 
 class PolicyTrainer:
@@ -122,7 +123,7 @@ class PolicyTrainer:
         last = learner.labelled.regions >= self.settings.budget or learner.pool.left == 0
         if last:
             self._remember(*self._pending, following=None)
-        loss, mean_q = self._learn()
+        loss, mean_q, target_gap = self._learn()
         self.round_number += 1
         self.rounds_done += 1
         if last:
@@ -138,6 +139,7 @@ class PolicyTrainer:
             loss=loss,
             mean_q=mean_q,
             returns=tuple(self.returns),
+            target_gap=target_gap,
         )
 
     def _new_learner(self) -> ActiveLearner:
@@ -151,6 +153,7 @@ class PolicyTrainer:
             state=self._state,
             reward=self._reward,
             settings=self.settings.loop,
+            budget=self.settings.budget,
             seed=int(numpy_generator(self.seed, "episode", self.episode).integers(2**31)),
         )
         return self._learner
@@ -172,16 +175,19 @@ class PolicyTrainer:
             )
         self.buffer.add(transitions)
 
-    def _learn(self) -> tuple[float | None, float | None]:
-        losses, values = [], []
+    def _learn(self) -> tuple[float | None, float | None, float | None]:
+        losses, values, gaps = [], [], []
         for update in range(self.settings.updates_per_round if len(self.buffer) >= self.settings.dqn.batch else 0):
             rng = numpy_generator(self.seed, "replay", self.rounds_done, update)
             outcome = self.dqn.update(self.buffer.sample(self.settings.dqn.batch, rng))
             losses.append(outcome.loss)
             values.append(outcome.q_mean)
+            gaps.append(outcome.target_gap)
         if (self.rounds_done + 1) % self.settings.dqn.sync_every == 0:
             self.dqn.sync_target()
-        return (float(np.mean(losses)), float(np.mean(values))) if losses else (None, None)
+        if not losses:
+            return None, None, None
+        return float(np.mean(losses)), float(np.mean(values)), float(np.mean(gaps))
 
     def _end_episode(self) -> None:
         self.returns.append(float(sum(self._episode_rewards)))

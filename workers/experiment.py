@@ -5,16 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.dqn import DQNSettings
 from models.fit import TrainSettings
+from models.regionwise_view import ViewSettings
 from workers.checkpoints import settings_hash
 from workers.episodes import EpisodeSettings
 from workers.proposal import LoopSettings
 from workers.training import ConvergeSettings
 
 PRESETS = Path(__file__).parent / "presets"
+SHARED_POLICIES = "policies.toml"
+UNTRAINED = "learned-untrained"
+MAIN = "main"
 
 
 class _Settings(BaseModel):
@@ -22,7 +26,7 @@ class _Settings(BaseModel):
 
 
 class Training(_Settings):
-    """SGD on crops, docs/method.md, 8. The learning rate stays."""
+    """Training on crops, docs/method.md, 8."""
 
     crop_height: int = Field(224, ge=8)
     crop_width: int = Field(224, ge=8)
@@ -31,6 +35,7 @@ class Training(_Settings):
     momentum: float = 0.95
     weight_decay: float = 1e-4
     clip: float = 4.0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
 
     def built(self) -> TrainSettings:
         """As the models take it."""
@@ -41,15 +46,18 @@ class Training(_Settings):
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             clip=self.clip,
+            optimizer=self.optimizer,
         )
 
 
 class Convergence(Training):
-    """Training until mIoU on D_R stops rising."""
+    """Training until mIoU on D_R stops rising, or, with `steps`, for that many steps and some more for each region."""
 
     patience: int = Field(150, ge=1)
     max_epochs: int = Field(1000, ge=1)
     evaluate_every: int = Field(1, ge=1)
+    steps: int = Field(0, ge=0)
+    steps_per_region: float = Field(0.0, ge=0)
 
     def converge(self) -> ConvergeSettings:
         """As workers.training takes it."""
@@ -58,6 +66,8 @@ class Convergence(Training):
             patience=self.patience,
             max_epochs=self.max_epochs,
             evaluate_every=self.evaluate_every,
+            steps=self.steps,
+            steps_per_region=self.steps_per_region,
         )
 
 
@@ -68,25 +78,81 @@ class Source(Convergence):
 
 
 class Policy(_Settings):
-    """The game that trains the policy, docs/method.md, 7."""
+    """One policy and the game that trains it, docs/method.md, 7 and 11. The defaults are the paper's."""
 
+    group: str = Field(MAIN, description='What its trajectories are compared in: "main", or "ablation:NAME".')
+    network: Literal["paper", "regionwise"] = "paper"
+    game: Literal["real", "surrogate"] = Field(
+        "real", description="Which game: f itself, or a head on frozen features."
+    )
+    sources: tuple[str, ...] = Field(
+        ("own",),
+        description='Where it plays: "own" (D_T), or "streets:SEED" and "streets:SEED:CLASSES", any number of them.',
+    )
     episodes: int = Field(100, ge=1)
     budget: int = Field(480, ge=1)
+    batch_size: int | None = Field(None, ge=1, description="K of its games; none: the experiment's.")
     pool_size: int = Field(20, ge=1)
     updates_per_round: int = Field(1, ge=1)
     capacity: int = Field(600, ge=1)
     batch: int = Field(16, ge=2)
     gamma: float = 0.999
     sync_every: int = Field(5, ge=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 1e-3
+    clip: float | None = None
     loss: Literal["huber", "squared"] = "huber"
     double: Literal["standard", "paper"] = "standard"
     epsilon_rounds: float = Field(10.0, gt=0)
+    n_step: int = Field(1, ge=1)
+    prioritised_alpha: float = Field(0.0, ge=0)
+    prioritised_beta: float = Field(0.4, ge=0, le=1)
+    twin: bool = Field(False, description="Rewards are differences to a twin that asked at random with the same draws.")
+    standardise: bool = Field(False, description="Rewards are divided by their running standard deviation.")
+    width: int = Field(32, ge=4)
+    dueling: bool = True
+    state_encoder: Literal["attention", "mean", "list"] = "attention"
+    class_relative: bool = True
+    similarity: bool = True
+    uncertainty: bool = True
+    state: bool = True
+    guide: bool = Field(True, description="What segmenters trained on D_T expect of a region is among its features.")
+
+    @model_validator(mode="after")
+    def _plays_where_it_can(self) -> "Policy":
+        if self.game == "real" and (
+            self.network != "paper" or self.twin or self.standardise or self.sources != ("own",)
+        ):
+            raise ValueError(
+                "The real game trains the paper's network on its own D_T: set game = 'surrogate' for the rest."
+            )
+        return self
+
+    @property
+    def guided(self) -> bool:
+        """Whether the policy looks at what a guide expects."""
+        return self.network == "regionwise" and self.guide
+
+    def dqn(self) -> DQNSettings:
+        """As models.dqn takes it."""
+        shared = set(DQNSettings.__dataclass_fields__) & set(type(self).model_fields)
+        return DQNSettings(**{name: getattr(self, name) for name in shared})
+
+    def view(self) -> ViewSettings:
+        """What the regionwise network looks at."""
+        return ViewSettings(
+            class_relative=self.class_relative,
+            similarity=self.similarity,
+            uncertainty=self.uncertainty,
+            state=self.state,
+            guide=self.guide,
+        )
 
 
 class Experiment(_Settings):
     """Everything that decides an experiment's figures, but for strategies, seeds and budgets."""
 
+    name: str = ""
     dataset: str
     height: int | None = None
     width: int | None = None
@@ -96,6 +162,7 @@ class Experiment(_Settings):
     segmenter_width: int = 32
     dropout: float = 0.2
     batch_size: int = 24
+    budget: int = Field(1920, ge=1, description="B, of which a policy is told the share that is spent.")
     pool_size: int = 10
     pool_size_per_strategy: dict[str, int] = Field(default_factory=dict)
     sampling: Literal["uniform", "images"] = "images"
@@ -104,75 +171,131 @@ class Experiment(_Settings):
     reward_images: int | None = Field(None, ge=1, description="Use only this many images of D_R, evenly spaced.")
     theta0: Literal["source", "dt"] = Field("dt", description="Whether theta_0 has seen D_T's labels.")
     counts: dict[str, int] = Field(default_factory=dict, description="Images per split, for synthetic streets.")
+    amp: bool = Field(False, description="bfloat16 in the segmenter's encoder and decoder, on CUDA alone.")
+    compile: bool = Field(False, description="torch.compile for the segmenter's encoder and decoder, on CUDA alone.")
     round: Training = Training()
     source: Source = Source()
     theta0_training: Convergence = Convergence()
     converge: Convergence = Convergence()
-    policy: Policy = Policy()
+    policies: dict[str, Policy] = Field(default_factory=lambda: {"paper": Policy()})
 
-    def loop(self, classes: int, strategy: str | None = None) -> LoopSettings:
-        """A round's settings for a strategy; without one, those of policy training."""
-        size = self.policy.pool_size
-        if strategy is not None:
-            size = self.pool_size_per_strategy.get(strategy, self.pool_size)
+    def policy(self, name: str) -> Policy:
+        """The policy of this name. Raises ValueError naming those there are."""
+        if name not in self.policies:
+            raise ValueError(f"There is no policy {name!r}; there are {', '.join(self.policies) or 'none'}.")
+        return self.policies[name]
+
+    def loop(self, classes: int, method: str | None = None, policy: str = "paper") -> LoopSettings:
+        """A round's settings for a method; without one, those of a policy's training."""
+        batch_size = self.batch_size
+        if method is None:
+            size, batch_size = self.policy(policy).pool_size, self.policy(policy).batch_size or batch_size
+        else:
+            size = self.pool_size_per_strategy.get(method.partition(":")[0], self.pool_size)
         return LoopSettings(
             classes=classes,
             cell_height=self.cell_height,
             cell_width=self.cell_width,
-            batch_size=self.batch_size,
+            batch_size=batch_size,
             pool_size=size,
             sampling=self.sampling,
-            protocol=self.protocol if strategy is not None else "per-pool",
+            protocol=self.protocol if method is not None else "per-pool",
             passes=self.passes,
             train=self.round.built(),
         )
 
-    def episodes(self, classes: int) -> EpisodeSettings:
-        """The policy's game."""
-        each = self.policy
-        dqn = DQNSettings(
-            capacity=each.capacity,
-            batch=each.batch,
-            gamma=each.gamma,
-            sync_every=each.sync_every,
-            lr=each.lr,
-            loss=each.loss,
-            double=each.double,
-            epsilon_rounds=each.epsilon_rounds,
-        )
+    def episodes(self, classes: int, policy: str = "paper") -> EpisodeSettings:
+        """A policy's game."""
+        each = self.policy(policy)
         return EpisodeSettings(
-            loop=self.loop(classes),
-            dqn=dqn,
+            loop=self.loop(classes, policy=policy),
+            dqn=each.dqn(),
             episodes=each.episodes,
             budget=each.budget,
             updates_per_round=each.updates_per_round,
         )
 
-    def key(self, stage: Literal["source", "theta0", "policy", "trajectory"], *more: Any) -> str:
+    def policy_key(self, name: str, seed: int) -> str:
+        """A hash of what a trained policy depends on."""
+        return self.key("policy", self.policy(name).model_dump(mode="json", exclude={"group"}), seed)
+
+    def method_key(self, method: str, seed: int) -> str:
+        """A hash of what a method's trajectory with a seed depends on."""
+        kind, _, policy = method.partition(":")
+        if kind == "learned":
+            return self.key("trajectory", kind, seed, self.policy_key(policy, 0))
+        if kind == UNTRAINED:
+            return self.key("trajectory", kind, seed, self.policy(policy).model_dump(mode="json", exclude={"group"}))
+        return self.key("trajectory", method, seed)
+
+    def key(self, stage: Literal["source", "theta0", "guide", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""
         everything = self.model_dump(mode="json")
-        shared = ("dataset", "height", "width", "segmenter", "segmenter_width", "dropout", "counts")
+        # They change figures only where they are on: an experiment without them keeps the key that it had before them.
+        fast = tuple(name for name in ("amp", "compile") if everything[name])
+        shared = ("dataset", "height", "width", "segmenter", "segmenter_width", "dropout", "counts", *fast)
         parts: dict[str, tuple[str, ...]] = {
             "source": (*shared, "source"),
             "theta0": (*shared, "source", "theta0", "theta0_training", "reward_images"),
         }
+        parts["guide"] = (*shared, "source", "theta0_training", "reward_images", "cell_height", "cell_width")
         parts["policy"] = (
-            *parts["source"], "cell_height", "cell_width", "batch_size", "sampling", "passes", "round", "policy", "reward_images"
+            *parts["source"], "cell_height", "cell_width", "batch_size", "sampling", "passes", "round", "reward_images",
+            "theta0_training",
         )  # fmt: skip
-        parts["trajectory"] = tuple(key for key in everything if key != "policy")
+        parts["trajectory"] = tuple(
+            key
+            for key in everything
+            if key not in ("policies", "name") and (key not in ("amp", "compile") or key in fast)
+        )
         return settings_hash([stage, {key: everything[key] for key in parts[stage]}, more])
 
 
 def read_preset(preset: str, dataset: str, overrides: Sequence[str] = ()) -> Experiment:
-    """The preset `PRESET-DATASET.toml` (or a path), with `name=value` or `table.name=value` over it. Raises ValueError."""
-    path = Path(preset) if preset.endswith(".toml") else PRESETS / f"{preset}-{dataset}.toml"
-    if not path.is_file():
-        there = ", ".join(sorted(each.stem for each in PRESETS.glob("*.toml")))
-        raise ValueError(f"There is no preset {path.stem}; there are {there}, or give the path of a .toml file.")
+    """A preset with `name=value` or `table.name=value` over it. Raises ValueError.
+
+    `preset` is the path of a .toml file, a name as `lite-camvid`, or one as `lite`, which stands for `lite-DATASET` or, where
+    there is none, `DATASET`.
+    """
+    path = _preset_path(preset, dataset)
     values = tomllib.loads(path.read_text())
     for override in overrides:
         _override(values, override)
-    return Experiment.model_validate({**values, "dataset": dataset})
+    policies = tomllib.loads((PRESETS / SHARED_POLICIES).read_text())
+    for name, own in values.get("policies", {}).items():
+        policies[name] = {**policies.get(name, {}), **own}
+    values["policies"] = {name: _with_base(name, policies) for name in policies}
+    return Experiment.model_validate({"name": path.stem, **values, "dataset": dataset})
+
+
+def preset_names() -> list[str]:
+    """The presets there are."""
+    return sorted(each.stem for each in PRESETS.glob("*.toml") if each.name != SHARED_POLICIES)
+
+
+def _preset_path(preset: str, dataset: str) -> Path:
+    if preset.endswith(".toml"):
+        if not Path(preset).is_file():
+            raise ValueError(f"There is no file {preset}.")
+        return Path(preset)
+    tried = [f"{preset}-{dataset}", preset, *([dataset] if preset == "lite" else [])]
+    found = next((name for name in tried if name in preset_names()), None)
+    if found is None:
+        raise ValueError(
+            f"There is no preset {tried[0]}; there are {', '.join(preset_names())}, or give the path of a .toml file."
+        )
+    return PRESETS / f"{found}.toml"
+
+
+def _with_base(name: str, policies: dict[str, dict[str, Any]], seen: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A policy's values over those of the policy that its `base` names. Raises ValueError."""
+    if name not in policies or name in seen:
+        raise ValueError(
+            f"The policy {(*seen, name)[0]} is based on {name!r}, which is not there or goes round in a circle."
+        )
+    own = dict(policies[name])
+    base = own.pop("base", None)
+    return own if base is None else {**_with_base(base, policies, (*seen, name)), **own}
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -1,7 +1,6 @@
 """ActiveLearner.ask and .tell: the one path by which regions are chosen and learned from, live and in simulation."""
 
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,25 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.features import RegionRows, action_rows, describe, state_rows
 from models.fit import Example, crops, make_optimizer, train_pass
+from models.observation import PAPER
 from models.segmenter import Segmenter
-from models.strategies import Candidates, Strategy
+from models.strategies import Strategy
 from service.domain.metrics import iou_per_class, mean_iou
 from service.domain.pool import Pool
+from workers.candidates import Observer
 from workers.chance import numpy_generator, torch_generator
 from workers.datasets.base import ImageSource
+from workers.device_cache import image_tensor
 from workers.labelled import Answer, LabelledSet
 from workers.proposal import LoopSettings, Proposal, ProposedRegion, RoundResult, choose
-from workers.training import (
-    device_of,
-    image_tensor,
-    load_momentum,
-    measure,
-    momentum_tensors,
-    same_size_runs,
-    stack_images,
-)
+from workers.training import load_momentum, measure, momentum_tensors
 
 # Shapes: K chosen regions, M candidates, N candidates of one pool, S regions of D_S, C classes, F features, A action features.
 
@@ -48,11 +41,25 @@ class ActiveLearner:
         reward: ImageSource | None,
         settings: LoopSettings,
         seed: int,
+        truth: ImageSource | None = None,
+        budget: int | None = None,
+        guide_RC: Tensor | None = None,
     ) -> None:
-        """`images` are the pool's, numbered as the pool numbers them; `state` is D_S and `reward` D_R, where there are any."""
+        """`images` are the pool's, numbered as the pool numbers them; `state` is D_S and `reward` D_R, where there are any.
+
+        `truth` holds the label maps of `images`, which only simulations have; `budget` is B, where it is known; `guide_RC`
+        what a guide expects of each region of the pool (models/regionwise_view.py), where there is one.
+        """
+        if strategy.needs_truth and truth is None:
+            raise ValueError(
+                f"Strategy {strategy.name!r} chooses by the true labels of the pool: give them as `truth`, in a simulation only."
+            )
         self.segmenter, self.strategy, self.pool, self.labelled = segmenter, strategy, pool, labelled
         self.images, self.state, self.reward = images, state, reward
-        self.settings, self.seed = settings, seed
+        self.settings, self.seed, self._guide_RC = settings, seed, guide_RC
+        self._observer = Observer(
+            images=images, state=state, truth=truth, labelled=labelled, settings=settings, budget=budget
+        )
         self._optimizer = None if segmenter is None else make_optimizer(segmenter, settings.train)
         self._miou: tuple[float, NDArray[np.float64]] | None = None
 
@@ -88,8 +95,17 @@ class ActiveLearner:
             return Proposal(round_number=round_number, strategy=self.strategy.name, regions=(), seconds=seconds)
         numbers, sizes = np.concatenate(pools), [len(pool) for pool in pools]
         with _timed(seconds, "describe"):
-            candidates, label_maps = self._candidates(
-                numbers, sizes, round_number, keep_rows=keep_rows, predict=predict
+            pools_M = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+            candidates, label_maps = self._observer.candidates(
+                self.segmenter,
+                self.strategy,
+                self.pool.locate(numbers),
+                pools_M if self.settings.protocol == "per-pool" else None,
+                len(sizes),
+                torch_generator(self.seed, "describe", round_number),
+                keep_rows=keep_rows,
+                predict=predict,
+                guide_MC=None if self._guide_RC is None else self._guide_RC[torch.from_numpy(numbers)],
             )
         with _timed(seconds, "score"):
             scores = (
@@ -173,67 +189,11 @@ class ActiveLearner:
         rng = numpy_generator(self.seed, "candidates", round_number)
         return self.pool.sample(pools=count, size=self.settings.pool_size, by=self.settings.sampling, rng=rng)
 
-    def _candidates(
-        self, numbers: NDArray[np.int64], sizes: Sequence[int], round_number: int, *, keep_rows: bool, predict: bool
-    ) -> tuple[Candidates, dict[int, NDArray[np.uint8]]]:
-        """What the strategy looks at, and predicted label maps by image where they are wanted and were computed.
-
-        One forward pass for each image that holds candidates, and for each of D_S; none for a strategy that needs none.
-        """
-        pools_M = None
-        if self.settings.protocol == "per-pool":
-            pools_M = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-        if not (self.strategy.needs_segmenter or keep_rows):
-            return Candidates(count=len(numbers), pools_M=pools_M), {}
-        generator = torch_generator(self.seed, "describe", round_number)
-        images, cells = self.pool.locate(numbers)
-        places: dict[int, list[int]] = defaultdict(list)
-        for place, image in enumerate(images.tolist()):
-            places[image].append(place)
-        wanted = {image: cells[where] for image, where in places.items()}
-        rows, maps = self._rows(self.images, wanted, self.strategy.statistics, generator, keep_maps=predict)
-        rows = rows[
-            torch.as_tensor(np.argsort(np.concatenate(list(places.values()))), device=rows.class_part_RC.device)
-        ]
-        if not (keep_rows or self.strategy.needs_policy):
-            return Candidates(count=len(numbers), rows=rows, pools_M=pools_M), maps
-        actions_MA = action_rows(rows, self.labelled.distributions().to(rows.class_part_RC.device))
-        state_SF = self.state_now(generator)
-        return Candidates(
-            count=len(numbers), rows=rows, actions_MA=actions_MA, state_SF=state_SF, pools_M=pools_M
-        ), maps
-
     def state_now(self, generator: torch.Generator) -> Tensor:
         """(S, F) rows of every region of D_S in its fixed order, from the segmenter as it is now."""
-        if self.state is None or not len(self.state):
-            raise ValueError("The policy needs a state set: upload a few images to the split `state`.")
-        every = {n: np.arange(self.settings.grid(self.state.size(n)).cells) for n in range(len(self.state))}
-        return state_rows(self._rows(self.state, every, frozenset(), generator, keep_maps=False)[0])
-
-    def _rows(
-        self,
-        source: ImageSource,
-        cells: dict[int, NDArray[np.int64]],
-        statistics: frozenset[str],
-        generator: torch.Generator,
-        *,
-        keep_maps: bool,
-    ) -> tuple[RegionRows, dict[int, NDArray[np.uint8]]]:
-        """Rows of the wanted cells, image by image in the order of `cells`; label maps of predicted indices where kept."""
-        assert self.segmenter is not None
-        parts: list[RegionRows] = []
-        maps: dict[int, NDArray[np.uint8]] = {}
-        for run in same_size_runs(source, list(cells)):
-            boxes = self.settings.grid(source.size(run[0])).boxes()
-            batch = stack_images(source, run, device_of(self.segmenter))
-            wanted = [torch.from_numpy(boxes[cells[number]]) for number in run]
-            for number, each in zip(
-                run, describe(self.segmenter, batch, wanted, statistics=statistics, generator=generator), strict=True
-            ):
-                parts.append(each.rows)
-                if keep_maps:
-                    maps[number] = each.classes_HW.cpu().numpy()
-        return RegionRows.cat(parts), maps
+        if self.segmenter is None:
+            raise ValueError("There is no segmenter to look at the state set with.")
+        return self._observer.state(self.segmenter, self.strategy.view or PAPER, generator)
 
     def _missing_label_maps(
         self, picked: NDArray[np.int64], there: dict[int, NDArray[np.uint8]], round_number: int
@@ -243,7 +203,7 @@ class ActiveLearner:
         if self.segmenter is None or not images:
             return {}
         generator = torch_generator(self.seed, "predict", round_number)
-        return self._rows(self.images, images, frozenset(), generator, keep_maps=True)[1]
+        return self._observer.rows(self.segmenter, self.images, images, generator, keep_maps=True)[1]
 
     def _proposed(
         self, picked: NDArray[np.int64], scores: NDArray[np.float64], maps: dict[int, NDArray[np.uint8]]

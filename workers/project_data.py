@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from models.fit import TrainSettings
-from models.query_network import QueryNetwork
 from models.segmenter import Segmenter, build
 from service.blobs import Blobs
 from service.db import Database
@@ -22,7 +21,7 @@ from service.store import checkpoints as checkpoint_store
 from service.store import pool as pool_store
 from service.tables import Checkpoint, Image, Project
 from workers.chance import torch_generator
-from workers.checkpoints import load_policy, load_segmenter
+from workers.checkpoints import Policy, load_policy, load_segmenter
 from workers.datasets.base import Pixels
 from workers.decoded import DecodedCache
 from workers.job_run import Worker
@@ -201,7 +200,7 @@ class ProjectData:
         segmenter, checkpoint = load_segmenter(data, self.classes, self.worker.device)
         return segmenter, {k: v for k, v in checkpoint.extra.items() if k.startswith("momentum.")}
 
-    def load_policy(self, row: Checkpoint) -> QueryNetwork:
+    def load_policy(self, row: Checkpoint) -> Policy:
         """A checkpoint's query network; raises CheckpointError where it does not fit the project."""
         data = self.worker.blobs.get(row.blob_key)
         return load_policy(data, self.classes, self.state_regions(), self.worker.device)[0]

@@ -47,18 +47,31 @@ def ask(run: JobRun) -> dict[str, Any]:
         segmenter=None if choice.segmenter is None else project.load_segmenter(choice.segmenter)[0],
         strategy=choice.strategy,
         pool=project.pool(images),
-        labelled=LabelledSet(len(project.classes), project.label_counts()),
+        labelled=_labelled(project, images, places=choice.strategy.needs_labelled),
         images=images,
         state=project.images("state"),
         reward=None,
         settings=project.loop,
         seed=project.settings.seed,
+        budget=project.settings.budget,
     )
     proposal = learner.ask(round_.size, round_number=round_.number, predict=True)
     image_ids = {region.image: images.row(region.image).id for region in proposal.regions}
     with run.worker.database.write() as session:
         _open_round(session, project, round_.id, choice, proposal, image_ids, run.worker.clock())
     return {"round": round_.number, "regions": len(proposal.regions), "strategy": choice.strategy.name}
+
+
+def _labelled(project: ProjectData, images: ProjectImages, *, places: bool) -> LabelledSet:
+    """L as the rounds learned from have it: its counts, and with `places` its regions too."""
+    labelled = LabelledSet(len(project.classes), project.label_counts())
+    if places:
+        with project.worker.database.read() as session:
+            rounds = round_store.list_rounds(session, project.id, limit=1_000_000, after=0)
+            told = {each.id for each in rounds if each.state == "told"}
+            regions = pool_store.labelled_regions(session, project.id)
+        labelled.add(project.answers(images, [each for each in regions if each.round_id in told]), counted=False)
+    return labelled
 
 
 def choose_strategy(project: ProjectData) -> Choice:

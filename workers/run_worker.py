@@ -1,4 +1,4 @@
-"""Starts a Celery worker for one GPU (or CPU)."""
+"""Starts a Celery worker for one GPU (or CPU): jobs of the service, and works that simulations send."""
 
 from service.queue import QUICK_QUEUE, TRAINING_QUEUE
 from workers.app import app

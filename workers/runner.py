@@ -1,170 +1,183 @@
-"""Runs an experiment's stages and trajectories in processes, and shows how far each is."""
+"""Runs the works of a run where each may begin as soon as those before it have ended, and says which failed."""
 
 import multiprocessing
 import os
+import queue
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import traceback
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
-from pathlib import Path
-from typing import Any
+from typing import Protocol, Self
 
-import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from workers.board import Board
 from workers.device import resolve_device
-from workers.experiment import Experiment
-from workers.stages import Bench, open_experiment_data, theta_0, trained_policy
-from workers.trajectory import Trajectory
+from workers.perform import perform
+from workers.plan import Run, Work
 
 Message = tuple[str, float, str]
-LEARNED = "learned"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What to play: every strategy with every seed through all budgets."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A work that failed, or was not begun because one before it did."""
 
-    experiment: Experiment
-    root: Path | None
-    strategies: Sequence[str]
-    seeds: Sequence[int]
-    budgets: Sequence[int]
-    out: Path
-    device: str
+    work: Work
+    error: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """One process's piece: a stage ("theta_0", "policy") or a trajectory."""
+class Crew(Protocol):
+    """Whoever does works: processes of this machine, or workers behind a broker."""
 
-    name: str
-    stage: str
-    strategy: str = ""
-    seed: int = 0
+    @property
+    def at_once(self) -> int:
+        """How many works go on at the same time, as far as one knows."""
 
+    def submit(self, work: Work, board: Board) -> "Future[None]":
+        """Have a work done; what it reports goes to the board."""
 
-def run_plan(plan: Plan, *, jobs: int | None, console: Console) -> list[dict[str, Any]]:
-    """Play the plan; returns the record of every trajectory, in the order of strategies and seeds."""
-    device = resolve_device(plan.device)
-    at_once = jobs or (1 if device != "cpu" else os.cpu_count() or 1)
-    plan.out.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("spawn")
-    messages: SimpleQueue[Message | None] = context.SimpleQueue()
-    # Trajectories on a CPU run on one thread each, so that their figures do not depend on how many run at once.
-    with (
-        _progress(console) as progress,
-        ProcessPoolExecutor(at_once, mp_context=context, initializer=_listen_at, initargs=(messages,)) as pool,
-    ):
-        listener = _Listener(progress, messages)
-        listener.start()
+    def __enter__(self) -> Self: ...
 
-        def submit(work: Work) -> "Future[dict[str, Any]]":
-            return pool.submit(_work, plan, work, device)
-
-        try:
-            return _schedule(plan, submit)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-        finally:
-            listener.stop()
+    def __exit__(self, *error: object) -> None: ...
 
 
-def _schedule(plan: Plan, submit: "Callable[[Work], Future[dict[str, Any]]]") -> list[dict[str, Any]]:
-    """theta_0 first; then the policy beside the trajectories that do without it; then those that need it."""
-    submit(Work(name="theta_0", stage="theta_0")).result()
-    works = {
-        (strategy, seed): Work(name=f"{strategy} {seed}", stage="trajectory", strategy=strategy, seed=seed)
-        for seed in plan.seeds
-        for strategy in plan.strategies
-    }
-    waiting = [place for place in works if place[0] == LEARNED]
-    running: dict[Future[dict[str, Any]], tuple[str, int] | None] = {}
-    if waiting:
-        running[submit(Work(name="policy", stage="policy"))] = None
-    running |= {submit(works[place]): place for place in works if place not in waiting}
-    records: dict[tuple[str, int], dict[str, Any]] = {}
-    while running:
+def run_works(works: Sequence[Work], crew: Crew, console: Console) -> list[Failure]:
+    """Do all works, each after those it waits for; one that fails takes down only those that need it.
+
+    Works come in an order in which none stands before what it waits for; raises ValueError where one waits for no work there.
+    """
+    for place, work in enumerate(works):
+        if missing := set(work.after) - {each.title for each in works[:place]}:
+            raise ValueError(f"{work.title} waits for {', '.join(missing)}, which does not come before it.")
+    with crew, Board(console, works, lambda: crew.at_once) as board:
+        return _schedule(works, crew, board)
+
+
+def _schedule(works: Sequence[Work], crew: Crew, board: Board) -> list[Failure]:
+    waiting, running = list(works), dict[Future[None], Work]()
+    ended: set[str] = set()
+    failures: list[Failure] = []
+    while waiting or running:
+        for work in [each for each in waiting if ended.issuperset(each.after)]:
+            waiting.remove(work)
+            running[crew.submit(work, board)] = work
         finished, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in finished:
-            place = running.pop(future)
-            if place is None:
-                future.result()
-                running |= {submit(works[each]): each for each in waiting}
-            else:
-                records[place] = future.result()
-    return [records[strategy, seed] for strategy in plan.strategies for seed in plan.seeds]
+            work = running.pop(future)
+            error = future.exception()
+            if error is None:
+                ended.add(work.title)
+                board.end(work)
+                continue
+            failures.append(Failure(work=work, error=_sentence(error)))
+            board.end(work, f"failed: {_sentence(error)}")
+            for each in _needing(work, waiting):
+                waiting.remove(each)
+                failures.append(Failure(work=each, error=f"not begun, because {work.title} failed"))
+                board.end(each, failures[-1].error)
+    return failures
+
+
+def _needing(failed: Work, waiting: Iterable[Work]) -> list[Work]:
+    """The works that cannot be begun any more."""
+    titles, found = {failed.title}, list[Work]()
+    for work in waiting:  # none stands before what it waits for
+        if titles.intersection(work.after):
+            titles.add(work.title)
+            found.append(work)
+    return found
+
+
+class Processes:
+    """Spawned processes of this machine, each kept from work to work with the data set decoded."""
+
+    def __init__(self, run: Run, *, jobs: int | None, device: str) -> None:
+        """`jobs` at once; without a number one for each core, or one on a GPU.
+
+        Raises ValueError for a device that is not there.
+        """
+        self._run, self._device = run, resolve_device(device)
+        self.at_once = jobs or (1 if self._device != "cpu" else os.cpu_count() or 1)
+        self._context = multiprocessing.get_context("spawn")
+        self._messages: SimpleQueue[Message | None] = self._context.SimpleQueue()
+        # A pool for each process: one that dies takes down its own work, not those of the others.
+        # The process that was idle last has the data set open, and is taken first.
+        self._idle: queue.LifoQueue[ProcessPoolExecutor] = queue.LifoQueue()
+        self._threads = ThreadPoolExecutor(self.at_once, thread_name_prefix="work")
+        self._listener: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._run.out.mkdir(parents=True, exist_ok=True)
+        for _ in range(self.at_once):
+            self._idle.put(self._process())
+        return self
+
+    def submit(self, work: Work, board: Board) -> "Future[None]":
+        """Begin a work as soon as a process is idle."""
+        if self._listener is None:
+            self._listener = threading.Thread(target=self._listen, args=(board,), daemon=True)
+            self._listener.start()
+        return self._threads.submit(self._wait_for, work)
+
+    def __exit__(self, *error: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if any(each is not None for each in error):
+            for process in multiprocessing.active_children():
+                process.terminate()
+        self._threads.shutdown(wait=True)
+        while not self._idle.empty():
+            self._idle.get().shutdown(wait=True, cancel_futures=True)
+        if self._listener is not None:
+            self._messages.put(None)
+            self._listener.join(timeout=5)
+
+    def _wait_for(self, work: Work) -> None:
+        process = self._idle.get()
+        try:
+            process.submit(_in_process, self._run, work, self._device).result()
+        except BrokenProcessPool as error:
+            process = self._process()
+            raise RuntimeError(
+                "its process died, perhaps for lack of memory; the same command goes on there"
+            ) from error
+        finally:
+            self._idle.put(process)
+
+    def _process(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin_process, initargs=(self._messages,))
+
+    def _listen(self, board: Board) -> None:
+        while (message := self._messages.get()) is not None:
+            board.show(*message)
 
 
 _messages: "SimpleQueue[Message | None]"
 
 
-def _listen_at(messages: "SimpleQueue[Message | None]") -> None:
-    """Tells a process of the pool, when it starts, where its reports go."""
+def _begin_process(messages: "SimpleQueue[Message | None]") -> None:
+    """Tells a process, when it starts, where its reports go; it ends with the one that started it, however that ends."""
     global _messages
     _messages = messages
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _work(plan: Plan, work: Work, device: str) -> dict[str, Any]:
-    """Runs in a process of its own."""
-    alone = work.stage == "theta_0"
-    torch.set_num_threads((os.cpu_count() or 1) if alone else 1)
-    bench = Bench(
-        experiment=plan.experiment,
-        dataset=open_experiment_data(plan.experiment, plan.root),
-        cache=plan.out / "cache",
-        device=device,
-        report=lambda progress, message: _messages.put((work.name, progress, message)),
-    )
-    if work.stage == "trajectory":
-        record = Trajectory(bench, strategy=work.strategy, seed=work.seed, budgets=plan.budgets, out=plan.out).run()
-    else:
-        (theta_0 if alone else trained_policy)(bench, 0)
-        record = {}
-    _messages.put((work.name, 1.0, f"{work.name}: done"))
-    return record
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
+def _in_process(run: Run, work: Work, device: str) -> None:
+    perform(run, work, device=device, report=lambda done, text: _messages.put((work.title, done, text)))
 
 
-class _Listener(threading.Thread):
-    """Shows what the processes report; where there is no terminal, a line for every tenth of a piece of work."""
-
-    def __init__(self, progress: Progress, messages: Any) -> None:
-        super().__init__(name="progress", daemon=True)
-        self._progress, self._messages = progress, messages
-        self._tasks: dict[str, Any] = {}
-        self._tenths: dict[str, int] = {}
-
-    def run(self) -> None:
-        while (message := self._messages.get()) is not None:
-            self._show(message)
-
-    def stop(self) -> None:
-        """Show what is left and end."""
-        self._messages.put(None)
-        self.join(timeout=5)
-
-    def _show(self, message: Message) -> None:
-        name, done, text = message
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=1.0)
-        self._progress.update(self._tasks[name], completed=done, description=text)
-        tenth = int(done * 10)
-        if not self._progress.console.is_terminal and self._tenths.get(name) != tenth:
-            self._tenths[name] = tenth
-            self._progress.console.print(f"{done:4.0%}  {text}")
+def _sentence(error: BaseException) -> str:
+    """What went wrong, and where unless it is an error of the user's."""
+    if isinstance(error, (ValueError, RuntimeError, OSError)) and str(error):
+        return str(error)
+    return "".join(traceback.format_exception_only(error)).strip()

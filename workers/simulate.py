@@ -1,4 +1,4 @@
-"""The offline simulation: ask, oracle, tell over budgets, strategies and seeds. `python workers/simulate.py --help`."""
+"""The offline simulation: ask, oracle, tell over budgets, methods and seeds. `python workers/simulate.py --help`."""
 
 import sys
 from pathlib import Path
@@ -10,107 +10,144 @@ if __name__ == "__main__":
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from models.strategies import STRATEGIES
-from workers.experiment import Experiment, read_preset
-from workers.report import write_report
-from workers.runner import Plan, run_plan
-from workers.trajectory import UNTRAINED
+from workers.commands import actions, options
+from workers.commands.options import Evaluation, Shared
+from workers.plan import FULL_SEEDS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-KNOWN = (*STRATEGIES, UNTRAINED)
+
+Strategy = Annotated[str | None, typer.Option(help=options.STRATEGY_HELP)]
+Protocol = Annotated[str | None, typer.Option(help=options.PROTOCOL_HELP)]
+Seeds = Annotated[str | None, typer.Option(help=options.SEEDS_HELP)]
+Budgets = Annotated[str | None, typer.Option(help=options.BUDGETS_HELP)]
+Group = Annotated[str | None, typer.Option(help=options.GROUP_HELP)]
 
 
-def numbers(text: str, name: str) -> list[int]:
-    """Whole numbers from a list with commas. Raises BadParameter."""
-    try:
-        found = [int(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise typer.BadParameter(f"--{name} takes whole numbers with commas between them, not {text!r}.") from error
-    if not found or min(found) < 0:
-        raise typer.BadParameter(f"--{name} needs at least one number, none below 0.")
-    return found
-
-
-def strategies(text: str) -> list[str]:
-    """Names of strategies from a list with commas. Raises BadParameter naming those there are."""
-    names = [part.strip() for part in text.split(",") if part.strip()]
-    unknown = [name for name in names if name not in KNOWN]
-    if unknown or not names:
-        raise typer.BadParameter(f"There is no strategy {', '.join(unknown) or text!r}; there are {', '.join(KNOWN)}.")
-    return list(dict.fromkeys(names))
-
-
-@app.command()
+@app.callback(invoke_without_command=True)
 def simulate(
-    dataset: Annotated[str, typer.Option(help="camvid, cityscapes, folder, or streets (needs no data).")] = "streets",
+    context: typer.Context,
+    dataset: Annotated[
+        str | None, typer.Option(help="camvid, cityscapes, folder, or streets (the default; needs no data).")
+    ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the data set; not needed for streets.")] = None,
-    strategy: Annotated[
-        str, typer.Option(help=f"Strategies with commas: {', '.join(KNOWN)}.")
-    ] = "learned,entropy,random",
-    seeds: Annotated[
-        str, typer.Option(help="Seeds with commas. The same seed gives every strategy the same draws.")
-    ] = "0",
-    budgets: Annotated[
-        str, typer.Option(help="Labelled regions at which a copy is trained to convergence and tested.")
-    ] = "240,480",
     preset: Annotated[
-        str, typer.Option(help="lite (two CPU cores), paper (a GPU), or the path of a .toml file.")
+        str,
+        typer.Option(help="lite (two CPU cores), paper (a GPU), a preset's whole name, or the path of a .toml file."),
     ] = "lite",
     override: Annotated[
         list[str] | None, typer.Option("--set", help="Over the preset: name=value or table.name=value.")
     ] = None,
+    theta0: Annotated[
+        str | None,
+        typer.Option("--theta0", help="Over the preset: source (theta_0 is theta_pre), or dt (it knows D_T)."),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder of cache, states and results; the same command goes on there.")
     ] = Path("runs"),
-    jobs: Annotated[
-        int | None, typer.Option(help="Trajectories at once; none: one per core, one on a GPU.", min=1)
-    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Works at once; none: one per core, one on a GPU.", min=1)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    show: Annotated[bool, typer.Option("--show-settings", help="Print the settings and stop.")] = False,
+    celery: Annotated[
+        bool,
+        typer.Option("--celery", help="Have the works done by `regionwise worker`s; --out is a folder they share."),
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's files to OUT/tensorboard too.")
+    ] = False,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
+    seeds: Seeds = None,
+    budgets: Budgets = None,
+    group: Group = None,
 ) -> None:
-    """Play labelling campaigns against ground truth and compare strategies.
+    """Play labelling campaigns against ground truth and compare methods.
 
-    Every stage is kept in --out by the hash of what it depends on: theta_pre (synthetic streets), theta_0 (fine-tuned on
-    D_T), the policy, and each trajectory after every round. Stopped in any way, the same command goes on where it was.
+    Every stage is kept in --out by the hash of what it depends on: theta_pre (the source domain), theta_0, full supervision,
+    the policies, and each trajectory after every round. Stopped in any way, the same command goes on where it was.
 
-    Writes results.csv, results.md and results.png to --out.
+    Without a command everything runs in order, and the report is written to --out.
 
     Example: python workers/simulate.py --dataset camvid --root ~/CamVid --strategy learned,entropy,bald,random --seeds 0,1
     """
-    try:
-        experiment = read_preset(preset, dataset, override or ())
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    if show:
-        typer.echo(experiment.model_dump_json(indent=2))
-        raise typer.Exit
-    plan = Plan(
-        experiment=experiment,
+    if context.invoked_subcommand == "report":
+        return
+    shared = Shared(
+        experiment=options.checked(lambda: options.chosen_experiment(preset, dataset, override or (), theta0)),
         root=root,
-        strategies=strategies(strategy),
-        seeds=numbers(seeds, "seeds"),
-        budgets=_checked_budgets(numbers(budgets, "budgets"), experiment),
         out=out,
         device=device,
+        jobs=jobs,
+        celery=celery,
+        tensorboard=tensorboard,
+        evaluation=Evaluation(strategy=strategy, protocol=protocol, seeds=seeds, budgets=budgets, group=group),
     )
-    console = Console()
-    try:
-        records = run_plan(plan, jobs=jobs, console=console)
-    except KeyboardInterrupt:
-        console.print("Stopped. The same command goes on from here.")
-        raise typer.Exit(130) from None
-    except (ValueError, FileNotFoundError) as error:
-        console.print(f"Error: {error}", style="red")
-        raise typer.Exit(1) from None
-    console.print(write_report(records, plan, out))
+    context.obj = shared
+    if context.invoked_subcommand is None:
+        actions.everything(shared)
 
 
-def _checked_budgets(budgets: list[int], experiment: Experiment) -> list[int]:
-    if min(budgets) < experiment.batch_size:
-        raise typer.BadParameter(f"A budget is at least one round, {experiment.batch_size} regions.")
-    return sorted(set(budgets))
+@app.command()
+def source(context: typer.Context) -> None:
+    """Train theta_pre, on synthetic streets."""
+    actions.source(context.obj)
+
+
+@app.command()
+def theta0(context: typer.Context) -> None:
+    """Train theta_0, where every trajectory starts."""
+    actions.theta0(context.obj)
+
+
+@app.command()
+def headroom(
+    context: typer.Context,
+    seeds: Annotated[
+        int, typer.Option("--full-seeds", help="How often full supervision is trained, each in another order.", min=1)
+    ] = FULL_SEEDS,
+) -> None:
+    """Test theta_0 and full supervision, and say whether the pool can tell methods apart."""
+    actions.headroom(context.obj, seeds)
+
+
+@app.command()
+def policy(
+    context: typer.Context,
+    names: Annotated[
+        str | None, typer.Option("--policy", help="Policies with commas; none: all of the preset.")
+    ] = None,
+) -> None:
+    """Train policies, on D_T or where the preset says."""
+    actions.policy(context.obj, names)
+
+
+@app.command()
+def evaluate(
+    context: typer.Context,
+    strategy: Strategy = None,
+    protocol: Protocol = None,
+    seeds: Seeds = None,
+    budgets: Budgets = None,
+    group: Group = None,
+) -> None:
+    """Play methods on D_V through all budgets."""
+    evaluation = Evaluation(strategy=strategy, protocol=protocol, seeds=seeds, budgets=budgets, group=group)
+    actions.evaluate(context.obj, evaluation)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders that runs wrote (--out).")],
+    to: Annotated[Path, typer.Option("--to", help="Folder of the report.")] = Path("report"),
+) -> None:
+    """Write tables and figures of one run or several."""
+    actions.report(runs, to)
+
+
+@app.command()
+def settings(context: typer.Context) -> None:
+    """Print the experiment's settings as JSON."""
+    shared: Shared = context.obj
+    typer.echo(shared.experiment.model_dump_json(indent=2))
 
 
 if __name__ == "__main__":

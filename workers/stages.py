@@ -1,22 +1,21 @@
-"""The stages before a trajectory, each kept in a cache by the hash of what it depends on: theta_pre, theta_0, the policy."""
+"""The stages before a trajectory, each kept in a cache by the hash of what it depends on: theta_pre and theta_0."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.query_network import QueryNetwork
+from models.fit import Example, FitState
 from models.segmenter import Segmenter, build
 from service.domain.metrics import mean_iou
 from workers.chance import torch_generator
-from workers.checkpoints import load_policy, load_segmenter, save_policy, save_segmenter
+from workers.checkpoints import load_segmenter, save_segmenter
 from workers.datasets import open_dataset
 from workers.datasets.base import Cached, Dataset, ImageSource, Subset
 from workers.datasets.streets import Streets
-from workers.episodes import PolicyProgress, PolicyTrainer
 from workers.experiment import Convergence, Experiment
-from workers.proposal import groups_of
-from workers.resume import FileState, converge_resumably, describe_progress, play_resumably, write_atomically
+from workers.resume import FileState, converge_resumably, write_atomically
+from workers.scalars import NullScalars, Scalars
 from workers.training import measure, source_images, source_labels, whole_images
 
 # Of the synthetic scenes, one in this many is held out to tell when to stop.
@@ -29,13 +28,14 @@ Report = Callable[[float, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where stages run: the experiment, its data, the cache folder, a device, and whom to tell of progress."""
+    """Where stages run: the experiment, its data, the cache folder, a device, and whom to tell of progress and figures."""
 
     experiment: Experiment
     dataset: Dataset
     cache: Path
     device: str
     report: Report
+    scalars: Scalars = field(default_factory=NullScalars)
 
     @property
     def classes(self) -> int:
@@ -67,9 +67,22 @@ def fresh(bench: Bench, seed: int) -> Segmenter:
     """The experiment's architecture with weights drawn from the seed."""
     each = bench.experiment
     generator = torch_generator(seed, "segmenter")
-    return build(
+    built = build(
         each.segmenter, classes=bench.classes, width=each.segmenter_width, dropout=each.dropout, generator=generator
-    ).to(bench.device)
+    )
+    return accelerated(bench, built.to(bench.device))
+
+
+def accelerated(bench: Bench, segmenter: Segmenter) -> Segmenter:
+    """The segmenter as the experiment's `amp` and `compile` want it on CUDA; on a CPU as it was."""
+    if not bench.device.startswith("cuda"):
+        return segmenter
+    segmenter.half_precision = bench.experiment.amp
+    if bench.experiment.compile:
+        # In place, and without new names in the state dict; of any size, since the last batch of a pass is smaller.
+        segmenter.encoder.compile(dynamic=True)
+        segmenter.decoder.compile(dynamic=True)
+    return segmenter
 
 
 def theta_pre(bench: Bench, seed: int) -> Segmenter:
@@ -77,13 +90,13 @@ def theta_pre(bench: Bench, seed: int) -> Segmenter:
     experiment = bench.experiment
     path = bench.path("source", experiment.key("source", seed))
     if path.exists():
-        return load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0]
+        return accelerated(bench, load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0])
     segmenter = fresh(bench, seed)
     if experiment.source.images:
         size = bench.split("train").size(0)
         streets = Cached(Streets(experiment.source.images, SOURCE_SEED, size[0], size[1]))
         numbers = range(len(streets))
-        _converge(
+        train_and_keep(
             bench,
             segmenter,
             Subset(streets, [n for n in numbers if n % HELD_OUT]),
@@ -104,9 +117,9 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
         return theta_pre(bench, seed)
     path = bench.path("theta0", experiment.key("theta0", seed))
     if path.exists():
-        return load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0]
+        return accelerated(bench, load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0])
     segmenter = theta_pre(bench, seed)
-    _converge(
+    train_and_keep(
         bench,
         segmenter,
         bench.split("train"),
@@ -120,7 +133,7 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
     return segmenter
 
 
-def _converge(
+def train_and_keep(
     bench: Bench,
     segmenter: Segmenter,
     images: ImageSource,
@@ -130,18 +143,22 @@ def _converge(
     seed: int,
     path: Path,
     name: str,
+    examples: Sequence[Example] | None = None,
 ) -> None:
+    """Train on the images' labels as the settings say; begun again after a stop, it goes on from beside `path`."""
     state = FileState(path.with_suffix(".state"))
+    wanted = whole_images(images) if examples is None else examples
+    epochs = settings.converge().epochs(len(wanted))
 
-    def keep_going(fit: object) -> bool:
-        epoch, best = getattr(fit, "epoch", 0), getattr(fit, "best_score", None)
-        bench.report(epoch / settings.max_epochs, name + ("" if best is None else f", mIoU {100 * best:.1f}"))
+    def keep_going(fit: FitState) -> bool:
+        text = name if fit.best_score is None else f"{name}, mIoU {100 * fit.best_score:.1f}"
+        bench.report(fit.epoch / epochs, text)
         return True
 
     bench.report(0.0, name)
     converge_resumably(
         segmenter,
-        examples=whole_images(images),
+        examples=wanted,
         images=source_images(images),
         labels=source_labels(images),
         reward=score,
@@ -152,62 +169,6 @@ def _converge(
         keep_going=keep_going,
     )
     state.clear()
-
-
-def trained_policy(bench: Bench, seed: int) -> QueryNetwork:
-    """The policy whose episodes on D_T brought most; played from theta_pre, which has not seen D_T's labels."""
-    path = bench.path("policy", bench.experiment.key("policy", seed))
-    if path.exists():
-        return load_policy(path.read_bytes(), bench.dataset.classes, state_regions(bench), bench.device)[0]
-    trainer = policy_trainer(bench, seed)
-    state = FileState(path.with_suffix(".state"))
-
-    def report(progress: PolicyProgress) -> bool:
-        text = describe_progress(progress, trainer.settings.episodes)
-        bench.report(progress.rounds_done / progress.rounds_total, text)
-        return True
-
-    play_resumably(trainer, state, report)
-    policy = trainer.best_policy()
-    summary: dict[str, Any] = {"returns": trainer.returns, "best_mean_return": trainer.best_return}
-    write_atomically(path, save_policy(policy, bench.dataset.classes, **summary))
-    state.clear()
-    return policy
-
-
-def policy_trainer(bench: Bench, seed: int) -> PolicyTrainer:
-    """The trainer of the experiment's policy, at its beginning."""
-    start = theta_pre(bench, seed).state_dict()
-
-    def begin() -> Segmenter:
-        segmenter = fresh(bench, seed)
-        segmenter.load_state_dict(start)
-        return segmenter
-
-    return PolicyTrainer(
-        start=begin,
-        images=bench.split("train"),
-        state=bench.split("state"),
-        reward=bench.split("reward"),
-        settings=bench.experiment.episodes(bench.classes),
-        seed=seed,
-        device=bench.device,
-    )
-
-
-def untrained_policy(bench: Bench, seed: int) -> QueryNetwork:
-    """The control: the policy's architecture with the weights it had before training."""
-    return (
-        QueryNetwork(bench.classes, state_regions(bench), generator=torch_generator(seed, "policy"))
-        .to(bench.device)
-        .eval()
-    )
-
-
-def state_regions(bench: Bench) -> int:
-    """How many regions D_S has."""
-    groups = groups_of(bench.split("state"), bench.experiment.loop(bench.classes))
-    return sum(group.images * group.cells for group in groups)
 
 
 def test_miou(bench: Bench, segmenter: Segmenter) -> float:

@@ -2,35 +2,72 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.fit import Example, FitState, TrainSettings, crops, evaluate, fit_to_convergence, make_optimizer
+from models.fit import (
+    Batch,
+    Example,
+    FitState,
+    TrainSettings,
+    cosine_share,
+    crops,
+    evaluate,
+    fit_to_convergence,
+    make_optimizer,
+    set_rate,
+)
 from models.segmenter import Segmenter
 from service.domain.metrics import mean_iou
 from workers.chance import derived_seed, torch_generator
 from workers.datasets.base import ImageSource
+from workers.device_cache import image_tensor, stack_images, stack_label_maps
+
+__all__ = [
+    "ConvergeSettings",
+    "converge",
+    "device_of",
+    "image_tensor",
+    "load_momentum",
+    "measure",
+    "momentum_tensors",
+    "same_size_runs",
+    "source_images",
+    "source_labels",
+    "stack_images",
+    "whole_images",
+]
 
 # Images of one forward pass together hold at most this many pixels: bounds memory at any image size.
 PIXELS_PER_BATCH = 2_000_000
+# Where training is counted in steps, an epoch is this many: how often the rate is lowered and progress told.
+STEPS_PER_EPOCH = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvergeSettings:
-    """Training until the score on D_R stops rising (docs/method.md, 8)."""
+    """Training until the score on D_R stops rising (docs/method.md, 8), or for a number of steps.
+
+    With `steps` above 0 it is that many, and `steps_per_region` more for each example, at a rate that falls along half a
+    cosine; D_R is looked at only at the end, and the last weights are kept.
+    """
 
     train: TrainSettings = field(default_factory=TrainSettings)
     patience: int = 150
     max_epochs: int = 1000
     evaluate_every: int = 1
+    steps: int = 0
+    steps_per_region: float = 0.0
 
-
-def image_tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """height x width x 3 -> 3 x height x width, uint8."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    def epochs(self, examples: int) -> int:
+        """At most this many epochs for so many examples."""
+        if not self.steps:
+            return self.max_epochs
+        return max(1, round((self.steps + self.steps_per_region * examples) / STEPS_PER_EPOCH))
 
 
 def same_size_runs(source: ImageSource, numbers: Sequence[int]) -> Iterator[list[int]]:
@@ -48,19 +85,13 @@ def same_size_runs(source: ImageSource, numbers: Sequence[int]) -> Iterator[list
         yield run
 
 
-def stack_images(source: ImageSource, numbers: Sequence[int], device: torch.device | str) -> Tensor:
-    """(B, 3, H, W) uint8 of images of one size."""
-    return torch.stack([image_tensor(source.image(number)) for number in numbers]).to(device)
-
-
 def measure(segmenter: Segmenter, source: ImageSource, *, classes: int) -> NDArray[np.int64]:
     """The confusion matrix (C, C), rows = truth, of the segmenter on all images of a source."""
     device = device_of(segmenter)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for run in same_size_runs(source, range(len(source))):
-            labels = torch.stack([torch.from_numpy(np.array(source.label_map(number))) for number in run])
-            yield stack_images(source, run, device), labels
+            yield stack_images(source, run, device), stack_label_maps(source, run)
 
     return np.asarray(evaluate(segmenter, batches(), classes).cpu().numpy(), np.int64)
 
@@ -101,10 +132,18 @@ def converge(
     optimizer = make_optimizer(segmenter, settings.train)
     if state is not None:
         load_momentum(optimizer, state[1])
+    epochs = settings.epochs(len(examples))
 
-    def epoch_batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def passes(generator: torch.Generator) -> Iterator[Batch]:
+        while True:
+            yield from crops(examples, images, labels, settings.train, generator)
+
+    def epoch_batches(epoch: int) -> Iterator[Batch]:
         generator = torch_generator(seed, "converge", epoch)
-        return crops(examples, images, labels, settings.train, generator)
+        if not settings.steps:
+            return crops(examples, images, labels, settings.train, generator)
+        set_rate(optimizer, settings.train.lr * cosine_share((epoch - 0.5) / epochs))
+        return islice(passes(generator), STEPS_PER_EPOCH if examples else 0)
 
     return fit_to_convergence(
         segmenter,
@@ -112,10 +151,10 @@ def converge(
         epoch_batches,
         lambda: mean_iou(measure(segmenter, reward, classes=classes)),
         settings.train,
-        patience=settings.patience,
-        max_epochs=settings.max_epochs,
+        patience=epochs if settings.steps else settings.patience,
+        max_epochs=epochs,
         seed=derived_seed(seed, "dropout") % 2**40,
-        evaluate_every=settings.evaluate_every,
+        evaluate_every=epochs if settings.steps else settings.evaluate_every,
         state=None if state is None else state[0],
         on_epoch=(lambda fit: on_epoch(fit, optimizer)) if on_epoch else (lambda fit: True),
     )
@@ -127,17 +166,24 @@ def device_of(network: torch.nn.Module) -> torch.device:
 
 
 def momentum_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """SGD's momentum by the place of its parameter; all that the optimizer remembers."""
+    """All that the optimizer remembers, by name and the place of the parameter: `momentum.NAME.PLACE`."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    buffers = ((n, optimizer.state.get(p, {}).get("momentum_buffer")) for n, p in enumerate(parameters))
-    return {f"momentum.{n}": buffer.detach().clone() for n, buffer in buffers if buffer is not None}
+    return {
+        f"momentum.{name}.{n}": kept.detach().clone()
+        for n, parameter in enumerate(parameters)
+        for name, kept in optimizer.state.get(parameter, {}).items()
+        if isinstance(kept, Tensor)
+    }
 
 
 def load_momentum(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """The inverse of momentum_tensors, for an optimizer of the same network; raises ValueError where shapes differ."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for key, tensor in tensors.items():
-        parameter = parameters[int(key.rpartition(".")[2])]
-        if parameter.shape != tensor.shape:
+        *_, name, place = key.split(".")
+        parameter = parameters[int(place)]
+        if tensor.ndim and parameter.shape != tensor.shape:
             raise ValueError("The saved momentum belongs to another network.")
-        optimizer.state[parameter]["momentum_buffer"] = tensor.to(parameter.device).clone()
+        # Checkpoints of earlier versions name no buffer: theirs is SGD's. AdamW counts its steps on the CPU.
+        name = "momentum_buffer" if name == "momentum" else name
+        optimizer.state[parameter][name] = (tensor.to(parameter.device) if tensor.ndim else tensor.cpu()).clone()

@@ -1,58 +1,68 @@
 """One trajectory of an experiment: a strategy and a seed, played through all budgets, put away after every round."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from models.query_network import QueryNetwork
+from models.fit import FitState
 from models.segmenter import Segmenter
 from models.strategies import Strategy, build_strategy
 from service.domain.metrics import distribution_entropy, iou_per_class, mean_iou
 from service.domain.pool import Pool
 from workers.chance import derived_seed
-from workers.checkpoints import from_bytes, to_bytes
+from workers.checkpoints import from_bytes, settings_hash, to_bytes
+from workers.experiment import UNTRAINED
+from workers.guides import guide_of_pool
 from workers.labelled import Answer, LabelledSet
 from workers.loop import ActiveLearner
 from workers.oracle import Oracle
+from workers.policies import trained_policy, untrained_policy
 from workers.proposal import groups_of
 from workers.resume import FileState, converge_resumably, write_atomically
-from workers.stages import Bench, fresh, theta_0, trained_policy, untrained_policy
+from workers.scalars import add_present
+from workers.stages import Bench, fresh, theta_0
 from workers.training import measure, source_images
 
-UNTRAINED = "learned-untrained"
+
+def strategy_of(bench: Bench, method: str, seed: int) -> Strategy:
+    """The strategy of a method: a name, or `learned:POLICY` (trained once for the experiment), or its untrained control."""
+    kind, _, policy = method.partition(":")
+    if kind == "learned":
+        return build_strategy("learned", trained_policy(bench, policy, 0))
+    if kind == UNTRAINED:
+        return build_strategy("learned", untrained_policy(bench, policy, seed))
+    return build_strategy(method)
 
 
-def strategy_of(bench: Bench, name: str, seed: int) -> Strategy:
-    """A strategy by name, with the policy it needs: trained once for the experiment, or untrained as the control."""
-    makers: dict[str, Callable[[], QueryNetwork]] = {
-        "learned": lambda: trained_policy(bench, 0),
-        UNTRAINED: lambda: untrained_policy(bench, seed),
-    }
-    if name not in makers:
-        return build_strategy(name)
-    return build_strategy("learned", makers[name]())
+def guide_for(bench: Bench, method: str) -> Tensor | None:
+    """What a guide expects of the pool's regions, where the method's policy looks at it."""
+    kind, _, policy = method.partition(":")
+    guided = kind in ("learned", UNTRAINED) and bench.experiment.policy(policy).guided
+    return guide_of_pool(bench) if guided else None
 
 
 class Trajectory:
     """Plays ask, oracle, tell until the last budget; at each budget a copy is trained to convergence and tested."""
 
-    def __init__(self, bench: Bench, *, strategy: str, seed: int, budgets: Sequence[int], out: Path) -> None:
-        self._bench, self.strategy, self.seed, self.budgets = bench, strategy, seed, sorted(set(budgets))
+    def __init__(
+        self, bench: Bench, *, method: str, seed: int, budgets: Sequence[int], out: Path, group: str = "main"
+    ) -> None:
+        """`group` says in the record what the trajectory was played for: "main", or "ablation:NAME"."""
+        self._bench, self.method, self.seed, self.budgets = bench, method, seed, sorted(set(budgets))
+        self._group = group
         # A budget that rounds do not divide cuts one short, and so is part of what was played.
         cut_short = [budget for budget in self.budgets if budget % bench.experiment.batch_size]
-        key = bench.experiment.key("trajectory", strategy, seed, self._policy_key(), cut_short)
+        key = settings_hash([bench.experiment.method_key(method, seed), cut_short])
         self._folder = out / "trajectories"
-        self._name = f"{bench.experiment.dataset}-{strategy}-{seed}-{key}"
+        self._name = f"{bench.experiment.dataset}-{method.replace(':', '-')}-{seed}-{key}"
         self._state = FileState(self._folder / f"{self._name}.state")
         self._rounds: list[dict[str, Any]] = []
         self._round = 0
-
-    def _policy_key(self) -> str:
-        return self._bench.experiment.key("policy", 0) if self.strategy == "learned" else ""
 
     @property
     def result_path(self) -> Path:
@@ -64,7 +74,17 @@ class Trajectory:
         if self.result_path.exists():
             record: dict[str, Any] = json.loads(self.result_path.read_text())
             return record
-        return {"dataset": self._bench.experiment.dataset, "strategy": self.strategy, "seed": self.seed, "budgets": {}}
+        experiment = self._bench.experiment
+        return {
+            "dataset": experiment.dataset,
+            "preset": experiment.name,
+            "method": self.method,
+            "protocol": experiment.protocol,
+            "seed": self.seed,
+            "group": self._group,
+            "experiment": experiment.model_dump(mode="json", exclude={"policies"}),
+            "budgets": {},
+        }
 
     def run(self) -> dict[str, Any]:
         """Play what is left to play."""
@@ -85,22 +105,26 @@ class Trajectory:
                 self._round += 1
                 self._rounds.append({"regions": learner.labelled.regions, "class_counts": result.class_counts.tolist()})
                 self._put_away(learner, answers)
+                spread = distribution_entropy(learner.labelled.counts().sum(axis=0))
+                add_present(self._bench.scalars, learner.labelled.regions, class_entropy=spread)
                 self._report(0.7 * learner.labelled.regions / total, f"{learner.labelled.regions} of {total} regions")
-            record["budgets"][str(budget)] = self._measure(learner, budget)
+            entry = record["budgets"][str(budget)] = self._measure(learner, budget)
+            add_present(self._bench.scalars, entry["regions"], miou=entry["miou"])
             record["rounds"] = self._rounds
+            record["asked"] = [[answer.image, answer.cell] for answer in answers]
             write_atomically(self.result_path, json.dumps(record, indent=1).encode())
         return record
 
     def _report(self, progress: float, message: str) -> None:
-        self._bench.report(progress, f"{self.strategy}, seed {self.seed}: {message}")
+        self._bench.report(progress, f"{self.method}, seed {self.seed}: {message}")
 
     def _learner(self, first_budget: int) -> tuple[ActiveLearner, list[Answer]]:
         """The learner as it was put away, or, where that is past the first budget to measure, at its beginning."""
         bench = self._bench
-        settings = bench.experiment.loop(bench.classes, self.strategy)
+        settings = bench.experiment.loop(bench.classes, self.method)
         learner = ActiveLearner(
             segmenter=theta_0(bench, 0),
-            strategy=strategy_of(bench, self.strategy, self.seed),
+            strategy=strategy_of(bench, self.method, self.seed),
             pool=Pool(groups_of(bench.split("pool"), settings)),
             labelled=LabelledSet(bench.classes),
             images=bench.split("pool"),
@@ -108,6 +132,9 @@ class Trajectory:
             reward=bench.split("reward"),
             settings=settings,
             seed=self.seed,
+            truth=bench.split("pool"),
+            budget=bench.experiment.budget,
+            guide_RC=guide_for(bench, self.method),
         )
         saved = self._state.load()
         if saved is None:
@@ -149,10 +176,11 @@ class Trajectory:
         state = FileState(self._folder / f"{self._name}.{budget}.state")
         share = 0.3 / len(self.budgets)
 
-        def keep_going(fit: object) -> bool:
-            epoch = getattr(fit, "epoch", 0)
+        epochs = settings.converge().epochs(learner.labelled.regions)
+
+        def keep_going(fit: FitState) -> bool:
             before = 0.7 * budget / self.budgets[-1] + share * self.budgets.index(budget)
-            self._report(before + share * epoch / settings.max_epochs, f"converging at {budget}, epoch {epoch}")
+            self._report(before + share * fit.epoch / epochs, f"converging at {budget}, epoch {fit.epoch}")
             return True
 
         fit = converge_resumably(

@@ -9,7 +9,16 @@ from service.schemas.fields import Input, Moment, Name
 from service.tables import Project
 
 StrategyName = Literal[
-    "random", "entropy", "bald", "margin", "bvsb", "class-balanced", "impurity", "stratified-random", "learned"
+    "random",
+    "entropy",
+    "bald",
+    "margin",
+    "bvsb",
+    "class-balanced",
+    "impurity",
+    "stratified-random",
+    "coreset",
+    "learned",
 ]
 
 PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}

@@ -32,7 +32,7 @@ def make_policy() -> QueryNetwork:
     return policy.eval()
 
 
-@pytest.mark.parametrize("strategy", ["learned", "entropy", "bald", "random", "stratified-random"])
+@pytest.mark.parametrize("strategy", ["learned", "entropy", "bald", "coreset", "random", "stratified-random"])
 def test_celery_task_and_simulation_choose_the_same_regions(make_world: Callable[..., World], strategy: str) -> None:
     world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11)
     world.add("pool", POOL, labelled=False).add("state", STATE).add("reward", REWARD)

@@ -1,19 +1,16 @@
-"""Batch-mode DQN: TD targets worked out by hand, what moves and what stays, and a replay buffer without duplicates."""
+"""Batch-mode DQN: TD targets worked out by hand, what moves and what stays, and what each option changes."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from models.dqn import DQN, Batch, DQNSettings, ReplayBuffer, Transition, epsilon
 from models.query_network import QueryNetwork
-
-CLASSES, REGIONS = 2, 3
-F, A = CLASSES + 192, CLASSES + 192 + 64
+from tests.models.transitions import CLASSES, REGIONS, A, F, filled, rounds, step
 
 
 class Table(nn.Module):
@@ -32,17 +29,6 @@ def tables(**chosen: object) -> DQN:
     learner = DQN(Table(), DQNSettings(gamma=0.5, **chosen))
     learner.target.column = 1
     return learner
-
-
-def step(reward: float, pool: list[list[float]] | None, action: tuple[float, float] = (0.0, 0.0)) -> Transition:
-    """A transition whose candidates are (online Q, target Q)."""
-    return Transition(
-        state_SF=torch.zeros(1, 1),
-        action_A=torch.tensor(action),
-        reward=reward,
-        next_state_SF=None if pool is None else torch.zeros(1, 1),
-        next_actions_NA=None if pool is None else torch.tensor(pool),
-    )
 
 
 POOL = [[1.0, 10.0], [5.0, 2.0], [3.0, 20.0]]
@@ -72,6 +58,11 @@ class TestTargets:
         learner.settings = DQNSettings(gamma=0.999)
         assert learner.td_targets(Batch.of([step(0.0, POOL)])).item() == pytest.approx(0.999 * 2.0)
 
+    def test_a_transition_over_several_rounds_brings_its_own_discount(self):
+        # 1 + 0.25 * 2 beside 1 + 0.5 * 2
+        batch = Batch.of([dataclasses.replace(step(1.0, POOL), discount=0.25), step(1.0, POOL)])
+        assert tables().td_targets(batch).tolist() == [1.5, 2.0]
+
 
 @pytest.mark.parametrize(("loss", "expected"), [("huber", (0.125 + 2.5) / 2), ("squared", (0.25 + 9.0) / 2)])
 def test_the_loss_is_of_q_against_the_target(loss, expected):
@@ -80,6 +71,20 @@ def test_the_loss_is_of_q_against_the_target(loss, expected):
     update = tables(loss=loss).update(batch)
     assert update.loss == pytest.approx(expected)
     assert update.q_mean == pytest.approx(0.75)
+    assert update.td_error_B.tolist() == [0.5, -3.0]
+
+
+def test_the_gap_is_how_far_the_networks_are_apart_on_the_actions_taken():
+    batch = Batch.of([step(0.0, None, (1.5, 0.5)), step(0.0, None, (-1.0, 2.0))])
+    assert tables().update(batch).target_gap == pytest.approx((1.0 + 3.0) / 2)
+
+
+def test_prioritised_replay_weighs_the_loss():
+    # Huber losses 0.125 and 2.5 as above, weighed 1 and 0.5
+    transitions = [step(1.0, POOL, (1.5, 0.0)), step(-3.0, None)]
+    batch = Batch.of(transitions, weight_B=torch.tensor([1.0, 0.5]))
+    assert tables(prioritised_alpha=0.6).update(batch).loss == pytest.approx((0.125 + 1.25) / 2)
+    assert tables().update(batch).loss == pytest.approx((0.125 + 2.5) / 2)
 
 
 def test_one_step_moves_the_weights_as_sgd_with_weight_decay_does():
@@ -90,38 +95,67 @@ def test_one_step_moves_the_weights_as_sgd_with_weight_decay_does():
     assert learner.target.scale.item() == 1.0
 
 
+def test_adamw_moves_by_the_learning_rate_at_first_and_decays_apart_from_it():
+    # 1 - 0.1 * 0.1 * 1 (decay), then 0.1 * g / |g| against the gradient of -0.75
+    learner = tables(optimizer="adamw", loss="squared", lr=0.1, weight_decay=0.1)
+    learner.update(Batch.of([step(1.0, POOL, (1.5, 0.0)), step(0.0, None)]))
+    assert learner.online.scale.item() == pytest.approx(1 - 0.01 + 0.1)
+
+
+@pytest.mark.parametrize(("clip", "moved_by"), [(0.5, 0.05), (2.0, 0.075), (None, 0.075)])
+def test_clipping_bounds_the_norm_of_the_gradient(clip, moved_by):
+    learner = tables(loss="squared", lr=0.1, weight_decay=0.0, clip=clip)
+    learner.update(Batch.of([step(1.0, POOL, (1.5, 0.0)), step(0.0, None)]))
+    assert learner.online.scale.item() == pytest.approx(1 + moved_by)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"), [({"optimizer": "adam"}, "no optimizer 'adam': choose"), ({"clip": 0.0}, "norm above 0")]
+)
+def test_settings_that_mean_nothing_are_refused(chosen, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        DQNSettings(**chosen)
+
+
+def test_a_network_without_batchnorm_learns_from_a_single_transition():
+    assert tables().update(Batch.of([step(1.0, None, (0.5, 0.0))])).td_error_B.tolist() == [0.5]
+
+
+class Centred(Table):
+    """A network whose Q is the action's column less its mean over the pool."""
+
+    needs_pool = True
+
+    def forward(
+        self, state_BSF: torch.Tensor, actions_BNA: torch.Tensor, mask_BN: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        q_BN = super().forward(state_BSF, actions_BNA)
+        return q_BN - (q_BN * mask_BN).sum(1, keepdim=True) / mask_BN.sum(1, keepdim=True)
+
+
+class TestNetworksThatValueWholePools:
+    def test_q_of_the_action_taken_and_of_the_next_ones_are_those_among_their_pools(self):
+        dqn = DQN(Centred(), DQNSettings(gamma=0.5, loss="squared"))
+        dqn.target.column = 1
+        own = torch.tensor([[4.0, 0.0], [1.0, 0.0]])  # Q of the first: 4 - 2.5; the target's: 0
+        longer = dataclasses.replace(step(1.0, POOL, (4.0, 0.0)), pool_NA=own)
+        single = dataclasses.replace(step(-3.0, [[7.0, 7.0]], (2.0, 5.0)), pool_NA=torch.tensor([[2.0, 5.0]]))
+        # online picks the second of POOL, which the target values at 2 - 32 / 3; the single next one is worth 7 - 7
+        targets = [1.0 + 0.5 * (2.0 - 32 / 3), -3.0]
+        batch = Batch.of([longer, single])
+        assert dqn.td_targets(batch).tolist() == pytest.approx(targets)
+        update = dqn.update(batch)
+        assert update.td_error_B.tolist() == pytest.approx([targets[0] - 1.5, targets[1]])
+        assert update.target_gap == pytest.approx(1.5 / 2)
+
+    def test_they_refuse_transitions_without_their_pools(self):
+        with pytest.raises(ValueError, match="give every transition its pool_NA"):
+            DQN(Centred(), DQNSettings()).update(Batch.of([step(1.0, POOL)]))
+
+
 def test_epsilon_falls_from_nine_tenths_to_one_twentieth():
     values = [epsilon(rounds, DQNSettings()) for rounds in (0, 10, 1000)]
     assert values == [pytest.approx(0.9), pytest.approx(0.05 + 0.85 / math.e), pytest.approx(0.05)]
-
-
-def rounds(count: int, generator: torch.Generator, *, regions: int = 3, pool: int = 4) -> list[list[Transition]]:
-    """An episode in random numbers: each round's next state is the next round's state, the last round has none."""
-    states = [torch.rand(REGIONS, F, generator=generator) for _ in range(count)]
-    episode = []
-    for number, state in enumerate(states):
-        last = number == count - 1
-        reward = float(torch.rand((), generator=generator))
-        episode.append(
-            [
-                Transition(
-                    state_SF=state,
-                    action_A=torch.rand(A, generator=generator),
-                    reward=reward,
-                    next_state_SF=None if last else states[number + 1],
-                    next_actions_NA=None if last else torch.rand(1 + k % pool, A, generator=generator),
-                )
-                for k in range(regions)
-            ]
-        )
-    return episode
-
-
-def filled(capacity: int, count: int, seed: int = 0) -> ReplayBuffer:
-    buffer = ReplayBuffer(capacity)
-    for transitions in rounds(count, torch.Generator().manual_seed(seed)):
-        buffer.add(transitions)
-    return buffer
 
 
 def learner(**chosen: object) -> DQN:
@@ -174,7 +208,7 @@ class TestNetworks:
         for network in (dqn.online, dqn.target):
             network.state_rows.register_forward_hook(lambda module, given, made: seen.append(len(given[0])))
         dqn.update(Batch.of(transitions))
-        assert seen == [16 * REGIONS] * 3  # picking, valuing, learning
+        assert seen == [16 * REGIONS] * 4  # picking, valuing, learning, and the gap between the networks
 
     def test_the_learning_rate_never_decays(self):
         dqn, buffer, rng = learner(), filled(30, 10), np.random.default_rng(0)
@@ -187,17 +221,19 @@ class TestNetworks:
         with pytest.raises(ValueError, match="at least 2 are needed"):
             learner().update(filled(30, 10).sample(1, np.random.default_rng(0)))
 
-    def test_going_on_from_its_state_is_the_same_as_never_having_stopped(self):
+    @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+    def test_going_on_from_its_state_is_the_same_as_never_having_stopped(self, optimizer):
         buffer, rng = filled(30, 10), np.random.default_rng(0)
         batches = [buffer.sample(8, rng) for _ in range(5)]
-        dqn = learner()
+        dqn = learner(optimizer=optimizer)
         for batch in batches[:3]:
             dqn.update(batch)
         dqn.sync_target()
         dqn.update(batches[3])
         saved = dqn.state_dict()
         expected = dqn.update(batches[4])
-        again = DQN(QueryNetwork(CLASSES, REGIONS, generator=torch.Generator().manual_seed(9)), DQNSettings(lr=1e-2))
+        other = QueryNetwork(CLASSES, REGIONS, generator=torch.Generator().manual_seed(9))
+        again = DQN(other, DQNSettings(lr=1e-2, optimizer=optimizer))
         again.load_state_dict(saved)
         assert again.update(batches[4]) == expected
         assert moved(copied(dqn.online), again.online) == set()
@@ -222,62 +258,3 @@ class TestNetworks:
         assert q.argmax() == 3
         assert q[3].item() == pytest.approx(1.0, abs=0.25)
         assert q[[0, 1, 2, 4]].abs().max() < 0.25
-
-
-class TestReplayBuffer:
-    def test_keeps_the_newest(self):
-        buffer = ReplayBuffer(5)
-        for reward in range(8):
-            buffer.add([step(float(reward), None)])
-        assert sorted(buffer.sample(5, np.random.default_rng(0)).reward_B.tolist()) == [3, 4, 5, 6, 7]
-
-    def test_samples_each_transition_as_often_as_any_other_and_none_twice(self):
-        buffer, rng = ReplayBuffer(6), np.random.default_rng(0)
-        buffer.add(step(float(reward), None) for reward in range(6))
-        drawn = np.array([buffer.sample(3, rng).reward_B.tolist() for _ in range(2000)])
-        assert all(len(set(row)) == 3 for row in drawn)
-        counts = np.bincount(drawn.astype(int).ravel())
-        assert np.abs(counts - 1000).max() < 110  # 5 standard deviations of a hypergeometric share
-
-    def test_waits_for_enough(self):
-        with pytest.raises(ValueError, match="holds 2 transitions, not yet 3"):
-            filled(2, 4).sample(3, np.random.default_rng(0))
-
-    def test_keeps_a_state_once_for_a_round_and_as_the_next_state_of_the_round_before(self):
-        state = filled(600, 7).state_dict()
-        assert len(state["state_T"]) == 21
-        assert state["states_USF"].shape == (7, REGIONS, F)
-
-    def test_forgets_states_with_their_last_transition(self):
-        state = filled(4, 7).state_dict()  # the last round's three, and one of the round before it
-        assert state["states_USF"].shape[0] == 2
-
-    def test_an_empty_one_has_an_empty_state(self):
-        buffer = filled(4, 7)
-        buffer.load_state_dict(ReplayBuffer(4).state_dict())
-        assert len(buffer) == 0
-
-    @settings(max_examples=25, deadline=None)
-    @given(capacity=st.integers(1, 20), played=st.integers(1, 6), seed=st.integers(0, 99))
-    def test_what_was_saved_samples_alike_and_saves_alike(self, capacity, played, seed):
-        buffer, again = filled(capacity, played, seed), ReplayBuffer(capacity)
-        saved = buffer.state_dict()
-        again.load_state_dict(saved)
-        size = len(buffer)
-        assert size == min(capacity, 3 * played)
-        first, second = (held.sample(size, np.random.default_rng(seed)) for held in (buffer, again))
-        for name in Batch.__slots__:
-            assert torch.equal(getattr(first, name), getattr(second, name)), name
-        for name, value in again.state_dict().items():
-            assert torch.equal(value, saved[name]), name
-
-    def test_holds_something(self):
-        with pytest.raises(ValueError, match="at least 1 transition"):
-            ReplayBuffer(0)
-
-
-def test_a_transition_has_both_parts_of_its_future_or_neither():
-    with pytest.raises(ValueError, match="both a next state and next actions, or neither"):
-        Transition(state_SF=torch.zeros(1, 1), action_A=torch.zeros(2), reward=0.0, next_state_SF=torch.zeros(1, 1))
-    with pytest.raises(ValueError, match="pool without candidates"):
-        step(0.0, torch.zeros(0, 2).tolist())

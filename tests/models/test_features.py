@@ -1,6 +1,7 @@
 """State and action rows against a region-by-region computation with numpy and torch's own adaptive pooling."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import features
-from models.features import STATISTICS, RegionRows, action_rows, describe, region_rows, state_rows
-from models.segmenter import Segmenter, build
+from models.features import STATISTICS, RegionRows, action_rows, region_rows, state_rows
 from models.similarity import kl_histogram
-from models.uncertainty import pixel_maps
 
 CLASSES = 5
 
@@ -162,6 +161,12 @@ class TestRegionRows:
         assert torch.equal(state_rows(again), state_rows(rows))
         assert torch.equal(again.statistics["bald_sum"], rows.statistics["bald_sum"])
 
+    def test_vectors_are_taken_apart_and_put_together_with_their_rows(self) -> None:
+        rows = region_rows(some_maps(1, 30, 30), [grid(30, 30, 10, 10)], class_count=CLASSES)
+        rows = replace(rows, vectors={"embedding": torch.rand(9, 4, generator=seeded(0))})
+        again = RegionRows.cat([rows[torch.tensor([8, 0])], rows[1:8]])
+        assert torch.equal(again.vectors["embedding"], rows.vectors["embedding"][[8, 0, *range(1, 8)]])
+
 
 class TestStateAndActionRows:
     @pytest.fixture
@@ -183,108 +188,3 @@ class TestStateAndActionRows:
     def test_nothing_labelled_and_no_other_candidates_are_zeros(self, rows: RegionRows) -> None:
         actions = action_rows(rows[:1], torch.zeros(0, CLASSES))
         assert torch.equal(actions[:, CLASSES + 192 :], torch.zeros(1, 64))
-
-
-class Counting(Segmenter):
-    """A segmenter that counts the images it encodes and classifies."""
-
-    encoded = classified = 0
-
-    def encode(self, images: Tensor) -> Tensor:
-        self.encoded += len(images)
-        return super().encode(images)
-
-    def classify(self, features: Tensor, size: tuple[int, int], generator: torch.Generator | None = None) -> Tensor:
-        self.classified += len(features)
-        return super().classify(features, size, generator)
-
-
-class TestDescribe:
-    size = (40, 48)
-
-    @pytest.fixture
-    def segmenter(self) -> Counting:
-        segmenter = build("fpn", classes=CLASSES, width=4, dropout=0.5, generator=seeded(3)).train()
-        with torch.no_grad():
-            segmenter(torch.randint(0, 256, (2, 3, *self.size), dtype=torch.uint8, generator=seeded(9)))
-        segmenter.__class__ = Counting
-        return segmenter
-
-    @pytest.fixture
-    def images(self) -> Tensor:
-        return torch.randint(0, 256, (5, 3, *self.size), dtype=torch.uint8, generator=seeded(1))
-
-    @pytest.fixture
-    def boxes(self) -> list[Tensor]:
-        cells = grid(*self.size, 15, 20)
-        return [cells, cells[:0], cells[2:5], cells[:1], cells.flip(0)]
-
-    def test_it_is_the_forward_pass_its_pixel_maps_and_their_rows(self, segmenter, images, boxes) -> None:
-        descriptions = describe(segmenter, images, boxes, statistics=("entropy_sum", "bvsb_mean"))
-        with torch.no_grad():
-            logits = segmenter.eval()(images)
-        maps = pixel_maps(logits, ("entropy", "classes", "bvsb"))
-        expected = plain_rows(maps, boxes)
-        torch.testing.assert_close(state_rows(RegionRows.cat([d.rows for d in descriptions])), expected)
-        assert [len(d.rows) for d in descriptions] == [len(of_image) for of_image in boxes]
-        assert torch.equal(torch.stack([d.classes_HW for d in descriptions]), maps["classes"])
-        top, left, height, width = boxes[2][1].tolist()
-        crop = (2, slice(top, top + height), slice(left, left + width))
-        assert descriptions[2].rows.statistics["entropy_sum"][1].item() == pytest.approx(
-            maps["entropy"][crop].sum().item(), rel=1e-4
-        )
-        assert descriptions[2].rows.statistics["bvsb_mean"][1].item() == pytest.approx(
-            maps["bvsb"][crop].mean().item(), rel=1e-4
-        )
-
-    @pytest.mark.parametrize("statistics", [(), ("margin_mean", "entropy_mean"), ("bald_sum",)])
-    def test_each_image_is_encoded_once_whatever_is_asked(self, segmenter, images, boxes, statistics) -> None:
-        describe(segmenter, images, boxes, statistics=statistics, generator=seeded(0))
-        assert segmenter.encoded == 5
-        assert segmenter.classified == 5 * (21 if statistics == ("bald_sum",) else 1)
-
-    @pytest.mark.parametrize("at_once", [1, 2, 5, 100])
-    def test_how_many_images_are_taken_at_once_changes_nothing(self, segmenter, images, boxes, at_once: int) -> None:
-        asked = {"statistics": ("bald_sum", "entropy_sum")}
-        one = describe(segmenter, images, boxes, generator=seeded(4), images_at_once=1, **asked)
-        some = describe(segmenter, images, boxes, generator=seeded(4), images_at_once=at_once, **asked)
-        assert len(one) == len(some) == 5
-        for first, other in zip(one, some, strict=True):
-            torch.testing.assert_close(state_rows(first.rows), state_rows(other.rows), rtol=0, atol=1e-3)
-            for name in ("bald_sum", "entropy_sum"):
-                torch.testing.assert_close(first.rows.statistics[name], other.rows.statistics[name], rtol=1e-3, atol=0)
-
-    def test_the_segmenter_is_left_as_it_was_and_nothing_can_be_differentiated(self, segmenter, images, boxes) -> None:
-        segmenter.decoder.eval()
-        modes = [module.training for module in segmenter.modules()]
-        values = {name: value.clone() for name, value in segmenter.state_dict().items()}
-        pixels, random = images.clone(), torch.get_rng_state()
-        rows = describe(segmenter, images, boxes, statistics=("bald_sum",), generator=seeded(0))[0].rows
-        assert [module.training for module in segmenter.modules()] == modes
-        assert all(torch.equal(value, values[name]) for name, value in segmenter.state_dict().items())
-        assert torch.equal(images, pixels)
-        assert torch.equal(torch.get_rng_state(), random)
-        assert not rows.uncertainty_RU.requires_grad
-
-    def test_dropout_and_batch_statistics_do_not_enter_the_rows(self, segmenter, images, boxes) -> None:
-        training = describe(segmenter.train(), images, boxes, statistics=("bald_sum",), generator=seeded(0))
-        evaluating = describe(segmenter.eval(), images, boxes)
-        for first, other in zip(training, evaluating, strict=True):
-            assert torch.equal(state_rows(first.rows), state_rows(other.rows))
-
-    def test_bald_without_a_generator_is_refused(self, segmenter, images, boxes) -> None:
-        with pytest.raises(ValueError, match="it needs a generator"):
-            describe(segmenter, images, boxes, statistics=("bald_sum",))
-
-    def test_a_diverged_segmenter_is_refused(self, segmenter, images, boxes) -> None:
-        with torch.no_grad():
-            segmenter.classifier.bias[0] = math.nan
-        with pytest.raises(ValueError, match="it has diverged, or its checkpoint is damaged"):
-            describe(segmenter, images, boxes)
-
-    def test_boxes_of_fewer_images_are_refused(self, segmenter, images, boxes) -> None:
-        with pytest.raises(ValueError, match="5 images came with the boxes of 4"):
-            describe(segmenter, images, boxes[:4])
-
-    def test_no_images_give_no_descriptions(self, segmenter, images) -> None:
-        assert describe(segmenter, images[:0], []) == []

@@ -9,13 +9,16 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from models.features import STATISTICS, RegionRows
+from models.features import STATISTICS, VECTORS, RegionRows
+from models.observation import PAPER, PaperView
 from models.query_network import QueryNetwork
-from models.strategies import STRATEGIES, Candidates, Strategy, build_strategy
+from models.strategies import REFERENCES, STRATEGIES, Candidates, Strategy, build_strategy
 
 CLASSES, STATE_REGIONS = 5, 6
+EVERY = (*STRATEGIES, *REFERENCES)
 RANDOM = {"random", "stratified-random"}
-DETERMINISTIC = [name for name in STRATEGIES if name not in RANDOM]
+DETERMINISTIC = [name for name in EVERY if name not in RANDOM]
+WIDTHS = {"class_mass": CLASSES, "embedding": 4}
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -30,46 +33,58 @@ def built(name: str) -> Strategy:
     return build_strategy(name, policy() if name == "learned" else None)
 
 
-def described(count: int, *, statistics: frozenset[str] = frozenset(STATISTICS), seed: int = 0) -> RegionRows:
+def described(
+    count: int,
+    *,
+    statistics: frozenset[str] = frozenset(STATISTICS),
+    vectors: frozenset[str] = frozenset(),
+    seed: int = 0,
+) -> RegionRows:
     generator = seeded(seed)
     classes = torch.rand(count, CLASSES, generator=generator).pow(4)
     return RegionRows(
         class_part_RC=classes / classes.sum(1, keepdim=True),
         uncertainty_RU=torch.rand(count, 192, generator=generator),
         statistics={name: torch.rand(count, generator=generator) for name in sorted(statistics)},
+        vectors={name: torch.rand(count, WIDTHS[name], generator=generator) for name in sorted(vectors)},
     )
 
 
 def candidates_for(strategy: Strategy, count: int, *, seed: int = 0) -> Candidates:
     """Only what the strategy declares that it needs."""
-    generator = seeded(seed + 1)
-    rows = described(count, statistics=strategy.statistics, seed=seed) if strategy.needs_segmenter else None
+    generator, rows = seeded(seed + 1), None
+    if strategy.needs_segmenter:
+        rows = described(count, statistics=strategy.statistics, vectors=strategy.vectors, seed=seed)
+    known = Candidates(count=count, rows=rows, wanted=min(3, count))
+    if strategy.needs_truth:
+        counts = torch.randint(0, 500, (count + 1, CLASSES), generator=generator)
+        known = replace(known, truth_MC=counts[1:], labelled_counts_C=counts[0])
+    if strategy.needs_labelled:
+        known = replace(known, labelled_embeddings_LE=torch.rand(7, WIDTHS["embedding"], generator=generator))
     if not strategy.needs_policy:
-        return Candidates(count=count, rows=rows)
-    return Candidates(
-        count=count,
-        rows=rows,
+        return known
+    return replace(
+        known,
         actions_MA=torch.rand(count, CLASSES + 192 + 64, generator=generator),
         state_SF=torch.rand(STATE_REGIONS, CLASSES + 192, generator=generator),
     )
 
 
 def tensors(candidates: Candidates) -> list[Tensor]:
-    rows = candidates.rows
-    of_rows = [] if rows is None else [rows.class_part_RC, rows.uncertainty_RU, *rows.statistics.values()]
+    rows, of_rows = candidates.rows, []
+    if rows is not None:
+        of_rows = [rows.class_part_RC, rows.uncertainty_RU, *rows.statistics.values(), *rows.vectors.values()]
     return of_rows + [
         value for each in fields(candidates) if isinstance(value := getattr(candidates, each.name), Tensor)
     ]
 
 
 def permuted(candidates: Candidates, order: Tensor) -> Candidates:
-    rows, actions = candidates.rows, candidates.actions_MA
-    return replace(
-        candidates, rows=None if rows is None else rows[order], actions_MA=None if actions is None else actions[order]
-    )
+    moved = {name: getattr(candidates, name) for name in ("rows", "actions_MA", "truth_MC")}
+    return replace(candidates, **{name: None if each is None else each[order] for name, each in moved.items()})
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", EVERY)
 class TestContract:
     @pytest.mark.parametrize("count", [1, 2, 40])
     def test_scores_are_one_finite_number_for_each_candidate(self, name: str, count: int) -> None:
@@ -84,7 +99,10 @@ class TestContract:
         strategy = built(name)
         assert strategy.name == name
         assert strategy.statistics <= set(STATISTICS)
-        assert strategy.needs_segmenter or not (strategy.statistics or strategy.needs_policy)
+        assert strategy.vectors <= set(VECTORS)
+        of_regions = strategy.statistics or strategy.vectors or strategy.needs_policy or strategy.needs_labelled
+        assert strategy.needs_segmenter or not of_regions
+        assert strategy.needs_policy == (strategy.view is not None)
         strategy.scores(candidates_for(strategy, 8), seeded(0))
 
     def test_what_it_declares_that_it_needs_it_misses_with_a_sentence(self, name: str) -> None:
@@ -92,8 +110,14 @@ class TestContract:
         lacking = [Candidates(count=4)] if strategy.needs_segmenter else []
         if strategy.statistics:
             lacking.append(Candidates(count=4, rows=described(4, statistics=frozenset())))
-        if strategy.needs_policy:
+        if strategy.vectors:
             lacking.append(Candidates(count=4, rows=described(4)))
+        if strategy.needs_policy or strategy.needs_labelled:
+            lacking.append(Candidates(count=4, rows=described(4, vectors=strategy.vectors)))
+        if strategy.needs_truth:
+            counts = torch.ones(4, CLASSES, dtype=torch.int64)
+            lacking += [Candidates(count=4, truth_MC=counts), Candidates(count=4, labelled_counts_C=counts[0])]
+        assert bool(lacking) == (name != "random")
         for candidates in lacking:
             with pytest.raises(ValueError, match=f"strategy '{name}' needs the"):
                 strategy.scores(candidates, seeded(0))
@@ -252,11 +276,21 @@ class TestLearned:
             strategy.scores(alone, seeded(0))[0], strategy.scores(candidates, seeded(0))[4], rtol=0, atol=1e-6
         )
 
+    def test_it_looks_as_its_policy_does_and_as_the_paper_does_where_the_policy_says_nothing(self) -> None:
+        network = policy()
+        strategy = build_strategy("learned", network)
+        assert (strategy.view, strategy.vectors) == (PAPER, frozenset())
+        network.view = PaperView(vectors=frozenset({"embedding"}))
+        assert (strategy.view, strategy.vectors) == (network.view, {"embedding"})
+        assert build_strategy("learned", torch.nn.Linear(1, 1)).view is PAPER
+
     def test_without_a_policy_it_cannot_be_built(self) -> None:
         with pytest.raises(ValueError, match="'learned' needs a policy: train one, or choose another strategy"):
             build_strategy("learned")
 
 
 def test_an_unknown_strategy_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(ValueError, match=r"no strategy 'entorpy'; there are random, entropy, .*, learned"):
+    with pytest.raises(
+        ValueError, match=r"no strategy 'entorpy'; there are random, entropy, .*, learned, greedy-oracle"
+    ):
         build_strategy("entorpy")

@@ -14,7 +14,7 @@ from models import uncertainty
 from models.segmenter import build
 from models.uncertainty import bald_map, entropy_and_classes, pixel_maps
 
-ALL = ("entropy", "margin", "bvsb", "classes")
+ALL = ("entropy", "margin", "bvsb", "classes", "mass")
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -125,6 +125,11 @@ class TestPixelMaps:
             torch.testing.assert_close(map_, whole[name], rtol=0, atol=1e-6)
             assert not map_.requires_grad
 
+    def test_mass_is_the_softmax_itself(self) -> None:
+        logits = some_logits(2, 11, 13, 17, scale=20.0)
+        mass = pixel_maps(logits, ("mass",))["mass"]
+        torch.testing.assert_close(mass.double(), logits.double().softmax(1), rtol=0, atol=1e-6)
+
     def test_logits_stay_as_they_are(self) -> None:
         logits = some_logits(1, 7, 9, 11)
         before = logits.clone()
@@ -135,7 +140,7 @@ class TestPixelMaps:
         assert pixel_maps(torch.zeros(0, 3, 4, 5), ALL)["entropy"].shape == (0, 4, 5)
 
     def test_an_unknown_map_is_refused_and_the_known_ones_named(self) -> None:
-        with pytest.raises(ValueError, match="no pixel map entorpy; there are entropy, classes, margin, bvsb"):
+        with pytest.raises(ValueError, match="no pixel map entorpy; there are entropy, classes, margin, bvsb, mass"):
             pixel_maps(torch.zeros(1, 2, 2, 2), ("entropy", "entorpy"))
 
 

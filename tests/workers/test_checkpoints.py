@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from models.query_network import QueryNetwork
+from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
+from models.regionwise_view import ViewSettings
 from models.segmenter import build
 from service.domain.classes import CAMVID
+from tests.models.rounds_in_numbers import some_context, some_rows
 from tests.workers.conftest import CLASSES
 from workers.checkpoints import CheckpointError, load_policy, load_segmenter, save_policy, save_segmenter, to_bytes
 
@@ -30,6 +33,44 @@ def test_a_segmenter_of_other_classes_is_refused_by_name() -> None:
 def test_a_policy_of_another_state_set_is_refused() -> None:
     data = save_policy(QueryNetwork(3, 24), CLASSES)
     assert load_policy(data, CLASSES, 24)[0].state_regions == 24
+    with pytest.raises(CheckpointError, match="24 regions, the project's has 36"):
+        load_policy(data, CLASSES, 36)
+
+
+def values(policy: torch.nn.Module, classes: int) -> torch.Tensor:
+    """Q of five candidates in a round in random numbers."""
+    assert isinstance(policy, RegionwiseNetwork)
+    generator = torch.Generator().manual_seed(0)
+    context, of_state = some_context(classes, generator), some_rows(6, classes, generator)
+    actions = policy.view.actions(some_rows(5, classes, generator), context)
+    return policy(policy.view.state(of_state, context)[None], actions[None])
+
+
+def test_a_regionwise_policy_comes_back_and_fits_other_classes_and_state_sets() -> None:
+    settings = RegionwiseSettings(width=8, view=ViewSettings(similarity=False))
+    policy = RegionwiseNetwork(settings, torch.Generator().manual_seed(3)).eval()
+    data = save_policy(policy, CLASSES, returns=[1.0])
+    for classes, state_regions in ((CLASSES, 24), (CAMVID, 36)):
+        loaded, checkpoint = load_policy(data, classes, state_regions)
+        assert isinstance(loaded, RegionwiseNetwork)
+        assert loaded.settings == settings
+        assert not loaded.training
+        assert torch.equal(values(loaded, len(classes)), values(policy, len(classes)))
+    assert checkpoint.description["returns"] == [1.0]
+
+
+def test_a_regionwise_policy_bound_to_its_classes_is_refused_for_others() -> None:
+    settings = RegionwiseSettings(width=8, view=ViewSettings(class_relative=False), classes=3)
+    data = save_policy(RegionwiseNetwork(settings), CLASSES)
+    assert load_policy(data, CLASSES, 36)[0].classes == 3
+    with pytest.raises(CheckpointError, match="trained for other classes"):
+        load_policy(data, CAMVID, 36)
+
+
+def test_a_regionwise_policy_with_a_list_of_state_rows_is_refused_for_another_state_set() -> None:
+    settings = RegionwiseSettings(width=8, state_encoder="list", classes=3, state_rows=24 + 3)
+    data = save_policy(RegionwiseNetwork(settings), CLASSES)
+    assert load_policy(data, CLASSES, 24)[0].classes == 3
     with pytest.raises(CheckpointError, match="24 regions, the project's has 36"):
         load_policy(data, CLASSES, 36)
 

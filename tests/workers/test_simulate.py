@@ -1,183 +1,43 @@
-"""The simulation: the same figures however often it is stopped, tables that add up, and errors that are sentences."""
+"""The command line of the simulation: whole runs that are killed and go on, each command, and errors that are sentences."""
 
 import csv
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
+from click.testing import Result
 from typer.testing import CliRunner
 
-from workers.experiment import PRESETS, Experiment, read_preset
-from workers.report import curves
+from tests.workers.tiny import POOL_REGIONS, TINY, tiny_bench, tiny_preset
+from workers.board import Board
+from workers.checkpoints import from_bytes
+from workers.commands.options import chosen_experiment
+from workers.experiment import PRESETS, read_preset
+from workers.perform import perform
+from workers.plan import Run, Work
 from workers.simulate import app
-from workers.stages import Bench, open_experiment_data, theta_0, trained_policy
 from workers.trajectory import Trajectory
 
 ROOT = Path(__file__).parents[2]
-TINY = """
-height = 48
-width = 64
-cell_height = 16
-cell_width = 16
-segmenter_width = 4
-batch_size = 4
-pool_size = 3
-counts = { state = 2, train = 3, reward = 2, pool = 6, test = 2 }
-[round]
-crop_height = 32
-crop_width = 32
-batch = 4
-[source]
-images = 8
-crop_height = 32
-crop_width = 32
-batch = 8
-max_epochs = 2
-[theta0_training]
-crop_height = 32
-crop_width = 32
-batch = 4
-max_epochs = 2
-[converge]
-crop_height = 32
-crop_width = 32
-batch = 4
-max_epochs = 3
-[policy]
-episodes = 2
-budget = 8
-pool_size = 3
-batch = 4
-"""
-
-
-class Stopped(Exception):
-    """Stands for a process that is killed."""
+# Rounds enough to be killed between two of them.
+LONG = TINY.replace("batch_size = 4", "batch_size = 2").replace("pool = 6", "pool = 12")
 
 
 @pytest.fixture
 def preset(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.toml"
-    path.write_text(TINY)
-    return path
-
-
-@pytest.fixture
-def experiment(preset: Path) -> Experiment:
-    return read_preset(str(preset), "streets")
-
-
-def bench(experiment: Experiment, out: Path, report: Callable[[float, str], None] = lambda done, text: None) -> Bench:
-    return Bench(
-        experiment=experiment,
-        dataset=open_experiment_data(experiment, None),
-        cache=out / "cache",
-        device="cpu",
-        report=report,
-    )
-
-
-def play(experiment: Experiment, out: Path, strategy: str = "learned", stop_after: int | None = None) -> dict:
-    reports = 0
-
-    def report(done: float, text: str) -> None:
-        nonlocal reports
-        reports += 1
-        if stop_after is not None and reports > stop_after:
-            raise Stopped
-
-    return Trajectory(bench(experiment, out, report), strategy=strategy, seed=1, budgets=[8, 12], out=out).run()
-
-
-def test_a_trajectory_stopped_again_and_again_ends_with_the_same_figures(
-    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    straight = play(experiment, tmp_path / "straight")
-    monkeypatch.setattr("workers.resume.SAVE_SECONDS", -1.0)
-    stops = 0
-    while True:
-        try:
-            stopped = play(experiment, tmp_path / "stopped", stop_after=2)
-            break
-        except Stopped:
-            stops += 1
-    assert stops > 5
-    assert stopped == straight
-    assert not list((tmp_path / "stopped").rglob("*.8.state"))
-
-
-def test_a_trajectory_measures_every_budget_it_passes(experiment: Experiment, tmp_path: Path) -> None:
-    record = play(experiment, tmp_path, "random")
-    assert [entry["regions"] for entry in record["budgets"].values()] == [8, 12]
-    assert [entry["regions"] for entry in record["rounds"]] == [4, 8, 12]
-    for entry in record["budgets"].values():
-        assert 0 <= entry["miou"] <= 1
-        assert sum(entry["class_counts"]) == entry["pixels"] <= entry["regions"] * 256
-
-
-def test_a_budget_asked_for_later_is_measured_where_it_belongs(experiment: Experiment, tmp_path: Path) -> None:
-    full = play(experiment, tmp_path / "full", "random")
-    late = tmp_path / "late"
-    Trajectory(bench(experiment, late), strategy="random", seed=1, budgets=[12], out=late).run()
-    record = Trajectory(bench(experiment, late), strategy="random", seed=1, budgets=[8, 12], out=late).run()
-    assert record["budgets"]["8"] == full["budgets"]["8"]
-    assert record["budgets"]["12"] == full["budgets"]["12"]
-
-
-def test_stages_are_made_once(experiment: Experiment, tmp_path: Path) -> None:
-    first = theta_0(bench(experiment, tmp_path), 0).state_dict()
-    policy = trained_policy(bench(experiment, tmp_path), 0).state_dict()
-
-    def refuse(done: float, text: str) -> None:
-        raise AssertionError(f"made again: {text}")
-
-    again = bench(experiment, tmp_path, refuse)
-    assert all(torch.equal(value, first[key]) for key, value in theta_0(again, 0).state_dict().items())
-    assert all(torch.equal(value, policy[key]) for key, value in trained_policy(again, 0).state_dict().items())
-
-
-def test_what_a_stage_does_not_depend_on_does_not_change_its_key(experiment: Experiment) -> None:
-    other = experiment.model_copy(update={"pool_size": 7})
-    assert other.key("theta0") == experiment.key("theta0")
-    assert other.key("trajectory") != experiment.key("trajectory")
-    episodes = experiment.model_copy(update={"policy": experiment.policy.model_copy(update={"episodes": 9})})
-    assert episodes.key("policy") != experiment.key("policy")
-    assert episodes.key("trajectory") == experiment.key("trajectory")
-
-
-@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_preset_reads(path: Path) -> None:
-    preset, _, dataset = path.stem.partition("-")
-    assert read_preset(preset, dataset).dataset == dataset
-
-
-def test_overrides_are_typed_and_unknown_names_refused() -> None:
-    changed = read_preset("lite", "streets", ["pool_size=3", "round.lr=0.5", "sampling=uniform"])
-    assert (changed.pool_size, changed.round.lr, changed.sampling) == (3, 0.5, "uniform")
-    for wrong in ("nonsense=1", "pool_size=many", "pool_size"):
-        with pytest.raises(ValueError, match=r"nonsense|pool_size"):
-            read_preset("lite", "streets", [wrong])
-    with pytest.raises(ValueError, match="there are"):
-        read_preset("heavy", "streets")
-
-
-def test_curves_gather_seeds_by_strategy_and_budget() -> None:
-    records = [
-        {"strategy": "a", "budgets": {"48": {"miou": 0.5}, "24": {"miou": 0.25}}},
-        {"strategy": "a", "budgets": {"24": {"miou": 0.75}}},
-    ]
-    assert curves(records) == {"a": {24: [0.25, 0.75], 48: [0.5]}}
+    return tiny_preset(tmp_path)
 
 
 def command(preset: Path, out: Path, *more: str) -> list[str]:
-    known = ["--dataset", "streets", "--preset", str(preset), "--out", str(out), "--seeds", "0,1", "--budgets", "8,12"]
-    return [sys.executable, "workers/simulate.py", *known, *more]
+    return [sys.executable, "workers/simulate.py", "--preset", str(preset), "--out", str(out), *more]
 
 
 def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
@@ -185,37 +45,175 @@ def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def test_the_command_killed_and_started_again_writes_tables_and_a_plot(preset: Path, tmp_path: Path) -> None:
+class Inline:
+    """A crew of this process alone, which saves the start of another."""
+
+    at_once = 1
+
+    def __init__(self, run: Run, *, jobs: int | None, device: str) -> None:
+        self._run, self._device = run, device
+
+    def submit(self, work: Work, board: Board) -> "Future[None]":
+        future: Future[None] = Future()
+        perform(self._run, work, device="cpu", report=lambda done, text: board.show(work.title, done, text))
+        future.set_result(None)
+        return future
+
+    def __enter__(self) -> "Inline":
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+@pytest.fixture
+def _inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.commands.actions.Processes", Inline)
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_without_a_command_everything_runs_and_is_reported(preset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = command(preset, out, "--strategy", "learned,random", "--jobs", "1")
-    process = subprocess.Popen(arguments, cwd=ROOT, start_new_session=True, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(out.rglob("*.state")) and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    finished = run(arguments)
+    options = [
+        "--dataset",
+        "streets",
+        "--strategy",
+        "learned,random",
+        "--seeds",
+        "0,1",
+        "--budgets",
+        "8,12",
+        "--jobs",
+        "1",
+    ]
+    finished = run(command(preset, out, *options))
     assert finished.returncode == 0, finished.stderr
-    assert "| learned |" in finished.stdout
-    with (out / "results.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert {(row["strategy"], row["seed"], row["budget"]) for row in rows} == {
-        (strategy, seed, budget) for strategy in ("learned", "random") for seed in "01" for budget in ("8", "12")
+    # One line for each of: theta_pre, theta_0, clicks, policy, 4 trajectories, 3 of full supervision, headroom.
+    lines = re.findall(r"^(.+): done in .* \((\d+) of 12 works", finished.stdout, re.MULTILINE)
+    assert [int(number) for _, number in lines] == list(range(1, 13))
+    assert {"theta_pre", "policy paper", "learned:paper, seed 1", "full supervision, seed 2"} <= {
+        name for name, _ in lines
     }
-    assert (out / "results.md").read_text().count("±") == 4
-    assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
+    with (out / "results.csv").open() as file:
+        rows = {(row["method"], row["seed"], row["budget"]) for row in csv.DictReader(file)}
+    assert rows == {
+        (name, seed, budget) for name in ("learned:paper", "random") for seed in "01" for budget in ("8", "12")
+    }
+    assert (out / "report.html").exists()
+    headroom = json.loads((out / "headroom.json").read_text())
+    assert len(headroom["full"]["miou"]) == 3
+    assert json.loads((out / "policies" / "paper.json").read_text())["name"] == "paper"
+    for path in (out / "trajectories").glob("*.json"):
+        assert all(entry["clicks"] > 0 for entry in json.loads(path.read_text())["budgets"].values())
+
+
+def test_killed_between_two_rounds_it_goes_on_with_the_next_one_to_the_same_record(tmp_path: Path) -> None:
+    preset, out = tmp_path / "long.toml", tmp_path / "out"
+    preset.write_text(LONG)
+    experiment = read_preset(str(preset), "streets")
+    options = ["--jobs", "1", "evaluate", "--strategy", "entropy", "--budgets", "80"]
+    process = subprocess.Popen(command(preset, out, *options), cwd=ROOT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(out.rglob("streets-entropy-*.state")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    state = wait_until_still(out)
+    rounds = len(from_bytes(state.read_bytes()).description["rounds"])
+    assert 0 < rounds < 40
+    texts: list[str] = []
+    bench = tiny_bench(experiment, out, lambda done, text: texts.append(text))
+    again = Trajectory(bench, method="entropy", seed=0, budgets=[80], out=out).run()
+    assert f"{2 * (rounds + 1)} of 80 regions" in texts[0]
+    straight = replace(bench, report=lambda done, text: None)  # from the same theta_0, but never stopped
+    whole = Trajectory(straight, method="entropy", seed=0, budgets=[80], out=tmp_path / "straight").run()
+    assert again == whole
+
+
+def wait_until_still(out: Path) -> Path:
+    """The trajectory's state once nobody writes it: a process ends with the one that started it."""
+    (state,) = out.rglob("streets-entropy-*.state")
+    before = -1
+    while before != (before := state.stat().st_mtime_ns):
+        time.sleep(1.0)
+    return state
+
+
+@pytest.mark.usefixtures("_inline")
+def test_one_trajectory_after_the_other_adds_to_the_run(preset: Path, tmp_path: Path) -> None:
+    shared = ["--preset", str(preset), "--out", str(tmp_path / "out"), "--jobs", "1", "--theta0", "source"]
+    options = ["--strategy", "random", "--protocol", "per-pool,global", "--budgets", "8", "--group", "ablation:x"]
+    finished = invoke(*shared, "evaluate", *options)
+    assert finished.exit_code == 0, finished.output
+    records = [json.loads(path.read_text()) for path in sorted((tmp_path / "out" / "trajectories").glob("*.json"))]
+    assert {record["protocol"] for record in records} == {"per-pool", "global"}
+    assert {record["group"] for record in records} == {"ablation:x"}
+    assert {record["experiment"]["theta0"] for record in records} == {"source"}
+    assert not list((tmp_path / "out" / "cache").glob("theta0-*"))
+    reported = invoke("report", str(tmp_path / "out"), "--to", str(tmp_path / "report"))
+    assert reported.exit_code == 0, reported.output
+    assert (tmp_path / "report" / "report.md").exists()
+
+
+@pytest.mark.usefixtures("_inline")
+def test_stages_can_be_made_one_by_one(preset: Path, tmp_path: Path) -> None:
+    shared, cache = ["--preset", str(preset), "--out", str(tmp_path), "--jobs", "1"], tmp_path / "cache"
+
+    def made() -> set[str]:
+        return {path.name.partition("-")[0] for path in cache.glob("*.safetensors")}
+
+    for name, there in (
+        ("source", {"source"}), ("theta0", {"source", "theta0"}), ("policy", {"source", "theta0", "policy"})
+    ):  # fmt: skip
+        finished = invoke(*shared, name)
+        assert finished.exit_code == 0, finished.output
+        assert made() == there
+
+
+def test_settings_are_printed_with_what_was_changed(preset: Path) -> None:
+    printed = invoke("--preset", str(preset), "--set", "pool_size=5", "--theta0", "source", "settings")
+    settings = json.loads(printed.output)
+    assert (settings["pool_size"], settings["theta0"], settings["dataset"]) == (5, "source", "streets")
+
+
+def test_a_preset_is_named_in_short_whole_or_by_its_path() -> None:
+    short = chosen_experiment("lite", "camvid", [], None)
+    whole = chosen_experiment("lite-camvid", None, [], None)
+    path = chosen_experiment(str(PRESETS / "lite-camvid.toml"), "camvid", [], None)
+    assert short == whole == path
+    assert chosen_experiment("lite", None, [], None).dataset == "streets"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--strategy", "clever"], "There is no strategy 'clever'"),
+        (["--strategy", "clever"], "There is no method 'clever'; there are random"),
+        (["--protocol", "best"], "there are per-pool, global"),
         (["--seeds", "one"], "whole numbers"),
-        (["--budgets", "3"], "at least one round"),
+        (["--budgets", "3"], "at least one round, 4 regions"),
+        (["--budgets", "8,900"], f"The pool has {POOL_REGIONS} regions"),
         (["--set", "pool_size=0.5"], "pool_size"),
+        (["policy", "--policy", "none"], "There is no policy 'none'; there are paper"),
+        (["evaluate", "--strategy", "clever"], "There is no method 'clever'"),
     ],
 )
 def test_bad_arguments_are_sentences(preset: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
-    finished = CliRunner().invoke(app, command(preset, tmp_path, *arguments)[2:])
+    finished = invoke("--preset", str(preset), "--out", str(tmp_path), *arguments)
     assert finished.exit_code == 2
     assert words in " ".join(finished.output.replace("│", " ").split())
+
+
+def test_a_report_of_nothing_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    finished = invoke("report", str(tmp_path), "--to", str(tmp_path / "report"))
+    assert finished.exit_code == 1
+    assert "no measurement yet" in finished.output
+
+
+def test_a_missing_data_set_is_told_before_anything_begins(tmp_path: Path) -> None:
+    finished = invoke(
+        "--preset", "lite-camvid", "--root", "/nowhere", "--out", str(tmp_path), "evaluate", "--strategy", "random"
+    )
+    assert finished.exit_code == 2
+    assert "/nowhere" in finished.output

@@ -156,6 +156,10 @@ class Subset:
         self._source = source
         self._numbers = list(numbers)
 
+    def behind(self, number: int) -> tuple[ImageSource, int]:
+        """The source that the image is of, and its number there."""
+        return self._source, self._numbers[number]
+
     def __len__(self) -> int:
         return len(self._numbers)
 
@@ -170,3 +174,33 @@ class Subset:
 
     def label_map(self, number: int) -> Pixels:
         return self._source.label_map(self._numbers[number])
+
+
+class Joined:
+    """Sources one after the other, numbered through."""
+
+    def __init__(self, sources: Sequence[ImageSource]) -> None:
+        self._places = [(source, number) for source in sources for number in range(len(source))]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def behind(self, number: int) -> tuple[ImageSource, int]:
+        """The source that the image is of, and its number there."""
+        return self._places[number]
+
+    def name(self, number: int) -> str:
+        source, own = self.behind(number)
+        return source.name(own)
+
+    def size(self, number: int) -> tuple[int, int]:
+        source, own = self.behind(number)
+        return source.size(own)
+
+    def image(self, number: int) -> Pixels:
+        source, own = self.behind(number)
+        return source.image(own)
+
+    def label_map(self, number: int) -> Pixels:
+        source, own = self.behind(number)
+        return source.label_map(own)

@@ -1,0 +1,105 @@
+"""Owns what a strategy is: what it may know of a round's candidates, and what it declares that it needs of that.
+
+Shape suffixes: M candidates, S state regions, F features of a state row, A of an action row, C classes, L labelled
+regions, E channels of an embedding.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.features import RegionRows
+from models.observation import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """A round's candidates, as much about them as the strategy declares that it needs, in one order throughout.
+
+    rows: with the strategy's statistics and vectors, where it needs the segmenter.
+    actions_MA, state_SF: where it needs the policy.
+    pools_M: the number of each candidate's pool; without it all are taken for one pool, and `wanted` taken from it.
+    wanted: K, how many will be taken in all.
+    truth_MC, labelled_counts_C: true pixels of each class in each candidate and in all that is labelled so far, where
+        it needs the truth.
+    labelled_embeddings_LE: of every labelled region, described with the segmenter as it is now, where it needs them.
+    """
+
+    count: int
+    rows: RegionRows | None = None
+    actions_MA: Tensor | None = None
+    state_SF: Tensor | None = None
+    pools_M: Tensor | None = None
+    wanted: int = 1
+    truth_MC: Tensor | None = None
+    labelled_counts_C: Tensor | None = None
+    labelled_embeddings_LE: Tensor | None = None
+
+
+class Strategy(Protocol):
+    """What `ActiveLearner` knows of a strategy. Scoring changes neither the candidates nor the strategy."""
+
+    @property
+    def name(self) -> str:
+        """The name by which build_strategy makes it."""
+
+    @property
+    def statistics(self) -> frozenset[str]:
+        """What `describe` has to compute of each candidate, names among features.STATISTICS."""
+
+    @property
+    def vectors(self) -> frozenset[str]:
+        """What `describe` has to compute of each candidate besides, names among features.VECTORS."""
+
+    @property
+    def needs_segmenter(self) -> bool:
+        """Whether candidates must be described at all."""
+
+    @property
+    def needs_policy(self) -> bool:
+        """Whether state and action rows must be there."""
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether true class counts must be there: for simulations only."""
+
+    @property
+    def needs_labelled(self) -> bool:
+        """Whether the labelled regions' embeddings must be there, which takes a pass over each image that has any."""
+
+    @property
+    def view(self) -> View | None:
+        """How state and action rows are made; None for a strategy that looks at none."""
+
+    def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
+        """Return (M,) finite scores, float32 or float64. Chance comes from the generator alone.
+
+        Raises:
+            ValueError: the candidates lack something that this strategy declares that it needs.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a strategy needs where it does not say otherwise: nothing."""
+
+    statistics: frozenset[str] = frozenset()
+    vectors: frozenset[str] = frozenset()
+    needs_segmenter: bool = False
+    needs_policy: bool = False
+    needs_truth: bool = False
+    needs_labelled: bool = False
+    view: View | None = None
+
+
+def described(candidates: Candidates, strategy: Strategy) -> RegionRows:
+    """Return the candidates' rows. Raises ValueError where they, or what the strategy needs of them, are not there."""
+    rows = candidates.rows
+    if rows is None:
+        raise ValueError(f"strategy {strategy.name!r} needs the candidates described")
+    missing = sorted(strategy.statistics - set(rows.statistics)) + sorted(strategy.vectors - set(rows.vectors))
+    if missing:
+        raise ValueError(f"strategy {strategy.name!r} needs the candidates' {', '.join(missing)}")
+    return rows

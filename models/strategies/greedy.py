@@ -1,0 +1,143 @@
+"""Owns the strategies whose choices depend on each other: each is made knowing those before it.
+
+Shape suffixes: M candidates, m those of one pool, L labelled regions, E channels of an embedding, C classes.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from models.strategies.contract import Candidates, Needs, described
+
+# Labelled regions that distances are worked out to at a time: bounds memory whatever is labelled.
+_LABELLED_AT_ONCE = 4096
+
+
+class Game(Protocol):
+    """What a choice is worth after the choices before it."""
+
+    def worth(self) -> Tensor:
+        """Return how good it would be to take each candidate now, (M,) float64."""
+
+    def take(self, place: int) -> None:
+        """Take a candidate."""
+
+
+def scores_of_turns(game: Game, candidates: Candidates) -> Tensor:
+    """Play `game` and return scores, (M,) float64, by which exactly the candidates that it takes are chosen.
+
+    With pools, one candidate is taken of each, pool by pool in the order in which they come: scores are what each
+    candidate was worth at its pool's turn. Without, the best of all is taken `wanted` times: those score `wanted`, ...
+    2, 1 in the order of being taken, the others by what they are worth in the end, 0 at most.
+    """
+    if candidates.pools_M is not None:
+        return _pool_by_pool(game, candidates.pools_M)
+    taken: list[int] = []
+    for _ in range(min(candidates.wanted, candidates.count)):
+        worth_M = game.worth()
+        worth_M[taken] = -torch.inf
+        taken.append(int(worth_M.argmax()))
+        game.take(taken[-1])
+    left_M = game.worth()
+    scores_M = left_M - left_M.amax()
+    scores_M[taken] = torch.arange(len(taken), 0, -1, dtype=scores_M.dtype, device=scores_M.device)
+    return scores_M
+
+
+def _pool_by_pool(game: Game, pools_M: Tensor) -> Tensor:
+    scores_M = torch.zeros(len(pools_M), dtype=torch.float64, device=game.worth().device)
+    for pool in dict.fromkeys(pools_M.tolist()):
+        members_m = (pools_M == pool).nonzero()[:, 0].to(scores_M.device)
+        worth_m = game.worth()[members_m]
+        scores_M[members_m] = worth_m
+        game.take(int(members_m[worth_m.argmax()]))
+    return scores_M
+
+
+class Cover:
+    """k-centre: a candidate is worth its distance to the nearest centre, and what is taken becomes a centre.
+
+    While there is no centre, candidates are worth the more the nearer they are to the mean of all.
+    """
+
+    def __init__(self, embeddings_ME: Tensor, centres_LE: Tensor) -> None:
+        # Double precision, for the product's rounding would drown the distances between regions that look alike.
+        self._places_ME = embeddings_ME.double()
+        self._squares_M = _squares_to_nearest(self._places_ME, centres_LE.double()) if len(centres_LE) else None
+
+    def worth(self) -> Tensor:
+        """Return distances to the nearest centre."""
+        if self._squares_M is None:
+            return -(self._places_ME - self._places_ME.mean(0)).square().sum(1).sqrt()
+        return self._squares_M.sqrt()
+
+    def take(self, place: int) -> None:
+        """Make the candidate a centre."""
+        squares_M = (self._places_ME - self._places_ME[place]).square().sum(1)
+        self._squares_M = squares_M if self._squares_M is None else torch.minimum(self._squares_M, squares_M)
+
+
+def _squares_to_nearest(places_ME: Tensor, centres_LE: Tensor) -> Tensor:
+    """Return |x - c|^2 = |x|^2 - 2 x . c + |c|^2 of the nearest c, (M,). Both sides are moved to where c is around 0."""
+    middle_E = centres_LE.mean(0)
+    places_ME, centres_LE = places_ME - middle_E, centres_LE - middle_E
+    nearest_M = torch.full_like(places_ME[:, 0], torch.inf)
+    for some_lE in torch.split(centres_LE, _LABELLED_AT_ONCE):
+        less_own_Ml = some_lE.square().sum(1) - 2 * places_ME @ some_lE.T
+        nearest_M = torch.minimum(nearest_M, less_own_Ml.amin(1))
+    return (nearest_M + places_ME.square().sum(1)).clamp_min(0)
+
+
+class Balance:
+    """A candidate is worth the entropy, in nats, of the classes of all pixels that would be labelled with it.
+
+    Classes that neither L nor the candidates have add nothing to it, and uniform over the others is the highest.
+    """
+
+    def __init__(self, truth_MC: Tensor, labelled_counts_C: Tensor) -> None:
+        self._truth_MC, self._labelled_C = truth_MC.double(), labelled_counts_C.double()
+
+    def worth(self) -> Tensor:
+        """Return the entropy after each candidate; 0 where nothing would be labelled."""
+        counts_MC = self._labelled_C + self._truth_MC
+        shares_MC = counts_MC / counts_MC.sum(1, keepdim=True).clamp_min(1)
+        return -torch.xlogy(shares_MC, shares_MC).sum(1)
+
+    def take(self, place: int) -> None:
+        """Count the candidate's pixels as labelled."""
+        self._labelled_C = self._labelled_C + self._truth_MC[place]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coreset(Needs):
+    """Greedy k-centre on embeddings; the labelled regions are centres already (Sener & Savarese 2018, algorithm 1)."""
+
+    name: str = "coreset"
+    vectors: frozenset[str] = frozenset({"embedding"})
+    needs_segmenter: bool = True
+    needs_labelled: bool = True
+
+    def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
+        """Return scores_of_turns of Cover; it draws nothing."""
+        embeddings_ME = described(candidates, self).vectors["embedding"]
+        if candidates.labelled_embeddings_LE is None:
+            raise ValueError(f"strategy {self.name!r} needs the labelled regions' embeddings")
+        return scores_of_turns(Cover(embeddings_ME, candidates.labelled_embeddings_LE), candidates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GreedyOracle(Needs):
+    """Takes what makes the labelled classes most even, knowing the truth: a reference for simulations, no method."""
+
+    name: str = "greedy-oracle"
+    needs_truth: bool = True
+
+    def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
+        """Return scores_of_turns of Balance; it draws nothing."""
+        if candidates.truth_MC is None:
+            raise ValueError(f"strategy {self.name!r} needs the candidates' true class counts")
+        if candidates.labelled_counts_C is None:
+            raise ValueError(f"strategy {self.name!r} needs the labelled pixels of each class")
+        return scores_of_turns(Balance(candidates.truth_MC, candidates.labelled_counts_C), candidates)

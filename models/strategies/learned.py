@@ -1,0 +1,52 @@
+"""Owns the strategy that acts by a policy.
+
+Shape suffixes: M candidates.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.inference import evaluating
+from models.observation import PAPER, View
+from models.strategies.contract import Candidates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """Q(state, action) of a trained policy (paper, section 3), in evaluation mode.
+
+    The policy says how it looks at a round: by its attribute `view`, the paper's where it has none.
+    """
+
+    policy: nn.Module
+    name: str = "learned"
+    needs_segmenter: bool = True
+    needs_policy: bool = True
+    needs_truth: bool = False
+    needs_labelled: bool = False
+
+    @property
+    def view(self) -> View:
+        """The policy's view."""
+        view: View = getattr(self.policy, "view", PAPER)
+        return view
+
+    @property
+    def statistics(self) -> frozenset[str]:
+        """What its view asks for."""
+        return self.view.statistics
+
+    @property
+    def vectors(self) -> frozenset[str]:
+        """What the policy asks for by itself, and what its view asks for."""
+        return frozenset(getattr(self.policy, "vectors", frozenset())) | self.view.vectors
+
+    def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
+        """Return Q of each candidate, in the one state, as a batch of one."""
+        if candidates.state_SF is None or candidates.actions_MA is None:
+            raise ValueError(f"strategy {self.name!r} needs the state's and the candidates' rows")
+        with evaluating(self.policy):
+            q_1M: Tensor = self.policy(candidates.state_SF[None], candidates.actions_MA[None])
+        return q_1M[0]

@@ -1,0 +1,124 @@
+"""Strategies whose choices depend on each other: what their scores make the loop choose, worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.features import RegionRows
+from models.strategies import REFERENCES, STRATEGIES, Candidates, build_strategy
+from workers.proposal import choose
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def chosen(scores: Tensor, candidates: Candidates) -> list[int]:
+    """What is taken by these scores, as the loop takes it."""
+    if candidates.pools_M is None:
+        sizes, protocol = [1] * candidates.wanted, "global"
+    else:
+        sizes, protocol = torch.bincount(candidates.pools_M).tolist(), "per-pool"
+    return choose(scores.numpy(), sizes, protocol, 0.0, np.random.default_rng(0)).tolist()
+
+
+def pools_of(*sizes: int) -> Tensor:
+    return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+
+
+class TestCoreset:
+    strategy = build_strategy("coreset")
+
+    def candidates(self, places: Tensor, labelled: Tensor, **more) -> Candidates:
+        rows = RegionRows(
+            class_part_RC=torch.zeros(len(places), 2),
+            uncertainty_RU=torch.zeros(len(places), 192),
+            vectors={"embedding": places},
+        )
+        return Candidates(count=len(places), rows=rows, labelled_embeddings_LE=labelled, **more)
+
+    def chosen(self, places: list[float], labelled: list[float], **more) -> list[int]:
+        along_a_line = torch.tensor(places)[:, None], torch.tensor(labelled)[:, None]
+        candidates = self.candidates(*along_a_line, **more)
+        return chosen(self.strategy.scores(candidates, seeded(0)), candidates)
+
+    def test_a_choice_becomes_a_centre_for_the_next(self) -> None:
+        # From 0: 10 is farthest (10), then 5.5 (4.5 from 10), then 3 (2.5 from 5.5), not 9 and 8, which 10 covers.
+        assert self.chosen([3.0, 9.0, 10.0, 8.0, 5.5], [0.0], wanted=3) == [2, 4, 0]
+
+    def test_pool_by_pool_the_farthest_of_each_is_taken_from_all_centres_so_far(self) -> None:
+        places = [4.0, 10.0, 9.5, 3.0, 9.0, 7.0]
+        assert self.chosen(places, [0.0], pools_M=pools_of(2, 2, 2), wanted=3) == [1, 3, 5]
+        # Each pool by itself would have taken 9.5 and 9.
+        assert self.chosen(places[2:4], [0.0], pools_M=pools_of(2), wanted=1) == [0]
+
+    def test_the_score_in_a_pool_is_the_distance_to_the_nearest_centre(self) -> None:
+        places = torch.tensor([[3.0, 4.0], [6.0, 8.0], [6.0, 9.0], [0.0, 1.0]])
+        candidates = self.candidates(places, torch.zeros(1, 2), pools_M=pools_of(2, 2), wanted=2)
+        scores = self.strategy.scores(candidates, seeded(0))
+        torch.testing.assert_close(scores, torch.tensor([5.0, 10.0, 1.0, 1.0], dtype=torch.float64))
+
+    def test_with_nothing_labelled_the_first_centre_is_the_candidate_nearest_the_mean(self) -> None:
+        places = [0.0, 1.0, 4.0, 5.0, 15.0]  # mean 5
+        assert self.chosen(places, [], wanted=3) == [3, 4, 0]
+        assert self.chosen(places, [], pools_M=pools_of(2, 3), wanted=2) == [1, 4]
+
+    def test_all_that_there_is_may_be_wanted_and_equal_regions_are_each_taken_once(self) -> None:
+        assert self.chosen([2.0, 2.0, 2.0], [2.0], wanted=3) == [0, 1, 2]
+        assert self.chosen([2.0, 2.0], [], wanted=5) == [0, 1]
+
+    @pytest.mark.parametrize("labelled", [0, 1, 50, 5_000])
+    def test_it_is_k_centre_written_out(self, labelled: int) -> None:
+        generator = seeded(labelled)
+        places = 100 + torch.rand(40, 6, generator=generator)
+        centres = 100 + torch.rand(labelled, 6, generator=generator)
+        candidates = self.candidates(places, centres, wanted=12)
+        points, known = places.double().numpy(), centres.double().numpy()
+        expected: list[int] = []
+        while len(expected) < 12:
+            if not len(known):
+                expected.append(int(np.linalg.norm(points - points.mean(0), axis=1).argmin()))
+            else:
+                nearest = np.linalg.norm(points[:, None] - known[None], axis=2).min(1)
+                expected.append(int(np.where(np.isin(np.arange(40), expected), -1, nearest).argmax()))
+            known = np.concatenate([known, points[expected[-1:]]])
+        assert chosen(self.strategy.scores(candidates, seeded(0)), candidates) == expected
+
+
+class TestGreedyOracle:
+    strategy = build_strategy("greedy-oracle")
+
+    def candidates(self, truth: list[list[int]], labelled: list[int], **more) -> Candidates:
+        counts = {"truth_MC": torch.tensor(truth), "labelled_counts_C": torch.tensor(labelled)}
+        return Candidates(count=len(truth), **counts, **more)
+
+    def chosen(self, *given, **more) -> list[int]:
+        candidates = self.candidates(*given, **more)
+        return chosen(self.strategy.scores(candidates, seeded(0)), candidates)
+
+    def test_it_fills_up_the_rarest_class_and_counts_what_it_took(self) -> None:
+        truth = [[0, 9, 0], [0, 8, 0], [0, 0, 7], [5, 0, 0]]
+        # 10, 9, 0 first; then class 2 is what is missing, not more of class 1.
+        assert self.chosen(truth, [10, 0, 0], wanted=2) == [0, 2]
+        assert self.chosen([truth[1], truth[3], truth[0], truth[2]], [10, 0, 0], pools_M=pools_of(2, 2), wanted=2) == [
+            0,
+            3,
+        ]
+
+    def test_the_score_in_a_pool_is_the_entropy_after_the_candidate(self) -> None:
+        candidates = self.candidates([[0, 2], [2, 0], [1, 1]], [2, 0], pools_M=pools_of(2, 1), wanted=2)
+        scores = self.strategy.scores(candidates, seeded(0)).tolist()
+        three_of_five = -(0.6 * math.log(0.6) + 0.4 * math.log(0.4))
+        assert scores == pytest.approx([math.log(2), 0.0, math.log(2)])
+        after = self.candidates([[0, 2], [1, 0]], [2, 0], pools_M=pools_of(1, 1), wanted=2)
+        assert self.strategy.scores(after, seeded(0)).tolist() == pytest.approx([math.log(2), three_of_five])
+
+    def test_regions_without_a_labelled_pixel_and_an_empty_beginning_are_no_trouble(self) -> None:
+        assert self.chosen([[0, 0], [4, 0], [1, 1]], [0, 0], wanted=3) == [2, 0, 1]
+
+    def test_it_is_a_reference_that_campaigns_are_not_offered(self) -> None:
+        assert REFERENCES == ("greedy-oracle",)
+        assert not set(REFERENCES) & set(STRATEGIES)

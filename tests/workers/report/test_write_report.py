@@ -1,0 +1,161 @@
+"""The whole report: files that stand alone, figures that come from the runs, and what is missing said."""
+
+import csv
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.workers.report.fake import headroom, trajectory, write_run
+from workers.report import write_report
+from workers.report.curves import BASELINES
+from workers.report.drawing import colour_of, policy_colour
+
+
+@pytest.fixture(scope="module")
+def out(fake_runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("out")
+    assert write_report(fake_runs, folder) == (folder / "report.md").read_text()
+    return folder
+
+
+class Page(HTMLParser):
+    """Collects ids, links within the page, and whatever it would load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if found.get("id"):
+            self.ids.append(found["id"] or "")
+        if tag == "a":
+            self.links.append((found.get("href") or "").removeprefix("#"))
+        if tag in ("script", "link", "img", "iframe") or found.get("src"):
+            self.loads.append(tag)
+
+
+def section(markdown: str, title: str) -> str:
+    return markdown.split(f"{title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def test_the_page_loads_nothing_and_every_link_leads_somewhere(out: Path) -> None:
+    page = Page((out / "report.html").read_text())
+    assert page.loads == []
+    assert len(page.links) > 10
+    assert set(page.links) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_every_figure_of_the_markdown_is_a_file_of_svg(out: Path) -> None:
+    names = re.findall(r"\]\((figures/[^)]+)\)", (out / "report.md").read_text())
+    assert "figures/camvid-lite-camvid-curves.svg" in names
+    for name in names:
+        assert ET.parse(out / name).getroot().tag.endswith("svg")
+    assert {f"figures/{path.name}" for path in (out / "figures").iterdir()} == set(names)
+
+
+def test_figures_follow_the_page_and_stand_alone_in_ink(out: Path) -> None:
+    assert "currentColor" in (out / "report.html").read_text()
+    assert "currentColor" not in (out / "figures" / "camvid-lite-camvid-curves.svg").read_text()
+
+
+def test_the_same_runs_give_the_same_bytes(fake_runs: list[Path], out: Path, tmp_path: Path) -> None:
+    write_report(fake_runs, tmp_path)
+    for path in out.rglob("*.*"):
+        assert (tmp_path / path.relative_to(out)).read_bytes() == path.read_bytes()
+
+
+def test_results_have_a_row_for_every_measurement(out: Path) -> None:
+    with (out / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    # 4 methods and a variant x 3 seeds x 4 budgets, and 3 x 3 x 4 of which one is not measured yet.
+    assert len(rows) == 60 + 35
+    one = next(
+        r for r in rows if (r["method"], r["seed"], r["budget"]) == ("entropy", "1", "480") and r["group"] == "main"
+    )
+    assert (one["dataset"], one["regions"], one["pixels"], one["clicks"]) == ("camvid", "480", "552960", "10080")
+    assert one["iou_per_class"].split()[-1] == "-"
+
+
+def test_a_half_finished_run_says_what_is_missing(out: Path) -> None:
+    text = section((out / "report.md").read_text(), "## cityscapes (lite-cityscapes)")
+    assert "learned:regionwise (per-pool), seed 0: 3 of 4 budgets measured; left out of areas and tests." in text
+    assert "No headroom.json" in text
+    assert "### Labels needed" not in text
+    assert "nan" not in text
+    assert "None" not in text
+
+
+def test_the_complete_run_shows_every_section(out: Path) -> None:
+    text = section((out / "report.md").read_text(), "## camvid (lite-camvid)")
+    assert re.findall(r"^### (.*)$", text, re.MULTILINE) == [
+        "Headroom",
+        "mIoU by budget",
+        "Class entropy",
+        "IoU per class",
+        "Area under the budget curve",
+        "Paired differences of learned:regionwise",
+        "Who beats whom",
+        "Labels needed",
+        "Ablation: components",
+        "Surrogate game",
+        "Training of the policies",
+    ]
+
+
+def test_tables_show_figures_worked_out_by_hand(tmp_path: Path) -> None:
+    levels = {"learned:regionwise": {100: 0.40, 200: 0.50, 400: 0.54}, "entropy": {100: 0.36, 200: 0.44, 400: 0.53}}
+    plays = [
+        trajectory(m, s, {b: v + 0.01 * s for b, v in mious.items()}) for m, mious in levels.items() for s in (0, 1)
+    ]
+    markdown = write_report([write_run(tmp_path / "run", plays, headroom=headroom())], tmp_path / "out")
+    assert "| learned:regionwise | 2 | **40.5 ± 0.71** | **50.5 ± 0.71** | **54.5 ± 0.71** |" in markdown
+    # Areas: (0.45 x 100 + 0.52 x 200) / 300 and (0.40 x 100 + 0.485 x 200) / 300, and half a point for the seeds.
+    assert "| learned:regionwise | per-pool | 1 | **50.17 ± 0.71** | 2 |" in markdown
+    assert "| entropy | per-pool | 2 | *46.17 ± 0.71* | 2 |" in markdown
+    assert "| entropy | per-pool | 2 | **+4.00** | +4.00 to +4.00 | 0.500 | 0.500 |" in markdown
+    # 95% of 0.56 is 0.532. Means 0.505 and 0.545 at 200 and 400; 0.445 and 0.535.
+    assert "learned:regionwise needs 335 regions, 15% fewer than the best baseline, entropy, with 393." in markdown
+    assert "26.00 points, 26.0 times the seed-to-seed std of 1.00." in markdown
+    assert "| full supervision | 56.0 | 60.0 | 60.0 | 60.0 | 50.0 | 40.0 |" in markdown
+
+
+def test_an_uninformative_data_set_is_announced_in_large_letters(tmp_path: Path) -> None:
+    plays = [trajectory("entropy", 0, {100: 0.4, 200: 0.5})]
+    run = write_run(tmp_path / "run", plays, headroom=headroom(std=0.06))
+    assert "**UNINFORMATIVE: a headroom of 26.00 points is less than 5 std (5 x 6.00).**" in write_report(
+        [run], tmp_path
+    )
+    assert 'class="alarm"' in (tmp_path / "report.html").read_text()
+
+
+def test_what_a_run_says_is_escaped_in_the_page(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [trajectory("learned:<script>", 0, {100: 0.4, 200: 0.5})])
+    write_report([run], tmp_path)
+    assert Page((tmp_path / "report.html").read_text()).loads == []
+
+
+@pytest.mark.parametrize("mious", [{}, {100: 0.4}])
+def test_a_run_that_has_just_begun_is_reported(tmp_path: Path, mious: dict[int, float]) -> None:
+    run = write_run(tmp_path / "run", [trajectory("entropy", 0, mious)])
+    assert "there is not yet both a learned method and a baseline with an area" in write_report([run], tmp_path)
+
+
+def test_a_run_with_only_headroom_is_reported(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [], headroom=headroom(theta_0={"miou": []}, std=None))
+    markdown = write_report([run], tmp_path)
+    assert "No trajectory of the main group was played." in markdown
+    assert "theta_0 was not measured" in markdown
+
+
+def test_colours_of_methods_are_fixed_and_differ() -> None:
+    shown = ["learned:regionwise", "learned:paper", "learned:carried", *BASELINES]
+    assert len({colour_of(method) for method in shown}) == len(shown)
+    assert colour_of("learned-untrained:paper") == colour_of("learned:paper") == policy_colour("paper")

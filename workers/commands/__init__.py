@@ -1,0 +1,1 @@
+"""The commands of the simulation: what they share, and what each has done."""

@@ -1,0 +1,332 @@
+"""The surrogate game: f's encoder stays frozen, only a linear head learns, so that an episode takes a second.
+
+Shapes: R regions, P = 64 points of a region, E feature channels, C classes, X labelled points, K pools of N candidates,
+M = K N candidates, B points of a batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.features import RegionRows, region_rows
+from models.inference import evaluating
+from models.observation import PAPER, RoundContext, View
+from models.pooling import GRID
+from models.segmenter import Segmenter
+from models.strategies import Candidates, Strategy
+from models.uncertainty import MC_PASSES, pixel_maps
+from service.domain.classes import IGNORE
+from service.domain.metrics import mean_iou
+from workers.chance import numpy_generator, torch_generator
+from workers.datasets.base import ImageSource
+from workers.device_cache import stack_images
+from workers.proposal import LoopSettings, choose
+from workers.training import same_size_runs
+
+POINTS = GRID * GRID
+LEVEL_CHANNELS = 64
+# D_R's points are measured twice a round: one in so many of them is enough.
+REWARD_STRIDE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenRegions:
+    """Regions as the frozen encoder sees them: features at 8 x 8 points of each, the true class there, IGNORE for none."""
+
+    features_RPE: Tensor
+    labels_RP: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels_RP)
+
+    def counts(self, classes: int) -> Tensor:
+        """(R, C) int64: points of each class in each region."""
+        kept_RPC = F.one_hot(self.labels_RP.clamp(max=classes), classes + 1)[..., :classes]
+        return kept_RPC.sum(1)
+
+
+def freeze(segmenter: Segmenter, source: ImageSource, settings: LoopSettings) -> FrozenRegions:
+    """Every region of a source, image by image: one forward pass for each image.
+
+    The features are the decoder's and those of all the encoder's levels: a head on the decoder's alone could not learn
+    what f can, and would not value the regions from which f learns it.
+    """
+    features, labels = [], []
+    for run in same_size_runs(source, range(len(source))):
+        with evaluating(segmenter):
+            levels = segmenter.pyramid(stack_images(source, run, segmenter.classifier.weight.device))
+            maps_BEhw = torch.cat([levels[0], *map(_narrowed, levels[1:])], 1).cpu()
+        boxes_R4 = torch.from_numpy(settings.grid(source.size(run[0])).boxes())
+        rows_RG, cols_RG = (_points(boxes_R4[:, side], boxes_R4[:, side + 2]) for side in (0, 1))
+        for map_Ehw, number in zip(maps_BEhw, run, strict=True):
+            fine = [(each // segmenter.stride) for each in (rows_RG, cols_RG)]
+            features.append(map_Ehw[:, fine[0][:, :, None], fine[1][:, None, :]].permute(1, 2, 3, 0).flatten(1, 2))
+            label_map_HW = torch.from_numpy(np.array(source.label_map(number)))
+            labels.append(label_map_HW[rows_RG[:, :, None], cols_RG[:, None, :]].flatten(1))
+    return FrozenRegions(features_RPE=torch.cat(features), labels_RP=torch.cat(labels).long())
+
+
+def _narrowed(level_BEhw: Tensor) -> Tensor:
+    """A level of at most LEVEL_CHANNELS, by a random projection, the same every time, where it has more."""
+    channels = level_BEhw.shape[1]
+    if channels <= LEVEL_CHANNELS:
+        return level_BEhw
+    projection = torch.randn(LEVEL_CHANNELS, channels, generator=torch_generator(0, "projection", channels))
+    return torch.einsum("behw,fe->bfhw", level_BEhw, projection.to(level_BEhw) / channels**0.5)
+
+
+def _points(starts_R: Tensor, sizes_R: Tensor) -> Tensor:
+    """(R, 8): pixels in the middle of the eighths of each side."""
+    return (starts_R[:, None] + (torch.arange(GRID) + 0.5) / GRID * sizes_R[:, None]).long()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A linear classifier of features: logits = features @ weight.T + bias."""
+
+    weight_CE: Tensor
+    bias_C: Tensor
+
+    def logits(self, features_E: Tensor) -> Tensor:
+        """(..., C) of (..., E)."""
+        return features_E @ self.weight_CE.T + self.bias_C
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadTraining:
+    """How the head learns in each round: steps of Adam on points drawn from all that is labelled, at a falling rate."""
+
+    steps: int = 20
+    lr: float = 0.01
+    batch: int = 2048
+    dropout: float = 0.2  # of features, for BALD alone
+
+
+def train_head(
+    head: Head, features_XE: Tensor, labels_X: Tensor, settings: HeadTraining, generator: torch.Generator
+) -> Head:
+    """Adam (Kingma & Ba 2015) on the mean cross-entropy, whose gradient is written out: no graph is kept."""
+    weight_CE, bias_C = head.weight_CE.clone(), head.bias_C.clone()
+    moments = [torch.zeros_like(each) for each in (weight_CE, weight_CE, bias_C, bias_C)]
+    size = min(settings.batch, len(labels_X))
+    for step in range(1, settings.steps + 1 if size else 1):
+        drawn_B = torch.randint(len(labels_X), (size,), generator=generator)
+        inputs_BE = features_XE[drawn_B]
+        error_BC = torch.softmax(inputs_BE @ weight_CE.T + bias_C, 1)
+        error_BC[torch.arange(size), labels_X[drawn_B]] -= 1
+        rate = settings.lr * (1 - (step - 1) / settings.steps)
+        _adam(weight_CE, error_BC.T @ inputs_BE / size, moments[0], moments[1], rate, step)
+        _adam(bias_C, error_BC.mean(0), moments[2], moments[3], rate, step)
+    return Head(weight_CE, bias_C)
+
+
+def _adam(values: Tensor, gradient: Tensor, first: Tensor, second: Tensor, rate: float, step: int) -> None:
+    first.lerp_(gradient, 0.1)
+    second.lerp_(gradient.square(), 0.001)
+    scale = (second / (1 - 0.999**step)).sqrt_().add_(1e-8)
+    values.addcdiv_(first, scale, value=-rate / (1 - 0.9**step))
+
+
+class SurrogateGame:
+    """The data of a game that never change: frozen regions of D_T (or D_V), D_S and D_R, and the source's own head."""
+
+    def __init__(
+        self,
+        *,
+        pool: FrozenRegions,
+        state: FrozenRegions,
+        reward: FrozenRegions,
+        segmenter: Segmenter,
+        settings: LoopSettings,
+        training: HeadTraining | None = None,
+        classes: Sequence[int] | None = None,
+        guide_RC: Tensor | None = None,
+    ) -> None:
+        """`classes`: play with these of the segmenter's classes alone; pixels of others are unlabelled.
+
+        `guide_RC`: what a guide expects of each region of the pool, where there is one.
+        """
+        kept = list(range(settings.classes)) if classes is None else list(classes)
+        self.classes, self.settings, self.training = len(kept), settings, training or HeadTraining()
+        points_XE = pool.features_RPE.flatten(0, 1)
+        mean_E, std_E = points_XE.mean(0), points_XE.std(0) + 1e-3
+        self.pool, self.state, reward = (_prepared(each, mean_E, std_E, kept) for each in (pool, state, reward))
+        seen_X = reward.labels_RP.flatten() != IGNORE
+        self._reward_XE = reward.features_RPE.flatten(0, 1)[seen_X][::REWARD_STRIDE].contiguous()
+        self._reward_X = reward.labels_RP.flatten()[seen_X][::REWARD_STRIDE]
+        # The source's classifier sees the decoder's features, which come first.
+        own_CF = segmenter.classifier.weight.detach().flatten(1).cpu()[kept]
+        weight_CE = F.pad(own_CF, (0, len(mean_E) - own_CF.shape[1]))
+        bias_C = (
+            torch.zeros(len(kept))
+            if segmenter.classifier.bias is None
+            else segmenter.classifier.bias.detach().cpu()[kept]
+        )
+        self.head = Head(weight_CE * std_E, bias_C + weight_CE @ mean_E)
+        self.guide_RC = guide_RC
+        self.counts_RC = self.pool.counts(self.classes)
+        self.state_counts_SC = self.state.counts(self.classes)
+
+    def miou(self, head: Head) -> float:
+        """mIoU of the head on D_R's points, in [0, 1]."""
+        return mean_iou(self._confusion(head, self._reward_XE, self._reward_X).numpy())
+
+    def state_confusion(self, head: Head) -> Tensor:
+        """(C, C) on D_S's points, rows = truth."""
+        seen_X = self.state.labels_RP.flatten() != IGNORE
+        return self._confusion(
+            head, self.state.features_RPE.flatten(0, 1)[seen_X], self.state.labels_RP.flatten()[seen_X]
+        )
+
+    def _confusion(self, head: Head, features_XE: Tensor, labels_X: Tensor) -> Tensor:
+        predicted_X = head.logits(features_XE).argmax(1)
+        counts = torch.bincount(labels_X * self.classes + predicted_X, minlength=self.classes**2)
+        return counts.view(self.classes, self.classes)
+
+
+def _prepared(regions: FrozenRegions, mean_E: Tensor, std_E: Tensor, kept: Sequence[int]) -> FrozenRegions:
+    """Features with mean 0 and deviation 1 over the pool; labels numbered anew, those of other classes ignored."""
+    places = torch.full((256,), IGNORE)
+    places[torch.tensor(kept)] = torch.arange(len(kept))
+    features_RPE = ((regions.features_RPE - mean_E) / std_E).contiguous()
+    return FrozenRegions(features_RPE=features_RPE, labels_RP=places[regions.labels_RP])
+
+
+class SurrogateEpisode:
+    """One game from the source's head and nothing labelled. All chance follows from the seed and the round."""
+
+    def __init__(self, game: SurrogateGame, *, budget: int, seed: int) -> None:
+        self.game, self.budget, self.seed = game, budget, seed
+        self.head, self.round = game.head, 0
+        self.labelled = torch.zeros(0, dtype=torch.int64)
+        self._free_R = torch.ones(len(game.pool), dtype=torch.bool)
+        self.miou = game.miou(self.head)
+
+    @property
+    def over(self) -> bool:
+        """Whether the budget is spent or nothing is left to ask for."""
+        return len(self.labelled) >= self.budget or not bool(self._free_R.any())
+
+    def draw(self) -> list[NDArray[np.int64]]:
+        """The round's candidate pools: numbers of regions that are not labelled, K pools of N."""
+        settings, free = self.game.settings, self._free_R.nonzero()[:, 0].numpy()
+        pools = min(settings.batch_size, self.budget - len(self.labelled))
+        rng = numpy_generator(self.seed, "candidates", self.round)
+        drawn = rng.permutation(free)[: pools * settings.pool_size]
+        return np.array_split(drawn, min(pools, len(drawn)))
+
+    def rows(
+        self, regions: FrozenRegions, numbers: Tensor | None, strategy: Strategy | None, view: View | None
+    ) -> RegionRows:
+        """Regions as the head sees them now, with the statistics and vectors that the strategy and the view want."""
+        features_MPE = regions.features_RPE if numbers is None else regions.features_RPE[numbers]
+        logits_MPC = self.head.logits(features_MPE)
+        statistics = frozenset() if strategy is None else strategy.statistics
+        tall_1CHW = logits_MPC.permute(2, 0, 1).reshape(1, self.game.classes, -1, GRID)
+        names = {"entropy", "classes", *(name.partition("_")[0] for name in statistics)} - {"bald"}
+        maps = pixel_maps(tall_1CHW, names)
+        if "bald_sum" in statistics:
+            maps["bald"] = self._bald(features_MPE).reshape(1, -1, GRID)
+        boxes_M4 = torch.tensor([0, 0, GRID, GRID]).repeat(len(features_MPE), 1)
+        boxes_M4[:, 0] = torch.arange(len(features_MPE)) * GRID
+        rows = region_rows(maps, [boxes_M4], class_count=self.game.classes, statistics=statistics)
+        wanted = frozenset().union(*(each.vectors for each in (strategy, view) if each is not None))
+        vectors = {}
+        if "class_mass" in wanted:
+            vectors["class_mass"] = logits_MPC.softmax(2).mean(1)
+        if "embedding" in wanted:
+            vectors["embedding"] = features_MPE.mean(1)
+        return RegionRows(
+            class_part_RC=rows.class_part_RC,
+            uncertainty_RU=rows.uncertainty_RU,
+            statistics=rows.statistics,
+            vectors=vectors,
+        )
+
+    def _bald(self, features_MPE: Tensor) -> Tensor:
+        generator, keep = torch_generator(self.seed, "bald", self.round), 1 - self.game.training.dropout
+        total_MPC, entropy_MP = torch.zeros(()), torch.zeros(())
+        for _ in range(MC_PASSES):
+            mask_MPE = torch.empty_like(features_MPE).bernoulli_(keep, generator=generator) / keep
+            p_MPC = self.head.logits(features_MPE * mask_MPE).softmax(2)
+            total_MPC, entropy_MP = total_MPC + p_MPC, entropy_MP + torch.special.entr(p_MPC).sum(2)
+        spread_MP: Tensor = torch.special.entr(total_MPC / MC_PASSES).sum(2) - entropy_MP / MC_PASSES
+        return spread_MP
+
+    def context(self) -> RoundContext:
+        """What a view is told of the round."""
+        counts_LC = self.game.counts_RC[self.labelled]
+        seen_LC = counts_LC[counts_LC.sum(1) > 0].float()
+        return RoundContext(
+            labelled_LC=seen_LC / seen_LC.sum(1, keepdim=True),
+            labelled_counts_C=counts_LC.sum(0),
+            budget_share=len(self.labelled) / self.budget,
+            state_truth_SC=self.game.state_counts_SC,
+            state_confusion_CC=self.game.state_confusion(self.head),
+        )
+
+    def candidates(
+        self, pools: Sequence[NDArray[np.int64]], strategy: Strategy, *, keep_rows: bool = False
+    ) -> Candidates:
+        """What the strategy looks at."""
+        numbers = torch.from_numpy(np.concatenate(pools))
+        view = (strategy.view or PAPER) if strategy.needs_policy or keep_rows else None
+        rows = self.rows(self.game.pool, numbers, strategy, view)
+        if self.game.guide_RC is not None and view is not None and view.needs_guide:
+            rows = replace(rows, vectors={**rows.vectors, "guide_mass": self.game.guide_RC[numbers]})
+        sizes = torch.tensor([len(pool) for pool in pools])
+        context = self.context() if view is not None else None
+        counts_LC = self.game.counts_RC[self.labelled]
+        return Candidates(
+            count=len(numbers),
+            rows=rows,
+            pools_M=torch.arange(len(pools)).repeat_interleave(sizes),
+            wanted=len(pools),
+            truth_MC=self.game.counts_RC[numbers] if strategy.needs_truth else None,
+            labelled_counts_C=counts_LC.sum(0),
+            labelled_embeddings_LE=self.game.pool.features_RPE[self.labelled].mean(1)
+            if strategy.needs_labelled
+            else None,
+            actions_MA=None if view is None or context is None else view.actions(rows, context),
+            state_SF=None
+            if view is None or context is None
+            else view.state(self.rows(self.game.state, None, None, view), context),
+        )
+
+    def learned(self, numbers: Tensor) -> Head:
+        """The head after a round with these regions' labels; the episode stays where it is."""
+        labelled = torch.cat([self.labelled, numbers])
+        labels_X = self.game.pool.labels_RP[labelled].flatten()
+        seen_X = labels_X != IGNORE
+        features_XE = self.game.pool.features_RPE[labelled].flatten(0, 1)
+        generator = torch_generator(self.seed, "head", self.round)
+        return train_head(self.head, features_XE[seen_X], labels_X[seen_X], self.game.training, generator)
+
+    def tell(self, numbers: Tensor) -> float:
+        """Label these regions and learn; the gain of mIoU on D_R, in points."""
+        before, self.head = self.miou, self.learned(numbers)
+        self.labelled = torch.cat([self.labelled, numbers])
+        self._free_R[numbers] = False
+        self.round += 1
+        self.miou = self.game.miou(self.head)
+        return 100 * (self.miou - before)
+
+
+def play(game: SurrogateGame, strategy: Strategy, *, budget: int, seed: int) -> NDArray[np.float64]:
+    """mIoU on D_R, in [0, 1], before the first round and after each, where the strategy chooses."""
+    episode, curve = SurrogateEpisode(game, budget=budget, seed=seed), []
+    curve.append(episode.miou)
+    while not episode.over:
+        pools = episode.draw()
+        candidates = episode.candidates(pools, strategy)
+        scores_M = strategy.scores(candidates, torch_generator(seed, "scores", episode.round)).double().cpu().numpy()
+        rng = numpy_generator(seed, "epsilon", episode.round)
+        chosen = choose(scores_M, [len(pool) for pool in pools], game.settings.protocol, 0.0, rng)
+        episode.tell(torch.from_numpy(np.concatenate(pools)[chosen]))
+        curve.append(episode.miou)
+    return np.array(curve)
