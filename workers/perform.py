@@ -23,6 +23,7 @@ from workers.policies import trained_policy
 from workers.resume import write_atomically
 from workers.scalars import scalars_of
 from workers.stages import Bench, Report, open_experiment_data, theta_0, theta_pre
+from workers.surrogate_check import check_surrogate
 from workers.surrogate_policy import EPISODES_PER_TRIAL
 from workers.trajectory import Trajectory
 
@@ -89,6 +90,8 @@ def _do(run: Run, work: Work, bench: Bench) -> None:
             full_supervision(bench, work.seed)
         case "headroom":
             headroom(bench, range(run.full_seeds), run.out)
+        case "surrogate":
+            check_surrogate(bench, run.out)
         case "policy":
             trained_policy(bench, work.name, 0)
             _write_policy_record(run, work, bench)

@@ -10,7 +10,7 @@ from models.strategies import REFERENCES, STRATEGIES
 from workers.checkpoints import settings_hash
 from workers.experiment import MAIN, UNTRAINED, Experiment
 
-Stage = Literal["source", "theta0", "guides", "clicks", "full", "headroom", "policy", "trajectory"]
+Stage = Literal["source", "theta0", "guides", "clicks", "full", "headroom", "policy", "surrogate", "trajectory"]
 Protocol = Literal["per-pool", "global"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 LEARNED = "learned"
@@ -184,6 +184,12 @@ def headroom_works(experiment: Experiment, seeds: int, trajectories: Sequence[Wo
     random = [each.title for each in trajectories if each.stage == "trajectory" and each.name == "random"]
     last = Work(stage="headroom", after=("clicks", *(each.title for each in full), *random))
     return [*before, *full, last]
+
+
+def surrogate_works(experiment: Experiment) -> list[Work]:
+    """The surrogate game played by every method that has trajectories; their policies are there already."""
+    *before, policy = policy_works(experiment, [next(iter(experiment.policies))])
+    return [*before, Work(stage="surrogate", after=policy.after)]
 
 
 def joined(*groups: Sequence[Work]) -> list[Work]:

@@ -1,0 +1,96 @@
+"""How well the surrogate game tells which methods do well in the real one: both results of each, and their rank correlation."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.metrics import area_under_curve
+from workers.guides import guide_of_training
+from workers.resume import write_atomically
+from workers.stages import Bench, theta_pre
+from workers.surrogate import SurrogateGame, freeze, play
+from workers.trajectory import strategy_of
+
+EPISODES = 4
+LARGEST_SHARE = 0.4  # of D_T's regions: beyond it every method has asked for much the same
+
+
+def check_surrogate(bench: Bench, out: Path, *, episodes: int = EPISODES) -> dict[str, Any]:
+    """Play every method that has trajectories in `out` on the surrogate game of D_T; writes and returns surrogate.json.
+
+    No label of D_V plays a part in a surrogate result: it could have been known before the real game. Raises ValueError
+    where `out` holds trajectories of fewer than two methods.
+    """
+    real = real_areas(out, bench.experiment.name)
+    if len(real) < 2:
+        raise ValueError(f"{out} holds trajectories of {len(real)} methods; to compare ranks there must be at least 2.")
+    game, budget = _game(bench)
+    points, seconds = [], 0.0
+    for number, method in enumerate(sorted(real)):
+        bench.report(number / len(real), f"surrogate game: {method}")
+        strategy = strategy_of(bench, method, 0)
+        start = time.perf_counter()
+        areas = [100 * float(play(game, strategy, budget=budget, seed=seed)[1:].mean()) for seed in range(episodes)]
+        seconds += time.perf_counter() - start
+        kind = "policy" if ":" in method else "strategy"
+        points.append({"name": method, "kind": kind, "surrogate": float(np.mean(areas)), "real": real[method]})
+    found = {
+        "game": f"{bench.experiment.name}: {budget} of D_T's {len(game.pool)} regions, {episodes} episodes each",
+        "points": points,
+        "rank_correlation": rank_correlation(
+            np.array([point["surrogate"] for point in points]), np.array([point["real"] for point in points])
+        ),
+        "episodes_per_hour": 3600 * episodes * len(points) / seconds,
+    }
+    write_atomically(out / "surrogate.json", json.dumps(found, indent=1).encode())
+    return found
+
+
+def real_areas(out: Path, preset: str) -> dict[str, float]:
+    """Mean area under the budget curve, in points of mIoU, of each method with one region per candidate pool."""
+    areas: dict[str, list[float]] = defaultdict(list)
+    for path in sorted((out / "trajectories").glob("*.json")):
+        record = json.loads(path.read_text())
+        reached = sorted((each["regions"], each["miou"]) for each in record["budgets"].values())
+        if record["preset"] == preset and record["protocol"] == "per-pool" and len(reached) > 1:
+            areas[record["method"]].append(100 * area_under_curve(*map(list, zip(*reached, strict=True))))
+    return {method: float(np.mean(found)) for method, found in areas.items()}
+
+
+def rank_correlation(
+    first: NDArray[np.float64] | Sequence[float], second: NDArray[np.float64] | Sequence[float]
+) -> float:
+    """Spearman's: the correlation of ranks, equals sharing the mean of theirs; NaN where all of one are equal."""
+    one, other = (_ranks(np.asarray(values, np.float64)) for values in (first, second))
+    if one.std() == 0 or other.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
+
+
+def _game(bench: Bench) -> tuple[SurrogateGame, int]:
+    settings = bench.experiment.loop(bench.classes, "random")
+    splits = {
+        split: freeze(theta_pre(bench, 0), bench.split(split), settings) for split in ("train", "state", "reward")
+    }
+    guided = any(policy.guided for policy in bench.experiment.policies.values())
+    game = SurrogateGame(
+        pool=splits["train"],
+        state=splits["state"],
+        reward=splits["reward"],
+        segmenter=theta_pre(bench, 0),
+        settings=settings,
+        guide_RC=guide_of_training(bench) if guided else None,
+    )
+    rounds = max(2, int(LARGEST_SHARE * len(game.pool)) // settings.batch_size)
+    return game, min(bench.experiment.budget, rounds * settings.batch_size)
