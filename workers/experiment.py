@@ -100,7 +100,10 @@ class Policy(_Settings):
     sync_every: int = Field(5, ge=1)
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 1e-3
+    weight_decay: float = Field(1e-3, ge=0)
     clip: float | None = None
+    feature_dropout: float = Field(0.0, ge=0, lt=1, description="Chance that an update does not see a feature.")
+    feature_noise: float = Field(0.0, ge=0, description="Standard deviation of what is added to features in updates.")
     loss: Literal["huber", "squared"] = "huber"
     double: Literal["standard", "paper"] = "standard"
     epsilon_rounds: float = Field(10.0, gt=0)

@@ -64,6 +64,8 @@ def _train_on_surrogate(bench: Bench, name: str, seed: int, state: FileState) ->
             updates_per_round=settings.updates_per_round,
             twin=settings.twin,
             standardise=settings.standardise,
+            feature_dropout=settings.feature_dropout,
+            feature_noise=settings.feature_noise,
         ),
         seed=seed,
     )

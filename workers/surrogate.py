@@ -169,6 +169,7 @@ class SurrogateGame:
         )
         self.head = Head(weight_CE * std_E, bias_C + weight_CE @ mean_E)
         self.guide_RC = guide_RC
+        self.pixels_per_point = settings.cell_height * settings.cell_width / POINTS
         self.counts_RC = self.pool.counts(self.classes)
         self.state_counts_SC = self.state.counts(self.classes)
 
@@ -264,7 +265,8 @@ class SurrogateEpisode:
         seen_LC = counts_LC[counts_LC.sum(1) > 0].float()
         return RoundContext(
             labelled_LC=seen_LC / seen_LC.sum(1, keepdim=True),
-            labelled_counts_C=counts_LC.sum(0),
+            # Pixels, as in the real game: a point stands for its share of a region.
+            labelled_counts_C=(counts_LC.sum(0) * self.game.pixels_per_point).long(),
             budget_share=len(self.labelled) / self.budget,
             state_truth_SC=self.game.state_counts_SC,
             state_confusion_CC=self.game.state_confusion(self.head),

@@ -3,17 +3,17 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.dqn import DQN, DQNSettings, NStep, PlayedRound, ReplayBuffer
+from models.dqn import DQN, Batch, DQNSettings, NStep, PlayedRound, ReplayBuffer
 from models.dqn import epsilon as epsilon_after
 from models.strategies import build_strategy
-from workers.chance import derived_seed, numpy_generator
+from workers.chance import derived_seed, numpy_generator, torch_generator
 from workers.checkpoints import from_bytes, to_bytes
 from workers.proposal import choose
 from workers.resume import StateStore
@@ -21,7 +21,7 @@ from workers.surrogate import SurrogateEpisode, SurrogateGame, play
 
 # The policy kept is the one that plays best without chance; it is tried on these games every so many episodes.
 TRIALS = 3
-EPISODES_PER_TRIAL = 10
+EPISODES_PER_TRIAL = 20
 # What is put away holds the replay buffers, some ten megabytes.
 SAVE_SECONDS = 60.0
 
@@ -36,6 +36,8 @@ class SurrogateSettings:
     updates_per_round: int = 2
     twin: bool = True
     standardise: bool = True
+    feature_dropout: float = 0.0
+    feature_noise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +141,28 @@ class SurrogateTrainer:
         for number in range(self.settings.updates_per_round if len(buffer) >= dqn.batch else 0):
             rng = numpy_generator(self.seed, "replay", self.rounds_done, number)
             batch = buffer.sample(dqn.batch, rng, dqn.prioritised_beta if dqn.prioritised_alpha else 0.0)
-            updates.append(self.dqn.update(batch))
+            generator = torch_generator(self.seed, "perturb", self.rounds_done, number)
+            updates.append(self.dqn.update(self._perturbed(batch, generator)))
             if dqn.prioritised_alpha:
                 buffer.update_priorities(batch.index_B, updates[-1].td_error_B)
         if self.rounds_done % dqn.sync_every == 0:
             self.dqn.sync_target()
         return updates
+
+    def _perturbed(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The batch with noise on the actions taken and their pools, and some features hidden from all of them.
+
+        D_T has few regions, met again and again: without this a policy learns them by heart.
+        """
+        dropout, noise = self.settings.feature_dropout, self.settings.feature_noise
+        if not dropout and not noise:
+            return batch
+        kept_A = torch.rand(batch.action_BA.shape[1], generator=generator) >= dropout
+        added_BA = noise * torch.randn(batch.action_BA.shape, generator=generator)
+        added_BNA = noise * torch.randn(batch.pool_BNA.shape, generator=generator)
+        return replace(
+            batch, action_BA=batch.action_BA * kept_A + added_BA, pool_BNA=batch.pool_BNA * kept_A + added_BNA
+        )
 
     def _try(self) -> float:
         """The mean area that the greedy policy reaches over fixed games; kept as the best where it is."""
