@@ -16,6 +16,7 @@ def main() -> None:
         "similarity": [],
         "pool": [],
         "streets": [],
+        "round": [],
         "pairs": ["--postgres", postgres] if postgres else [],
     }.items():
         print(f"\n== {name}", flush=True)

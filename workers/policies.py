@@ -8,16 +8,18 @@ import torch
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.segmenter import Segmenter
+from service.domain.classes import CAMVID, ClassSet
 from workers.chance import torch_generator
 from workers.checkpoints import Policy, load_policy, save_policy
 from workers.datasets.streets import streets_dataset
 from workers.episodes import PolicyProgress, PolicyTrainer
+from workers.frozen import freeze
 from workers.guides import guide_of_training
 from workers.proposal import groups_of
 from workers.resume import FileState, describe_progress, play_resumably, write_atomically
 from workers.scalars import add_episode, add_progress
 from workers.stages import Bench, fresh, theta_pre
-from workers.surrogate import SurrogateGame, freeze
+from workers.surrogate import SurrogateGame
 from workers.surrogate_policy import EpisodeReport, SurrogateSettings, SurrogateTrainer, play_on
 
 # Scenes of a street city that a policy plays on: D_T, D_S and D_R of its game.
@@ -86,9 +88,9 @@ def _train_on_surrogate(bench: Bench, name: str, seed: int, state: FileState) ->
 def surrogate_game(bench: Bench, policy: str, source: str) -> SurrogateGame:
     """The surrogate game on D_T ("own"), or on a city of streets: "streets:SEED", "streets:SEED:0-1-3" for some classes.
 
-    Raises ValueError for another source.
+    Raises ValueError for another source, and for a city where the experiment's classes are not those of the streets.
     """
-    city = None if source == "own" else _city(source, bench.classes)
+    city = None if source == "own" else _city(source, bench.dataset.classes)
     segmenter, experiment = theta_pre(bench, 0), bench.experiment
     settings, classes, guide_RC = experiment.loop(bench.classes, policy=policy), None, None
     if city is None:
@@ -111,14 +113,21 @@ def surrogate_game(bench: Bench, policy: str, source: str) -> SurrogateGame:
     )
 
 
-def _city(source: str, classes: int) -> tuple[int, list[int] | None]:
+def _city(source: str, classes: ClassSet) -> tuple[int, list[int] | None]:
     """The seed of a city, and the classes to play with there; None: all."""
     found = _STREETS.fullmatch(source)
     if found is None:
         raise ValueError(f'A policy plays on "own" or on "streets:SEED" or "streets:SEED:0-1-3", not on {source!r}.')
+    if classes.names != CAMVID.names:
+        raise ValueError(
+            f"The source {source!r} has CamVid's {len(CAMVID)} classes, {', '.join(CAMVID.names)}, and the experiment "
+            f'{", ".join(classes.names)}: set the policy\'s sources to ["own"].'
+        )
     kept = [int(each) for each in found[2].split("-")] if found[2] else None
-    if kept is not None and (len(kept) < 2 or len(set(kept)) < len(kept) or max(kept) >= classes):
-        raise ValueError(f"The source {source!r} should name two or more different classes from 0 to {classes - 1}.")
+    if kept is not None and (len(kept) < 2 or len(set(kept)) < len(kept) or max(kept) >= len(classes)):
+        raise ValueError(
+            f"The source {source!r} should name two or more different classes from 0 to {len(classes) - 1}."
+        )
     return int(found[1]), kept
 
 

@@ -1,11 +1,11 @@
 """The surrogate game: f's encoder stays frozen, only a linear head learns, so that an episode takes a second.
 
 Shapes: R regions, P = 64 points of a region, E feature channels, C classes, X labelled points, K pools of N candidates,
-M = K N candidates, B points of a batch.
+M = K N candidates.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.features import RegionRows, region_rows
-from models.inference import evaluating
 from models.observation import PAPER, RoundContext, View
 from models.pooling import GRID
 from models.segmenter import Segmenter
@@ -23,113 +22,12 @@ from models.uncertainty import MC_PASSES, pixel_maps
 from service.domain.classes import IGNORE
 from service.domain.metrics import mean_iou
 from workers.chance import numpy_generator, torch_generator
-from workers.datasets.base import ImageSource
-from workers.device_cache import stack_images
+from workers.frozen import POINTS, FrozenRegions
+from workers.head import Head, HeadTraining, train_head
 from workers.proposal import LoopSettings, choose
-from workers.training import same_size_runs
 
-POINTS = GRID * GRID
-LEVEL_CHANNELS = 64
 # D_R's points are measured twice a round: one in so many of them is enough.
 REWARD_STRIDE = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrozenRegions:
-    """Regions as the frozen encoder sees them: features at 8 x 8 points of each, the true class there, IGNORE for none."""
-
-    features_RPE: Tensor
-    labels_RP: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels_RP)
-
-    def counts(self, classes: int) -> Tensor:
-        """(R, C) int64: points of each class in each region."""
-        kept_RPC = F.one_hot(self.labels_RP.clamp(max=classes), classes + 1)[..., :classes]
-        return kept_RPC.sum(1)
-
-
-def freeze(segmenter: Segmenter, source: ImageSource, settings: LoopSettings) -> FrozenRegions:
-    """Every region of a source, image by image: one forward pass for each image.
-
-    The features are the decoder's and those of all the encoder's levels: a head on the decoder's alone could not learn
-    what f can, and would not value the regions from which f learns it.
-    """
-    features, labels = [], []
-    for run in same_size_runs(source, range(len(source))):
-        with evaluating(segmenter):
-            levels = segmenter.pyramid(stack_images(source, run, segmenter.classifier.weight.device))
-            maps_BEhw = torch.cat([levels[0], *map(_narrowed, levels[1:])], 1).cpu()
-        boxes_R4 = torch.from_numpy(settings.grid(source.size(run[0])).boxes())
-        rows_RG, cols_RG = (_points(boxes_R4[:, side], boxes_R4[:, side + 2]) for side in (0, 1))
-        for map_Ehw, number in zip(maps_BEhw, run, strict=True):
-            fine = [(each // segmenter.stride) for each in (rows_RG, cols_RG)]
-            features.append(map_Ehw[:, fine[0][:, :, None], fine[1][:, None, :]].permute(1, 2, 3, 0).flatten(1, 2))
-            label_map_HW = torch.from_numpy(np.array(source.label_map(number)))
-            labels.append(label_map_HW[rows_RG[:, :, None], cols_RG[:, None, :]].flatten(1))
-    return FrozenRegions(features_RPE=torch.cat(features), labels_RP=torch.cat(labels).long())
-
-
-def _narrowed(level_BEhw: Tensor) -> Tensor:
-    """A level of at most LEVEL_CHANNELS, by a random projection, the same every time, where it has more."""
-    channels = level_BEhw.shape[1]
-    if channels <= LEVEL_CHANNELS:
-        return level_BEhw
-    projection = torch.randn(LEVEL_CHANNELS, channels, generator=torch_generator(0, "projection", channels))
-    return torch.einsum("behw,fe->bfhw", level_BEhw, projection.to(level_BEhw) / channels**0.5)
-
-
-def _points(starts_R: Tensor, sizes_R: Tensor) -> Tensor:
-    """(R, 8): pixels in the middle of the eighths of each side."""
-    return (starts_R[:, None] + (torch.arange(GRID) + 0.5) / GRID * sizes_R[:, None]).long()
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A linear classifier of features: logits = features @ weight.T + bias."""
-
-    weight_CE: Tensor
-    bias_C: Tensor
-
-    def logits(self, features_E: Tensor) -> Tensor:
-        """(..., C) of (..., E)."""
-        return features_E @ self.weight_CE.T + self.bias_C
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadTraining:
-    """How the head learns in each round: steps of Adam on points drawn from all that is labelled, at a falling rate."""
-
-    steps: int = 20
-    lr: float = 0.01
-    batch: int = 2048
-    dropout: float = 0.2  # of features, for BALD alone
-
-
-def train_head(
-    head: Head, features_XE: Tensor, labels_X: Tensor, settings: HeadTraining, generator: torch.Generator
-) -> Head:
-    """Adam (Kingma & Ba 2015) on the mean cross-entropy, whose gradient is written out: no graph is kept."""
-    weight_CE, bias_C = head.weight_CE.clone(), head.bias_C.clone()
-    moments = [torch.zeros_like(each) for each in (weight_CE, weight_CE, bias_C, bias_C)]
-    size = min(settings.batch, len(labels_X))
-    for step in range(1, settings.steps + 1 if size else 1):
-        drawn_B = torch.randint(len(labels_X), (size,), generator=generator)
-        inputs_BE = features_XE[drawn_B]
-        error_BC = torch.softmax(inputs_BE @ weight_CE.T + bias_C, 1)
-        error_BC[torch.arange(size), labels_X[drawn_B]] -= 1
-        rate = settings.lr * (1 - (step - 1) / settings.steps)
-        _adam(weight_CE, error_BC.T @ inputs_BE / size, moments[0], moments[1], rate, step)
-        _adam(bias_C, error_BC.mean(0), moments[2], moments[3], rate, step)
-    return Head(weight_CE, bias_C)
-
-
-def _adam(values: Tensor, gradient: Tensor, first: Tensor, second: Tensor, rate: float, step: int) -> None:
-    first.lerp_(gradient, 0.1)
-    second.lerp_(gradient.square(), 0.001)
-    scale = (second / (1 - 0.999**step)).sqrt_().add_(1e-8)
-    values.addcdiv_(first, scale, value=-rate / (1 - 0.9**step))
 
 
 class SurrogateGame:

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.metrics import area_under_curve
+from workers.experiment import Experiment
+from workers.frozen import freeze
 from workers.guides import guide_of_training
 from workers.resume import write_atomically
 from workers.stages import Bench, theta_pre
-from workers.surrogate import SurrogateGame, freeze, play
+from workers.surrogate import SurrogateGame, play
 from workers.trajectory import strategy_of
 
 EPISODES = 4
@@ -27,7 +29,7 @@ def check_surrogate(bench: Bench, out: Path, *, episodes: int = EPISODES) -> dic
     No label of D_V plays a part in a surrogate result: it could have been known before the real game. Raises ValueError
     where `out` holds trajectories of fewer than two methods.
     """
-    real = real_areas(out, bench.experiment.name)
+    real = real_areas(out, bench.experiment)
     if len(real) < 2:
         raise ValueError(f"{out} holds trajectories of {len(real)} methods; to compare ranks there must be at least 2.")
     game, budget = _game(bench)
@@ -52,13 +54,15 @@ def check_surrogate(bench: Bench, out: Path, *, episodes: int = EPISODES) -> dic
     return found
 
 
-def real_areas(out: Path, preset: str) -> dict[str, float]:
-    """Mean area under the budget curve, in points of mIoU, of each method with one region per candidate pool."""
+def real_areas(out: Path, experiment: Experiment) -> dict[str, float]:
+    """Mean area under the budget curve, in points of mIoU, of each method that was played with the experiment's settings."""
+    settings = experiment.model_dump(mode="json", exclude={"policies"})
     areas: dict[str, list[float]] = defaultdict(list)
     for path in sorted((out / "trajectories").glob("*.json")):
         record = json.loads(path.read_text())
         reached = sorted((each["regions"], each["miou"]) for each in record["budgets"].values())
-        if record["preset"] == preset and record["protocol"] == "per-pool" and len(reached) > 1:
+        same = all(record["experiment"].get(name, value) == value for name, value in settings.items())
+        if same and len(reached) > 1:
             areas[record["method"]].append(100 * area_under_curve(*map(list, zip(*reached, strict=True))))
     return {method: float(np.mean(found)) for method, found in areas.items()}
 

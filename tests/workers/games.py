@@ -8,8 +8,9 @@ import torch
 from models.fit import TrainSettings
 from models.segmenter import Segmenter, build
 from tests.workers.conftest import Rectangles
+from workers.frozen import FrozenRegions, freeze
 from workers.proposal import LoopSettings
-from workers.surrogate import FrozenRegions, SurrogateGame, freeze
+from workers.surrogate import SurrogateGame
 
 POOL, STATE, REWARD = Rectangles(4, 1), Rectangles(2, 2), Rectangles(3, 3)
 POOL_REGIONS = 4 * 12

@@ -1,5 +1,6 @@
 """Policies of an experiment: the games that their sources name, trained once, and untrained controls."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,13 @@ import torch
 
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
-from service.domain.classes import IGNORE
+from service.domain.classes import CAMVID, CITYSCAPES, IGNORE, ClassSet
 from tests.workers.tiny import tiny_bench, tiny_experiment
 from workers import policies
+from workers.frozen import FrozenRegions, freeze
 from workers.guides import guide_of_training
 from workers.policies import state_regions, surrogate_game, trained_policy, untrained_policy
 from workers.stages import Bench, theta_pre
-from workers.surrogate import FrozenRegions, freeze
 
 SURROGATE = ("network=regionwise", "game=surrogate", "episodes=2", "budget=8", "pool_size=3", "batch=4")
 
@@ -92,6 +93,19 @@ def test_other_sources_are_refused_before_anything_is_trained(tmp_path: Path, so
     bench = bench_of(tmp_path)
     with pytest.raises(ValueError, match=sentence):
         surrogate_game(bench, "mine", source)
+    assert not list(tmp_path.glob("cache/*"))
+
+
+def test_a_city_is_refused_where_the_experiment_has_other_classes(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    # As many classes as CamVid has: it is their names that count.
+    others = ClassSet(classes=tuple(replace(each, name=each.name.lower()) for each in CAMVID.classes), ignore_id=11)
+    for classes in (others, CITYSCAPES):
+        other = replace(bench, dataset=replace(bench.dataset, classes=classes))
+        with pytest.raises(
+            ValueError, match=r"has CamVid's 11 classes, Sky, .* and the experiment .* sources to \[\"own\"\]"
+        ):
+            surrogate_game(other, "mine", "streets:1")
     assert not list(tmp_path.glob("cache/*"))
 
 

@@ -12,14 +12,9 @@ from models.strategies import REFERENCES, STRATEGIES, build_strategy
 from service.domain.classes import IGNORE
 from tests.workers.games import POOL_REGIONS, frozen_splits, tiny_game, tiny_settings
 from workers.chance import torch_generator
-from workers.surrogate import (
-    FrozenRegions,
-    HeadTraining,
-    SurrogateEpisode,
-    SurrogateGame,
-    play,
-    train_head,
-)
+from workers.frozen import FrozenRegions
+from workers.head import HeadTraining, train_head
+from workers.surrogate import SurrogateEpisode, SurrogateGame, play
 
 
 def numbers_of(pools: list[np.ndarray]) -> list[int]:
@@ -190,7 +185,10 @@ def test_a_view_is_told_of_labels_budget_state_set_and_guide() -> None:
     counts_LC = np.array(
         [np.bincount(row[row != IGNORE], minlength=3) for row in game.pool.labels_RP[labelled].numpy()]
     )
-    assert context.labelled_counts_C.tolist() == counts_LC.sum(0).tolist()
+    assert game.pixels_per_point == 16 * 16 / 64
+    # Labels are told in pixels, as the real loop tells them: a point stands for its share of a region.
+    assert context.labelled_counts_C.tolist() == (4 * counts_LC.sum(0)).tolist()
+    assert context.labelled_counts_C.dtype == torch.int64
     np.testing.assert_allclose(context.labelled_LC, counts_LC / counts_LC.sum(1, keepdims=True), rtol=1e-6)
     assert context.budget_share == 0.25
     assert torch.equal(context.state_truth_SC, frozen_splits()[1].counts(3))
