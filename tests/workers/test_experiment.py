@@ -6,7 +6,7 @@ import pytest
 
 from tests.workers.tiny import tiny_experiment
 from workers.commands.options import chosen_experiment
-from workers.experiment import PRESETS, preset_names, read_preset
+from workers.preset import PRESETS, preset_names, read_preset
 
 
 def test_what_a_stage_does_not_depend_on_does_not_change_its_key(tmp_path: Path) -> None:

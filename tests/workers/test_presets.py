@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from workers.datasets.files import published_splits
-from workers.experiment import Experiment, read_preset
+from workers.experiment import Experiment
+from workers.preset import read_preset
 from workers.stages import Bench, open_experiment_data
 from workers.trajectory import Trajectory
 

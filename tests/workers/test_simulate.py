@@ -20,9 +20,9 @@ from tests.workers.tiny import POOL_REGIONS, TINY, tiny_bench, tiny_preset
 from workers.board import Board
 from workers.checkpoints import from_bytes
 from workers.commands.options import chosen_experiment
-from workers.experiment import PRESETS, read_preset
 from workers.perform import perform
 from workers.plan import Run, Work
+from workers.preset import PRESETS, read_preset
 from workers.simulate import app
 from workers.trajectory import Trajectory
 

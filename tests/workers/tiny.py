@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from workers.experiment import Experiment, read_preset
+from workers.experiment import Experiment
+from workers.preset import read_preset
 from workers.stages import Bench, open_experiment_data
 
 TINY = """

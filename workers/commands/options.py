@@ -8,8 +8,9 @@ from typing import TypeVar
 import typer
 
 from workers.datasets import NAMES
-from workers.experiment import Experiment, read_preset
+from workers.experiment import Experiment
 from workers.plan import BASELINES
+from workers.preset import read_preset
 
 T = TypeVar("T")
 
