@@ -118,8 +118,9 @@ def methods_of(text: str, experiment: Experiment) -> list[str]:
 
 
 def policies_of(text: str | None, experiment: Experiment) -> list[str]:
-    """Policies from a list with commas, all of the experiment's without one. Raises ValueError naming those there are."""
-    names = list(experiment.policies) if text is None else _parts(text)
+    """Policies from a list with commas; without one, those of no ablation. Raises ValueError naming those there are."""
+    main = [name for name, policy in experiment.policies.items() if policy.group == MAIN]
+    names = main if text is None else _parts(text)
     for name in names:
         experiment.policy(name)
     return list(dict.fromkeys(names))

@@ -113,7 +113,7 @@ def headroom(
 def policy(
     context: typer.Context,
     names: Annotated[
-        str | None, typer.Option("--policy", help="Policies with commas; none: all of the preset.")
+        str | None, typer.Option("--policy", help="Policies with commas; none: all but those of ablations.")
     ] = None,
 ) -> None:
     """Train policies, on D_T or where the preset says."""

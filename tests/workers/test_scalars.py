@@ -137,6 +137,6 @@ def test_the_best_episode_ends_the_window_of_three_with_the_highest_mean(
 
 
 def test_the_best_episode_is_the_first_best_trials_where_trials_were_held() -> None:
-    # Trials follow every tenth episode and the last.
-    assert best_episode([0.0] * 25, [1.0, 3.0, 3.0]) == 19
-    assert best_episode([0.0] * 25, [1.0, 2.0, 3.0]) == 24
+    # Trials follow every twentieth episode and the last.
+    assert best_episode([0.0] * 45, [1.0, 3.0, 3.0]) == 39
+    assert best_episode([0.0] * 45, [1.0, 2.0, 3.0]) == 44

@@ -164,10 +164,13 @@ def test_stages_can_be_made_one_by_one(preset: Path, tmp_path: Path) -> None:
     def made() -> set[str]:
         return {path.name.partition("-")[0] for path in cache.glob("*.safetensors")}
 
-    for name, there in (
-        ("source", {"source"}), ("theta0", {"source", "theta0"}), ("policy", {"source", "theta0", "policy"})
-    ):  # fmt: skip
-        finished = invoke(*shared, name)
+    stages: tuple[tuple[list[str], set[str]], ...] = (
+        (["source"], {"source"}),
+        (["theta0"], {"source", "theta0"}),
+        (["policy", "--policy", "paper"], {"source", "theta0", "policy"}),
+    )
+    for command, there in stages:
+        finished = invoke(*shared, *command)
         assert finished.exit_code == 0, finished.output
         assert made() == there
 
