@@ -62,7 +62,12 @@ def _schedule(works: Sequence[Work], crew: Crew, board: Board) -> list[Failure]:
     ended: set[str] = set()
     failures: list[Failure] = []
     while waiting or running:
-        for work in [each for each in waiting if ended.issuperset(each.after)]:
+        ready = [each for each in waiting if ended.issuperset(each.after)]
+        before = [each for each in ready if each.stage != "trajectory"]
+        if (running or before) and any(each.stage == "policy" and each not in ready for each in waiting):
+            # A policy is long and many trajectories wait for it: it must not queue up behind those that do not.
+            ready = before
+        for work in ready:
             waiting.remove(work)
             running[crew.submit(work, board)] = work
         finished, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -57,6 +57,16 @@ def test_works_are_done_in_the_order_of_what_they_need(works: list[Work]) -> Non
         assert set(work.after) <= set(crew.done[: crew.done.index(work.title)])
 
 
+def test_policies_are_begun_before_trajectories_that_could_do_without_them(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path, "theta0=source")
+    crew = Pretended()
+    assert (
+        run_works(trajectory_works(experiment, ["random", "learned:regionwise"], ["per-pool"], [0]), crew, lines()[0])
+        == []
+    )
+    assert crew.done.index("guides") < crew.done.index("policy regionwise") < crew.done.index("random, seed 0")
+
+
 def test_one_that_fails_is_named_and_the_others_go_on(works: list[Work]) -> None:
     crew, (console, written) = Pretended(["policy paper"]), lines()
     failures = run_works(works, crew, console)
