@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.features import RegionRows, describe, embeddings
 from models.observation import PAPER, RoundContext, View
+from models.regionwise_view import GUIDE
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from service.domain.metrics import class_counts, confusion_matrix
@@ -79,7 +80,7 @@ class Observer:
         vectors = strategy.vectors | view.vectors if looks else strategy.vectors
         rows, maps = self._candidate_rows(segmenter, where, strategy.statistics, vectors, generator, keep_maps=predict)
         if guide_MC is not None and looks and view.needs_guide:
-            rows = replace(rows, vectors={**rows.vectors, "guide_mass": guide_MC.to(rows.class_part_RC)})
+            rows = rows.with_vector(GUIDE, guide_MC.to(rows.class_part_RC))
         known = replace(known, rows=rows)
         if strategy.needs_labelled:
             channels = rows.vectors["embedding"].shape[1]

@@ -7,34 +7,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workers.datasets.base import Dataset, ImageSource, Joined, Subset
+from workers.datasets.base import Dataset, Forwarding, ImageSource, Joined, Subset
 from workers.decoded import DecodedCache
 
 # Of the memory that is free when the data set is opened; what does not fit is brought there again and again.
 SHARE = 0.5
 
 
-class OnDevice:
+class OnDevice(Forwarding):
     """A source whose images and label maps stay on a device, the least recently used out first where they do not fit."""
 
     def __init__(self, source: ImageSource, device: torch.device | str, kept: DecodedCache[Tensor], name: str) -> None:
         """`kept` is shared by the sources of a data set, whose `name`s tell them apart."""
-        self._source, self.device, self._kept, self._prefix = source, torch.device(device), kept, name
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def name(self, number: int) -> str:
-        return self._source.name(number)
-
-    def size(self, number: int) -> tuple[int, int]:
-        return self._source.size(number)
-
-    def image(self, number: int) -> NDArray[np.uint8]:
-        return self._source.image(number)
-
-    def label_map(self, number: int) -> NDArray[np.uint8]:
-        return self._source.label_map(number)
+        super().__init__(source)
+        self.device, self._kept, self._prefix = torch.device(device), kept, name
 
     def image_there(self, number: int) -> Tensor:
         """(3, H, W) uint8 on the device."""

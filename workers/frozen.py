@@ -1,6 +1,7 @@
 """Regions as the frozen encoder of the surrogate game sees them: features at points of each, and the true classes there.
 
-Shapes: R regions, P = 64 points of a region, G = 8 points along a side, E feature channels, C classes.
+Shapes: R regions, P = 64 points of a region, G = 8 points along a side, E feature channels, C classes,
+X labelled points.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from models.inference import evaluating
 from models.pooling import GRID
 from models.segmenter import Segmenter
+from service.domain.classes import IGNORE
 from workers.chance import torch_generator
 from workers.datasets.base import ImageSource
 from workers.device_cache import stack_images
@@ -37,6 +39,15 @@ class FrozenRegions:
         """(R, C) int64: points of each class in each region."""
         kept_RPC = F.one_hot(self.labels_RP.clamp(max=classes), classes + 1)[..., :classes]
         return kept_RPC.sum(1)
+
+    def __getitem__(self, numbers: Tensor) -> "FrozenRegions":
+        return FrozenRegions(features_RPE=self.features_RPE[numbers], labels_RP=self.labels_RP[numbers])
+
+    def labelled_points(self) -> tuple[Tensor, Tensor]:
+        """Features (X, E) and classes (X,) of all points that have a label."""
+        labels_X = self.labels_RP.flatten()
+        seen_X = labels_X != IGNORE
+        return self.features_RPE.flatten(0, 1)[seen_X], labels_X[seen_X]
 
 
 def freeze(segmenter: Segmenter, source: ImageSource, settings: LoopSettings) -> FrozenRegions:

@@ -5,7 +5,6 @@ M = K N candidates.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 from models.features import RegionRows, region_rows
 from models.observation import PAPER, RoundContext, View
 from models.pooling import GRID
+from models.regionwise_view import GUIDE
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from models.uncertainty import MC_PASSES, pixel_maps
@@ -54,9 +54,9 @@ class SurrogateGame:
         points_XE = pool.features_RPE.flatten(0, 1)
         mean_E, std_E = points_XE.mean(0), points_XE.std(0) + 1e-3
         self.pool, self.state, reward = (_prepared(each, mean_E, std_E, kept) for each in (pool, state, reward))
-        seen_X = reward.labels_RP.flatten() != IGNORE
-        self._reward_XE = reward.features_RPE.flatten(0, 1)[seen_X][::REWARD_STRIDE].contiguous()
-        self._reward_X = reward.labels_RP.flatten()[seen_X][::REWARD_STRIDE]
+        features_XE, labels_X = reward.labelled_points()
+        self._reward_points = features_XE[::REWARD_STRIDE].contiguous(), labels_X[::REWARD_STRIDE]
+        self._state_points = self.state.labelled_points()
         # The source's classifier sees the decoder's features, which come first.
         own_CF = segmenter.classifier.weight.detach().flatten(1).cpu()[kept]
         weight_CE = F.pad(own_CF, (0, len(mean_E) - own_CF.shape[1]))
@@ -73,14 +73,11 @@ class SurrogateGame:
 
     def miou(self, head: Head) -> float:
         """mIoU of the head on D_R's points, in [0, 1]."""
-        return mean_iou(self._confusion(head, self._reward_XE, self._reward_X).numpy())
+        return mean_iou(self._confusion(head, *self._reward_points).numpy())
 
     def state_confusion(self, head: Head) -> Tensor:
         """(C, C) on D_S's points, rows = truth."""
-        seen_X = self.state.labels_RP.flatten() != IGNORE
-        return self._confusion(
-            head, self.state.features_RPE.flatten(0, 1)[seen_X], self.state.labels_RP.flatten()[seen_X]
-        )
+        return self._confusion(head, *self._state_points)
 
     def _confusion(self, head: Head, features_XE: Tensor, labels_X: Tensor) -> Tensor:
         predicted_X = head.logits(features_XE).argmax(1)
@@ -178,7 +175,7 @@ class SurrogateEpisode:
         view = (strategy.view or PAPER) if strategy.needs_policy or keep_rows else None
         rows = self.rows(self.game.pool, numbers, strategy, view)
         if self.game.guide_RC is not None and view is not None and view.needs_guide:
-            rows = replace(rows, vectors={**rows.vectors, "guide_mass": self.game.guide_RC[numbers]})
+            rows = rows.with_vector(GUIDE, self.game.guide_RC[numbers])
         sizes = torch.tensor([len(pool) for pool in pools])
         context = self.context() if view is not None else None
         counts_LC = self.game.counts_RC[self.labelled]
@@ -201,11 +198,9 @@ class SurrogateEpisode:
     def learned(self, numbers: Tensor) -> Head:
         """The head after a round with these regions' labels; the episode stays where it is."""
         labelled = torch.cat([self.labelled, numbers])
-        labels_X = self.game.pool.labels_RP[labelled].flatten()
-        seen_X = labels_X != IGNORE
-        features_XE = self.game.pool.features_RPE[labelled].flatten(0, 1)
+        features_XE, labels_X = self.game.pool[labelled].labelled_points()
         generator = torch_generator(self.seed, "head", self.round)
-        return train_head(self.head, features_XE[seen_X], labels_X[seen_X], self.game.training, generator)
+        return train_head(self.head, features_XE, labels_X, self.game.training, generator)
 
     def tell(self, numbers: Tensor) -> float:
         """Label these regions and learn; the gain of mIoU on D_R, in points."""

@@ -125,13 +125,11 @@ class Resized:
         return np.asarray(Image.fromarray(pixels).resize((width, height), how))
 
 
-class Cached:
-    """A source that keeps what it decoded: in a cache of its own, or under `name` in one that outlives it."""
+class Forwarding:
+    """A source that is another one; subclasses change what they are about."""
 
-    def __init__(self, source: ImageSource, kept: DecodedCache[Pixels] | None = None, name: str = "") -> None:
+    def __init__(self, source: ImageSource) -> None:
         self._source = source
-        self._kept: DecodedCache[Pixels] = kept or DecodedCache()
-        self._prefix = name
 
     def __len__(self) -> int:
         return len(self._source)
@@ -141,6 +139,21 @@ class Cached:
 
     def size(self, number: int) -> tuple[int, int]:
         return self._source.size(number)
+
+    def image(self, number: int) -> Pixels:
+        return self._source.image(number)
+
+    def label_map(self, number: int) -> Pixels:
+        return self._source.label_map(number)
+
+
+class Cached(Forwarding):
+    """A source that keeps what it decoded: in a cache of its own, or under `name` in one that outlives it."""
+
+    def __init__(self, source: ImageSource, kept: DecodedCache[Pixels] | None = None, name: str = "") -> None:
+        super().__init__(source)
+        self._kept: DecodedCache[Pixels] = kept or DecodedCache()
+        self._prefix = name
 
     def image(self, number: int) -> Pixels:
         return self._kept.get(f"{self._prefix} image {number}", lambda: self._source.image(number))
