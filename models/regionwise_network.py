@@ -1,8 +1,8 @@
 """The regionwise network Q(state, action): the same weights value candidates for any number of classes in any order.
 
 Shapes: B transitions or rounds, N candidates of each, A features of a candidate, R = B x N rows, r some of them, C
-classes, T features of a class, G of a region, M = 64 similarities, S state rows, F features of a state row, K the width,
-H heads of all seeds. The rows are those of models/regionwise_view.py.
+classes, T features of a class, G of a region, M = 64 similarities, Z = 18 acquisition scores, S state rows, F features of
+a state row, K the width, H heads of all seeds. The rows are those of models/regionwise_view.py.
 """
 
 import dataclasses
@@ -14,7 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from models.initialisation import drawn_from
-from models.regionwise_view import REGION_FEATURES, SIMILARITY, STATE_FEATURES, RegionwiseView, ViewSettings
+from models.regionwise_view import (
+    ACQUISITION,
+    OWN_FEATURES,
+    REGION_FEATURES,
+    SIMILARITY,
+    STATE_FEATURES,
+    RegionwiseView,
+    ViewSettings,
+)
 
 HEADS = 4
 SEEDS = 2
@@ -25,12 +33,14 @@ _ROWS_AT_ONCE = 2**13  # bounds the memory that the classes of all candidates of
 class RegionwiseSettings:
     """What a network is made of; kept beside its weights, see `RegionwiseNetwork.describe`.
 
-    view: which rows it is given. width: K, an even number. dueling: Q = V + A - mean of A over the pool.
-    state_encoder: "attention" and "mean" take state rows as a set; "list" takes them in their order and needs
-    `state_rows` and `classes`. Without `view.class_relative` a class has as many features as there are `classes`.
+    view: which rows it is given. deep: beside the weighted acquisition scores, a head over codes of everything. width: K,
+    an even number. dueling: Q = V + A - mean of A over the pool. state_encoder: "attention" and "mean" take state rows as
+    a set; "list" takes them in their order and needs `state_rows` and `classes`. Without `view.class_relative` a class has
+    as many features as there are `classes`.
     """
 
     view: ViewSettings = field(default_factory=ViewSettings)
+    deep: bool = True
     width: int = 32
     dueling: bool = True
     state_encoder: Literal["attention", "mean", "list"] = "attention"
@@ -49,10 +59,11 @@ class RegionwiseSettings:
 
 
 class RegionwiseNetwork(nn.Module):
-    """Q of a candidate from codes of its classes (a set), its region, its similarities and the state (a set).
+    """Q of a candidate: its acquisition scores, weighed, and, where it is deep, what a head makes of everything.
 
-    Beside the head over all codes a linear path adds, class by class, what a class is worth times the candidate's mass of
-    it. No BatchNorm: a batch of one is as good as any.
+    The head reads codes of the candidate's classes (a set), its region, its similarities and the state (a set), and beside
+    it a linear path adds, class by class, what a class is worth times the candidate's mass of it. No BatchNorm: a batch of
+    one is as good as any.
     """
 
     def __init__(self, settings: RegionwiseSettings | None = None, generator: torch.Generator | None = None) -> None:
@@ -64,12 +75,9 @@ class RegionwiseNetwork(nn.Module):
         self.class_features = self.view.class_features(settings.classes or 0)
         width = settings.width
         with drawn_from(generator):
-            self.class_branch = _Classes(self.class_features, width)
-            self.region_branch = nn.Sequential(nn.Linear(REGION_FEATURES, width), nn.ReLU())
-            self.similarity_branch = nn.Sequential(nn.Linear(SIMILARITY, width // 2), nn.ReLU())
+            self.scores = nn.Linear(ACQUISITION, 1, bias=False)
             self.state_encoder = _ENCODERS[settings.state_encoder](width, settings.state_rows or 0)
-            codes = 2 * width + width + width // 2 + width
-            self.head = nn.Sequential(nn.LayerNorm(codes), *_two_layers(codes, width, 1))
+            self.codes = _Codes(self.class_features, width) if settings.deep else None
             self.value = _two_layers(width, width, 1) if settings.dueling else None
 
     @property
@@ -114,13 +122,8 @@ class RegionwiseNetwork(nn.Module):
         return value_B1 + advantage_BN - _mean_of_pool(advantage_BN, mask_BN)
 
     def _advantages(self, actions_rA: Tensor, state_rK: Tensor) -> Tensor:
-        of_classes = actions_rA.shape[1] - REGION_FEATURES - SIMILARITY
-        classes_rX, region_rG, similarity_rM = torch.split(actions_rA, [of_classes, REGION_FEATURES, SIMILARITY], dim=1)
-        classes_rK, linear_r1 = self.class_branch(classes_rX.reshape(len(actions_rA), -1, self.class_features))
-        own_rK = torch.cat([self.region_branch(region_rG), self.similarity_branch(similarity_rM)], 1)
-        codes_rK = torch.cat([classes_rK, own_rK, state_rK], 1)
-        advantages_r1: Tensor = self.head(codes_rK) + linear_r1
-        return advantages_r1
+        weighed_r1: Tensor = self.scores(actions_rA[:, -ACQUISITION:])
+        return weighed_r1 if self.codes is None else weighed_r1 + self.codes(actions_rA, state_rK)
 
     def _check(self, state_BSF: Tensor, actions_BNA: Tensor, mask_BN: Tensor | None) -> None:
         rows, classes = self.settings.state_rows, self.settings.classes
@@ -129,15 +132,36 @@ class RegionwiseNetwork(nn.Module):
         if state_BSF.ndim != 3 or state_BSF.shape[2] != STATE_FEATURES or wrong_rows:
             wanted = f"B x {rows if listed else 'S'} x {STATE_FEATURES}"
             raise ValueError(f"The state should be {wanted}, not {tuple(state_BSF.shape)}.")
-        of_classes = actions_BNA.shape[-1] - REGION_FEATURES - SIMILARITY
+        of_classes = actions_BNA.shape[-1] - OWN_FEATURES
         fixed = classes is not None and of_classes != classes * self.class_features
         if actions_BNA.ndim != 3 or of_classes < self.class_features or of_classes % self.class_features or fixed:
-            wanted = f"{'C' if classes is None else classes} * {self.class_features} + {REGION_FEATURES + SIMILARITY}"
+            wanted = f"{'C' if classes is None else classes} * {self.class_features} + {OWN_FEATURES}"
             raise ValueError(f"Actions should be B x N x ({wanted}), not {tuple(actions_BNA.shape)}.")
         if actions_BNA.shape[0] != state_BSF.shape[0]:
             raise ValueError(f"{state_BSF.shape[0]} states do not go with {actions_BNA.shape[0]} sets of actions.")
         if mask_BN is not None and mask_BN.shape != actions_BNA.shape[:2]:
             raise ValueError(f"The mask should be {tuple(actions_BNA.shape[:2])}, not {tuple(mask_BN.shape)}.")
+
+
+class _Codes(nn.Module):
+    """The head over codes of classes, region, similarities and state, and the linear path, added, to (R, 1)."""
+
+    def __init__(self, class_features: int, width: int) -> None:
+        super().__init__()
+        self.class_features = class_features
+        self.class_branch = _Classes(class_features, width)
+        self.region_branch = nn.Sequential(nn.Linear(REGION_FEATURES, width), nn.ReLU())
+        self.similarity_branch = nn.Sequential(nn.Linear(SIMILARITY, width // 2), nn.ReLU())
+        codes = 2 * width + width + width // 2 + width
+        self.head = nn.Sequential(nn.LayerNorm(codes), *_two_layers(codes, width, 1))
+
+    def forward(self, actions_RA: Tensor, state_RK: Tensor) -> Tensor:
+        sizes = [actions_RA.shape[1] - OWN_FEATURES, REGION_FEATURES, SIMILARITY, ACQUISITION]
+        classes_RX, region_RG, similarity_RM, _ = torch.split(actions_RA, sizes, dim=1)
+        classes_RK, linear_R1 = self.class_branch(classes_RX.reshape(len(actions_RA), -1, self.class_features))
+        own_RK = torch.cat([self.region_branch(region_RG), self.similarity_branch(similarity_RM)], 1)
+        valued_R1: Tensor = self.head(torch.cat([classes_RK, own_RK, state_RK], 1)) + linear_R1
+        return valued_R1
 
 
 class _Classes(nn.Module):

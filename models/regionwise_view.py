@@ -19,6 +19,8 @@ round's candidates of the mean entropy, of the entropy of h and of the mean p2 /
 clipped to [0, 5] / 5 (0 while nothing is labelled), the share of the budget spent, ln(1 + labelled regions) / 8, and the
 share of classes that were never labelled.
 
+After them come the 64 similarities of the paper, and last the candidate's acquisition scores (models/acquisition.py).
+
 A state row has a mark, then columns of a region, then columns of a class, zeros where they are not its own. A region of
 D_S has mark 1 and 4 columns: its mean entropy, the entropies of h and s, the largest of s. A class has mark 0 and 9:
 means of s and h over D_S, true share there, l, labelled pixels, recall, precision, IoU, and the budget spent.
@@ -30,6 +32,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from models.acquisition import OF_UNCERTAINTY, SCORES, acquisition_scores, z_scores
 from models.features import UNCERTAINTY, RegionRows, action_rows
 from models.inference import on_one_thread
 from models.observation import RoundContext
@@ -38,6 +41,8 @@ EPSILON = 1e-3
 CLASS_FEATURES = 14
 REGION_FEATURES = 11
 SIMILARITY = 64
+ACQUISITION = len(SCORES)
+OWN_FEATURES = REGION_FEATURES + SIMILARITY + ACQUISITION
 STATE_REGION, STATE_CLASS = 4, 9
 STATE_FEATURES = 1 + STATE_REGION + STATE_CLASS
 MASS = "class_mass"
@@ -65,7 +70,7 @@ class ViewSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionwiseView:
-    """Makes state rows, (S + C, F), and action rows, (M, C T + G + 64), of what is known in a round."""
+    """Makes state rows, (S + C, F), and action rows, (M, C T + G + 64 + 18), of what is known in a round."""
 
     settings: ViewSettings = field(default_factory=ViewSettings)
     vectors: frozenset[str] = frozenset({MASS})
@@ -83,7 +88,7 @@ class RegionwiseView:
 
     def action_features(self, classes: int) -> int:
         """A: how long an action row is where there are `classes` classes."""
-        return classes * self.class_features(classes) + REGION_FEATURES + SIMILARITY
+        return classes * self.class_features(classes) + OWN_FEATURES
 
     @on_one_thread()
     def state(self, rows: RegionRows, context: RoundContext) -> Tensor:
@@ -111,7 +116,7 @@ class RegionwiseView:
         return state_SF
 
     def actions(self, rows: RegionRows, context: RoundContext) -> Tensor:
-        """Return the action rows of all candidates of the round, (M, C T + G + 64): classes, region, similarity.
+        """Return the action rows of all candidates of the round: classes, region, similarities, acquisition scores.
 
         Means and z-scores are over the rows given, which should therefore be the round's candidates and no others.
 
@@ -123,14 +128,34 @@ class RegionwiseView:
             facts = _ClassFacts.of(context, mass_MC)
             classes_MCT = self._of_classes(rows, facts)
             regions_MG = self._of_regions(rows, facts, context)
+            scores_M18 = self._scores(rows, facts)
         similarity_MK = mass_MC.new_zeros(len(rows), SIMILARITY)
         if self.settings.similarity:
             similarity_MK = action_rows(rows, context.labelled_LC)[:, -SIMILARITY:]
-        return torch.cat([classes_MCT.flatten(1), regions_MG, similarity_MK], 1)
+        return torch.cat([classes_MCT.flatten(1), regions_MG, similarity_MK, scores_M18], 1)
+
+    def _scores(self, rows: RegionRows, facts: "_ClassFacts") -> Tensor:
+        scores_M18 = acquisition_scores(
+            rows,
+            entropy_M=_mean_entropy(rows),
+            runner_up_M=_runner_up(rows),
+            novelty_M=_novelty(_mass(rows), facts.labelled_share_C),
+            mass_MC=_mass(rows),
+            guide_MC=self._guide(rows),
+            labelled_share_C=facts.labelled_share_C,
+            recall_C=facts.recall_C,
+            precision_C=facts.precision_C,
+        )
+        if not self.settings.uncertainty:
+            scores_M18[:, OF_UNCERTAINTY] = 0
+        return scores_M18
+
+    def _guide(self, rows: RegionRows) -> Tensor:
+        return rows.vectors.get(GUIDE, _mass(rows)) if self.settings.guide else _mass(rows)
 
     def _of_classes(self, rows: RegionRows, facts: "_ClassFacts") -> Tensor:
         mass_MC, share_C = _mass(rows), facts.labelled_share_C
-        guide_MC = rows.vectors.get(GUIDE, mass_MC) if self.settings.guide else mass_MC
+        guide_MC = self._guide(rows)
         if not self.settings.class_relative:
             which_MCC = torch.eye(mass_MC.shape[1], device=mass_MC.device).expand(len(rows), -1, -1)
             return torch.cat([torch.stack([guide_MC, mass_MC, rows.class_part_RC], 2), which_MCC], 2)
@@ -143,7 +168,7 @@ class RegionwiseView:
             *(guide_MC, _log_ratio(guide_MC, guide_MC.mean(0)), _log_ratio(guide_MC, share_C)),
             *(mass_MC, rows.class_part_RC, _log_ratio(mass_MC, mean_C), _log_ratio(mass_MC, share_C)),
             *(values_C.expand_as(mass_MC) for values_C in of_a_class),
-            _z_scores(mass_MC),
+            z_scores(mass_MC, EPSILON),
         ]
         return torch.stack(features, 2)
 
@@ -151,7 +176,7 @@ class RegionwiseView:
         mass_MC = _mass(rows)
         entropies = [_mean_entropy(rows), _class_entropy(rows.class_part_RC), _class_entropy(mass_MC)]
         entropies += [_runner_up(rows)]
-        entropies += [_z_scores(entropies[place]) for place in (0, 1, 3)]
+        entropies += [z_scores(entropies[place], EPSILON) for place in (0, 1, 3)]
         if not self.settings.uncertainty:
             entropies = [torch.zeros_like(values_M) for values_M in entropies]
         of_the_round = (context.budget_share, math.log1p(len(context.labelled_LC)) / 8, facts.never_labelled)
@@ -231,11 +256,6 @@ def _share(part_C: Tensor, whole: Tensor) -> Tensor:
 
 def _log_ratio(above: Tensor, below: Tensor) -> Tensor:
     return torch.log((above + EPSILON) / (below + EPSILON))
-
-
-def _z_scores(values: Tensor) -> Tensor:
-    """How many standard deviations each is from the mean over the first dimension; 0 where all are alike."""
-    return (values - values.mean(0)) / (values.std(0, correction=0) + EPSILON)
 
 
 def _mean_entropy(rows: RegionRows) -> Tensor:

@@ -14,6 +14,8 @@ from workers.training import ConvergeSettings
 
 UNTRAINED = "learned-untrained"
 MAIN = "main"
+# Settings of a policy that came later: one that leaves them as they were keeps the key that it had before them.
+_LATER = ("redraw", "explore", "deep")
 
 
 class _Settings(BaseModel):
@@ -98,6 +100,10 @@ class Policy(_Settings):
     weight_decay: float = Field(1e-3, ge=0)
     clip: float | None = None
     feature_dropout: float = Field(0.0, ge=0, lt=1, description="Chance that an update does not see a feature.")
+    explore: Literal["regions", "rounds"] = Field(
+        "regions",
+        description="What is left to chance: each region asked for, or a whole round, asked for by a network of new weights.",
+    )
     feature_noise: float = Field(0.0, ge=0, description="Standard deviation of what is added to features in updates.")
     loss: Literal["huber", "squared"] = "huber"
     double: Literal["standard", "paper"] = "standard"
@@ -107,6 +113,7 @@ class Policy(_Settings):
     prioritised_beta: float = Field(0.4, ge=0, le=1)
     twin: bool = Field(False, description="Rewards are differences to a twin that asked at random with the same draws.")
     standardise: bool = Field(False, description="Rewards are divided by their running standard deviation.")
+    deep: bool = Field(True, description="Beside weighted acquisition scores, a head over all that the policy sees.")
     width: int = Field(32, ge=4)
     dueling: bool = True
     state_encoder: Literal["attention", "mean", "list"] = "attention"
@@ -114,12 +121,15 @@ class Policy(_Settings):
     similarity: bool = True
     uncertainty: bool = True
     state: bool = True
+    redraw: bool = Field(
+        False, description="Every game draws anew which images of D_T and D_R it plays on and which reward it."
+    )
     guide: bool = Field(True, description="What segmenters trained on D_T expect of a region is among its features.")
 
     @model_validator(mode="after")
     def _plays_where_it_can(self) -> "Policy":
         if self.game == "real" and (
-            self.network != "paper" or self.twin or self.standardise or self.sources != ("own",)
+            self.network != "paper" or self.twin or self.standardise or self.redraw or self.sources != ("own",)
         ):
             raise ValueError(
                 "The real game trains the paper's network on its own D_T: set game = 'surrogate' for the rest."
@@ -215,7 +225,7 @@ class Experiment(_Settings):
 
     def policy_key(self, name: str, seed: int) -> str:
         """A hash of what a trained policy depends on."""
-        return self.key("policy", self.policy(name).model_dump(mode="json", exclude={"group"}), seed)
+        return self.key("policy", self._policy_values(name), seed)
 
     def method_key(self, method: str, seed: int) -> str:
         """A hash of what a method's trajectory with a seed depends on."""
@@ -223,8 +233,14 @@ class Experiment(_Settings):
         if kind == "learned":
             return self.key("trajectory", kind, seed, self.policy_key(policy, 0))
         if kind == UNTRAINED:
-            return self.key("trajectory", kind, seed, self.policy(policy).model_dump(mode="json", exclude={"group"}))
+            return self.key("trajectory", kind, seed, self._policy_values(policy))
         return self.key("trajectory", method, seed)
+
+    def _policy_values(self, name: str) -> dict[str, Any]:
+        policy = self.policy(name)
+        defaults = {each: type(policy).model_fields[each].default for each in _LATER}
+        values = policy.model_dump(mode="json", exclude={"group"})
+        return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}
 
     def key(self, stage: Literal["source", "theta0", "guide", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""

@@ -42,6 +42,17 @@ def guide_of_training(bench: Bench) -> Tensor:
     return _kept(bench, "train", masses)
 
 
+def guide_of_reward(bench: Bench) -> Tensor:
+    """(R, C): the class mass of every region of D_R by a guide that was trained on all of D_T."""
+    return _kept(bench, "reward", lambda: class_mass(bench, _guide(bench, None), bench.split("reward")))
+
+
+def guide_of_games(bench: Bench, redraw: bool) -> Tensor:
+    """(R, C): what guides expect of the regions of a surrogate game's pool: D_T's, and, where images are redrawn, D_R's."""
+    own_RC = guide_of_training(bench)
+    return torch.cat([own_RC, guide_of_reward(bench)]) if redraw else own_RC
+
+
 def class_mass(bench: Bench, segmenter: Segmenter, source: ImageSource) -> Tensor:
     """(R, C): the mean softmax of each class over every region of a source, image by image."""
     grid = bench.experiment.loop(bench.classes, "random").grid

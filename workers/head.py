@@ -27,7 +27,7 @@ class HeadTraining:
 
     steps: int = 20
     lr: float = 0.01
-    batch: int = 2048
+    batch: int = 1024
     dropout: float = 0.2  # of features, for BALD alone
 
 

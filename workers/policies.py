@@ -14,7 +14,7 @@ from workers.checkpoints import Policy, load_policy, save_policy
 from workers.datasets.streets import streets_dataset
 from workers.episodes import PolicyProgress, PolicyTrainer
 from workers.frozen import freeze
-from workers.guides import guide_of_training
+from workers.guides import guide_of_games
 from workers.proposal import groups_of
 from workers.resume import FileState, describe_progress, play_resumably, write_atomically
 from workers.scalars import add_episode, add_progress
@@ -70,6 +70,7 @@ def _train_on_surrogate(bench: Bench, name: str, seed: int, state: FileState) ->
             feature_noise=settings.feature_noise,
         ),
         seed=seed,
+        explorer=(lambda draw: network_of(bench, name, draw).cpu()) if settings.explore == "rounds" else None,
     )
 
     def report(episode: EpisodeReport) -> None:
@@ -95,7 +96,7 @@ def surrogate_game(bench: Bench, policy: str, source: str) -> SurrogateGame:
     settings, classes, guide_RC = experiment.loop(bench.classes, policy=policy), None, None
     if city is None:
         splits = {split: bench.split(split) for split in CITY}
-        guide_RC = guide_of_training(bench) if experiment.policy(policy).guided else None
+        guide_RC = guide_of_games(bench, experiment.policy(policy).redraw) if experiment.policy(policy).guided else None
     else:
         number, classes = city
         height, width = bench.split("train").size(0)
@@ -110,6 +111,7 @@ def surrogate_game(bench: Bench, policy: str, source: str) -> SurrogateGame:
         settings=settings,
         classes=classes,
         guide_RC=guide_RC,
+        redraw=experiment.policy(policy).redraw,
     )
 
 
@@ -167,6 +169,7 @@ def network_of(bench: Bench, name: str, seed: int) -> Policy:
         listed = settings.state_encoder == "list"
         shape = RegionwiseSettings(
             view=settings.view(),
+            deep=settings.deep,
             width=settings.width,
             dueling=settings.dueling,
             state_encoder=settings.state_encoder,

@@ -5,6 +5,7 @@ M = K N candidates.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,12 +23,13 @@ from models.uncertainty import MC_PASSES, pixel_maps
 from service.domain.classes import IGNORE
 from service.domain.metrics import mean_iou
 from workers.chance import numpy_generator, torch_generator
-from workers.frozen import POINTS, FrozenRegions
+from workers.frozen import POINTS, FrozenRegions, components
 from workers.head import Head, HeadTraining, train_head
 from workers.proposal import LoopSettings, choose
 
-# D_R's points are measured twice a round: one in so many of them is enough.
+# The points that rewards are measured on are looked at twice a round: one in so many of them is enough.
 REWARD_STRIDE = 2
+Points = tuple[Tensor, Tensor]  # features (X, E) and classes (X,)
 
 
 class SurrogateGame:
@@ -44,36 +46,41 @@ class SurrogateGame:
         training: HeadTraining | None = None,
         classes: Sequence[int] | None = None,
         guide_RC: Tensor | None = None,
+        redraw: bool = False,
     ) -> None:
         """`classes`: play with these of the segmenter's classes alone; pixels of others are unlabelled.
 
-        `guide_RC`: what a guide expects of each region of the pool, where there is one.
+        `redraw`: D_R's regions join the pool, after D_T's, and every episode draws half of all images to play on; its
+        rewards are measured on the other half. `guide_RC`: what a guide expects of each region of the pool, those that
+        join it too, where there is one.
         """
         kept = list(range(settings.classes)) if classes is None else list(classes)
         self.classes, self.settings, self.training = len(kept), settings, training or HeadTraining()
-        points_XE = pool.features_RPE.flatten(0, 1)
-        mean_E, std_E = points_XE.mean(0), points_XE.std(0) + 1e-3
-        self.pool, self.state, reward = (_prepared(each, mean_E, std_E, kept) for each in (pool, state, reward))
-        features_XE, labels_X = reward.labelled_points()
-        self._reward_points = features_XE[::REWARD_STRIDE].contiguous(), labels_X[::REWARD_STRIDE]
+        self.redraw = redraw
+        if redraw:
+            pool = FrozenRegions.joined([pool, reward])
+        basis = _Basis.of(pool)
+        self.pool, self.state = (_prepared(each, basis, kept) for each in (pool, state))
+        self._reward_points = None if redraw else _measured(_prepared(reward, basis, kept))
         self._state_points = self.state.labelled_points()
-        # The source's classifier sees the decoder's features, which come first.
-        own_CF = segmenter.classifier.weight.detach().flatten(1).cpu()[kept]
-        weight_CE = F.pad(own_CF, (0, len(mean_E) - own_CF.shape[1]))
-        bias_C = (
-            torch.zeros(len(kept))
-            if segmenter.classifier.bias is None
-            else segmenter.classifier.bias.detach().cpu()[kept]
-        )
-        self.head = Head(weight_CE * std_E, bias_C + weight_CE @ mean_E)
+        self.head = basis.head(segmenter, kept)
         self.guide_RC = guide_RC
         self.pixels_per_point = settings.cell_height * settings.cell_width / POINTS
         self.counts_RC = self.pool.counts(self.classes)
         self.state_counts_SC = self.state.counts(self.classes)
 
-    def miou(self, head: Head) -> float:
-        """mIoU of the head on D_R's points, in [0, 1]."""
-        return mean_iou(self._confusion(head, *self._reward_points).numpy())
+    def roles(self, seed: int) -> tuple[Tensor, Points]:
+        """Which regions an episode of this seed may ask for, (R,) bool, and the points that its rewards are measured on."""
+        if self._reward_points is not None:
+            return torch.ones(len(self.pool), dtype=torch.bool), self._reward_points
+        images = int(self.pool.image_R.max()) + 1
+        played = numpy_generator(seed, "images").permutation(images)[: images // 2]
+        free_R = torch.isin(self.pool.image_R, torch.from_numpy(played))
+        return free_R, _measured(self.pool[~free_R])
+
+    def miou(self, head: Head, points: Points) -> float:
+        """mIoU of the head on labelled points, in [0, 1]."""
+        return mean_iou(self._confusion(head, *points).numpy())
 
     def state_confusion(self, head: Head) -> Tensor:
         """(C, C) on D_S's points, rows = truth."""
@@ -85,12 +92,43 @@ class SurrogateGame:
         return counts.view(self.classes, self.classes)
 
 
-def _prepared(regions: FrozenRegions, mean_E: Tensor, std_E: Tensor, kept: Sequence[int]) -> FrozenRegions:
-    """Features with mean 0 and deviation 1 over the pool; labels numbered anew, those of other classes ignored."""
+def _measured(regions: FrozenRegions) -> Points:
+    features_XE, labels_X = regions.labelled_points()
+    return features_XE[::REWARD_STRIDE].contiguous(), labels_X[::REWARD_STRIDE]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Basis:
+    """How features are prepared: mean 0 and deviation 1 over the pool, then projected where there are many."""
+
+    mean_E: Tensor
+    std_E: Tensor
+    components_EM: Tensor | None
+
+    @classmethod
+    def of(cls, pool: FrozenRegions) -> "_Basis":
+        points_XE = pool.features_RPE.flatten(0, 1)
+        mean_E, std_E = points_XE.mean(0), points_XE.std(0) + 1e-3
+        return cls(mean_E=mean_E, std_E=std_E, components_EM=components((points_XE - mean_E) / std_E))
+
+    def projected(self, standardised_E: Tensor) -> Tensor:
+        return standardised_E if self.components_EM is None else standardised_E @ self.components_EM
+
+    def head(self, segmenter: Segmenter, kept: Sequence[int]) -> Head:
+        """The source's own classifier of prepared features; it sees the decoder's, which come first."""
+        own_CF = segmenter.classifier.weight.detach().flatten(1).cpu()[kept]
+        bias = segmenter.classifier.bias
+        weight_CE = F.pad(own_CF, (0, len(self.mean_E) - own_CF.shape[1]))
+        bias_C = torch.zeros(len(kept)) if bias is None else bias.detach().cpu()[kept]
+        return Head(self.projected(weight_CE * self.std_E), bias_C + weight_CE @ self.mean_E)
+
+
+def _prepared(regions: FrozenRegions, basis: _Basis, kept: Sequence[int]) -> FrozenRegions:
+    """Features in the basis; labels numbered anew, those of other classes ignored."""
     places = torch.full((256,), IGNORE)
     places[torch.tensor(kept)] = torch.arange(len(kept))
-    features_RPE = ((regions.features_RPE - mean_E) / std_E).contiguous()
-    return FrozenRegions(features_RPE=features_RPE, labels_RP=places[regions.labels_RP])
+    features_RPE = basis.projected((regions.features_RPE - basis.mean_E) / basis.std_E).contiguous()
+    return FrozenRegions(features_RPE=features_RPE, labels_RP=places[regions.labels_RP], image_R=regions.image_R)
 
 
 class SurrogateEpisode:
@@ -100,13 +138,17 @@ class SurrogateEpisode:
         self.game, self.budget, self.seed = game, budget, seed
         self.head, self.round = game.head, 0
         self.labelled = torch.zeros(0, dtype=torch.int64)
-        self._free_R = torch.ones(len(game.pool), dtype=torch.bool)
-        self.miou = game.miou(self.head)
+        self._free_R, self._reward_points = game.roles(seed)
+        self.miou = self.measured(self.head)
 
     @property
     def over(self) -> bool:
         """Whether the budget is spent or nothing is left to ask for."""
         return len(self.labelled) >= self.budget or not bool(self._free_R.any())
+
+    def measured(self, head: Head) -> float:
+        """mIoU of a head on the points that this episode's rewards are measured on, in [0, 1]."""
+        return self.game.miou(head, self._reward_points)
 
     def draw(self) -> list[NDArray[np.int64]]:
         """The round's candidate pools: numbers of regions that are not labelled, K pools of N."""
@@ -203,17 +245,17 @@ class SurrogateEpisode:
         return train_head(self.head, features_XE, labels_X, self.game.training, generator)
 
     def tell(self, numbers: Tensor) -> float:
-        """Label these regions and learn; the gain of mIoU on D_R, in points."""
+        """Label these regions and learn; the gain of mIoU, in points."""
         before, self.head = self.miou, self.learned(numbers)
         self.labelled = torch.cat([self.labelled, numbers])
         self._free_R[numbers] = False
         self.round += 1
-        self.miou = self.game.miou(self.head)
+        self.miou = self.measured(self.head)
         return 100 * (self.miou - before)
 
 
 def play(game: SurrogateGame, strategy: Strategy, *, budget: int, seed: int) -> NDArray[np.float64]:
-    """mIoU on D_R, in [0, 1], before the first round and after each, where the strategy chooses."""
+    """mIoU, in [0, 1], before the first round and after each, where the strategy chooses."""
     episode, curve = SurrogateEpisode(game, budget=budget, seed=seed), []
     curve.append(episode.miou)
     while not episode.over:

@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 from service.domain.metrics import area_under_curve
 from workers.experiment import Experiment
 from workers.frozen import freeze
-from workers.guides import guide_of_training
+from workers.guides import guide_of_games
 from workers.resume import write_atomically
 from workers.stages import Bench, theta_pre
 from workers.surrogate import SurrogateGame, play
 from workers.trajectory import strategy_of
 
-EPISODES = 4
-LARGEST_SHARE = 0.4  # of D_T's regions: beyond it every method has asked for much the same
+EPISODES = 8
+LARGEST_SHARE = 0.4  # of the regions played on: beyond it every method has asked for much the same
 
 
 def check_surrogate(bench: Bench, out: Path, *, episodes: int = EPISODES) -> dict[str, Any]:
-    """Play every method that has trajectories in `out` on the surrogate game of D_T; writes and returns surrogate.json.
+    """Play every method that has trajectories in `out` on the surrogate game; writes and returns surrogate.json.
+
+    Each episode draws the images that it plays on and is measured on from D_T and D_R, the same for every method.
 
     No label of D_V plays a part in a surrogate result: it could have been known before the real game. Raises ValueError
     where `out` holds trajectories of fewer than two methods.
@@ -43,7 +45,7 @@ def check_surrogate(bench: Bench, out: Path, *, episodes: int = EPISODES) -> dic
         kind = "policy" if ":" in method else "strategy"
         points.append({"name": method, "kind": kind, "surrogate": float(np.mean(areas)), "real": real[method]})
     found = {
-        "game": f"{bench.experiment.name}: {budget} of D_T's {len(game.pool)} regions, {episodes} episodes each",
+        "game": f"{bench.experiment.name}: {budget} regions of half of D_T's and D_R's images, {episodes} episodes each",
         "points": points,
         "rank_correlation": rank_correlation(
             np.array([point["surrogate"] for point in points]), np.array([point["real"] for point in points])
@@ -94,7 +96,8 @@ def _game(bench: Bench) -> tuple[SurrogateGame, int]:
         reward=splits["reward"],
         segmenter=theta_pre(bench, 0),
         settings=settings,
-        guide_RC=guide_of_training(bench) if guided else None,
+        guide_RC=guide_of_games(bench, redraw=True) if guided else None,
+        redraw=True,
     )
-    rounds = max(2, int(LARGEST_SHARE * len(game.pool)) // settings.batch_size)
+    rounds = max(2, int(LARGEST_SHARE * len(game.pool) / 2) // settings.batch_size)
     return game, min(bench.experiment.budget, rounds * settings.batch_size)

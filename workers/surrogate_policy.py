@@ -58,9 +58,21 @@ class SurrogateTrainer:
     """Plays episodes and learns Q. Put away and continued between any two episodes, exactly."""
 
     def __init__(
-        self, *, games: Sequence[SurrogateGame], network: nn.Module, settings: SurrogateSettings, seed: int
+        self,
+        *,
+        games: Sequence[SurrogateGame],
+        network: nn.Module,
+        settings: SurrogateSettings,
+        seed: int,
+        explorer: Callable[[int], nn.Module] | None = None,
     ) -> None:
-        """Episodes go round the games; transitions of each are kept apart, for games may differ in their classes."""
+        """Episodes go round the games; transitions of each are kept apart, for games may differ in their classes.
+
+        `explorer` makes a network of weights drawn from a seed: with the chance epsilon a round is asked for by a new one,
+        all regions alike, where otherwise each region is left to chance by itself. The reward is one for the round: what
+        single regions bring is lost in it, what a way of asking brings is not.
+        """
+        self._explorer = explorer
         self.games, self.settings, self.seed = list(games), settings, seed
         self.dqn = DQN(network, settings.dqn)
         self._buffers = [ReplayBuffer(settings.dqn.capacity, settings.dqn.prioritised_alpha) for _ in games]
@@ -118,8 +130,12 @@ class SurrogateTrainer:
         sizes = [len(pool) for pool in pools]
         by_pool = torch.split(candidates.actions_MA, sizes)
         buffer.add(returns.arrive(candidates.state_SF, by_pool))
-        scores_M = self._strategy.scores(candidates, torch.Generator()).double().numpy()
-        rng = numpy_generator(episode.seed, "epsilon", episode.round)
+        strategy, rng = self._strategy, numpy_generator(episode.seed, "epsilon", episode.round)
+        if self._explorer is not None:
+            if rng.random() < epsilon:
+                strategy = build_strategy("learned", self._explorer(int(rng.integers(2**31))))
+            epsilon = 0.0
+        scores_M = strategy.scores(candidates, torch.Generator()).double().numpy()
         chosen = choose(scores_M, sizes, "per-pool", epsilon, rng)
         numbers = torch.from_numpy(np.concatenate(pools))
         twin = self._twin(episode, numbers, sizes) if self.settings.twin else None
@@ -134,7 +150,7 @@ class SurrogateTrainer:
         """mIoU after the same round with regions picked at random from the same pools, learned from in the same order."""
         rng = numpy_generator(episode.seed, "twin", episode.round)
         starts = np.cumsum([0, *sizes[:-1]])
-        return episode.game.miou(episode.learned(numbers[torch.from_numpy(starts + rng.integers(sizes))]))
+        return episode.measured(episode.learned(numbers[torch.from_numpy(starts + rng.integers(sizes))]))
 
     def _learn(self, buffer: ReplayBuffer) -> list[Any]:
         dqn, updates = self.settings.dqn, []

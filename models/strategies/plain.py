@@ -3,13 +3,13 @@
 Shape suffixes: M candidates, C classes.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from models.acquisition import class_balanced, impurity
 from models.features import RegionRows
 from models.strategies.contract import Candidates, Needs, Strategy, described
 
@@ -68,23 +68,6 @@ class StratifiedRandom(Needs):
         return strata_draws[strata_M] - places_M
 
 
-def _class_balanced(rows: RegionRows) -> Tensor:
-    """Return minmax(bvsb) * exp(-share of candidates with the same dominant predicted class) (Cai et al. 2021)."""
-    bvsb_M = rows.statistics["bvsb_mean"]
-    spread = bvsb_M.amax() - bvsb_M.amin()
-    scaled_M = (bvsb_M - bvsb_M.amin()) / spread if bool(spread > 0) else torch.ones_like(bvsb_M)
-    dominant_M = rows.class_part_RC.argmax(1)
-    shares_C = torch.bincount(dominant_M, minlength=rows.class_part_RC.shape[1]) / len(rows)
-    return scaled_M * torch.exp(-shares_C[dominant_M])
-
-
-def _impurity(rows: RegionRows) -> Tensor:
-    """Return entropy of the predicted classes' histogram times mean pixel entropy, both over ln C (RIPU, 2022)."""
-    histogram_MC = rows.class_part_RC
-    entropy_M = -torch.xlogy(histogram_MC, histogram_MC).sum(1) / math.log(histogram_MC.shape[1])
-    return entropy_M * rows.statistics["entropy_mean"]
-
-
 def _by_statistic(name: str, statistic: str, sign: int = 1) -> Scored:
     return Scored(name=name, score=lambda rows: sign * rows.statistics[statistic], statistics=frozenset({statistic}))
 
@@ -95,7 +78,15 @@ PLAIN: tuple[Strategy, ...] = (
     _by_statistic("bald", "bald_sum"),
     _by_statistic("margin", "margin_mean", -1),
     _by_statistic("bvsb", "bvsb_mean"),
-    Scored(name="class-balanced", score=_class_balanced, statistics=frozenset({"bvsb_mean"})),
-    Scored(name="impurity", score=_impurity, statistics=frozenset({"entropy_mean"})),
+    Scored(
+        name="class-balanced",
+        score=lambda rows: class_balanced(rows.statistics["bvsb_mean"], rows.class_part_RC),
+        statistics=frozenset({"bvsb_mean"}),
+    ),
+    Scored(
+        name="impurity",
+        score=lambda rows: impurity(rows.class_part_RC, rows.statistics["entropy_mean"]),
+        statistics=frozenset({"entropy_mean"}),
+    ),
     StratifiedRandom(),
 )

@@ -70,14 +70,16 @@ class Formula:
         return np.maximum(self.linear("state_encoder.code.0", state.ravel()), 0)
 
     def advantage(self, code: np.ndarray, action: np.ndarray) -> float:
-        classes, region, similarity = action[:-75].reshape(-1, 14), action[-75:-64], action[-64:]
-        codes = self.two_layers("class_branch.phi", classes)
-        attended = softmax(self.linear("class_branch.attention", codes)[:, 0]) @ codes
-        of_region = np.maximum(self.linear("region_branch.0", region), 0)
-        of_similarity = np.maximum(self.linear("similarity_branch.0", similarity), 0)
+        own = action[-93:]
+        classes, region, similarity, scores = action[:-93].reshape(-1, 14), own[:11], own[11:75], own[75:]
+        codes = self.two_layers("codes.class_branch.phi", classes)
+        attended = softmax(self.linear("codes.class_branch.attention", codes)[:, 0]) @ codes
+        of_region = np.maximum(self.linear("codes.region_branch.0", region), 0)
+        of_similarity = np.maximum(self.linear("codes.similarity_branch.0", similarity), 0)
         joined = np.concatenate([attended, codes.mean(0), of_region, of_similarity, code])
-        worth = self.linear("class_branch.worth", codes)[:, 0] @ classes[:, 0]
-        return float(self.two_layers("head", self.normed("head.0", joined), first=1)[0] + worth)
+        worth = self.linear("codes.class_branch.worth", codes)[:, 0] @ classes[:, 0]
+        weighed = self.linear("scores", scores)[0]
+        return float(self.two_layers("codes.head", self.normed("codes.head.0", joined), first=1)[0] + worth + weighed)
 
 
 def softmax(values: np.ndarray) -> np.ndarray:
@@ -140,12 +142,22 @@ def test_padding_has_no_say_in_the_mean_of_a_pool():
     torch.testing.assert_close(net(states, padded, mask)[:, :4], net(states, actions[:, :4]))
 
 
+def test_without_depth_it_weighs_acquisition_scores_and_nothing_else():
+    net, (states, actions) = network(deep=False), inputs(2, 5)
+    weighed = actions[..., -18:] @ net.scores.weight[0]
+    mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
+    values = net(states, actions, mask)
+    torch.testing.assert_close(values[0] - values[0].mean(), weighed[0] - weighed[0].mean())
+    torch.testing.assert_close(values[1] - values[1, :3].mean(), weighed[1] - weighed[1, :3].mean())
+    assert not [name for name, _ in net.named_parameters() if name.startswith("codes")]
+
+
 def test_the_linear_path_adds_up_worth_times_mass():
     net, (states, actions) = network(dueling=False), inputs(1, 3)
     with torch.no_grad():
-        for name in ("head.3.weight", "head.3.bias", "class_branch.worth.weight"):
+        for name in ("codes.head.3.weight", "codes.head.3.bias", "codes.class_branch.worth.weight", "scores.weight"):
             net.get_parameter(name).zero_()
-        net.class_branch.worth.bias.fill_(2.0)
+        net.codes.class_branch.worth.bias.fill_(2.0)
     actions[0, 1, 0] += 0.5  # what is expected of the first class
     torch.testing.assert_close(net(states, actions), torch.tensor([[2.0, 3.0, 2.0]]))
 
@@ -172,10 +184,10 @@ def test_it_is_rebuilt_from_its_description():
 
 def test_the_same_generator_gives_the_same_weights_and_leaves_global_chance_alone():
     before = torch.random.get_rng_state()
-    first, again, other = (network(seed).head[1].weight for seed in (1, 1, 2))
+    first, again, other = (network(seed).codes.head[1].weight for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert torch.equal(RegionwiseNetwork().head[1].weight, RegionwiseNetwork().head[1].weight)
+    assert torch.equal(RegionwiseNetwork().codes.head[1].weight, RegionwiseNetwork().codes.head[1].weight)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -185,7 +197,7 @@ def test_absolute_classes_have_rows_as_wide_as_their_number_asks():
     context, rows = some_context(CLASSES, generator), some_rows(5, CLASSES, generator)
     state, actions = net.view.state(rows, context), net.view.actions(rows, context)
     assert net(state[None], actions[None]).shape == (1, 5)
-    with pytest.raises(ValueError, match=r"B x N x \(4 \* 7 \+ 75\)"):
+    with pytest.raises(ValueError, match=r"B x N x \(4 \* 7 \+ 93\)"):
         net(*inputs(1, 3))
 
 
@@ -198,7 +210,7 @@ def learnt(batch: Batch, updates: int) -> RegionwiseNetwork:
 
 
 def unlabelled_mass(actions: torch.Tensor, classes: int) -> torch.Tensor:
-    features = actions[..., :-75].unflatten(-1, (classes, 14))
+    features = actions[..., :-93].unflatten(-1, (classes, 14))
     return (features[..., 0] * (features[..., 8] == 0)).sum(-1)
 
 
@@ -232,13 +244,13 @@ def test_it_learns_from_a_batch_of_one():
 @pytest.mark.parametrize(
     ("state", "actions", "mask", "sentence"),
     [
-        ((1, 9, 13), (1, 2, 131), None, "state should be B x S x 14, not"),
-        ((9, 14), (1, 2, 131), None, "state should be B x S x 14, not"),
-        ((1, 9, 14), (1, 2, 130), None, r"Actions should be B x N x \(C \* 14 \+ 75\), not"),
-        ((1, 9, 14), (1, 2, 75), None, r"Actions should be B x N x \(C \* 14 \+ 75\), not"),
-        ((1, 9, 14), (2, 131), None, r"Actions should be B x N x \(C \* 14 \+ 75\), not"),
-        ((2, 9, 14), (1, 2, 131), None, "2 states do not go with 1 sets"),
-        ((1, 9, 14), (1, 2, 131), (1, 3), "mask should be"),
+        ((1, 9, 13), (1, 2, 149), None, "state should be B x S x 14, not"),
+        ((9, 14), (1, 2, 149), None, "state should be B x S x 14, not"),
+        ((1, 9, 14), (1, 2, 148), None, r"Actions should be B x N x \(C \* 14 \+ 93\), not"),
+        ((1, 9, 14), (1, 2, 93), None, r"Actions should be B x N x \(C \* 14 \+ 93\), not"),
+        ((1, 9, 14), (2, 149), None, r"Actions should be B x N x \(C \* 14 \+ 93\), not"),
+        ((2, 9, 14), (1, 2, 149), None, "2 states do not go with 1 sets"),
+        ((1, 9, 14), (1, 2, 149), (1, 3), "mask should be"),
     ],
 )
 def test_rows_of_another_shape_are_refused(state, actions, mask, sentence):

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from models.acquisition import OF_UNCERTAINTY
 from models.features import RegionRows, action_rows
 from models.observation import RoundContext
 from models.regionwise_view import (
+    ACQUISITION,
     CLASS_FEATURES,
+    OWN_FEATURES,
     REGION_FEATURES,
     SIMILARITY,
     STATE_FEATURES,
@@ -55,8 +58,8 @@ def of_two_classes() -> RoundContext:
 
 def parts(actions_MA: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Class features (M, C, T), region features and similarities."""
-    classes_MX, regions_MG, similarity_MK = torch.split(
-        actions_MA, [actions_MA.shape[1] - REGION_FEATURES - SIMILARITY, REGION_FEATURES, SIMILARITY], 1
+    classes_MX, regions_MG, similarity_MK, _ = torch.split(
+        actions_MA, [actions_MA.shape[1] - OWN_FEATURES, REGION_FEATURES, SIMILARITY, ACQUISITION], 1
     )
     return classes_MX.unflatten(1, (classes, -1)), regions_MG, similarity_MK
 
@@ -153,7 +156,7 @@ class TestActions:
         generator = torch.Generator().manual_seed(2)
         for classes in (2, 11, 19):
             actions_MA = RegionwiseView().actions(some_rows(9, classes, generator), some_context(classes, generator))
-            assert actions_MA.shape == (9, classes * CLASS_FEATURES + 75)
+            assert actions_MA.shape == (9, classes * CLASS_FEATURES + OWN_FEATURES)
             assert actions_MA.shape[1] == RegionwiseView().action_features(classes)
             assert actions_MA.isfinite().all()
             assert actions_MA.abs().max() < 10
@@ -196,7 +199,7 @@ class TestWhatAnAblationTakesAway:
         ]
         assert torch.equal(classes_MCT, torch.tensor(expected))
         assert torch.equal(regions_MG, parts(RegionwiseView().actions(of_two_regions(), of_two_classes()), 2)[1])
-        assert view.action_features(2) == 2 * 5 + 75
+        assert view.action_features(2) == 2 * 5 + OWN_FEATURES
 
     def test_the_guide_leaves_f_its_own(self):
         rows, view = of_two_regions(), self.view(guide=False)
@@ -205,7 +208,8 @@ class TestWhatAnAblationTakesAway:
         assert torch.equal(view.actions(rows, of_two_classes()), alone)
 
     @pytest.mark.parametrize(
-        ("chosen", "columns"), [("similarity", slice(-64, None)), ("uncertainty", slice(28, 28 + 7))]
+        ("chosen", "columns"),
+        [("similarity", range(39, 39 + 64)), ("uncertainty", [*range(28, 28 + 7), *(103 + n for n in OF_UNCERTAINTY)])],
     )
     def test_similarities_or_entropies_are_zeros_and_all_else_stays(self, chosen, columns):
         whole = RegionwiseView().actions(of_two_regions(), of_two_classes())

@@ -1,5 +1,6 @@
 """Experiments' settings: presets, overrides, and keys that change with what an outcome depends on and nothing else."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,16 @@ def test_what_makes_a_gpu_faster_changes_keys_only_where_it_is_on(tmp_path: Path
     for method in ("random", "learned:paper"):
         assert faster.method_key(method, 0) != experiment.method_key(method, 0)
     assert faster.key("source") != experiment.key("source")
+
+
+def test_settings_of_policies_that_came_later_change_keys_only_where_they_are_used(tmp_path: Path) -> None:
+    plain = tiny_experiment(tmp_path)
+    as_it_was = {"redraw": False, "explore": "regions", "deep": True}
+    for method in ("learned:paper", "learned-untrained:paper"):
+        before = plain.method_key(method, 0)
+        same = [f"policies.paper.{name}={json.dumps(value)}" for name, value in as_it_was.items()]
+        assert tiny_experiment(tmp_path, *same).method_key(method, 0) == before
+        for other in ("explore='rounds'", "deep=false"):
+            assert tiny_experiment(tmp_path, f"policies.paper.{other}").method_key(method, 0) != before
+    with pytest.raises(ValueError, match="set game = 'surrogate'"):
+        tiny_experiment(tmp_path, "policies.paper.redraw=true")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from service.domain.classes import IGNORE
 from tests.workers.conftest import Rectangles
 from tests.workers.games import tiny_segmenter, tiny_settings
-from workers.frozen import FrozenRegions, freeze
+from workers.frozen import COMPONENTS, FrozenRegions, components, freeze
 
 
 class Places(nn.Module):
@@ -75,7 +75,7 @@ def test_a_level_of_many_channels_is_projected_the_same_way_every_time() -> None
 
 def test_points_are_counted_by_class_and_those_that_nobody_labelled_are_not() -> None:
     labels_RP = torch.tensor([[0, 2, 2, IGNORE], [1, IGNORE, IGNORE, IGNORE]])
-    frozen = FrozenRegions(features_RPE=torch.zeros(2, 4, 1), labels_RP=labels_RP)
+    frozen = FrozenRegions(features_RPE=torch.zeros(2, 4, 1), labels_RP=labels_RP, image_R=torch.zeros(2))
     assert frozen.counts(3).tolist() == [[1, 0, 2], [0, 1, 0]]
     assert frozen.counts(2).tolist() == [[1, 0], [0, 1]]
 
@@ -92,3 +92,31 @@ def test_a_source_of_many_images_is_frozen_as_each_alone() -> None:
     # Cell 6 of an image of 3 x 4 cells begins at (16, 32); its last point is (31, 47).
     torch.testing.assert_close(together.features_RPE[2 * 12 + 6, 63], features_BEhw[2, :, 31 // 4, 47 // 4])
     assert together.labels_RP[2 * 12 + 6, 63] == source.labels[2][31, 47]
+
+
+def test_sources_are_joined_with_their_images_numbered_through() -> None:
+    first, second = (
+        freeze(tiny_segmenter(), Rectangles(images, seed), tiny_settings()) for images, seed in ((2, 1), (3, 2))
+    )
+    joined = FrozenRegions.joined([first, second])
+    assert joined.image_R.tolist() == [image for image in range(5) for _ in range(12)]
+    assert torch.equal(joined[joined.image_R == 3].labels_RP, second[second.image_R == 1].labels_RP)
+    assert torch.equal(joined.features_RPE, torch.cat([first.features_RPE, second.features_RPE]))
+
+
+def test_components_are_orthonormal_hold_most_of_the_variance_and_each_about_as_much() -> None:
+    generator = torch.Generator().manual_seed(0)
+    spread_E = torch.logspace(1, -3, 2 * COMPONENTS)
+    points_XE = torch.randn(5000, 2 * COMPONENTS, generator=generator) * spread_E
+    turned_XE = points_XE @ torch.linalg.qr(torch.randn(2 * COMPONENTS, 2 * COMPONENTS, generator=generator))[0]
+    found_EM = components(turned_XE)
+    assert found_EM is not None
+    torch.testing.assert_close(found_EM.T @ found_EM, torch.eye(COMPONENTS), atol=1e-4, rtol=0)
+    projected_XM = turned_XE @ found_EM
+    assert projected_XM.square().sum() > 0.99 * turned_XE.square().sum()
+    assert projected_XM.var(0).max() < 20 * projected_XM.var(0).median()
+    assert torch.equal(components(turned_XE), found_EM)
+
+
+def test_few_features_stay_as_they_are() -> None:
+    assert components(torch.randn(10, COMPONENTS)) is None

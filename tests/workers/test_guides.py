@@ -70,6 +70,19 @@ def test_the_pool_is_described_by_a_guide_that_has_seen_all_of_d_t(bench: Bench,
     assert given["settings"] == bench.experiment.theta0_training
 
 
+def test_games_that_redraw_their_images_have_d_r_described_after_d_t_by_a_guide_of_all_of_d_t(
+    bench: Bench, training: Pretended
+) -> None:
+    of_training = guides.guide_of_training(bench)
+    assert torch.equal(guides.guide_of_games(bench, redraw=False), of_training)
+    of_games = guides.guide_of_games(bench, redraw=True)
+    assert torch.equal(of_games[: len(of_training)], of_training)
+    of_reward = of_games[len(of_training) :]
+    assert len(of_reward) == CELLS * len(bench.split("reward"))
+    torch.testing.assert_close(of_reward, torch.eye(bench.classes)[2:3].expand_as(of_reward))
+    assert training.images[2] == [bench.split("train").name(image) for image in range(3)]
+
+
 def test_what_guides_expect_is_kept_and_read_back(bench: Bench, training: Pretended, monkeypatch) -> None:
     of_training, of_pool = guides.guide_of_training(bench), guides.guide_of_pool(bench)
     assert len(training.images) == 3

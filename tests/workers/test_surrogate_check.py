@@ -89,7 +89,7 @@ def test_other_presets_and_protocols_and_single_budgets_are_no_real_result(tmp_p
     assert real_areas(tmp_path / "nowhere", played(tmp_path)) == {}
 
 
-def test_methods_are_played_on_the_surrogate_game_of_d_t_and_the_report_reads_their_results(tmp_path: Path) -> None:
+def test_methods_are_played_on_the_surrogate_game_and_the_report_reads_their_results(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, "policies.regionwise.guide=false")
     methods = {"random": CURVE, "entropy": OTHER, "learned-untrained:paper": {8: 0.2, 12: 0.3}}
     for method, curve in methods.items():
@@ -105,19 +105,20 @@ def test_methods_are_played_on_the_surrogate_game_of_d_t_and_the_report_reads_th
         reward=frozen[2],
         segmenter=theta_pre(bench, 0),
         settings=bench.experiment.loop(11, "random"),
+        redraw=True,
     )
     strategies = {
         "entropy": build_strategy("entropy"),
         "learned-untrained:paper": build_strategy("learned", untrained_policy(bench, "paper", 0)),
         "random": build_strategy("random"),
     }
-    # D_T has 36 regions, of which two fifths are three whole rounds of 4.
+    # D_T and D_R have 60 regions, and two fifths of half of them are three whole rounds of 4.
     areas = {
         name: np.mean([100 * play(game, strategy, budget=12, seed=seed)[1:].mean() for seed in (0, 1)])
         for name, strategy in strategies.items()
     }
     assert {point["name"]: point["surrogate"] for point in found["points"]} == pytest.approx(areas)
-    assert found["game"] == "tiny: 12 of D_T's 36 regions, 2 episodes each"
+    assert found["game"] == "tiny: 12 regions of half of D_T's and D_R's images, 2 episodes each"
     (study,) = read_runs([tmp_path])
     (read,) = study.surrogates
     reals = {"entropy": 30.0, "learned-untrained:paper": 25.0, "random": 27.5}

@@ -1,5 +1,7 @@
 """Episodes of the surrogate game: they follow from their seed, and tell strategies what the real loop tells them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,6 @@ from models.strategies import REFERENCES, STRATEGIES, build_strategy
 from service.domain.classes import IGNORE
 from tests.workers.games import POOL_REGIONS, frozen_splits, tiny_game, tiny_settings
 from workers.chance import torch_generator
-from workers.frozen import FrozenRegions
 from workers.head import HeadTraining, train_head
 from workers.surrogate import SurrogateEpisode, SurrogateGame, play
 
@@ -41,7 +42,7 @@ def test_pools_are_disjoint_and_hold_what_is_not_labelled_until_the_budget_is_sp
 
 def test_pools_shrink_where_little_is_left_and_the_game_ends_where_nothing_is() -> None:
     pool, _, _ = frozen_splits()
-    small = FrozenRegions(features_RPE=pool.features_RPE[:12], labels_RP=pool.labels_RP[:12])
+    small = pool[torch.arange(12)]
     episode, sizes = SurrogateEpisode(tiny_game(tiny_settings(batch_size=5), pool=small), budget=99, seed=0), []
     while not episode.over:
         pools = episode.draw()
@@ -61,7 +62,7 @@ def test_learning_leaves_the_episode_where_it_is_and_telling_goes_there() -> Non
     gain = episode.tell(chosen)
     assert torch.equal(episode.head.weight_CE, head.weight_CE)
     assert torch.equal(episode.head.bias_C, head.bias_C)
-    assert gain == 100 * (episode.game.miou(head) - before[3])
+    assert gain == 100 * (episode.measured(head) - before[3])
     assert (episode.round, episode.labelled.tolist()) == (2, [*before[2], *chosen.tolist()])
 
 
@@ -69,8 +70,8 @@ def test_a_twin_that_asks_for_the_same_earns_the_same() -> None:
     episode = SurrogateEpisode(tiny_game(), budget=12, seed=3)
     for _ in range(2):
         pools = episode.draw()
-        twin = episode.game.miou(episode.learned(first_of(pools)))
-        other = episode.game.miou(episode.learned(torch.tensor([int(pool[1]) for pool in pools])))
+        twin = episode.measured(episode.learned(first_of(pools)))
+        other = episode.measured(episode.learned(torch.tensor([int(pool[1]) for pool in pools])))
         episode.tell(first_of(pools))
         assert episode.miou == twin
         assert episode.miou != other
@@ -104,7 +105,7 @@ def test_every_strategy_plays_and_the_same_seed_gives_the_same_curve(name: str) 
     strategy = build_strategy(name.partition("-paper")[0], policy)
     curve = play(game, strategy, budget=10, seed=1)
     assert len(curve) == 4
-    assert curve[0] == game.miou(game.head)
+    assert curve[0] == game.miou(game.head, game.roles(5)[1])
     assert ((curve >= 0) & (curve <= 1)).all()
     assert len(set(curve.tolist())) > 1
     np.testing.assert_array_equal(play(game, strategy, budget=10, seed=1), curve)
@@ -127,7 +128,7 @@ def entropy(p: np.ndarray) -> np.ndarray:
 
 def test_entropy_takes_the_region_of_each_pool_whose_points_are_most_uncertain() -> None:
     game = tiny_game()
-    episode, curve = SurrogateEpisode(game, budget=12, seed=5), [game.miou(game.head)]
+    episode, curve = SurrogateEpisode(game, budget=12, seed=5), [game.miou(game.head, game.roles(5)[1])]
     while not episode.over:
         chosen = []
         for pool in episode.draw():
@@ -207,7 +208,7 @@ def test_a_region_without_a_labelled_point_is_no_distribution() -> None:
     pool, _, _ = frozen_splits()
     labels_RP = pool.labels_RP.clone()
     labels_RP[7] = IGNORE
-    game: SurrogateGame = tiny_game(pool=FrozenRegions(features_RPE=pool.features_RPE, labels_RP=labels_RP))
+    game: SurrogateGame = tiny_game(pool=dataclasses.replace(pool, labels_RP=labels_RP))
     episode = SurrogateEpisode(game, budget=12, seed=0)
     assert episode.tell(torch.tensor([7])) == 0.0
     assert episode.context().labelled_LC.shape == (0, 3)

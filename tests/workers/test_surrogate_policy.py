@@ -117,7 +117,7 @@ def test_games_of_different_classes_take_turns_and_their_transitions_stay_apart(
     for _ in range(4):
         both.play_episode()
     widths = [{len(transition.action_A) for transition in buffer._transitions} for buffer in both._buffers]
-    assert widths == [{3 * 14 + 75}, {2 * 14 + 75}]
+    assert widths == [{3 * 14 + 93}, {2 * 14 + 93}]
     assert [len(buffer) for buffer in both._buffers] == [20, 20]
     assert not same(weights(both), before)
 
@@ -166,7 +166,7 @@ def again(transitions: list[Transition]) -> list[tuple[float, float]]:
         rng = numpy_generator(seed, "twin", episode.round)
         places = rng.integers([len(pool) for pool in pools])
         twin = torch.tensor([int(pool[place]) for pool, place in zip(pools, places, strict=True)])
-        before, of_twin = episode.miou, episode.game.miou(episode.learned(twin))
+        before, of_twin = episode.miou, episode.measured(episode.learned(twin))
         episode.tell(torch.tensor(chosen))
         rounds += [(100 * (episode.miou - before), 100 * (of_twin - before))] * len(chosen)
     return rounds
@@ -182,6 +182,34 @@ def test_a_reward_is_what_was_gained_over_a_twin_that_asked_at_random() -> None:
 def test_without_a_twin_a_reward_is_the_gain() -> None:
     transitions = played(standardise=False, twin=False)
     assert [transition.reward for transition in transitions] == pytest.approx([each[0] for each in again(transitions)])
+
+
+def drawn_network(seed: int) -> RegionwiseNetwork:
+    return RegionwiseNetwork(RegionwiseSettings(width=8), torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("chance", [1.0, 0.0])
+def test_where_rounds_are_explored_a_network_of_new_weights_asks_for_the_whole_round_or_for_nothing(
+    chance: float,
+) -> None:
+    drawn: list[int] = []
+
+    def explorer(seed: int) -> RegionwiseNetwork:
+        drawn.append(seed)
+        return drawn_network(seed)
+
+    alone = trainer(dqn=dataclasses.replace(DQN, n_step=1, epsilon_floor=chance, epsilon_span=0.0), updates_per_round=0)
+    alone = SurrogateTrainer(
+        games=alone.games, network=drawn_network(4), settings=alone.settings, seed=11, explorer=explorer
+    )
+    alone.play_episode()
+    transitions = list(alone._buffers[0]._transitions)
+    assert len(drawn) == len(set(drawn)) == (3 if chance else 0)
+    for number, place in enumerate((0, 4, 8)):
+        asking = drawn_network(drawn[number]) if chance else alone.dqn.online
+        for transition in transitions[place : place + 4]:
+            q_N = asking(transition.state_SF[None], transition.pool_NA[None])[0]
+            assert transition.chosen == int(q_N.argmax())
 
 
 def test_rewards_are_divided_by_the_root_of_their_mean_square_so_far() -> None:
