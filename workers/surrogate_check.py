@@ -57,16 +57,30 @@ def check_surrogate(bench: Bench, out: Path, *, episodes: int = EPISODES) -> dic
 
 
 def real_areas(out: Path, experiment: Experiment) -> dict[str, float]:
-    """Mean area under the budget curve, in points of mIoU, of each method that was played with the experiment's settings."""
+    """Mean area under the budget curve, in points of mIoU, of each method that was played with the experiment's settings.
+
+    Areas end where the shortest curve does, so that methods that were played further have no advantage.
+    """
     settings = experiment.model_dump(mode="json", exclude={"policies"})
-    areas: dict[str, list[float]] = defaultdict(list)
+    curves: dict[str, list[list[tuple[int, float]]]] = defaultdict(list)
     for path in sorted((out / "trajectories").glob("*.json")):
         record = json.loads(path.read_text())
         reached = sorted((each["regions"], each["miou"]) for each in record["budgets"].values())
         same = all(record["experiment"].get(name, value) == value for name, value in settings.items())
         if same and len(reached) > 1:
-            areas[record["method"]].append(100 * area_under_curve(*map(list, zip(*reached, strict=True))))
-    return {method: float(np.mean(found)) for method, found in areas.items()}
+            curves[record["method"]].append(reached)
+    last = min((curve[-1][0] for found in curves.values() for curve in found), default=0)
+    areas = {method: [each for curve in found for each in _area(curve, last)] for method, found in curves.items()}
+    return {method: float(np.mean(found)) for method, found in areas.items() if found}
+
+
+def _area(curve: list[tuple[int, float]], last: int) -> list[float]:
+    """The area up to `last` regions, in points; nothing of a curve that has a single point there."""
+    shared = [point for point in curve if point[0] <= last]
+    if len(shared) < 2:
+        return []
+    regions, mious = zip(*shared, strict=True)
+    return [100 * area_under_curve(regions, mious)]
 
 
 def rank_correlation(

@@ -23,7 +23,7 @@ from workers.surrogate import SurrogateGame, play
 from workers.surrogate_check import check_surrogate, rank_correlation, real_areas
 
 QUICK = ("source.images=0", "theta0_training.max_epochs=1", "theta0=source")
-CURVE = {8: 0.1, 12: 0.3, 24: 0.3}  # area ((0.1 + 0.3) / 2 * 4 + 0.3 * 12) / 16 = 0.275
+CURVE = {8: 0.1, 12: 0.3, 24: 0.3}  # area ((0.1 + 0.3) / 2 * 4 + 0.3 * 12) / 16 = 0.275, up to 12 regions 0.2
 OTHER = {8: 0.2, 12: 0.4}  # area 0.3
 
 
@@ -75,7 +75,14 @@ def test_a_method_s_real_result_is_its_mean_area_over_the_regions_that_were_reac
     record(tmp_path, "random", CURVE, seed=0)
     record(tmp_path, "random", OTHER, seed=1)
     record(tmp_path, "entropy", OTHER)
-    assert real_areas(tmp_path, played(tmp_path)) == pytest.approx({"random": (27.5 + 30) / 2, "entropy": 30})
+    assert real_areas(tmp_path, played(tmp_path)) == pytest.approx({"random": (20 + 30) / 2, "entropy": 30})
+
+
+def test_areas_end_where_the_shortest_curve_does(tmp_path: Path) -> None:
+    record(tmp_path, "random", {4: 0.2, 8: 0.3, 12: 0.9})
+    record(tmp_path, "entropy", {4: 0.1, 8: 0.2})
+    record(tmp_path, "bald", {8: 0.1, 12: 0.2})
+    assert real_areas(tmp_path, played(tmp_path)) == pytest.approx({"random": 25.0, "entropy": 15.0})
 
 
 def test_other_presets_and_protocols_and_single_budgets_are_no_real_result(tmp_path: Path) -> None:
@@ -121,7 +128,7 @@ def test_methods_are_played_on_the_surrogate_game_and_the_report_reads_their_res
     assert found["game"] == "tiny: 12 regions of half of D_T's and D_R's images, 2 episodes each"
     (study,) = read_runs([tmp_path])
     (read,) = study.surrogates
-    reals = {"entropy": 30.0, "learned-untrained:paper": 25.0, "random": 27.5}
+    reals = {"entropy": 30.0, "learned-untrained:paper": 25.0, "random": 20.0}
     assert {point.name: point.real for point in read.points} == pytest.approx(reals)
     assert [point.kind for point in read.points] == ["strategy", "policy", "strategy"]
     assert read.rank_correlation == pytest.approx(
