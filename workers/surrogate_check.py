@@ -19,7 +19,7 @@ from workers.stages import Bench, theta_pre
 from workers.surrogate import SurrogateGame, play
 from workers.trajectory import strategy_of
 
-EPISODES = 8
+EPISODES = 4
 LARGEST_SHARE = 0.4  # of the regions played on: beyond it every method has asked for much the same
 
 

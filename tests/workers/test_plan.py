@@ -24,7 +24,7 @@ NINE = {
 
 def test_all_methods_are_the_nine_baselines_each_policy_with_its_control_and_the_reference(tmp_path: Path) -> None:
     found = methods_of("all", tiny_experiment(tmp_path, "policies.other.episodes=3"))
-    main = ("paper", "regionwise", "carried", "regionwise-cities", "other")
+    main = ("paper", "regionwise", "carried", "other")
     learned = {f"{kind}:{name}" for kind in ("learned", "learned-untrained") for name in main}
     assert set(found) == NINE | learned | {"greedy-oracle"}
     assert len(found) == len(set(found))
