@@ -180,7 +180,8 @@ def _beats_control(analysis: Analysis) -> Claim:
 
 def _saves(analysis: Analysis) -> Claim:
     where, learned = analysis.study.name, _own(analysis)
-    baselines = [entry for entry in analysis.areas if entry.kind == "baseline"]
+    rivals = analysis.areas if learned is None else analysis.differences[learned]
+    baselines = [entry for entry in rivals if entry.kind == "baseline"]
     ours = None if learned is None else _reach(analysis, learned, 0.95)
     best = best_reach([r for r in (_reach(analysis, entry, 0.95) for entry in baselines) if r is not None])
     if ours is None or best is None:
@@ -198,7 +199,8 @@ def _saves(analysis: Analysis) -> Claim:
             against=[f"{said}, the best baseline is after {best.mean:,.0f}"] if reached else [],
             gaps=[f"{said}, nor is a baseline"],
         )
-    said = f"{'at least ' if saved.at_least else ''}{100 * saved.share:.0f}% fewer: {ours.mean:,.0f} regions"
+    amount = f"{100 * abs(saved.share):.0f}% {'fewer' if saved.share >= 0 else 'more'}"
+    said = f"{'at least ' if saved.at_least else ''}{amount}: {ours.mean:,.0f} regions"
     if saved.share >= PROMISED_SAVING:
         return _decided("ours", where, SAVES_TEXT, gaps=gaps, support=[said])
     if saved.at_least:

@@ -165,6 +165,26 @@ def test_saving_claim(judged: Judged, baseline_at: int | None, verdict: str) -> 
     assert judged(plays)[SAVES_TEXT].verdict == verdict
 
 
+def test_saving_is_against_the_baselines_of_the_protocol_that_the_policy_is_compared_under(judged: Judged) -> None:
+    target = 0.95 * FULL
+
+    def line(end: int) -> dict[int, float]:
+        return {b: 0.30 + (target - 0.30) * b / end for b in (500, 1000, 2000)}
+
+    plays = [trajectory("learned:regionwise", s, line(1000)) for s in range(2)]
+    plays += [trajectory("learned:regionwise", s, line(900), protocol="global") for s in range(2)]
+    plays += [trajectory(m, s, line(2000)) for m in BASELINES for s in range(2)]
+    plays += [trajectory(m, s, line(600), protocol="global") for m in BASELINES for s in range(2)]
+    found = judged(plays)[SAVES_TEXT]
+    assert (found.verdict, found.evidence) == ("held", "50% fewer: 1,000 regions.")
+
+
+def test_a_policy_that_needs_more_is_said_to_need_more(judged: Judged) -> None:
+    plays = [trajectory("learned:regionwise", s, {500: 0.3, 1000: 0.532, 2000: 0.6}) for s in range(2)]
+    plays += [trajectory(m, s, {500: 0.532, 1000: 0.6, 2000: 0.6}) for m in BASELINES for s in range(2)]
+    assert judged(plays)[SAVES_TEXT].evidence == "100% more: 1,000 regions against 500."
+
+
 def test_saving_is_not_tested_where_nobody_gets_there(judged: Judged) -> None:
     assert judged(camvid(dict.fromkeys(OURS, 0.4)))[SAVES_TEXT].verdict == "not tested"
 

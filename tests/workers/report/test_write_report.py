@@ -159,3 +159,16 @@ def test_colours_of_methods_are_fixed_and_differ() -> None:
     shown = ["learned:regionwise", "learned:paper", "learned:carried", *BASELINES]
     assert len({colour_of(method) for method in shown}) == len(shown)
     assert colour_of("learned-untrained:paper") == colour_of("learned:paper") == policy_colour("paper")
+
+
+def test_the_best_learned_method_is_held_against_the_best_baseline_of_its_protocol(tmp_path: Path) -> None:
+    low, high = {500: 0.3, 1000: 0.4}, {500: 0.5, 1000: 0.6}
+    plays = [trajectory("learned:paper", seed, high) for seed in range(2)]
+    plays += [trajectory("learned:paper", seed, low, protocol="global") for seed in range(2)]
+    plays += [trajectory("random", seed, low) for seed in range(2)]
+    plays += [trajectory("entropy", seed, {500: 0.7, 1000: 0.8}, protocol="global") for seed in range(2)]
+    text = write_report([write_run(tmp_path / "run", plays)], tmp_path / "out")
+    assert "learned:paper (per-pool) is the best learned method by area, random (per-pool) the best baseline" in text
+    alone = [*plays[:4], trajectory("entropy", 7, low)]
+    text = write_report([write_run(tmp_path / "alone", alone)], tmp_path / "out")
+    assert "is the best learned method by area; it shares no seed with a baseline." in text
