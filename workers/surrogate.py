@@ -56,7 +56,6 @@ class SurrogateGame:
         """
         kept = list(range(settings.classes)) if classes is None else list(classes)
         self.classes, self.settings, self.training = len(kept), settings, training or HeadTraining()
-        self.redraw = redraw
         if redraw:
             pool = FrozenRegions.joined([pool, reward])
         basis = _Basis.of(pool)
