@@ -20,17 +20,28 @@ Line = tuple[float, str, float]
 def curves_figure(analysis: Analysis, name: str) -> Picture:
     """mIoU by labelled regions, mean and std over seeds, a panel for each protocol (Figure 4 of the paper)."""
     curves, lines = analysis.curves, _lines(analysis)
+    areas = {entry: float(np.mean(list(by_seed.values()))) for entry, by_seed in analysis.areas.items()}
 
     def draw(figure: Figure) -> None:
         panels = panels_of(figure, curves.protocols, sharey=True)
+        seen: list[float] = []
         for protocol, axes in zip(curves.protocols, panels, strict=True):
+            baselines = {e: a for e, a in areas.items() if (e.kind, e.protocol) == ("baseline", protocol)}
+            best = max(baselines, key=baselines.__getitem__, default=None)
             # What is drawn last lies on top.
             for entry in sorted(curves.of(protocol), key=lambda entry: entry.kind == "learned"):
-                _curve(axes, curves, entry)
+                means = _curve(axes, curves, entry, band=entry.kind == "learned" or entry == best)
+                # Untrained controls may lie far below; the scale is for what they are held against.
+                seen += [] if entry.kind == "control" else means
             for percent, style, width in lines.values():
                 axes.axhline(percent, color=INK, linestyle=style, linewidth=width)
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(curves.budgets, [f"{budget:,}" for budget in curves.budgets])
             axes.set_xlabel("labelled regions")
         panels[0].set_ylabel("test mIoU, %")
+        if seen:
+            top = max([*seen, *(percent for label, (percent, *_) in lines.items() if "full" in label)])
+            panels[0].set_ylim(min(seen) - 1, top + 1)
         _legend(figure, curves, lines)
 
     return picture(name, f"mIoU by labelled regions on {analysis.study.name}", draw, 4.8)
@@ -45,7 +56,7 @@ def _lines(analysis: Analysis) -> dict[str, Line]:
             "95% of full supervision": (95 * headroom.full, "--", 0.6),
         }
     if headroom is not None and headroom.theta_0 is not None:
-        lines["theta_0"] = (100 * headroom.theta_0, ":", 1.3)
+        lines[f"theta_0 ({100 * headroom.theta_0:.1f}%)"] = (100 * headroom.theta_0, ":", 1.3)
     return lines
 
 
@@ -130,7 +141,8 @@ def training_figure(trainings: Sequence[Training], name: str) -> Picture:
     return picture(name, "Returns of the training episodes", draw, 3.2, width=6.6)
 
 
-def _curve(axes: Axes, curves: Curves, entry: Entry) -> None:
+def _curve(axes: Axes, curves: Curves, entry: Entry, *, band: bool) -> list[float]:
+    """Draw the mean over seeds, with a band of one std or without; give the means, in points."""
     plays = curves.plays[entry].values()
     budgets = sorted({budget for play in plays for budget in play.budgets})
     at = [[play.budgets[budget] for play in plays if budget in play.budgets] for budget in budgets]
@@ -141,10 +153,9 @@ def _curve(axes: Axes, curves: Curves, entry: Entry) -> None:
     )
     style = style_of(entry)
     axes.plot(regions, means, **style)
-    strong = entry.kind == "learned"
-    axes.fill_between(
-        regions, means - spread, means + spread, color=style["color"], alpha=0.2 if strong else 0.07, linewidth=0
-    )
+    if band:
+        axes.fill_between(regions, means - spread, means + spread, color=style["color"], alpha=0.15, linewidth=0)
+    return [float(mean) for mean in means]
 
 
 def _legend(figure: Figure, curves: Curves, lines: Mapping[str, Line]) -> None:

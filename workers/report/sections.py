@@ -173,7 +173,11 @@ def _curves(analysis: Analysis, slug: str) -> Section | None:
     return Section(
         slug=f"{slug}-curves",
         title="mIoU by budget",
-        sentences=(sentence, "Bands are one std over seeds; the axis does not begin at 0."),
+        sentences=(
+            sentence,
+            "Bands, of learned methods and of the best baseline, are one std over seeds; the axis does not begin at 0, "
+            "and what lies far below is not shown.",
+        ),
         figures=(curves_figure(analysis, f"{slug}-curves"),),
         tables=(curves_table(analysis),),
     )
