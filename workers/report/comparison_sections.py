@@ -90,8 +90,11 @@ def ablations_sections(analysis: Analysis, slug: str) -> list[Section]:
             sentence = "There is no range of costs that all its curves cover, so nothing is compared."
             found.append(Section(slug=name, title=f"Ablation: {ablation.name}", sentences=(sentence,)))
             continue
-        behind = [v.label for v in ablation.variants if v.difference and v.difference.behind]
-        ahead = [v.label for v in ablation.variants if v.difference and v.difference.ahead]
+        labels = [variant.label for variant in ablation.variants]
+        names = [v.label if labels.count(v.label) == 1 else f"{v.base} with {v.label}" for v in ablation.variants]
+        found_of = [variant.difference for variant in ablation.variants]
+        behind = [label for label, d in zip(names, found_of, strict=True) if d and d.behind]
+        ahead = [label for label, d in zip(names, found_of, strict=True) if d and d.ahead]
         span = " to ".join(amount(cost, ablation.unit) for cost in ablation.span)
         sentence = (
             f"Area from {span} {ablation.unit}, which all curves cover. Behind their base with an interval that excludes 0: "
