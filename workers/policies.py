@@ -1,6 +1,7 @@
 """The policies of an experiment: trained ones, kept in the cache by the hash of what they depend on, and untrained controls."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,11 +12,12 @@ from models.segmenter import Segmenter
 from service.domain.classes import CAMVID, ClassSet
 from workers.chance import torch_generator
 from workers.checkpoints import Policy, load_policy, save_policy
+from workers.datasets.base import ImageSource
 from workers.datasets.streets import streets_dataset
 from workers.episodes import PolicyProgress, PolicyTrainer
 from workers.frozen import freeze
 from workers.guides import guide_of_games
-from workers.proposal import groups_of
+from workers.proposal import LoopSettings, groups_of
 from workers.resume import FileState, describe_progress, play_resumably, write_atomically
 from workers.scalars import add_episode, add_progress
 from workers.stages import Bench, fresh, theta_pre
@@ -92,27 +94,25 @@ def surrogate_game(bench: Bench, policy: str, source: str) -> SurrogateGame:
     Raises ValueError for another source, and for a city where the experiment's classes are not those of the streets.
     """
     city = None if source == "own" else _city(source, bench.dataset.classes)
-    segmenter, experiment = theta_pre(bench, 0), bench.experiment
-    settings, classes, guide_RC = experiment.loop(bench.classes, policy=policy), None, None
+    settings, chosen = bench.experiment.loop(bench.classes, policy=policy), bench.experiment.policy(policy)
     if city is None:
-        splits = {split: bench.split(split) for split in CITY}
-        guide_RC = guide_of_games(bench, experiment.policy(policy).redraw) if experiment.policy(policy).guided else None
-    else:
-        number, classes = city
-        height, width = bench.split("train").size(0)
-        streets = streets_dataset(number, height, width, CITY)
-        splits = {split: streets.splits[split] for split in CITY}
-    frozen = {split: freeze(segmenter, images, settings) for split, images in splits.items()}
-    return SurrogateGame(
-        pool=frozen["train"],
-        state=frozen["state"],
-        reward=frozen["reward"],
-        segmenter=segmenter,
-        settings=settings,
-        classes=classes,
-        guide_RC=guide_RC,
-        redraw=experiment.policy(policy).redraw,
-    )
+        return game_at_home(bench, settings, guided=chosen.guided, redraw=chosen.redraw)
+    number, classes = city
+    height, width = bench.split("train").size(0)
+    streets = streets_dataset(number, height, width, CITY)
+    return _game(bench, streets.splits, settings, classes=classes, redraw=chosen.redraw)
+
+
+def game_at_home(bench: Bench, settings: LoopSettings, *, guided: bool, redraw: bool) -> SurrogateGame:
+    """The surrogate game on D_T, D_S and D_R, with what guides expect of the regions played on, or without."""
+    guide_RC = guide_of_games(bench, redraw) if guided else None
+    return _game(bench, {split: bench.split(split) for split in CITY}, settings, guide_RC=guide_RC, redraw=redraw)
+
+
+def _game(bench: Bench, splits: Mapping[str, ImageSource], settings: LoopSettings, **chosen: Any) -> SurrogateGame:
+    segmenter = theta_pre(bench, 0)
+    pool, state, reward = (freeze(segmenter, splits[split], settings) for split in ("train", "state", "reward"))
+    return SurrogateGame(pool=pool, state=state, reward=reward, segmenter=segmenter, settings=settings, **chosen)
 
 
 def _city(source: str, classes: ClassSet) -> tuple[int, list[int] | None]:

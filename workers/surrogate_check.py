@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from service.domain.metrics import area_under_curve
 from workers.experiment import Experiment
-from workers.frozen import freeze
-from workers.guides import guide_of_games
+from workers.policies import game_at_home
 from workers.resume import write_atomically
-from workers.stages import Bench, theta_pre
+from workers.stages import Bench
 from workers.surrogate import SurrogateGame, play
 from workers.trajectory import strategy_of
 
@@ -100,18 +99,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _game(bench: Bench) -> tuple[SurrogateGame, int]:
     settings = bench.experiment.loop(bench.classes, "random")
-    splits = {
-        split: freeze(theta_pre(bench, 0), bench.split(split), settings) for split in ("train", "state", "reward")
-    }
     guided = any(policy.guided for policy in bench.experiment.policies.values())
-    game = SurrogateGame(
-        pool=splits["train"],
-        state=splits["state"],
-        reward=splits["reward"],
-        segmenter=theta_pre(bench, 0),
-        settings=settings,
-        guide_RC=guide_of_games(bench, redraw=True) if guided else None,
-        redraw=True,
-    )
+    game = game_at_home(bench, settings, guided=guided, redraw=True)
     rounds = max(2, int(LARGEST_SHARE * len(game.pool) / 2) // settings.batch_size)
     return game, min(bench.experiment.budget, rounds * settings.batch_size)

@@ -199,8 +199,7 @@ def _saves(analysis: Analysis) -> Claim:
             against=[f"{said}, the best baseline is after {best.mean:,.0f}"] if reached else [],
             gaps=[f"{said}, nor is a baseline"],
         )
-    amount = f"{100 * abs(saved.share):.0f}% {'fewer' if saved.share >= 0 else 'more'}"
-    said = f"{'at least ' if saved.at_least else ''}{amount}: {ours.mean:,.0f} regions"
+    said = f"{'at least ' if saved.at_least else ''}{saved.wording}: {ours.mean:,.0f} regions"
     if saved.share >= PROMISED_SAVING:
         return _decided("ours", where, SAVES_TEXT, gaps=gaps, support=[said])
     if saved.at_least:

@@ -70,6 +70,11 @@ class Analysis:
     differences: Mapping[Entry, Mapping[Entry, Difference]]
     ablations: tuple[Ablation, ...]
 
+    @property
+    def mean_areas(self) -> dict[Entry, float]:
+        """The mean area of every entry that has one."""
+        return {entry: float(np.mean(list(by_seed.values()))) for entry, by_seed in self.areas.items()}
+
 
 def analyse(study: Study) -> Analysis:
     """Curves, areas, differences of every learned entry, and ablations of a study."""

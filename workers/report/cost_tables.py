@@ -84,8 +84,7 @@ def saving_sentence(analysis: Analysis, share: float) -> str:
     needs = f"For {share:.0%} of full supervision {name} needs {best.mean:,.0f} regions"
     if saved.at_least:
         return f"{needs}; no baseline gets there within {rival[1].last:,.0f}, so it saves at least {saved.share:.0%}."
-    less = f"{abs(saved.share):.0%} {'fewer' if saved.share >= 0 else 'more'}"
-    return f"{needs}, {less} than the best baseline, {other}, with {rival[1].mean:,.0f}."
+    return f"{needs}, {saved.wording} than the best baseline, {other}, with {rival[1].mean:,.0f}."
 
 
 def _whole_cell(each: Reach | None, unit: Unit, extra: float | None) -> Cell:

@@ -35,6 +35,11 @@ class Saving:
     share: float
     at_least: bool
 
+    @property
+    def wording(self) -> str:
+        """The share in words: "30% fewer", or "58% more" where nothing is saved."""
+        return f"{abs(self.share):.0%} {'fewer' if self.share >= 0 else 'more'}"
+
 
 def cost_to_reach(costs: Sequence[float], mious: Sequence[float], target: float) -> float:
     """Cost at which a curve first reaches the target, by linear interpolation; infinity where it does not.

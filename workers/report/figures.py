@@ -12,6 +12,7 @@ from workers.report.comparisons import Ablation, Analysis, Difference
 from workers.report.curves import Curves, Entry
 from workers.report.drawing import INK, Picture, colour_of, panels_of, picture, plain, policy_colour, style_of
 from workers.report.records import Surrogate, Training
+from workers.report.tables import best_of
 
 # A horizontal line: mIoU in percent, line style, line width.
 Line = tuple[float, str, float]
@@ -20,14 +21,13 @@ Line = tuple[float, str, float]
 def curves_figure(analysis: Analysis, name: str) -> Picture:
     """mIoU by labelled regions, mean and std over seeds, a panel for each protocol (Figure 4 of the paper)."""
     curves, lines = analysis.curves, _lines(analysis)
-    areas = {entry: float(np.mean(list(by_seed.values()))) for entry, by_seed in analysis.areas.items()}
+    areas = analysis.mean_areas
 
     def draw(figure: Figure) -> None:
         panels = panels_of(figure, curves.protocols, sharey=True)
         seen: list[float] = []
         for protocol, axes in zip(curves.protocols, panels, strict=True):
-            baselines = {e: a for e, a in areas.items() if (e.kind, e.protocol) == ("baseline", protocol)}
-            best = max(baselines, key=baselines.__getitem__, default=None)
+            best = best_of({entry: area for entry, area in areas.items() if entry.protocol == protocol})[1]
             # What is drawn last lies on top.
             for entry in sorted(curves.of(protocol), key=lambda entry: entry.kind == "learned"):
                 means = _curve(axes, curves, entry, band=entry.kind == "learned" or entry == best)

@@ -1,7 +1,7 @@
 """The sections of a report: for each study, figures and tables with a sentence that says what one sees."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from workers.report.claims import Claim
 from workers.report.comparison_sections import (
@@ -14,7 +14,6 @@ from workers.report.comparison_sections import (
 )
 from workers.report.comparisons import Analysis
 from workers.report.content import Cell, Section, Table, slug_of
-from workers.report.curves import Entry
 from workers.report.figures import areas_figure, curves_figure, entropy_figure
 from workers.report.gaps import gaps_of
 from workers.report.records import UNITS
@@ -23,6 +22,7 @@ from workers.report.tables import (
     amount,
     areas_table,
     best_entries,
+    best_of,
     claims_table,
     class_ious,
     class_names,
@@ -55,11 +55,10 @@ def _summary(analyses: Sequence[Analysis], claims: Sequence[Claim]) -> Section:
 def _headline(analysis: Analysis) -> str:
     """The best learned method beside the best baseline that it is compared with."""
     name = analysis.study.name
-    means = {entry: [statistics.fmean(by.values())] for entry, by in analysis.areas.items()}
-    learned = _best(means)[0]
+    learned, any_baseline = best_of(analysis.mean_areas)
     rivals = {} if learned is None else analysis.differences[learned]
-    baseline = _best({entry: mean for entry, mean in means.items() if entry in rivals or entry.kind != "baseline"})[1]
-    if learned is not None and baseline is None and _best(means)[1] is not None:
+    baseline = best_of({entry: area for entry, area in analysis.mean_areas.items() if entry in rivals})[1]
+    if learned is not None and baseline is None and any_baseline is not None:
         return f"{name}: {title_of(learned, analysis)} is the best learned method by area; it shares no seed with a baseline."
     if learned is None or baseline is None:
         return f"{name}: there is not yet both a learned method and a baseline with an area."
@@ -71,12 +70,6 @@ def _headline(analysis: Analysis) -> str:
     interval = "" if found.low is None or found.high is None else f", 95% interval {_range(found.low, found.high)}"
     seeds = f"{len(found.seeds)} seed{'s' if len(found.seeds) > 1 else ''}"
     return f"{said}; the difference is {100 * found.mean:+.2f} points ({seeds}{interval})."
-
-
-def _best(means: Mapping[Entry, Sequence[float]]) -> tuple[Entry | None, Entry | None]:
-    """The learned method and the baseline with the largest mean."""
-    best = best_entries(means)
-    return best[0] if best else (None, None)
 
 
 def _claims(claims: Sequence[Claim]) -> Section:

@@ -208,6 +208,12 @@ def best_entries(values: Mapping[Entry, Sequence[float | None]]) -> list[tuple[E
     return [(best("learned", column), best("baseline", column)) for column in columns]
 
 
+def best_of(values: Mapping[Entry, float]) -> tuple[Entry | None, Entry | None]:
+    """The learned entry and the baseline with the largest value; None where there is none."""
+    best = best_entries({entry: [value] for entry, value in values.items()})
+    return best[0] if best else (None, None)
+
+
 def _marked(
     values: Mapping[Entry, Sequence[float | None]], texts: Mapping[Entry, Sequence[str]]
 ) -> dict[Entry, list[Cell]]:
