@@ -18,6 +18,7 @@ from workers.episodes import RETURN_WINDOW
 from workers.experiment import MAIN, Experiment
 from workers.guides import guide_of_pool, guide_of_training
 from workers.headroom import full_supervision, headroom
+from workers.home_game import check_at_home
 from workers.plan import Run, Work
 from workers.policies import trained_policy
 from workers.resume import write_atomically
@@ -92,6 +93,8 @@ def _do(run: Run, work: Work, bench: Bench) -> None:
             headroom(bench, range(run.full_seeds), run.out)
         case "surrogate":
             check_surrogate(bench, run.out)
+        case "home":
+            check_at_home(bench, run.out)
         case "policy":
             trained_policy(bench, work.name, 0)
             _write_policy_record(run, work, bench)

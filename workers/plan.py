@@ -10,7 +10,7 @@ from models.strategies import REFERENCES, STRATEGIES
 from workers.checkpoints import settings_hash
 from workers.experiment import MAIN, UNTRAINED, Experiment
 
-Stage = Literal["source", "theta0", "guides", "clicks", "full", "headroom", "policy", "surrogate", "trajectory"]
+Stage = Literal["source", "theta0", "guides", "clicks", "full", "headroom", "policy", "surrogate", "home", "trajectory"]
 Protocol = Literal["per-pool", "global"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 LEARNED = "learned"
@@ -187,8 +187,12 @@ def headroom_works(experiment: Experiment, seeds: int, trajectories: Sequence[Wo
     return [*before, *full, last]
 
 
-def surrogate_works(experiment: Experiment) -> list[Work]:
-    """The surrogate game played by every method that has trajectories; their policies are there already."""
+def surrogate_works(experiment: Experiment, *, at_home: bool = False) -> list[Work]:
+    """The surrogate game played by every method that has trajectories, whose policies are there already; or both at home."""
+    if at_home:
+        (source,) = stage_works(experiment, "source")
+        guides = Work(stage="guides", after=(source.title,))
+        return [source, guides, Work(stage="home", after=(source.title, guides.title))]
     *before, policy = policy_works(experiment, [next(iter(experiment.policies))])
     return [*before, Work(stage="surrogate", after=policy.after)]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from models.acquisition import SCORES
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.segmenter import Segmenter
@@ -156,6 +157,16 @@ def policy_trainer(bench: Bench, name: str, seed: int) -> PolicyTrainer:
 def untrained_policy(bench: Bench, name: str, seed: int) -> Policy:
     """The control: the policy's architecture with weights as they are before training, drawn from the seed."""
     return network_of(bench, name, seed).eval()
+
+
+def policy_of_score(name: str) -> Policy:
+    """A policy that knows one acquisition score and nothing else. Raises ValueError for a name that is not in SCORES."""
+    if name not in SCORES:
+        raise ValueError(f"There is no acquisition score {name!r}; there are {', '.join(SCORES)}.")
+    network = RegionwiseNetwork(RegionwiseSettings(deep=False, dueling=False))
+    with torch.no_grad():
+        network.scores.weight.copy_(torch.eye(len(SCORES))[SCORES.index(name)])
+    return network.eval()
 
 
 def network_of(bench: Bench, name: str, seed: int) -> Policy:

@@ -1,7 +1,7 @@
 """One trajectory of an experiment: a strategy and a seed, played through all budgets, put away after every round."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,40 +21,57 @@ from workers.guides import guide_of_pool
 from workers.labelled import Answer, LabelledSet
 from workers.loop import ActiveLearner
 from workers.oracle import Oracle
-from workers.policies import trained_policy, untrained_policy
+from workers.policies import policy_of_score, trained_policy, untrained_policy
 from workers.proposal import groups_of
 from workers.resume import FileState, converge_resumably, write_atomically
 from workers.scalars import add_present
 from workers.stages import Bench, fresh, theta_0
 from workers.training import measure, source_images
 
+SCORE = "score"
+
 
 def strategy_of(bench: Bench, method: str, seed: int) -> Strategy:
-    """The strategy of a method: a name, or `learned:POLICY` (trained once for the experiment), or its untrained control."""
+    """The strategy of a method: a name, or `learned:POLICY` (trained once for the experiment), or its untrained control.
+
+    `score:NAME` asks for what one of the policies' acquisition scores alone is highest for.
+    """
     kind, _, policy = method.partition(":")
     if kind == "learned":
         return build_strategy("learned", trained_policy(bench, policy, 0))
     if kind == UNTRAINED:
         return build_strategy("learned", untrained_policy(bench, policy, seed))
+    if kind == SCORE:
+        return build_strategy("learned", policy_of_score(policy))
     return build_strategy(method)
 
 
-def guide_for(bench: Bench, method: str) -> Tensor | None:
-    """What a guide expects of the pool's regions, where the method's policy looks at it."""
+def is_guided(bench: Bench, method: str) -> bool:
+    """Whether the method's policy looks at what a guide expects."""
     kind, _, policy = method.partition(":")
-    guided = kind in ("learned", UNTRAINED) and bench.experiment.policy(policy).guided
-    return guide_of_pool(bench) if guided else None
+    return kind == SCORE or (kind in ("learned", UNTRAINED) and bench.experiment.policy(policy).guided)
 
 
 class Trajectory:
     """Plays ask, oracle, tell until the last budget; at each budget a copy is trained to convergence and tested."""
 
     def __init__(
-        self, bench: Bench, *, method: str, seed: int, budgets: Sequence[int], out: Path, group: str = "main"
+        self,
+        bench: Bench,
+        *,
+        method: str,
+        seed: int,
+        budgets: Sequence[int],
+        out: Path,
+        group: str = "main",
+        guide_of: Callable[[Bench], Tensor] = guide_of_pool,
     ) -> None:
-        """`group` says in the record what the trajectory was played for: "main", or "ablation:NAME"."""
+        """`group` says in the record what the trajectory was played for: "main", or "ablation:NAME".
+
+        `guide_of` gives what a guide expects of the regions of the pool, for a method that looks at it.
+        """
         self._bench, self.method, self.seed, self.budgets = bench, method, seed, sorted(set(budgets))
-        self._group = group
+        self._group, self._guide_of = group, guide_of
         # A budget that rounds do not divide cuts one short, and so is part of what was played.
         cut_short = [budget for budget in self.budgets if budget % bench.experiment.batch_size]
         key = settings_hash([bench.experiment.method_key(method, seed), cut_short])
@@ -134,7 +151,7 @@ class Trajectory:
             seed=self.seed,
             truth=bench.split("pool"),
             budget=bench.experiment.budget,
-            guide_RC=guide_for(bench, self.method),
+            guide_RC=self._guide_of(bench) if is_guided(bench, self.method) else None,
         )
         saved = self._state.load()
         if saved is None:

@@ -69,10 +69,10 @@ def evaluate(shared: Shared, evaluation: Evaluation) -> None:
     _end(_do(shared, run, works))
 
 
-def surrogate(shared: Shared) -> None:
-    """The surrogate game beside the real one, for the methods that were evaluated."""
-    _end(_do(shared, _run(shared), surrogate_works(shared.experiment)))
-    path = shared.out / "surrogate.json"
+def surrogate(shared: Shared, *, at_home: bool) -> None:
+    """The surrogate game beside the real one, for the methods that were evaluated, or for simple ones on the same images."""
+    _end(_do(shared, _run(shared), surrogate_works(shared.experiment, at_home=at_home)))
+    path = shared.out / ("surrogate-home.json" if at_home else "surrogate.json")
     if path.exists():
         found = json.loads(path.read_text())
         typer.echo(f"Rank correlation over {len(found['points'])} methods: {found['rank_correlation']:.2f}")

@@ -128,20 +128,19 @@ def _headroom(path: Path) -> tuple[Key, Headroom]:
 
 
 def _surrogates(folder: Path) -> list[Surrogate]:
-    path = folder / "surrogate.json"
-    if not path.exists():
-        return []
+    paths = (folder / name for name in ("surrogate.json", "surrogate-home.json"))
+    return [_surrogate(path) for path in paths if path.exists()]
+
+
+def _surrogate(path: Path) -> Surrogate:
     data = _json(path)
     try:
-        points = tuple(SurrogatePoint(**point) for point in data["points"])
-        return [
-            Surrogate(
-                game=data.get("game", ""),
-                points=points,
-                rank_correlation=data.get("rank_correlation"),
-                episodes_per_hour=data.get("episodes_per_hour"),
-            )
-        ]
+        return Surrogate(
+            game=data.get("game", ""),
+            points=tuple(SurrogatePoint(**point) for point in data["points"]),
+            rank_correlation=data.get("rank_correlation"),
+            episodes_per_hour=data.get("episodes_per_hour"),
+        )
     except (KeyError, TypeError) as error:
         raise _broken(path, error) from error
 
