@@ -8,8 +8,9 @@ from workers.report.cost_tables import cost_table, saving_sentence, saving_table
 from workers.report.costs import SHARES
 from workers.report.curves import Entry
 from workers.report.figures import ablation_figure, differences_figure, surrogate_figure, training_figure
+from workers.report.records import TRAINING_MEASURES
 from workers.report.statistics import column_means, smallest_p
-from workers.report.tables import ablation_table, amount, differences_table, penalty_table, title_of
+from workers.report.tables import ablation_table, amount, differences_table, penalty_table, title_of, trainings_table
 
 
 def differences_sections(analysis: Analysis, slug: str) -> list[Section]:
@@ -131,17 +132,17 @@ def surrogates_section(analysis: Analysis, slug: str) -> Section | None:
 
 
 def trainings_section(analysis: Analysis, slug: str) -> Section | None:
-    """The returns of the episodes that trained the policies."""
+    """The episodes that trained the policies, apart by the game they were played in."""
     trainings = [each for each in analysis.study.trainings if each.returns]
     if not trainings:
         return None
-    said = [
-        f"{each.name}: {len(each.returns)} episodes, best return {max(each.returns):+.2f} points." for each in trainings
-    ]
-    how = "Pale lines are episodes, strong ones means of five, stars the policy that was kept."
+    games = [game for game in TRAINING_MEASURES if any(each.game == game for each in trainings)]
+    how = "Pale lines are episodes, strong ones means of five, stars the episodes after which policies were kept."
+    by_game = [[each for each in trainings if each.game == game] for game in games]
     return Section(
         slug=f"{slug}-training",
         title="Training of the policies",
-        sentences=(*said, how),
-        figures=(training_figure(trainings, f"{slug}-training"),),
+        sentences=(how,),
+        figures=tuple(training_figure(each, f"{slug}-training-{each[0].game}") for each in by_game),
+        tables=(trainings_table(trainings),),
     )

@@ -31,6 +31,7 @@ COLOURS = {
     "greedy-oracle": INK,
 }
 MARKERS = dict(zip(BASELINES, "ov^<>Dphx", strict=True))
+OTHER = "#98a1ab"  # lines that need no name
 SPARE = ("#d6409f", "#0f9d8a", "#b5651d", "#6f6fd0", "#c2255c", "#4d908e")
 WIDTH = 9.2
 

@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 
 from workers.report.comparisons import Ablation, Analysis, Difference
 from workers.report.curves import Curves, Entry
-from workers.report.drawing import INK, Picture, colour_of, panels_of, picture, plain, policy_colour, style_of
-from workers.report.records import Surrogate, Training
+from workers.report.drawing import INK, OTHER, Picture, colour_of, panels_of, picture, plain, policy_colour, style_of
+from workers.report.records import MAIN, TRAINING_MEASURES, Surrogate, Training
 from workers.report.tables import best_of
 
 # A horizontal line: mIoU in percent, line style, line width.
@@ -120,25 +120,33 @@ def surrogate_figure(surrogate: Surrogate, name: str) -> Picture:
 
 
 def training_figure(trainings: Sequence[Training], name: str) -> Picture:
-    """Returns of the training episodes of each policy, a running mean of five over them, the best episode marked."""
+    """Episodes of policies that were trained on one game: running means of five, each policy's own episodes pale behind them.
+
+    Those of ablations are grey and have no names; a star marks the episode after which a policy was kept.
+    """
+    axis = TRAINING_MEASURES[trainings[0].game]
 
     def draw(figure: Figure) -> None:
         axes = plain(figure.subplots())
-        for training in (each for each in trainings if each.returns):
-            colour = policy_colour(training.name)
-            episodes = np.arange(1, len(training.returns) + 1)
-            axes.plot(episodes, training.returns, color=colour, alpha=0.3, linewidth=1)
-            window = min(5, len(training.returns))
+        for training in sorted(trainings, key=lambda each: each.group == MAIN):
+            own = training.group == MAIN
+            colour = policy_colour(training.name) if own else OTHER
+            episodes, window = np.arange(1, len(training.returns) + 1), min(5, len(training.returns))
             smooth = np.convolve(training.returns, np.ones(window) / window, "valid")
-            axes.plot(episodes[window - 1 :], smooth, color=colour, linewidth=2, label=training.name)
-            best = training.best_episode
-            if best is not None and 0 <= best < len(training.returns):
-                axes.plot(best + 1, training.returns[best], marker="*", color=colour, markersize=11)
+            label, width = (training.name, 2.0) if own else (None, 0.8)
+            axes.plot(episodes[window - 1 :], smooth, color=colour, linewidth=width, label=label)
+            if own:
+                axes.plot(episodes, training.returns, color=colour, alpha=0.3, linewidth=1)
+                best = training.best_episode
+                if best is not None and 0 <= best < len(training.returns):
+                    axes.plot(best + 1, training.returns[best], marker="*", color=colour, markersize=11)
+        if any(training.group != MAIN for training in trainings):
+            axes.plot([], [], color=OTHER, linewidth=0.8, label="ablations")
         axes.set_xlabel("episode")
-        axes.set_ylabel("return, points of mIoU")
+        axes.set_ylabel(f"{axis}, points")
         axes.legend(frameon=False, fontsize=8)
 
-    return picture(name, "Returns of the training episodes", draw, 3.2, width=6.6)
+    return picture(name, f"{axis} of the training episodes, {trainings[0].game} game", draw, 3.2, width=6.6)
 
 
 def _curve(axes: Axes, curves: Curves, entry: Entry, *, band: bool) -> list[float]:

@@ -150,9 +150,9 @@ def _trainings(folder: Path) -> list[Training]:
     for path in sorted((folder / "policies").glob("*.json")):
         data = _json(path)
         try:
-            found.append(
-                Training(name=data["name"], returns=_numbers(data["returns"]), best_episode=data.get("best_episode"))
-            )
+            known = {key: data.get("settings", {})[key] for key in ("game", "group") if key in data.get("settings", {})}
+            best = data.get("best_episode")
+            found.append(Training(name=data["name"], returns=_numbers(data["returns"]), best_episode=best, **known))
         except (KeyError, TypeError, ValueError) as error:
             raise _broken(path, error) from error
     return found

@@ -109,13 +109,22 @@ class Surrogate:
     episodes_per_hour: float | None
 
 
+# What is recorded of each episode that trains a policy, by the game.
+TRAINING_MEASURES = {"real": "Return", "surrogate": "Mean mIoU"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """The returns of the episodes a policy was trained on."""
+    """How the episodes went that a policy was trained on, in points of mIoU.
+
+    returns: in the real game the gain of each episode; in the surrogate game the mean mIoU over its rounds.
+    """
 
     name: str
     returns: tuple[float, ...]
     best_episode: int | None
+    game: str = "real"
+    group: str = MAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

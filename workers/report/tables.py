@@ -8,7 +8,7 @@ from workers.report.claims import Claim
 from workers.report.comparisons import Ablation, Analysis, Difference, penalties
 from workers.report.content import Cell, Mark, Table
 from workers.report.curves import Entry
-from workers.report.records import Ious, Unit
+from workers.report.records import TRAINING_MEASURES, Ious, Training, Unit
 from workers.report.statistics import column_means, sample_std
 
 NONE = "–"
@@ -249,3 +249,24 @@ def _heated(value: float) -> Cell:
 
 def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def trainings_table(trainings: Sequence[Training]) -> Table:
+    """How long each policy was trained, in which game, and how its episodes went."""
+    rows = [
+        (
+            *(Cell(text=text) for text in (each.name, each.game, TRAINING_MEASURES[each.game])),
+            Cell(text=str(len(each.returns))),
+            *(Cell(text=f"{statistics.fmean(part):.1f}") for part in _tenths(each.returns)),
+            Cell(text=NONE if each.best_episode is None else str(each.best_episode + 1)),
+        )
+        for each in trainings
+    ]
+    caption = "Training, in points of mIoU: the mean of the first and of the last tenth of the episodes."
+    columns = ("policy", "game", "measured", "episodes", "first tenth", "last tenth", "kept after")
+    return Table(caption=caption, columns=columns, rows=tuple(rows), words=3)
+
+
+def _tenths(returns: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
+    size = max(1, len(returns) // 10)
+    return returns[:size], returns[-size:]

@@ -1,6 +1,7 @@
 """The whole report: files that stand alone, figures that come from the runs, and what is missing said."""
 
 import csv
+import json
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -172,3 +173,30 @@ def test_the_best_learned_method_is_held_against_the_best_baseline_of_its_protoc
     alone = [*plays[:4], trajectory("entropy", 7, low)]
     text = write_report([write_run(tmp_path / "alone", alone)], tmp_path / "out")
     assert "is the best learned method by area; it shares no seed with a baseline." in text
+
+
+def test_policies_are_apart_by_the_game_they_were_trained_on(tmp_path: Path) -> None:
+    plays = [trajectory(method, 0, {100: 0.4, 200: 0.5}) for method in ("learned:paper", "entropy")]
+    folder = write_run(tmp_path / "run", plays)
+    (folder / "policies").mkdir()
+    trained = {
+        "paper": ([-2.0, 1.0, 3.0], 1, {"game": "real", "group": "main"}),
+        "regionwise": ([*([30.0] * 10), *([32.5] * 10)], None, {"game": "surrogate", "group": "main"}),
+        "no-twin": ([29.0, 31.0], 0, {"game": "surrogate", "group": "ablation:elements"}),
+    }
+    for name, (returns, best, settings) in trained.items():
+        record = {"name": name, "returns": returns, "best_episode": best, "settings": settings}
+        (folder / "policies" / f"{name}.json").write_text(json.dumps(record))
+    markdown = write_report([folder], tmp_path / "out")
+    # A tenth of 20 episodes is two, of two or three it is one.
+    assert "| paper | real | Return | 3 | -2.0 | 3.0 | 2 |" in markdown
+    assert "| regionwise | surrogate | Mean mIoU | 20 | 30.0 | 32.5 | – |" in markdown
+    assert "| no-twin | surrogate | Mean mIoU | 2 | 29.0 | 31.0 | 1 |" in markdown
+    figures = tmp_path / "out" / "figures"
+    real, surrogate = (figures / f"camvid-lite-camvid-training-{game}.svg" for game in ("real", "surrogate"))
+    assert "paper" in real.read_text()
+    assert "regionwise" not in real.read_text()
+    drawn = surrogate.read_text()
+    assert "regionwise" in drawn
+    assert "ablations" in drawn
+    assert "no-twin" not in drawn
