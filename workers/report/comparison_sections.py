@@ -7,7 +7,7 @@ from workers.report.content import Section, slug_of
 from workers.report.cost_tables import cost_table, saving_sentence, saving_table
 from workers.report.costs import SHARES
 from workers.report.curves import Entry
-from workers.report.figures import ablation_figure, differences_figure, surrogate_figure, training_figure
+from workers.report.figures import RUNNING, ablation_figure, differences_figure, surrogate_figure, training_figure
 from workers.report.records import TRAINING_MEASURES
 from workers.report.statistics import column_means, smallest_p
 from workers.report.tables import ablation_table, amount, differences_table, penalty_table, title_of, trainings_table
@@ -137,7 +137,7 @@ def trainings_section(analysis: Analysis, slug: str) -> Section | None:
     if not trainings:
         return None
     games = [game for game in TRAINING_MEASURES if any(each.game == game for each in trainings)]
-    how = "Pale lines are episodes, strong ones means of five, stars the episodes after which policies were kept."
+    how = f"Pale lines are episodes, strong ones means of {RUNNING}, stars the episodes after which policies were kept."
     by_game = [[each for each in trainings if each.game == game] for game in games]
     return Section(
         slug=f"{slug}-training",

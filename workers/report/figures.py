@@ -16,6 +16,8 @@ from workers.report.tables import best_of
 
 # A horizontal line: mIoU in percent, line style, line width.
 Line = tuple[float, str, float]
+# Episodes of a running mean: twice round six sources, which differ in their mIoUs.
+RUNNING = 12
 
 
 def curves_figure(analysis: Analysis, name: str) -> Picture:
@@ -120,7 +122,7 @@ def surrogate_figure(surrogate: Surrogate, name: str) -> Picture:
 
 
 def training_figure(trainings: Sequence[Training], name: str) -> Picture:
-    """Episodes of policies that were trained on one game: running means of five, each policy's own episodes pale behind them.
+    """Episodes of policies that were trained on one game: running means of twelve, each policy's own episodes pale behind them.
 
     Those of ablations are grey and have no names; a star marks the episode after which a policy was kept.
     """
@@ -131,7 +133,7 @@ def training_figure(trainings: Sequence[Training], name: str) -> Picture:
         for training in sorted(trainings, key=lambda each: each.group == MAIN):
             own = training.group == MAIN
             colour = policy_colour(training.name) if own else OTHER
-            episodes, window = np.arange(1, len(training.returns) + 1), min(5, len(training.returns))
+            episodes, window = np.arange(1, len(training.returns) + 1), min(RUNNING, len(training.returns))
             smooth = np.convolve(training.returns, np.ones(window) / window, "valid")
             label, width = (training.name, 2.0) if own else (None, 0.8)
             axes.plot(episodes[window - 1 :], smooth, color=colour, linewidth=width, label=label)

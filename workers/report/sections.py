@@ -212,7 +212,10 @@ def _class_lead(analysis: Analysis, protocol: str) -> str:
     pairs = zip(class_names(analysis, protocol), ious[learned][1:], ious[baseline][1:], strict=True)
     leads = {name: ours - theirs for name, ours, theirs in pairs if ours is not None and theirs is not None}
     ahead = sum(lead > 0 for lead in leads.values())
-    said = f"{learned.method}, the best learned method, is ahead of {baseline.method}, the best baseline,"
+    said = (
+        f"{title_of(learned, analysis)}, the best learned method, is ahead of {title_of(baseline, analysis)}, the best "
+        "baseline,"
+    )
     if not leads:
         return f"{said} in no class: none was measured."
     most, least = max(leads, key=leads.__getitem__), min(leads, key=leads.__getitem__)
