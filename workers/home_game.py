@@ -15,6 +15,7 @@ from workers.datasets.base import Joined, Subset
 from workers.guides import guide_of_games
 from workers.policies import game_at_home
 from workers.resume import write_atomically
+from workers.scalars import NullScalars
 from workers.stages import Bench
 from workers.surrogate import SurrogateGame, play
 from workers.surrogate_check import rank_correlation
@@ -80,7 +81,9 @@ def _real(bench: Bench, game: SurrogateGame, method: str, draw: int, budgets: Se
         # f has not seen D_T's labels: it is played on.
         experiment=bench.experiment.model_copy(update={"theta0": "source"}),
         dataset=replace(bench.dataset, splits=splits),
-        report=lambda done, text: None,  # the work's own progress is told by the caller
+        # The caller tells of the whole work's progress; figures of many trajectories in one file would say nothing.
+        report=lambda done, text: None,
+        scalars=NullScalars(),
     )
     trajectory = Trajectory(
         at_home,
