@@ -1,6 +1,7 @@
 """One trajectory of an experiment: a strategy and a seed, played through all budgets, put away after every round."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class Trajectory:
         cut_short = [budget for budget in self.budgets if budget % bench.experiment.batch_size]
         key = settings_hash([bench.experiment.method_key(method, seed), cut_short])
         self._folder = out / "trajectories"
-        self._name = f"{bench.experiment.dataset}-{method.replace(':', '-')}-{seed}-{key}"
+        self._name = f"{bench.experiment.dataset}-{re.sub('[: ]', '-', method)}-{seed}-{key}"
         self._state = FileState(self._folder / f"{self._name}.state")
         self._rounds: list[dict[str, Any]] = []
         self._round = 0
