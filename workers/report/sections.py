@@ -48,25 +48,27 @@ def _summary(analyses: Sequence[Analysis], claims: Sequence[Claim]) -> Section:
         f"{counts['not tested']} could not be tested."
     )
     return Section(
-        slug="in-short", title="In short", sentences=(judged,), points=tuple(_headline(each) for each in analyses)
+        slug="in-short",
+        title="In short",
+        sentences=(judged,),
+        points=tuple(_headline(each, protocol) for each in analyses for protocol in each.curves.protocols),
     )
 
 
-def _headline(analysis: Analysis) -> str:
-    """The best learned method beside the best baseline that it is compared with."""
-    name = analysis.study.name
-    learned, any_baseline = best_of(analysis.mean_areas)
+def _headline(analysis: Analysis, protocol: str) -> str:
+    """The best learned method of a protocol beside the best baseline there."""
+    several = len(analysis.curves.protocols) > 1
+    name = f"{analysis.study.name}, {protocol}" if several else analysis.study.name
+    areas = {entry: area for entry, area in analysis.mean_areas.items() if entry.protocol == protocol}
+    learned, any_baseline = best_of(areas)
     rivals = {} if learned is None else analysis.differences[learned]
-    baseline = best_of({entry: area for entry, area in analysis.mean_areas.items() if entry in rivals})[1]
+    baseline = best_of({entry: area for entry, area in areas.items() if entry in rivals})[1]
     if learned is not None and baseline is None and any_baseline is not None:
-        return f"{name}: {title_of(learned, analysis)} is the best learned method by area; it shares no seed with a baseline."
+        return f"{name}: {learned.method} is the best learned method by area; it shares no seed with a baseline."
     if learned is None or baseline is None:
         return f"{name}: there is not yet both a learned method and a baseline with an area."
     found = rivals[baseline]
-    said = (
-        f"{name}: {title_of(learned, analysis)} is the best learned method by area, "
-        f"{title_of(baseline, analysis)} the best baseline"
-    )
+    said = f"{name}: {learned.method} is the best learned method by area, {baseline.method} the best baseline"
     interval = "" if found.low is None or found.high is None else f", 95% interval {_range(found.low, found.high)}"
     seeds = f"{len(found.seeds)} seed{'s' if len(found.seeds) > 1 else ''}"
     return f"{said}; the difference is {100 * found.mean:+.2f} points ({seeds}{interval})."

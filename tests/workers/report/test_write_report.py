@@ -169,7 +169,8 @@ def test_the_best_learned_method_is_held_against_the_best_baseline_of_its_protoc
     plays += [trajectory("random", seed, low) for seed in range(2)]
     plays += [trajectory("entropy", seed, {500: 0.7, 1000: 0.8}, protocol="global") for seed in range(2)]
     text = write_report([write_run(tmp_path / "run", plays)], tmp_path / "out")
-    assert "learned:paper (per-pool) is the best learned method by area, random (per-pool) the best baseline" in text
+    assert ", per-pool: learned:paper is the best learned method by area, random the best baseline" in text
+    assert ", global: learned:paper is the best learned method by area, entropy the best baseline" in text
     alone = [*plays[:4], trajectory("entropy", 7, low)]
     text = write_report([write_run(tmp_path / "alone", alone)], tmp_path / "out")
     assert "is the best learned method by area; it shares no seed with a baseline." in text
