@@ -10,7 +10,15 @@ from workers.report.curves import Entry
 from workers.report.figures import RUNNING, ablation_figure, differences_figure, surrogate_figure, training_figure
 from workers.report.records import TRAINING_MEASURES
 from workers.report.statistics import column_means, smallest_p
-from workers.report.tables import ablation_table, amount, differences_table, penalty_table, title_of, trainings_table
+from workers.report.tables import (
+    ablation_table,
+    amount,
+    differences_table,
+    penalty_table,
+    surrogate_table,
+    title_of,
+    trainings_table,
+)
 
 
 def differences_sections(analysis: Analysis, slug: str) -> list[Section]:
@@ -128,7 +136,13 @@ def surrogates_section(analysis: Analysis, slug: str) -> Section | None:
         )
     figures = tuple(surrogate_figure(each, f"{slug}-surrogate-{n}") for n, each in enumerate(games))
     legend = "Filled points are strategies, open ones policies."
-    return Section(slug=f"{slug}-surrogate", title="Surrogate game", sentences=(*sentences, legend), figures=figures)
+    return Section(
+        slug=f"{slug}-surrogate",
+        title="Surrogate game",
+        sentences=(*sentences, legend),
+        figures=figures,
+        tables=tuple(surrogate_table(each) for each in games),
+    )
 
 
 def trainings_section(analysis: Analysis, slug: str) -> Section | None:

@@ -8,7 +8,7 @@ from workers.report.claims import Claim
 from workers.report.comparisons import Ablation, Analysis, Difference, penalties
 from workers.report.content import Cell, Mark, Table
 from workers.report.curves import Entry
-from workers.report.records import TRAINING_MEASURES, Ious, Training, Unit
+from workers.report.records import TRAINING_MEASURES, Ious, Surrogate, Training, Unit
 from workers.report.statistics import column_means, sample_std
 
 NONE = "–"
@@ -249,6 +249,22 @@ def _heated(value: float) -> Cell:
 
 def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def surrogate_table(surrogate: Surrogate) -> Table:
+    """Both results of each strategy and policy, and their ranks, the best in the real game first."""
+    points = sorted(surrogate.points, key=lambda point: -point.real)
+    quick = sorted(points, key=lambda point: -point.surrogate)
+    rows = [
+        (
+            Cell(text=point.name),
+            *(Cell(text=text) for text in (f"{point.real:.2f}", str(rank))),
+            *(Cell(text=text) for text in (f"{point.surrogate:.2f}", str(quick.index(point) + 1))),
+        )
+        for rank, point in enumerate(points, 1)
+    ]
+    caption = f"{surrogate.game}: areas in points of mIoU."
+    return Table(caption=caption, columns=("method", "real", "rank", "surrogate", "rank"), rows=tuple(rows))
 
 
 def trainings_table(trainings: Sequence[Training]) -> Table:

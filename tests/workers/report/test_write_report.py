@@ -201,3 +201,24 @@ def test_policies_are_apart_by_the_game_they_were_trained_on(tmp_path: Path) -> 
     assert "regionwise" in drawn
     assert "ablations" in drawn
     assert "no-twin" not in drawn
+
+
+def test_both_results_of_every_method_stand_beside_their_ranks(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", [trajectory("entropy", 0, {100: 0.4, 200: 0.5})])
+    results = {"entropy": (38.0, 31.7), "class-balanced": (39.2, 32.25), "random": (38.5, 30.08)}
+    points = [
+        {"name": name, "kind": "strategy", "surrogate": surrogate, "real": real}
+        for name, (surrogate, real) in results.items()
+    ]
+    (folder / "surrogate-home.json").write_text(json.dumps({"game": "at home", "points": points}))
+    markdown = write_report([folder], tmp_path / "out")
+    rows = [
+        line
+        for line in markdown.splitlines()
+        if line.startswith(("| class-balanced | 32", "| entropy | 31", "| random | 30"))
+    ]
+    assert rows == [
+        "| class-balanced | 32.25 | 1 | 39.20 | 1 |",
+        "| entropy | 31.70 | 2 | 38.00 | 3 |",
+        "| random | 30.08 | 3 | 38.50 | 2 |",
+    ]
