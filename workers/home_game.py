@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from models.acquisition import SCORES
-from models.strategies import REFERENCES, STRATEGIES
+from models.strategies import REFERENCES
 from service.domain.metrics import area_under_curve
 from workers.datasets.base import Joined, Subset
 from workers.guides import guide_of_games
+from workers.plan import BASELINES
 from workers.policies import game_at_home
 from workers.resume import write_atomically
 from workers.scalars import NullScalars
@@ -24,9 +25,8 @@ from workers.trajectory import SCORE, Trajectory, strategy_of
 DRAWS = 3
 SHARE = 0.25  # of the regions played on, at most: D_V's largest budgets take no more
 SHARES = (0.25, 0.5, 1.0)  # of the budget, where copies are trained to convergence and tested
-_BASELINES = tuple(name for name in STRATEGIES if name != "learned")
-_AS_BASELINES = {*_BASELINES, "runner-up"}  # scores that ask as a baseline does: the mean of p2 / p1 is bvsb's
-METHODS = (*_BASELINES, *REFERENCES, *(f"{SCORE}:{name}" for name in SCORES if name not in _AS_BASELINES))
+_AS_BASELINES = {*BASELINES, "runner-up"}  # scores that ask as a baseline does: the mean of p2 / p1 is bvsb's
+METHODS = (*BASELINES, *REFERENCES, *(f"{SCORE}:{name}" for name in SCORES if name not in _AS_BASELINES))
 
 
 def check_at_home(bench: Bench, out: Path, *, draws: int = DRAWS, methods: Sequence[str] = METHODS) -> dict[str, Any]:
