@@ -18,15 +18,15 @@ from typing import Any
 import torch
 
 from models.segmenter import Segmenter
-from workers.commands.options import chosen_experiment
-from workers.device import resolve_device
-from workers.episodes import EpisodeSettings, PolicyTrainer
-from workers.experiment import Experiment
-from workers.labelled import Answer
-from workers.loop import ActiveLearner
-from workers.perform import kept_data
-from workers.proposal import Proposal, RoundResult
-from workers.stages import Bench, fresh
+from workers.experiments.settings import Experiment
+from workers.experiments.stages import Bench, fresh
+from workers.loop.labelled import Answer
+from workers.loop.learner import ActiveLearner
+from workers.loop.round import Proposal, RoundResult
+from workers.policy.real import EpisodeSettings, PolicyTrainer
+from workers.runs.options import chosen_experiment
+from workers.runs.perform import kept_data
+from workers.training.device import resolve_device
 
 WARM_UP = 2  # rounds at least that are not counted: caches fill, and the replay buffer is too small for an update
 SEGMENTER, NETWORK, NEITHER = "segmenter", "query network", "neither"

@@ -108,7 +108,7 @@ def demo(port: Port = None, verbose: Annotated[bool, typer.Option(help="Log ever
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     migrate.upgrade(settings.resolved_database_url)
     tokens = _demo_tokens(settings)
-    _from_workers("demo").make_demo(settings)
+    _from_workers("client.demo").make_demo(settings)
     lines = [
         f"Open http://{settings.host}:{port}",
         f"Admin token: {tokens['admin']}",
@@ -156,7 +156,7 @@ def worker(
         raise ValueError(
             "REGIONWISE_BROKER_URL is memory://; a worker of its own needs a broker, such as redis://127.0.0.1:6379/0."
         )
-    _from_workers("run_worker").run_worker(concurrency=concurrency, log_level=log_level)
+    _from_workers("app").run_worker(concurrency=concurrency, log_level=log_level)
 
 
 @user_app.command("add")
@@ -185,7 +185,9 @@ def import_command(
 ) -> None:
     """Make a project of a data set: its images with their splits, and label maps but for the pool's."""
     client = Client(server, token)
-    made = _from_workers("imports").import_dataset(client, dataset, root, name or dataset, json.loads(settings))
+    made = _from_workers("client.importing").import_dataset(
+        client, dataset, root, name or dataset, json.loads(settings)
+    )
     typer.echo(f"Project {made}")
 
 
@@ -230,7 +232,7 @@ def campaign(
     preset: Annotated[str, typer.Option(help="lite (two CPU cores) or paper.")] = "lite",
 ) -> None:
     """A whole campaign: import, theta_0, policy, rounds by the scripted annotator, and the table of rounds."""
-    _from_workers("campaign").run_campaign(
+    _from_workers("client.campaign").run_campaign(
         dataset=dataset, root=root, out=out, rounds=rounds, episodes=episodes, server=server, token=token, preset=preset
     )
 

@@ -1,53 +1,23 @@
-"""The Celery application: the task that runs the job of a row, and the one that does works of simulations."""
+"""The Celery application of a worker process, and its start."""
 
-import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cache
 
-import torch
 from celery import Celery
 
-from service.blobs import Blobs
-from service.db import Database
-from service.queue import RUN_JOB, celery_sender, make_celery
+from service.queue import QUICK_QUEUE, TRAINING_QUEUE, make_celery
 from service.settings import Settings, get_settings
-from workers.device import resolve_device
-from workers.fanout import register_simulation
-from workers.job_run import Handler, Worker, run_claimed
-from workers.policy_task import train_policy
-from workers.round_tasks import ask, tell
-from workers.training_tasks import evaluate, finish, pretrain
-
-log = logging.getLogger(__name__)
-
-HANDLERS: dict[str, Handler] = {
-    "ask": ask,
-    "tell": tell,
-    "pretrain": pretrain,
-    "train-policy": train_policy,
-    "finish": finish,
-    "evaluate": evaluate,
-}
-
-
-def make_worker(settings: Settings, app: Celery, database: Database | None = None) -> Worker:
-    """What the tasks of this process share: database, blobs, device."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    return Worker(
-        database=database or Database(settings.resolved_database_url, celery_sender(app)),
-        blobs=Blobs(settings.resolved_blob_url),
-        settings=settings,
-        clock=lambda: datetime.now(UTC),
-        device=resolve_device(settings.device),
-    )
+from workers.jobs.delivery import Worker
+from workers.jobs.tasks import make_worker, register
+from workers.runs.celery_crew import register_simulation
 
 
 def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> Celery:
     """The application of a worker process. Its worker is made with the first job, after a pool process was started."""
     app = make_celery(
         settings.broker_url,
+        # What a pool process imports when it starts: this module, which gives the application its tasks.
+        include=[__name__],
         worker_concurrency=1,
         # Spawned, not forked: a fork hangs once torch has run in the parent, and CUDA does not survive it.
         worker_pool_start_method="spawn",
@@ -61,20 +31,25 @@ def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> 
         },
     )
 
-    register(app, worker or cache(lambda: make_worker(settings, app)))
+    made = worker or cache(lambda: make_worker(settings, app))
+    register(app, made)
+    register_simulation(app, lambda: made().device)
     return app
 
 
-def register(app: Celery, worker: Callable[[], Worker]) -> None:
-    """Give the application its tasks. They belong to it alone: tasks may not be shared between two workers."""
-
-    @app.task(name=RUN_JOB, shared=False)  # type: ignore[untyped-decorator]
-    def run_job(job_id: int) -> None:
-        """Run one job, or one slice of it."""
-        outcome = run_claimed(worker(), job_id, HANDLERS)
-        log.info("Job %s: %s", job_id, outcome)
-
-    register_simulation(app, lambda: worker().device)
-
-
 app = make_app(get_settings())
+
+
+def run_worker(*, concurrency: int, log_level: str) -> None:
+    """Run a worker for one GPU (or CPU) until it is stopped."""
+    app.worker_main(
+        [
+            "worker",
+            "--pool=prefork",
+            f"--concurrency={concurrency}",
+            f"--queues={QUICK_QUEUE},{TRAINING_QUEUE}",
+            f"--loglevel={log_level}",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+    )

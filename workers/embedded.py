@@ -9,7 +9,7 @@ from service.db import Database
 from service.queue import QUICK_QUEUE, TRAINING_QUEUE, celery_sender, make_celery
 from service.settings import Settings
 from service.store.jobs import restart_jobs
-from workers.app import make_worker, register
+from workers.jobs.tasks import make_worker, register
 
 
 class EmbeddedWorker:

@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from workers.commands import actions, options
-from workers.commands.options import Evaluation, Shared
-from workers.plan import FULL_SEEDS
+from workers.runs import actions, celery_crew, options
+from workers.runs.options import Evaluation, Shared
+from workers.runs.processes import Processes
+from workers.runs.works import FULL_SEEDS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -75,9 +76,7 @@ def simulate(
         experiment=options.checked(lambda: options.chosen_experiment(preset, dataset, override or (), theta0)),
         root=root,
         out=out,
-        device=device,
-        jobs=jobs,
-        celery=celery,
+        crew=celery_crew.crew if celery else lambda run: Processes(run, jobs=jobs, device=device),
         tensorboard=tensorboard,
         evaluation=Evaluation(strategy=strategy, protocol=protocol, seeds=seeds, budgets=budgets, group=group),
     )

@@ -12,11 +12,11 @@ from unittest import mock
 import torch
 
 from tests.workers.tiny import tiny_preset
-from workers.checkpoints import from_bytes
-from workers.experiment import Experiment
-from workers.perform import perform
-from workers.plan import Run, methods_of, stage_works, trajectory_works
-from workers.preset import preset_names, read_preset
+from workers.experiments.presets import preset_names, read_preset
+from workers.experiments.settings import Experiment
+from workers.runs.perform import perform
+from workers.runs.works import Run, methods_of, stage_works, trajectory_works
+from workers.training.checkpoints import from_bytes
 
 PINS = Path(__file__).parent / "pins"
 SEEDS = (0, 3)

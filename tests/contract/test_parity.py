@@ -10,12 +10,12 @@ from models.segmenter import Segmenter, build
 from models.strategies import build_strategy
 from service.domain.pool import Pool
 from tests.workers.conftest import CLASSES, Rectangles, World
-from workers.checkpoints import save_policy, save_segmenter
-from workers.labelled import LabelledSet
-from workers.loop import ActiveLearner
-from workers.oracle import Oracle
-from workers.project_data import load_project
-from workers.proposal import groups_of
+from workers.jobs.project import load_project
+from workers.loop.labelled import LabelledSet
+from workers.loop.learner import ActiveLearner
+from workers.loop.oracle import Oracle
+from workers.loop.round import groups_of
+from workers.training.checkpoints import save_policy, save_segmenter
 
 POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
 ROUNDS = 4

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.features import RegionRows
 from models.strategies import REFERENCES, STRATEGIES, Candidates, build_strategy
-from workers.proposal import choose
+from workers.loop.round import choose
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -21,9 +21,9 @@ from service.store.images import NewImage, add_images
 from service.tables import Job
 from tests.conftest import START, Maker, TestClient
 from workers.app import make_app
-from workers.imports import encode_rgb
-from workers.job_run import Worker
-from workers.proposal import LoopSettings
+from workers.client.importing import encode_rgb
+from workers.jobs.delivery import Worker
+from workers.loop.round import LoopSettings
 
 CLASSES = ClassSet(
     classes=(

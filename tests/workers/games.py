@@ -8,9 +8,9 @@ import torch
 from models.fit import TrainSettings
 from models.segmenter import Segmenter, build
 from tests.workers.conftest import Rectangles
-from workers.frozen import FrozenRegions, freeze
-from workers.proposal import LoopSettings
-from workers.surrogate import SurrogateGame
+from workers.loop.round import LoopSettings
+from workers.policy.frozen import FrozenRegions, freeze
+from workers.policy.surrogate import SurrogateGame
 
 POOL, STATE, REWARD = Rectangles(4, 1), Rectangles(2, 2), Rectangles(3, 3)
 POOL_REGIONS = 4 * 12

@@ -29,8 +29,8 @@ from service.store.annotators import add_annotator
 from service.tables import Job
 from tests.conftest import POSTGRES
 from tests.workers.conftest import CLASSES, SETTINGS, Rectangles
-from workers.checkpoints import from_bytes
-from workers.imports import encode_rgb
+from workers.client.importing import encode_rgb
+from workers.training.checkpoints import from_bytes
 
 REDIS = os.environ.get("REGIONWISE_TEST_REDIS", "")
 

@@ -17,14 +17,14 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from tests.workers.tiny import POOL_REGIONS, TINY, tiny_bench, tiny_preset
-from workers.board import Board
-from workers.checkpoints import from_bytes
-from workers.commands.options import chosen_experiment
-from workers.perform import perform
-from workers.plan import Run, Work
-from workers.preset import PRESETS, read_preset
+from workers.experiments.presets import PRESETS, read_preset
+from workers.experiments.trajectory import Trajectory
+from workers.runs.options import chosen_experiment
+from workers.runs.perform import perform
+from workers.runs.progress import Board
+from workers.runs.works import Run, Work
 from workers.simulate import app
-from workers.trajectory import Trajectory
+from workers.training.checkpoints import from_bytes
 
 ROOT = Path(__file__).parents[2]
 # Rounds enough to be killed between two of them.
@@ -67,7 +67,7 @@ class Inline:
 
 @pytest.fixture
 def _inline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.commands.actions.Processes", Inline)
+    monkeypatch.setattr("workers.simulate.Processes", Inline)
 
 
 def invoke(*arguments: str) -> Result:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from workers.experiment import Experiment
-from workers.preset import read_preset
-from workers.stages import Bench, open_experiment_data
+from workers.experiments.presets import read_preset
+from workers.experiments.settings import Experiment
+from workers.experiments.stages import Bench, open_experiment_data
 
 TINY = """
 height = 48

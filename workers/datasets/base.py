@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.domain.classes import ClassSet
-from workers.decoded import DecodedCache
+from workers.datasets.decoded import DecodedCache
 
 Pixels = NDArray[np.uint8]
 SPLITS = ("state", "train", "reward", "pool", "test")

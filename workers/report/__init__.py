@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from workers.report.claims import judge
-from workers.report.comparisons import analyse
-from workers.report.page import html_page, markdown_page, pictures_of
-from workers.report.reading import read_runs
-from workers.report.results import results_csv
-from workers.report.sections import sections_of
-from workers.resume import write_atomically
+from workers.files import write_atomically
+from workers.report.analysis.claims import judge
+from workers.report.analysis.comparisons import analyse
+from workers.report.data.csv import results_csv
+from workers.report.data.reading import read_runs
+from workers.report.page.page import html_page, markdown_page, pictures_of
+from workers.report.page.sections import sections_of
 
 __all__ = ["write_report"]
 

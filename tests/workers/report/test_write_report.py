@@ -11,8 +11,8 @@ import pytest
 
 from tests.workers.report.fake import headroom, trajectory, write_run
 from workers.report import write_report
-from workers.report.curves import BASELINES
-from workers.report.drawing import colour_of, policy_colour
+from workers.report.analysis.curves import BASELINES
+from workers.report.page.drawing import colour_of, policy_colour
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,82 @@
+"""A trajectory: the same figures however often it is stopped, and every budget measured where it belongs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.workers.tiny import tiny_bench, tiny_experiment
+from workers.experiments.policies import trained_policy
+from workers.experiments.settings import Experiment
+from workers.experiments.stages import theta_0
+from workers.experiments.trajectory import Trajectory
+
+
+class Stopped(Exception):
+    """Stands for a process that is killed."""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    return tiny_experiment(tmp_path)
+
+
+def play(experiment: Experiment, out: Path, method: str = "learned:paper", stop_after: int | None = None) -> dict:
+    reports = 0
+
+    def report(done: float, text: str) -> None:
+        nonlocal reports
+        reports += 1
+        if stop_after is not None and reports > stop_after:
+            raise Stopped
+
+    return Trajectory(tiny_bench(experiment, out, report), method=method, seed=1, budgets=[8, 12], out=out).run()
+
+
+def test_one_stopped_again_and_again_ends_with_the_same_figures(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = play(experiment, tmp_path / "straight")
+    for module in ("workers.training.resumable", "workers.policy.playing"):
+        monkeypatch.setattr(f"{module}.SAVE_SECONDS", -1.0)
+    stops = 0
+    while True:
+        try:
+            stopped = play(experiment, tmp_path / "stopped", stop_after=2)
+            break
+        except Stopped:
+            stops += 1
+    assert stops > 5
+    assert stopped == straight
+    assert not list((tmp_path / "stopped").rglob("*.8.state"))
+
+
+def test_every_budget_it_passes_is_measured(experiment: Experiment, tmp_path: Path) -> None:
+    record = play(experiment, tmp_path, "random")
+    assert [entry["regions"] for entry in record["budgets"].values()] == [8, 12]
+    assert [entry["regions"] for entry in record["rounds"]] == [4, 8, 12]
+    assert len({tuple(region) for region in record["asked"]}) == 12
+    for entry in record["budgets"].values():
+        assert 0 <= entry["miou"] <= 1
+        assert sum(entry["class_counts"]) == entry["pixels"] <= entry["regions"] * 256
+
+
+def test_a_budget_asked_for_later_is_measured_where_it_belongs(experiment: Experiment, tmp_path: Path) -> None:
+    full = play(experiment, tmp_path / "full", "random")
+    late = tmp_path / "late"
+    Trajectory(tiny_bench(experiment, late), method="random", seed=1, budgets=[12], out=late).run()
+    record = Trajectory(tiny_bench(experiment, late), method="random", seed=1, budgets=[8, 12], out=late).run()
+    assert record["budgets"]["8"] == full["budgets"]["8"]
+    assert record["budgets"]["12"] == full["budgets"]["12"]
+
+
+def test_stages_are_made_once(experiment: Experiment, tmp_path: Path) -> None:
+    first = theta_0(tiny_bench(experiment, tmp_path), 0).state_dict()
+    policy = trained_policy(tiny_bench(experiment, tmp_path), "paper", 0).state_dict()
+
+    def refuse(done: float, text: str) -> None:
+        raise AssertionError(f"made again: {text}")
+
+    again = tiny_bench(experiment, tmp_path, refuse)
+    assert all(torch.equal(value, first[key]) for key, value in theta_0(again, 0).state_dict().items())
+    assert all(torch.equal(value, policy[key]) for key, value in trained_policy(again, "paper", 0).state_dict().items())

@@ -1,0 +1,111 @@
+"""What a run consists of: names that are understood, and works in the order of what they need."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.workers.tiny import tiny_experiment
+from workers.runs.works import (
+    Run,
+    Work,
+    headroom_works,
+    joined,
+    methods_of,
+    policies_of,
+    policy_works,
+    protocols_of,
+    trajectory_works,
+)
+
+NINE = {
+    "random", "entropy", "bald", "margin", "bvsb", "class-balanced", "impurity", "coreset", "stratified-random"
+}  # fmt: skip
+
+
+def test_all_methods_are_the_nine_baselines_each_policy_with_its_control_and_the_reference(tmp_path: Path) -> None:
+    found = methods_of("all", tiny_experiment(tmp_path, "policies.other.episodes=3"))
+    main = ("paper", "regionwise", "carried", "other")
+    learned = {f"{kind}:{name}" for kind in ("learned", "learned-untrained") for name in main}
+    assert set(found) == NINE | learned | {"greedy-oracle"}
+    assert len(found) == len(set(found))
+
+
+def test_ablations_are_the_policies_of_groups_other_than_main(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path, "policies.other.group=ablation:mine")
+    found = methods_of("ablations", experiment)
+    assert "learned:other" in found
+    assert "learned:no-twin" in found
+    assert not {"learned:paper", "learned:regionwise", "random"} & set(found)
+
+
+def test_policies_that_look_at_guides_wait_for_them(tmp_path: Path) -> None:
+    works = trajectory_works(
+        tiny_experiment(tmp_path), ["learned:regionwise", "learned-untrained:regionwise"], ["per-pool"], [0]
+    )
+    after = by_title(works)
+    assert after["guides"] == ("theta_pre",)
+    assert after["policy regionwise"] == ("theta_pre", "guides")
+    assert after["learned:regionwise, seed 0"] == ("theta_0", "clicks", "policy regionwise")
+    assert after["learned-untrained:regionwise, seed 0"] == ("theta_0", "clicks", "guides")
+
+
+def test_learned_alone_is_the_papers_policy(tmp_path: Path) -> None:
+    found = methods_of("learned, entropy,learned:paper,learned-untrained", tiny_experiment(tmp_path))
+    assert found == ["learned:paper", "entropy", "learned-untrained:paper"]
+
+
+@pytest.mark.parametrize("wrong", ["clever", "learned:none", ""])
+def test_unknown_methods_are_told_with_those_there_are(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"there are random, .*learned:paper"):
+        methods_of(wrong, tiny_experiment(tmp_path))
+
+
+def test_unknown_policies_and_protocols_are_told_with_those_there_are(tmp_path: Path) -> None:
+    assert policies_of("paper,carried", tiny_experiment(tmp_path)) == ["paper", "carried"]
+    with pytest.raises(ValueError, match="there are paper"):
+        policies_of("paper,none", tiny_experiment(tmp_path))
+    assert protocols_of("global,per-pool,global") == ["global", "per-pool"]
+    with pytest.raises(ValueError, match="there are per-pool, global"):
+        protocols_of("per-pool,both")
+
+
+def by_title(works: list[Work]) -> dict[str, tuple[str, ...]]:
+    return {work.title: work.after for work in works}
+
+
+def test_trajectories_wait_for_their_start_the_clicks_and_their_policy(tmp_path: Path) -> None:
+    works = trajectory_works(tiny_experiment(tmp_path), ["learned:paper", "random"], ["per-pool", "global"], [0, 1])
+    after = by_title(works)
+    assert after["theta_0"] == ("theta_pre",)
+    assert after["policy paper"] == ("theta_pre",)
+    assert after["random, seed 0"] == after["random (global), seed 1"] == ("theta_0", "clicks")
+    assert after["learned:paper, seed 1"] == ("theta_0", "clicks", "policy paper")
+    assert len(works) == 4 + 2 * 2 * 2
+
+
+def test_without_the_labels_of_d_t_trajectories_start_from_the_source_domain(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path, "theta0=source")
+    after = by_title(trajectory_works(experiment, ["random"], ["per-pool"], [0]))
+    assert "theta_0" not in after
+    assert after["random, seed 0"] == ("theta_pre", "clicks")
+
+
+def test_the_headroom_looks_at_the_spread_of_random_where_that_is_played(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path)
+    played = trajectory_works(experiment, ["random", "entropy"], ["per-pool"], [0])
+    works = joined(played, policy_works(experiment, ["paper"]), headroom_works(experiment, 2, played))
+    assert by_title(works)["headroom"] == (
+        "clicks", "full supervision, seed 0", "full supervision, seed 1", "random, seed 0"
+    )  # fmt: skip
+    titles = [work.title for work in works]
+    assert len(titles) == len(set(titles))
+    for place, work in enumerate(works):
+        assert set(work.after) <= set(titles[:place])
+
+
+def test_a_run_and_a_work_go_through_json_unchanged(tmp_path: Path) -> None:
+    run = Run(experiment=tiny_experiment(tmp_path), root=tmp_path, out=tmp_path / "out", budgets=(8, 12), group="x")
+    assert Run.from_json(run.to_json()) == run
+    work = Work(stage="trajectory", name="learned:paper", protocol="global", seed=3)
+    assert Work(**work.to_json()) == work
+    assert work.slug == "learned-paper-global-seed-3"

@@ -1,0 +1,1 @@
+"""What talks to the service over HTTP: imports, campaigns; and the demo project."""

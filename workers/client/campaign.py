@@ -1,0 +1,189 @@
+"""A whole campaign over HTTP: import, theta_0, policy, rounds labelled by the scripted annotator, and their table."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service import migrate
+from service.annotate import ScriptedAnnotator, TruthFolder
+from service.auth import hash_token, new_token
+from service.client import ApiError, Client
+from service.db import Database
+from service.domain.masks import encode_label_png
+from service.settings import Settings
+from service.store.annotators import add_annotator
+from workers.client.importing import import_dataset
+from workers.client.rounds_table import print_rounds
+from workers.datasets import open_dataset
+from workers.files import write_atomically
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "lite": {
+        "project": {"width": 16},
+        "pretrain": {
+            "source": "streets",
+            "source_images": 300,
+            "source_epochs": 12,
+            "max_epochs": 40,
+            "patience": 12,
+            "batch": 8,
+        },
+        "policy": {"budget": 240, "pool_size": 10},
+    },
+    "paper": {
+        "project": {"segmenter": "fpn-resnet50"},
+        "pretrain": {
+            "source": "streets",
+            "source_images": 4000,
+            "source_epochs": 100,
+            "max_epochs": 1000,
+            "patience": 150,
+        },
+        "policy": {"budget": 480, "pool_size": 20},
+    },
+}
+
+
+def run_campaign(
+    *, dataset: str, root: Path, out: Path, rounds: int, episodes: int, server: str | None, token: str, preset: str
+) -> None:
+    """Play a campaign, or what is left of it, and print its tables. Everything is asked of the service over HTTP."""
+    if preset not in PRESETS:
+        raise ValueError(f"There is no preset {preset!r}; there are {', '.join(PRESETS)}.")
+    chosen = PRESETS[preset]
+    with _server(out, server, token) as (address, admin):
+        client = Client(address, admin, timeout=300)
+        settings = {"batch_size": 24, "strategy": "learned", "budget": 24 * rounds, **chosen["project"]}
+        project = import_dataset(client, dataset, root, f"{dataset} {preset}", settings)
+        client.call("PATCH", f"/projects/{project}", json={"settings": {"budget": 24 * rounds}})
+        run_job_once(client, project, "pretrain", chosen["pretrain"])
+        run_job_once(client, project, "train-policy", {"episodes": episodes, **chosen["policy"]})
+        annotate(client, project, _truth(dataset, root, out), 24 * rounds)
+        wait_until_told(client, project)
+        print_rounds(client, project, Console(width=160))
+
+
+@contextmanager
+def _server(out: Path, server: str | None, token: str) -> Iterator[tuple[str, str]]:
+    """(address, admin token) of the server that was named, else of one of our own in `out`, stopped at the end."""
+    if server is not None:
+        yield server, token
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    admin = _own_token(Settings(data_dir=out / "data", database_url="", blob_url="", broker_url="memory://"), out)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("REGIONWISE_")}
+    environment = {**kept, "REGIONWISE_DATA_DIR": str(out / "data")}
+    with (out / "server.log").open("ab") as log:
+        command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        _wait_ready(f"http://127.0.0.1:{port}", process, out / "server.log")
+        yield f"http://127.0.0.1:{port}", admin
+    finally:
+        process.terminate()
+        process.wait(timeout=120)
+
+
+def _own_token(settings: Settings, out: Path) -> str:
+    path = out / "admin-token"
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate.upgrade(settings.resolved_database_url)
+    if not path.exists():
+        token = new_token()
+        database = Database(settings.resolved_database_url)
+        with database.write() as session:
+            now = datetime.now(UTC)
+            add_annotator(
+                session, name=f"campaign-{now:%Y%m%d%H%M%S}", role="admin", token_hash=hash_token(token), now=now
+            )
+        database.engine.dispose()
+        write_atomically(path, token.encode())
+        path.chmod(0o600)
+    return path.read_text()
+
+
+def _wait_ready(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    client = Client(address, "", tries=1)
+    for _ in range(240):
+        if process.poll() is not None:
+            raise ValueError(f"The server stopped at once; {log} says why.")
+        try:
+            client.call("GET", "/healthz")
+            return
+        except ApiError:
+            time.sleep(0.25)
+    raise ValueError(f"The server did not come up within a minute; {log} may say why.")
+
+
+def run_job_once(client: Client, project: int, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Run a job of this kind to its end, unless one has been done; a job under way is waited for."""
+    jobs = [job for job in client.pages(f"/projects/{project}/jobs") if job["kind"] == kind]
+    job = next((each for each in reversed(jobs) if each["state"] in ("queued", "running", "done")), None)
+    if job is None:
+        job = client.call("POST", f"/projects/{project}/jobs", json={"kind": kind, "settings": settings})
+    with _progress() as progress:
+        task = progress.add_task(f"{kind}", total=1.0, message="")
+        while job["state"] in ("queued", "running"):
+            progress.update(task, completed=job["progress"], message=job["message"])
+            time.sleep(0.5)
+            job = client.call("GET", f"/jobs/{job['id']}")
+        progress.update(task, completed=job["progress"], message=job["message"])
+    if job["state"] != "done":
+        raise ValueError(f"The job {kind} is {job['state']}: {job['error']}")
+    return dict(job)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[message]}")
+    )
+
+
+def _truth(dataset: str, root: Path, out: Path) -> Path:
+    """The pool's label maps as PNGs of class ids: what the scripted annotator knows and the service does not."""
+    opened = open_dataset(dataset, root)
+    pool, folder = opened.splits["pool"], out / "truth"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(len(pool)):
+        path = folder / f"{pool.name(number)}.png"
+        if not path.exists():
+            write_atomically(path, encode_label_png(opened.classes.to_ids(pool.label_map(number))))
+    return folder
+
+
+def annotate(client: Client, project: int, truth: Path, budget: int) -> None:
+    """Label until the budget is reached."""
+    with _progress() as progress:
+        task = progress.add_task("annotate", total=budget, message="")
+        done = client.call("GET", f"/projects/{project}")["regions"].get("labelled", 0)
+
+        def advance(labelled: int) -> None:
+            progress.update(task, completed=done + labelled, message=f"{done + labelled} of {budget} regions")
+
+        advance(0)
+        ScriptedAnnotator(client=client, truth=TruthFolder(truth), project=project, progress=advance).run()
+
+
+def wait_until_told(client: Client, project: int) -> None:
+    """Until every round is learned from. Raises ValueError where a job of a round has failed."""
+    while True:
+        rounds = client.call("GET", f"/projects/{project}")["rounds"]
+        if not any(rounds.get(state) for state in ("scoring", "open", "labelled")):
+            return
+        failed = [job for job in client.pages(f"/projects/{project}/jobs") if job["state"] == "failed"]
+        if failed:
+            raise ValueError(f"The job {failed[0]['kind']} ({failed[0]['id']}) failed: {failed[0]['error']}")
+        time.sleep(0.5)

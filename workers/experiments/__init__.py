@@ -1,0 +1,1 @@
+"""What is measured: experiments, their stages and their methods."""

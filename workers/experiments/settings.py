@@ -1,0 +1,265 @@
+"""What an experiment is: its settings, and what each of its stages depends on."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.dqn import DQNSettings
+from models.fit import TrainSettings
+from models.regionwise_view import ViewSettings
+from workers.files import settings_hash
+from workers.loop.round import LoopSettings
+from workers.policy.real import EpisodeSettings
+from workers.training.convergence import ConvergeSettings
+
+UNTRAINED = "learned-untrained"
+MAIN = "main"
+# Settings of a policy that came later: one that leaves them as they were keeps the key that it had before them.
+_LATER = ("redraw", "explore", "deep")
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Training(_Settings):
+    """Training on crops, docs/method.md, 8."""
+
+    crop_height: int = Field(224, ge=8)
+    crop_width: int = Field(224, ge=8)
+    batch: int = Field(32, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    momentum: float = 0.95
+    weight_decay: float = 1e-4
+    clip: float = 4.0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+
+    def built(self) -> TrainSettings:
+        """As the models take it."""
+        return TrainSettings(
+            crop=(self.crop_height, self.crop_width),
+            batch=self.batch,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            clip=self.clip,
+            optimizer=self.optimizer,
+        )
+
+
+class Convergence(Training):
+    """Training until mIoU on D_R stops rising, or, with `steps`, for that many steps and some more for each region."""
+
+    patience: int = Field(150, ge=1)
+    max_epochs: int = Field(1000, ge=1)
+    evaluate_every: int = Field(1, ge=1)
+    steps: int = Field(0, ge=0)
+    steps_per_region: float = Field(0.0, ge=0)
+
+    def converge(self) -> ConvergeSettings:
+        """As workers.training takes it."""
+        return ConvergeSettings(
+            train=self.built(),
+            patience=self.patience,
+            max_epochs=self.max_epochs,
+            evaluate_every=self.evaluate_every,
+            steps=self.steps,
+            steps_per_region=self.steps_per_region,
+        )
+
+
+class Source(Convergence):
+    """theta_pre: trained on synthetic streets, early stopping on scenes held out."""
+
+    images: int = Field(1000, ge=0, description="Scenes; 0: theta_pre is fresh weights.")
+
+
+class Policy(_Settings):
+    """One policy and the game that trains it, docs/method.md, 7 and 11. The defaults are the paper's."""
+
+    group: str = Field(MAIN, description='What its trajectories are compared in: "main", or "ablation:NAME".')
+    network: Literal["paper", "regionwise"] = "paper"
+    game: Literal["real", "surrogate"] = Field(
+        "real", description="Which game: f itself, or a head on frozen features."
+    )
+    sources: tuple[str, ...] = Field(
+        ("own",),
+        description='Where it plays: "own" (D_T), or "streets:SEED" and "streets:SEED:CLASSES", any number of them.',
+    )
+    episodes: int = Field(100, ge=1)
+    budget: int = Field(480, ge=1)
+    batch_size: int | None = Field(None, ge=1, description="K of its games; none: the experiment's.")
+    pool_size: int = Field(20, ge=1)
+    updates_per_round: int = Field(1, ge=1)
+    capacity: int = Field(600, ge=1)
+    batch: int = Field(16, ge=2)
+    gamma: float = 0.999
+    sync_every: int = Field(5, ge=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 1e-3
+    weight_decay: float = Field(1e-3, ge=0)
+    clip: float | None = None
+    feature_dropout: float = Field(0.0, ge=0, lt=1, description="Chance that an update does not see a feature.")
+    explore: Literal["regions", "rounds"] = Field(
+        "regions",
+        description="What is left to chance: each region asked for, or a whole round, asked for by a network of new weights.",
+    )
+    feature_noise: float = Field(0.0, ge=0, description="Standard deviation of what is added to features in updates.")
+    loss: Literal["huber", "squared"] = "huber"
+    double: Literal["standard", "paper"] = "standard"
+    epsilon_rounds: float = Field(10.0, gt=0)
+    n_step: int = Field(1, ge=1)
+    prioritised_alpha: float = Field(0.0, ge=0)
+    prioritised_beta: float = Field(0.4, ge=0, le=1)
+    twin: bool = Field(False, description="Rewards are differences to a twin that asked at random with the same draws.")
+    standardise: bool = Field(False, description="Rewards are divided by their running standard deviation.")
+    deep: bool = Field(True, description="Beside weighted acquisition scores, a head over all that the policy sees.")
+    width: int = Field(32, ge=4)
+    dueling: bool = True
+    state_encoder: Literal["attention", "mean", "list"] = "attention"
+    class_relative: bool = True
+    similarity: bool = True
+    uncertainty: bool = True
+    state: bool = True
+    redraw: bool = Field(
+        False, description="Every game draws anew which images of D_T and D_R it plays on and which reward it."
+    )
+    guide: bool = Field(True, description="What segmenters trained on D_T expect of a region is among its features.")
+
+    @model_validator(mode="after")
+    def _plays_where_it_can(self) -> "Policy":
+        if self.game == "real" and (
+            self.network != "paper" or self.twin or self.standardise or self.redraw or self.sources != ("own",)
+        ):
+            raise ValueError(
+                "The real game trains the paper's network on its own D_T: set game = 'surrogate' for the rest."
+            )
+        return self
+
+    @property
+    def guided(self) -> bool:
+        """Whether the policy looks at what a guide expects."""
+        return self.network == "regionwise" and self.guide
+
+    def dqn(self) -> DQNSettings:
+        """As models.dqn takes it."""
+        shared = set(DQNSettings.__dataclass_fields__) & set(type(self).model_fields)
+        return DQNSettings(**{name: getattr(self, name) for name in shared})
+
+    def view(self) -> ViewSettings:
+        """What the regionwise network looks at."""
+        return ViewSettings(
+            class_relative=self.class_relative,
+            similarity=self.similarity,
+            uncertainty=self.uncertainty,
+            state=self.state,
+            guide=self.guide,
+        )
+
+
+class Experiment(_Settings):
+    """Everything that decides an experiment's figures, but for strategies, seeds and budgets."""
+
+    name: str = ""
+    dataset: str
+    height: int | None = None
+    width: int | None = None
+    cell_height: int = 90
+    cell_width: int = 80
+    segmenter: str = "fpn"
+    segmenter_width: int = 32
+    dropout: float = 0.2
+    batch_size: int = 24
+    budget: int = Field(1920, ge=1, description="B, of which a policy is told the share that is spent.")
+    pool_size: int = 10
+    pool_size_per_strategy: dict[str, int] = Field(default_factory=dict)
+    sampling: Literal["uniform", "images"] = "images"
+    protocol: Literal["per-pool", "global"] = "per-pool"
+    passes: int = 1
+    reward_images: int | None = Field(None, ge=1, description="Use only this many images of D_R, evenly spaced.")
+    theta0: Literal["source", "dt"] = Field("dt", description="Whether theta_0 has seen D_T's labels.")
+    counts: dict[str, int] = Field(default_factory=dict, description="Images per split, for synthetic streets.")
+    amp: bool = Field(False, description="bfloat16 in the segmenter's encoder and decoder, on CUDA alone.")
+    compile: bool = Field(False, description="torch.compile for the segmenter's encoder and decoder, on CUDA alone.")
+    round: Training = Training()
+    source: Source = Source()
+    theta0_training: Convergence = Convergence()
+    converge: Convergence = Convergence()
+    policies: dict[str, Policy] = Field(default_factory=lambda: {"paper": Policy()})
+
+    def policy(self, name: str) -> Policy:
+        """The policy of this name. Raises ValueError naming those there are."""
+        if name not in self.policies:
+            raise ValueError(f"There is no policy {name!r}; there are {', '.join(self.policies) or 'none'}.")
+        return self.policies[name]
+
+    def loop(self, classes: int, method: str | None = None, policy: str = "paper") -> LoopSettings:
+        """A round's settings for a method; without one, those of a policy's training."""
+        batch_size = self.batch_size
+        if method is None:
+            size, batch_size = self.policy(policy).pool_size, self.policy(policy).batch_size or batch_size
+        else:
+            size = self.pool_size_per_strategy.get(method.partition(":")[0], self.pool_size)
+        return LoopSettings(
+            classes=classes,
+            cell_height=self.cell_height,
+            cell_width=self.cell_width,
+            batch_size=batch_size,
+            pool_size=size,
+            sampling=self.sampling,
+            protocol=self.protocol if method is not None else "per-pool",
+            passes=self.passes,
+            train=self.round.built(),
+        )
+
+    def episodes(self, classes: int, policy: str = "paper") -> EpisodeSettings:
+        """A policy's game."""
+        each = self.policy(policy)
+        return EpisodeSettings(
+            loop=self.loop(classes, policy=policy),
+            dqn=each.dqn(),
+            episodes=each.episodes,
+            budget=each.budget,
+            updates_per_round=each.updates_per_round,
+        )
+
+    def policy_key(self, name: str, seed: int) -> str:
+        """A hash of what a trained policy depends on."""
+        return self.key("policy", self._policy_values(name), seed)
+
+    def method_key(self, method: str, seed: int) -> str:
+        """A hash of what a method's trajectory with a seed depends on."""
+        kind, _, policy = method.partition(":")
+        if kind == "learned":
+            return self.key("trajectory", kind, seed, self.policy_key(policy, 0))
+        if kind == UNTRAINED:
+            return self.key("trajectory", kind, seed, self._policy_values(policy))
+        return self.key("trajectory", method, seed)
+
+    def _policy_values(self, name: str) -> dict[str, Any]:
+        policy = self.policy(name)
+        defaults = {each: type(policy).model_fields[each].default for each in _LATER}
+        values = policy.model_dump(mode="json", exclude={"group"})
+        return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}
+
+    def key(self, stage: Literal["source", "theta0", "guide", "policy", "trajectory"], *more: Any) -> str:
+        """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""
+        everything = self.model_dump(mode="json")
+        # They change figures only where they are on: an experiment without them keeps the key that it had before them.
+        fast = tuple(name for name in ("amp", "compile") if everything[name])
+        shared = ("dataset", "height", "width", "segmenter", "segmenter_width", "dropout", "counts", *fast)
+        parts: dict[str, tuple[str, ...]] = {
+            "source": (*shared, "source"),
+            "theta0": (*shared, "source", "theta0", "theta0_training", "reward_images"),
+        }
+        parts["guide"] = (*shared, "source", "theta0_training", "reward_images", "cell_height", "cell_width")
+        parts["policy"] = (
+            *parts["source"], "cell_height", "cell_width", "batch_size", "sampling", "passes", "round", "reward_images",
+            "theta0_training",
+        )  # fmt: skip
+        parts["trajectory"] = tuple(
+            key
+            for key in everything
+            if key not in ("policies", "name") and (key not in ("amp", "compile") or key in fast)
+        )
+        return settings_hash([stage, {key: everything[key] for key in parts[stage]}, more])

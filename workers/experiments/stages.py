@@ -1,0 +1,177 @@
+"""The stages before a trajectory, each kept in a cache by the hash of what it depends on: theta_pre and theta_0."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.fit import Example, FitState
+from models.segmenter import Segmenter, build
+from service.domain.metrics import mean_iou
+from workers.chance import torch_generator
+from workers.datasets import open_dataset
+from workers.datasets.base import Cached, Dataset, ImageSource, Subset
+from workers.datasets.streets import Streets
+from workers.experiments.scalars import NullScalars, Scalars
+from workers.experiments.settings import Convergence, Experiment
+from workers.files import FileState, write_atomically
+from workers.training.checkpoints import load_segmenter, save_segmenter
+from workers.training.convergence import measure, source_images, source_labels, whole_images
+from workers.training.resumable import converge_resumably
+
+# Of the synthetic scenes, one in this many is held out to tell when to stop.
+HELD_OUT = 8
+# The source domain's own seed: the target's streets come from another city and other numbers.
+SOURCE_SEED = 20_000
+
+Report = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where stages run: the experiment, its data, the cache folder, a device, and whom to tell of progress and figures."""
+
+    experiment: Experiment
+    dataset: Dataset
+    cache: Path
+    device: str
+    report: Report
+    scalars: Scalars = field(default_factory=NullScalars)
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return len(self.dataset.classes)
+
+    def split(self, name: str) -> ImageSource:
+        """A split's images; of D_R only as many as the experiment looks at, evenly spaced."""
+        source = self.dataset.splits[name]
+        wanted = self.experiment.reward_images
+        if name != "reward" or wanted is None or wanted >= len(source):
+            return source
+        return Subset(source, [n * len(source) // wanted for n in range(wanted)])
+
+    def path(self, stage: str, key: str) -> Path:
+        """Where a stage's outcome is kept."""
+        return self.cache / f"{stage}-{key}.safetensors"
+
+
+def open_experiment_data(experiment: Experiment, root: Path | None) -> Dataset:
+    """The data set at the experiment's size, decoded once and kept in memory."""
+    options: dict[str, Any] = {"counts": experiment.counts} if experiment.counts else {}
+    dataset = open_dataset(experiment.dataset, root, height=experiment.height, width=experiment.width, **options)
+    splits = {name: Cached(source) for name, source in dataset.splits.items()}
+    return Dataset(name=dataset.name, classes=dataset.classes, splits=splits)
+
+
+def fresh(bench: Bench, seed: int) -> Segmenter:
+    """The experiment's architecture with weights drawn from the seed."""
+    each = bench.experiment
+    generator = torch_generator(seed, "segmenter")
+    built = build(
+        each.segmenter, classes=bench.classes, width=each.segmenter_width, dropout=each.dropout, generator=generator
+    )
+    return accelerated(bench, built.to(bench.device))
+
+
+def accelerated(bench: Bench, segmenter: Segmenter) -> Segmenter:
+    """The segmenter as the experiment's `amp` and `compile` want it on CUDA; on a CPU as it was."""
+    if not bench.device.startswith("cuda"):
+        return segmenter
+    segmenter.half_precision = bench.experiment.amp
+    if bench.experiment.compile:
+        # In place, and without new names in the state dict; of any size, since the last batch of a pass is smaller.
+        segmenter.encoder.compile(dynamic=True)
+        segmenter.decoder.compile(dynamic=True)
+    return segmenter
+
+
+def theta_pre(bench: Bench, seed: int) -> Segmenter:
+    """The segmenter of the source domain: where policy episodes start."""
+    experiment = bench.experiment
+    path = bench.path("source", experiment.key("source", seed))
+    if path.exists():
+        return accelerated(bench, load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0])
+    segmenter = fresh(bench, seed)
+    if experiment.source.images:
+        size = bench.split("train").size(0)
+        streets = Cached(Streets(experiment.source.images, SOURCE_SEED, size[0], size[1]))
+        numbers = range(len(streets))
+        train_and_keep(
+            bench,
+            segmenter,
+            Subset(streets, [n for n in numbers if n % HELD_OUT]),
+            score=Subset(streets, numbers[::HELD_OUT]),
+            settings=experiment.source,
+            seed=seed,
+            path=path,
+            name="theta_pre (source domain)",
+        )
+    write_atomically(path, save_segmenter(segmenter, bench.dataset.classes, stage="source"))
+    return segmenter
+
+
+def theta_0(bench: Bench, seed: int) -> Segmenter:
+    """Where every trajectory starts: theta_pre, fine-tuned on D_T unless the experiment keeps D_T's labels from it."""
+    experiment = bench.experiment
+    if experiment.theta0 == "source":
+        return theta_pre(bench, seed)
+    path = bench.path("theta0", experiment.key("theta0", seed))
+    if path.exists():
+        return accelerated(bench, load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0])
+    segmenter = theta_pre(bench, seed)
+    train_and_keep(
+        bench,
+        segmenter,
+        bench.split("train"),
+        score=bench.split("reward"),
+        settings=experiment.theta0_training,
+        seed=seed,
+        path=path,
+        name="theta_0 (fine-tuned on D_T)",
+    )
+    write_atomically(path, save_segmenter(segmenter, bench.dataset.classes, stage="theta0"))
+    return segmenter
+
+
+def train_and_keep(
+    bench: Bench,
+    segmenter: Segmenter,
+    images: ImageSource,
+    *,
+    score: ImageSource,
+    settings: Convergence,
+    seed: int,
+    path: Path,
+    name: str,
+    examples: Sequence[Example] | None = None,
+) -> None:
+    """Train on the images' labels as the settings say; begun again after a stop, it goes on from beside `path`."""
+    state = FileState(path.with_suffix(".state"))
+    wanted = whole_images(images) if examples is None else examples
+    epochs = settings.converge().epochs(len(wanted))
+
+    def keep_going(fit: FitState) -> bool:
+        text = name if fit.best_score is None else f"{name}, mIoU {100 * fit.best_score:.1f}"
+        bench.report(fit.epoch / epochs, text)
+        return True
+
+    bench.report(0.0, name)
+    converge_resumably(
+        segmenter,
+        examples=wanted,
+        images=source_images(images),
+        labels=source_labels(images),
+        reward=score,
+        classes=bench.classes,
+        settings=settings.converge(),
+        seed=seed,
+        store=state,
+        keep_going=keep_going,
+    )
+    state.clear()
+
+
+def test_miou(bench: Bench, segmenter: Segmenter) -> float:
+    """mIoU on the test split."""
+    return mean_iou(measure(segmenter, bench.split("test"), classes=bench.classes))

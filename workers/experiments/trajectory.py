@@ -1,0 +1,228 @@
+"""One trajectory of an experiment: a strategy and a seed, played through all budgets, put away after every round."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.fit import FitState
+from models.segmenter import Segmenter
+from models.strategies import Strategy, build_strategy
+from service.domain.metrics import distribution_entropy, iou_per_class, mean_iou
+from service.domain.pool import Pool
+from workers.chance import derived_seed
+from workers.experiments.guides import guide_of_pool
+from workers.experiments.policies import policy_of_score, trained_policy, untrained_policy
+from workers.experiments.scalars import add_present
+from workers.experiments.settings import UNTRAINED
+from workers.experiments.stages import Bench, fresh, theta_0
+from workers.files import FileState, settings_hash, write_atomically
+from workers.loop.labelled import Answer, LabelledSet
+from workers.loop.learner import ActiveLearner
+from workers.loop.oracle import Oracle
+from workers.loop.round import groups_of
+from workers.training.checkpoints import from_bytes, to_bytes
+from workers.training.convergence import measure, source_images
+from workers.training.resumable import converge_resumably
+
+SCORE = "score"
+
+
+def strategy_of(bench: Bench, method: str, seed: int) -> Strategy:
+    """The strategy of a method: a name, or `learned:POLICY` (trained once for the experiment), or its untrained control.
+
+    `score:NAME` asks for what one of the policies' acquisition scores alone is highest for.
+    """
+    kind, _, policy = method.partition(":")
+    if kind == "learned":
+        return build_strategy("learned", trained_policy(bench, policy, 0))
+    if kind == UNTRAINED:
+        return build_strategy("learned", untrained_policy(bench, policy, seed))
+    if kind == SCORE:
+        return build_strategy("learned", policy_of_score(policy))
+    return build_strategy(method)
+
+
+def is_guided(bench: Bench, method: str) -> bool:
+    """Whether the method's policy looks at what a guide expects."""
+    kind, _, policy = method.partition(":")
+    return kind == SCORE or (kind in ("learned", UNTRAINED) and bench.experiment.policy(policy).guided)
+
+
+class Trajectory:
+    """Plays ask, oracle, tell until the last budget; at each budget a copy is trained to convergence and tested."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        *,
+        method: str,
+        seed: int,
+        budgets: Sequence[int],
+        out: Path,
+        group: str = "main",
+        guide_of: Callable[[Bench], Tensor] = guide_of_pool,
+    ) -> None:
+        """`group` says in the record what the trajectory was played for: "main", or "ablation:NAME".
+
+        `guide_of` gives what a guide expects of the regions of the pool, for a method that looks at it.
+        """
+        self._bench, self.method, self.seed, self.budgets = bench, method, seed, sorted(set(budgets))
+        self._group, self._guide_of = group, guide_of
+        # A budget that rounds do not divide cuts one short, and so is part of what was played.
+        cut_short = [budget for budget in self.budgets if budget % bench.experiment.batch_size]
+        key = settings_hash([bench.experiment.method_key(method, seed), cut_short])
+        self._folder = out / "trajectories"
+        self._name = f"{bench.experiment.dataset}-{re.sub('[: ]', '-', method)}-{seed}-{key}"
+        self._state = FileState(self._folder / f"{self._name}.state")
+        self._rounds: list[dict[str, Any]] = []
+        self._round = 0
+
+    @property
+    def result_path(self) -> Path:
+        """JSON of what was measured so far; budgets come in as they are reached."""
+        return self._folder / f"{self._name}.json"
+
+    def results(self) -> dict[str, Any]:
+        """What is known so far: the record, with one entry for each budget that was measured."""
+        if self.result_path.exists():
+            record: dict[str, Any] = json.loads(self.result_path.read_text())
+            return record
+        experiment = self._bench.experiment
+        return {
+            "dataset": experiment.dataset,
+            "preset": experiment.name,
+            "method": self.method,
+            "protocol": experiment.protocol,
+            "seed": self.seed,
+            "group": self._group,
+            "experiment": experiment.model_dump(mode="json", exclude={"policies"}),
+            "budgets": {},
+        }
+
+    def run(self) -> dict[str, Any]:
+        """Play what is left to play."""
+        record = self.results()
+        missing = [budget for budget in self.budgets if str(budget) not in record["budgets"]]
+        if not missing:
+            return record
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        learner, answers = self._learner(missing[0])
+        oracle = Oracle(self._bench.split("pool"))
+        total = self.budgets[-1]
+        for budget in missing:
+            while learner.labelled.regions < budget and learner.pool.left:
+                size = min(self._bench.experiment.batch_size, budget - learner.labelled.regions)
+                new = oracle.answer(learner.ask(size, round_number=self._round))
+                result = learner.tell(new, round_number=self._round, measured=False)
+                answers += new
+                self._round += 1
+                self._rounds.append({"regions": learner.labelled.regions, "class_counts": result.class_counts.tolist()})
+                self._put_away(learner, answers)
+                spread = distribution_entropy(learner.labelled.counts().sum(axis=0))
+                add_present(self._bench.scalars, learner.labelled.regions, class_entropy=spread)
+                self._report(0.7 * learner.labelled.regions / total, f"{learner.labelled.regions} of {total} regions")
+            entry = record["budgets"][str(budget)] = self._measure(learner, budget)
+            add_present(self._bench.scalars, entry["regions"], miou=entry["miou"])
+            record["rounds"] = self._rounds
+            record["asked"] = [[answer.image, answer.cell] for answer in answers]
+            write_atomically(self.result_path, json.dumps(record, indent=1).encode())
+        return record
+
+    def _report(self, progress: float, message: str) -> None:
+        self._bench.report(progress, f"{self.method}, seed {self.seed}: {message}")
+
+    def _learner(self, first_budget: int) -> tuple[ActiveLearner, list[Answer]]:
+        """The learner as it was put away, or, where that is past the first budget to measure, at its beginning."""
+        bench = self._bench
+        settings = bench.experiment.loop(bench.classes, self.method)
+        learner = ActiveLearner(
+            segmenter=theta_0(bench, 0),
+            strategy=strategy_of(bench, self.method, self.seed),
+            pool=Pool(groups_of(bench.split("pool"), settings)),
+            labelled=LabelledSet(bench.classes),
+            images=bench.split("pool"),
+            state=bench.split("state"),
+            reward=bench.split("reward"),
+            settings=settings,
+            seed=self.seed,
+            truth=bench.split("pool"),
+            budget=bench.experiment.budget,
+            guide_RC=self._guide_of(bench) if is_guided(bench, self.method) else None,
+        )
+        saved = self._state.load()
+        if saved is None:
+            return learner, []
+        checkpoint = from_bytes(saved)
+        if len(checkpoint.description["regions"]) > first_budget:
+            return learner, []
+        assert learner.segmenter is not None
+        learner.segmenter.load_state_dict(checkpoint.weights)
+        learner.resume(checkpoint.extra, None)
+        self._round, self._rounds = checkpoint.description["round"], checkpoint.description["rounds"]
+        answers = [self._true_answer(learner, image, cell) for image, cell in checkpoint.description["regions"]]
+        learner.labelled.add(answers)
+        learner.pool.take(
+            learner.pool.number(np.array([a.image for a in answers]), np.array([a.cell for a in answers]))
+        )
+        return learner, answers
+
+    def _true_answer(self, learner: ActiveLearner, image: int, cell: int) -> Answer:
+        box = learner.settings.grid(learner.images.size(image)).box(cell)
+        return Answer(image=image, cell=cell, box=box, label_map=learner.images.label_map(image)[box.slices].copy())
+
+    def _put_away(self, learner: ActiveLearner, answers: list[Answer]) -> None:
+        assert learner.segmenter is not None
+        description = {
+            "round": self._round,
+            "rounds": self._rounds,
+            "regions": [[answer.image, answer.cell] for answer in answers],
+        }
+        self._state.save(to_bytes(description, learner.segmenter.state_dict(), learner.momentum))
+
+    def _measure(self, learner: ActiveLearner, budget: int) -> dict[str, Any]:
+        """Train a copy to convergence on all of L and test it."""
+        bench = self._bench
+        assert learner.segmenter is not None
+        copy: Segmenter = fresh(bench, 0)
+        copy.load_state_dict(learner.segmenter.state_dict())
+        settings = bench.experiment.converge
+        state = FileState(self._folder / f"{self._name}.{budget}.state")
+        share = 0.3 / len(self.budgets)
+
+        epochs = settings.converge().epochs(learner.labelled.regions)
+
+        def keep_going(fit: FitState) -> bool:
+            before = 0.7 * budget / self.budgets[-1] + share * self.budgets.index(budget)
+            self._report(before + share * fit.epoch / epochs, f"converging at {budget}, epoch {fit.epoch}")
+            return True
+
+        fit = converge_resumably(
+            copy,
+            examples=learner.labelled.examples,
+            images=source_images(learner.images),
+            labels=lambda n: torch.from_numpy(learner.labelled.label_map(n, learner.images.size(n))),
+            reward=bench.split("reward"),
+            classes=bench.classes,
+            settings=settings.converge(),
+            seed=derived_seed(self.seed, "budget", budget),
+            store=state,
+            keep_going=keep_going,
+        )
+        confusion = measure(copy, bench.split("test"), classes=bench.classes)
+        counts = learner.labelled.counts().sum(axis=0)
+        state.clear()
+        return {
+            "regions": learner.labelled.regions,
+            "pixels": int(counts.sum()),
+            "miou": mean_iou(confusion),
+            "iou_per_class": [None if np.isnan(v) else float(v) for v in iou_per_class(confusion)],
+            "class_counts": counts.tolist(),
+            "class_entropy": distribution_entropy(counts),
+            "epochs": None if fit is None else fit.epoch,
+        }

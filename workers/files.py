@@ -1,0 +1,55 @@
+"""Files and states that are replaced as a whole, and short names for settings."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class StateStore(Protocol):
+    """Keeps the bytes of one unfinished piece of work."""
+
+    def load(self) -> bytes | None:
+        """What was saved last, or None."""
+
+    def save(self, data: bytes) -> None:
+        """Keep these bytes in place of the last; a crash leaves the one or the other."""
+
+    def clear(self) -> None:
+        """Forget; the work is done."""
+
+
+class FileState:
+    """A state in a file, replaced atomically."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self) -> bytes | None:
+        """The file's bytes, or None."""
+        return self.path.read_bytes() if self.path.exists() else None
+
+    def save(self, data: bytes) -> None:
+        """Write beside the file, flush to the disk, then rename."""
+        write_atomically(self.path, data)
+
+    def clear(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file so that a reader, or a crash, sees the old bytes or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def settings_hash(settings: Any) -> str:
+    """A short hash of settings: equal settings, equal hash."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]

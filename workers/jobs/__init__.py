@@ -1,0 +1,1 @@
+"""The live work: jobs of the service's rows."""

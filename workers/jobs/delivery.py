@@ -1,0 +1,215 @@
+"""One delivery of a job: claimed, kept alive, cut into slices, and ended one way or another."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.blobs import Blobs
+from service.db import Database
+from service.settings import Settings
+from service.store import jobs as job_store
+from workers.datasets.base import Pixels
+from workers.datasets.decoded import DecodedCache
+
+log = logging.getLogger(__name__)
+
+
+class JobStopped(Exception):
+    """The job was cancelled; what it saved stays."""
+
+
+class SliceOver(Exception):
+    """The job has run long enough for now and has saved where it is."""
+
+
+class JobFailed(Exception):
+    """The job cannot be done, and trying again would not help; the message says what to change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """What every task of a worker process shares."""
+
+    database: Database
+    blobs: Blobs
+    settings: Settings
+    clock: Callable[[], datetime]
+    device: str
+    decoded: DecodedCache[Pixels] = field(default_factory=DecodedCache)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(kw_only=True)
+class JobRun:
+    """A claimed job. `step` says how far it is and raises when it must stop."""
+
+    worker: Worker
+    job_id: int
+    project_id: int
+    kind: str
+    payload: dict[str, Any]
+    lock: str
+    started: float
+    progress: float = 0.0
+    message: str = ""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    def report(self, progress: float, message: str) -> None:
+        """Say how far the job is, in [0, 1]."""
+        self.progress, self.message = progress, message
+
+    def step(self, progress: float, message: str) -> None:
+        """Report, then stop if need be. Raises JobStopped when somebody cancelled it, JobLost when it was taken away."""
+        self.report(progress, message)
+        self.check()
+
+    def check(self) -> None:
+        """Raises JobStopped when somebody cancelled the job, JobLost when it was taken away."""
+        if self.lost.is_set():
+            raise job_store.JobLost(f"Job {self.job_id} was given to another worker.")
+        if self.cancelled.is_set():
+            raise JobStopped
+
+    @property
+    def slice_over(self) -> bool:
+        """Whether the job should save its state and let others have the worker."""
+        return self.worker.stopping.is_set() or time.monotonic() - self.started > self.worker.settings.slice_seconds
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the job must save its state now: cancelled, taken away, or long enough at it."""
+        return self.slice_over or self.cancelled.is_set() or self.lost.is_set()
+
+    def pause(self) -> NoReturn:
+        """End this slice; the state is saved. Raises JobStopped, JobLost or SliceOver, whichever is why."""
+        self.check()
+        raise SliceOver
+
+    def state(self, phase: str) -> "JobState":
+        """Where this job keeps what it has done of a phase."""
+        return JobState(self.worker.blobs, f"jobs/{self.job_id}/{phase}.safetensors")
+
+
+class JobState:
+    """A StateStore in the blobs."""
+
+    def __init__(self, blobs: Blobs, key: str) -> None:
+        self._blobs, self._key = blobs, key
+
+    def load(self) -> bytes | None:
+        """What was saved last, or None."""
+        return self._blobs.get(self._key) if self._blobs.exists(self._key) else None
+
+    def save(self, data: bytes) -> None:
+        """Keep these bytes in place of the last."""
+        self._blobs.replace(self._key, data)
+
+    def clear(self) -> None:
+        """Forget."""
+        self._blobs.delete(self._key)
+
+
+Handler = Callable[[JobRun], dict[str, Any]]
+
+
+def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> str:
+    """Claim a job and run it; returns what became of it. May be called twice for one job without harm."""
+    stale = timedelta(seconds=worker.settings.stale_seconds)
+    with worker.database.write() as session:
+        job = job_store.claim_job(session, job_id, now=worker.clock(), stale_after=stale)
+        if job is None or job.lock is None:
+            return "not claimed"
+        run = JobRun(
+            worker=worker,
+            job_id=job.id,
+            project_id=job.project_id,
+            kind=job.kind,
+            payload=dict(job.payload),
+            lock=job.lock,
+            started=time.monotonic(),
+            progress=job.progress,
+        )
+    with _heartbeat(run):
+        return _run(run, handlers[run.kind])
+
+
+def _run(run: JobRun, handler: Handler) -> str:
+    now = run.worker.clock
+    try:
+        result = handler(run)
+    except SliceOver:
+        return _end(run, "yielded", lambda session, job: job_store.yield_job(session, job, now=now()))
+    except JobStopped:
+        return _end(run, "cancelled", lambda session, job: job_store.cancel_job(session, job, now=now()))
+    except job_store.JobLost as error:
+        log.warning("%s", error)
+        return "lost"
+    except Exception as error:  # whatever went wrong belongs in the job's row, where people look
+        log.exception("Job %s (%s) failed", run.job_id, run.kind)
+        text, final = f"{type(error).__name__}: {error}", isinstance(error, JobFailed)
+        if final:
+            text = str(error)
+        attempts = run.worker.settings.max_attempts
+        return _end(
+            run,
+            "failed",
+            lambda session, job: job_store.fail_job(
+                session, job, now=now(), error=text, max_attempts=attempts, final=final
+            ),
+        )
+    return _end(run, "done", lambda session, job: job_store.finish_job(session, job, now=now(), result=result))
+
+
+def _end(run: JobRun, outcome: str, write: Callable[[Any, Any], None]) -> str:
+    try:
+        with run.worker.database.write() as session:
+            job = job_store.owned_job(session, run.job_id, run.lock)
+            job.progress, job.message = run.progress, run.message
+            write(session, job)
+    except job_store.JobLost as error:
+        log.warning("%s", error)
+        return "lost"
+    return outcome
+
+
+@contextmanager
+def _heartbeat(run: JobRun) -> Iterator[None]:
+    """Beside the job, a thread that writes its progress and reads whether it was cancelled."""
+    stopped = threading.Event()
+    seconds = run.worker.settings.heartbeat_seconds
+
+    def beat() -> None:
+        while not stopped.wait(seconds):
+            try:
+                with run.worker.database.write() as session:
+                    if job_store.beat(
+                        session,
+                        run.job_id,
+                        run.lock,
+                        now=run.worker.clock(),
+                        progress=run.progress,
+                        message=run.message,
+                    ):
+                        run.cancelled.set()
+            except job_store.JobLost:
+                if not stopped.is_set():
+                    run.lost.set()
+                return
+            except SQLAlchemyError as error:  # the database may be away for a moment; the next beat tries again
+                log.warning("A heartbeat failed: %s", error)
+
+    thread = threading.Thread(target=beat, name=f"heartbeat-{run.job_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join(timeout=10)

@@ -1,0 +1,95 @@
+"""The task that trains a policy by playing episodes on D_T."""
+
+from typing import Any
+
+from models.dqn import DQNSettings
+from service.schemas.jobs import PolicyPayload
+from service.store import checkpoints as checkpoint_store
+from service.store import events
+from workers.datasets.base import ImageSource, Subset
+from workers.jobs.delivery import JobFailed, JobRun
+from workers.jobs.project import ProjectData, load_project
+from workers.jobs.segmenters import labelled_part
+from workers.loop.round import LoopSettings, groups_of
+from workers.policy.playing import describe_progress, play_resumably
+from workers.policy.real import EpisodeSettings, PolicyProgress, PolicyTrainer
+from workers.training.checkpoints import save_policy
+
+ROUNDS_PER_EPISODE = 20
+
+
+def train_policy(run: JobRun) -> dict[str, Any]:
+    """Play episodes from theta_pre; keep the policy whose mean return was highest."""
+    project, payload = load_project(run.worker, run.project_id), PolicyPayload.model_validate(run.payload)
+    trainer = _trainer(project, payload)
+    store = run.state("policy")
+
+    def keep_going(progress: PolicyProgress) -> bool:
+        text = describe_progress(progress, trainer.settings.episodes)
+        run.report(progress.rounds_done / progress.rounds_total, text)
+        return not run.interrupted
+
+    if not play_resumably(trainer, store, keep_going):
+        run.pause()
+    result = {"episodes": len(trainer.returns), "returns": trainer.returns, "best_mean_return": trainer.best_return}
+    _save(run, project, trainer, result)
+    store.clear()
+    return result
+
+
+def _trainer(project: ProjectData, payload: PolicyPayload) -> PolicyTrainer:
+    row = project.latest("source")
+    if row is None:
+        raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
+    train: ImageSource = labelled_part(project.images("train"))
+    if row.description.get("source") == "half":
+        train = Subset(train, range(1, len(train), 2))
+    reward = labelled_part(project.images("reward"))
+    state = project.images("state")
+    for split, images in (("train", train), ("reward", reward), ("state", state)):
+        if not len(images):
+            raise JobFailed(
+                f"Policy training needs images in the split `{split}`" + " with label maps." * (split != "state")
+            )
+    each = project.loop
+    loop = LoopSettings(
+        classes=each.classes,
+        cell_height=each.cell_height,
+        cell_width=each.cell_width,
+        batch_size=each.batch_size,
+        pool_size=payload.pool_size,
+        sampling=each.sampling,
+        passes=each.passes,
+        train=each.train,
+    )
+    regions = sum(group.images * group.cells for group in groups_of(train, loop))
+    budget = min(payload.budget or ROUNDS_PER_EPISODE * loop.batch_size, regions)
+    settings = EpisodeSettings(
+        loop=loop,
+        dqn=DQNSettings(lr=payload.learning_rate),
+        episodes=payload.episodes,
+        budget=budget,
+        updates_per_round=payload.updates_per_round,
+    )
+    return PolicyTrainer(
+        start=lambda: project.load_segmenter(row)[0],
+        images=train,
+        state=state,
+        reward=reward,
+        settings=settings,
+        seed=project.settings.seed,
+        device=project.worker.device,
+    )
+
+
+def _save(run: JobRun, project: ProjectData, trainer: PolicyTrainer, result: dict[str, Any]) -> None:
+    data = save_policy(trainer.best_policy(), project.classes, **result)
+    key = project.worker.blobs.put_content("checkpoints", data, ".safetensors")
+    now = run.worker.clock()
+    with run.worker.database.write() as session:
+        checkpoint_store.add_checkpoint(
+            session, project_id=project.id, kind="policy", blob_key=key, description=result, now=now, job_id=run.job_id
+        )
+        events.record(
+            session, now=now, kind="checkpoint_saved", project_id=project.id, checkpoint="policy", job=run.job_id
+        )

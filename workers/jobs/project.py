@@ -1,0 +1,219 @@
+"""A project's rows as the loop sees them: classes, settings, image sources, the pool and the labels."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as Picture
+
+from models.fit import TrainSettings
+from models.segmenter import Segmenter, build
+from service.blobs import Blobs
+from service.db import Database
+from service.domain.classes import ClassSet
+from service.domain.masks import decode_label_png
+from service.domain.pool import ImageGroup, Pool
+from service.domain.regions import Grid
+from service.schemas.projects import ProjectSettings
+from service.store import checkpoints as checkpoint_store
+from service.store import pool as pool_store
+from service.tables import Checkpoint, Image, Project
+from workers.chance import torch_generator
+from workers.datasets.base import Pixels
+from workers.datasets.decoded import DecodedCache
+from workers.jobs.delivery import Worker
+from workers.loop.labelled import Answer
+from workers.loop.round import LoopSettings
+from workers.training.checkpoints import Policy, load_policy, load_segmenter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Images of one size in a split: `first` is the number of the first of them."""
+
+    id: int
+    first: int
+    count: int
+    height: int
+    width: int
+
+
+class ProjectImages:
+    """A split of a project as an ImageSource. Each read is a short transaction of its own; pixels come from the blobs."""
+
+    def __init__(
+        self, database: Database, blobs: Blobs, classes: ClassSet, groups: list[Group], decoded: DecodedCache[Pixels]
+    ) -> None:
+        self._database, self._blobs, self._classes = database, blobs, classes
+        self.groups, self._decoded = groups, decoded
+        self._starts = np.array([group.first for group in groups], np.int64)
+        self._rows: dict[int, Image] = {}
+
+    def __len__(self) -> int:
+        return sum(group.count for group in self.groups)
+
+    def name(self, number: int) -> str:
+        return self.row(number).name
+
+    def size(self, number: int) -> tuple[int, int]:
+        group = self._group(number)
+        return group.height, group.width
+
+    def image(self, number: int) -> Pixels:
+        key = self.row(number).blob_key
+        return self._decoded.get(key, lambda: _read_rgb(self._blobs.get(key)))
+
+    def label_map(self, number: int) -> Pixels:
+        row = self.row(number)
+        key = row.label_key
+        if key is None:
+            raise LookupError(f"Image {row.name} has no label map.")
+
+        def decode() -> Pixels:
+            return self._classes.to_indices(decode_label_png(self._blobs.get(key), height=row.height, width=row.width))
+
+        return self._decoded.get(f"indices {key}", decode)
+
+    def row(self, number: int) -> Image:
+        """The image's row."""
+        if number not in self._rows:
+            group = self._group(number)
+            with self._database.read() as session:
+                self._rows[number] = pool_store.image_in_group(session, group.id, number - group.first)
+        return self._rows[number]
+
+    def number(self, group_id: int, ordinal: int) -> int:
+        """The image's number in this split."""
+        return next(group.first for group in self.groups if group.id == group_id) + ordinal
+
+    def labelled_numbers(self) -> list[int]:
+        """Numbers of the images that have a label map."""
+        return [number for number in range(len(self)) if self.row(number).label_key is not None]
+
+    def _group(self, number: int) -> Group:
+        if not 0 <= number < len(self):
+            raise IndexError(f"There is no image {number} among {len(self)}.")
+        return self.groups[int(np.searchsorted(self._starts, number, side="right")) - 1]
+
+
+def _read_rgb(data: bytes) -> Pixels:
+    with Picture.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectData:
+    """A project loaded for one task."""
+
+    worker: Worker
+    id: int
+    name: str
+    classes: ClassSet
+    settings: ProjectSettings
+
+    @property
+    def loop(self) -> LoopSettings:
+        """The loop's settings as the project has them."""
+        each = self.settings
+        return LoopSettings(
+            classes=len(self.classes),
+            cell_height=each.cell_height,
+            cell_width=each.cell_width,
+            batch_size=each.batch_size,
+            pool_size=each.pool_size,
+            sampling=each.sampling,
+            protocol=each.protocol,
+            passes=each.passes_per_round,
+            train=self.train,
+        )
+
+    @property
+    def train(self) -> TrainSettings:
+        """How a round's pass trains."""
+        each = self.settings
+        return TrainSettings(crop=(each.crop_height, each.crop_width), batch=each.train_batch, lr=each.learning_rate)
+
+    def images(self, split: str) -> ProjectImages:
+        """A split's images in their fixed order."""
+        with self.worker.database.read() as session:
+            rows = pool_store.groups_of_split(session, self.id, split)
+            groups, first = [], 0
+            for row in rows:
+                groups.append(Group(id=row.id, first=first, count=row.count, height=row.height, width=row.width))
+                first += row.count
+        return ProjectImages(self.worker.database, self.worker.blobs, self.classes, groups, self.worker.decoded)
+
+    def pool(self, images: ProjectImages) -> Pool:
+        """U_t: every cell of the pool's images but the proposed ones."""
+        pool = Pool([ImageGroup(images=g.count, cells=self.grid(g.height, g.width).cells) for g in images.groups])
+        with self.worker.database.read() as session:
+            cells = pool_store.proposed_cells(session, self.id)
+        if cells:
+            numbers = np.array([images.number(group, ordinal) for group, ordinal, _ in cells])
+            pool.take(pool.number(numbers, np.array([cell for _, _, cell in cells])))
+        return pool
+
+    def grid(self, height: int, width: int) -> Grid:
+        """The region grid of an image of this size."""
+        return self.loop.grid((height, width))
+
+    def state_regions(self) -> int:
+        """How many regions D_S has."""
+        return sum(group.count * self.grid(group.height, group.width).cells for group in self.images("state").groups)
+
+    def label_counts(self) -> NDArray[np.int64]:
+        """(L, C) pixels of each class in every labelled region."""
+        with self.worker.database.read() as session:
+            counts = pool_store.label_counts(session, self.id)
+        return np.array(counts, np.int64).reshape(-1, len(self.classes))
+
+    def answers(self, images: ProjectImages, regions: list[pool_store.LabelledRegion]) -> list[Answer]:
+        """Labelled rows as the loop takes them."""
+        answers = []
+        for region in regions:
+            number = images.number(region.group_id, region.ordinal)
+            box = self.grid(*images.size(number)).box(region.cell)
+            ids = decode_label_png(region.mask, height=box.height, width=box.width)
+            label_map = self.classes.to_indices(ids)
+            answers.append(Answer(image=number, cell=region.cell, box=box, label_map=label_map))
+        return answers
+
+    def fresh_segmenter(self) -> Segmenter:
+        """The project's architecture with weights drawn from its seed."""
+        each = self.settings
+        generator = torch_generator(each.seed, "segmenter")
+        segmenter = build(
+            each.segmenter, classes=len(self.classes), width=each.width, dropout=each.dropout, generator=generator
+        )
+        return segmenter.to(self.worker.device)
+
+    def latest(self, kind: str) -> Checkpoint | None:
+        """The newest checkpoint row of a kind."""
+        with self.worker.database.read() as session:
+            return checkpoint_store.latest_checkpoint(session, self.id, kind)
+
+    def load_segmenter(self, row: Checkpoint) -> tuple[Segmenter, dict[str, torch.Tensor]]:
+        """A checkpoint's segmenter and the momentum saved with it."""
+        data = self.worker.blobs.get(row.blob_key)
+        segmenter, checkpoint = load_segmenter(data, self.classes, self.worker.device)
+        return segmenter, {k: v for k, v in checkpoint.extra.items() if k.startswith("momentum.")}
+
+    def load_policy(self, row: Checkpoint) -> Policy:
+        """A checkpoint's query network; raises CheckpointError where it does not fit the project."""
+        data = self.worker.blobs.get(row.blob_key)
+        return load_policy(data, self.classes, self.state_regions(), self.worker.device)[0]
+
+
+def load_project(worker: Worker, project_id: int) -> ProjectData:
+    """The project as it is now."""
+    with worker.database.read() as session:
+        row = session.get_one(Project, project_id)
+        return ProjectData(
+            worker=worker,
+            id=row.id,
+            name=row.name,
+            classes=ClassSet.from_json(row.classes),
+            settings=ProjectSettings.model_validate(row.settings),
+        )

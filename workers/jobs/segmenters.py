@@ -1,0 +1,271 @@
+"""The tasks that train a segmenter to convergence: pretrain, finish, and evaluate, which only measures."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from models.fit import Example, FitState, TrainSettings
+from models.segmenter import Segmenter
+from service.domain.classes import CAMVID
+from service.domain.metrics import iou_per_class, mean_iou
+from service.schemas.jobs import ConvergePayload, EvaluatePayload, FinishPayload, PretrainPayload
+from service.store import checkpoints as checkpoint_store
+from service.store import events
+from service.store import pool as pool_store
+from service.tables import Checkpoint
+from workers.datasets.base import Cached, ImageSource, Subset
+from workers.datasets.streets import Streets
+from workers.jobs.delivery import JobFailed, JobRun
+from workers.jobs.project import ProjectData, load_project
+from workers.jobs.rounds import plain, tell_again
+from workers.loop.labelled import LabelledSet
+from workers.training.checkpoints import save_segmenter
+from workers.training.convergence import ConvergeSettings, measure, source_images, source_labels, whole_images
+from workers.training.resumable import converge_resumably
+
+# Without reward images, one training image in this many is held out to tell when to stop.
+HELD_OUT = 5
+
+
+def pretrain(run: JobRun) -> dict[str, Any]:
+    """theta_pre on a source domain, theta_0 on D_T (docs/method.md, 9), then one pass over what is labelled already."""
+    project, payload = load_project(run.worker, run.project_id), PretrainPayload.model_validate(run.payload)
+    train = labelled_part(project.images("train"))
+    source = _source_kind(project, payload, len(train))
+    theta_pre, source_row = _theta_pre(run, project, payload, train, source)
+    theta_0, fit = theta_pre, None
+    if len(train):
+        fit = _fit(run, project, theta_0, train, payload, phase="theta_0", span=(0.5, 1.0))
+    run.step(0.99, "Learning from the rounds labelled so far")
+    told = tell_again(project, theta_0)
+    figures = _measured(project, theta_0)
+    _save(run, project, theta_0, "segmenter", {"parent": source, "rounds": told, **figures}, source_row)
+    epochs = None if fit is None else fit.epoch
+    return {"source": source, "epochs": epochs, "rounds_learned_from": told, **figures}
+
+
+def _source_kind(project: ProjectData, payload: PretrainPayload, train_images: int) -> str:
+    fits = project.classes.names == CAMVID.names
+    if payload.source == "streets" and not fits:
+        raise JobFailed(f"Synthetic streets have the classes {', '.join(CAMVID.names)}; use the source half or none.")
+    if payload.source in ("auto", "half") and not (fits and payload.source == "auto"):
+        if train_images < 2 and payload.source == "half":
+            raise JobFailed("The source half needs at least two labelled images in the split `train`.")
+        return "half" if train_images >= 2 else "none"
+    return "streets" if payload.source == "auto" else payload.source
+
+
+def _theta_pre(
+    run: JobRun, project: ProjectData, payload: PretrainPayload, train: ImageSource, source: str
+) -> tuple[Segmenter, Checkpoint]:
+    """The segmenter that policy episodes start from; kept as a checkpoint as soon as it is ready, so that it is made once."""
+    with project.worker.database.read() as session:
+        row = checkpoint_store.checkpoint_of_job(session, run.job_id, "source")
+    if row is not None:
+        return project.load_segmenter(row)[0], row
+    segmenter = project.fresh_segmenter()
+    images: ImageSource | None = None
+    if source == "streets":
+        size = _typical_size(project)
+        streets = Streets(payload.source_images, project.settings.seed, *size)
+        # Drawing scenes takes as long as learning from them: the next slice finds them in the worker's memory.
+        images = Cached(streets, project.worker.decoded, f"streets {project.settings.seed} {size}")
+    elif source == "half":
+        images = Subset(train, range(0, len(train), 2))
+    if images is not None:
+        shorter = payload.model_copy(update={"max_epochs": payload.source_epochs})
+        _fit(run, project, segmenter, images, shorter, phase="theta_pre", span=(0.0, 0.5), held_out=source == "streets")
+    return segmenter, _save(run, project, segmenter, "source", {"source": source}, None)
+
+
+def _typical_size(project: ProjectData) -> tuple[int, int]:
+    """The (height, width) of most pool images; CamVid's where there are none."""
+    groups = project.images("pool").groups
+    biggest = max(groups, key=lambda group: group.count, default=None)
+    return (360, 480) if biggest is None else (biggest.height, biggest.width)
+
+
+def _fit(
+    run: JobRun,
+    project: ProjectData,
+    segmenter: Segmenter,
+    images: ImageSource,
+    payload: ConvergePayload,
+    *,
+    phase: str,
+    span: tuple[float, float],
+    held_out: bool = False,
+) -> FitState:
+    """Train on whole images until the score stops rising: on D_R, or on images held out."""
+    reward = labelled_part(project.images("reward"))
+    numbers = list(range(len(images)))
+    score: ImageSource = reward
+    if held_out or not len(reward):
+        score = Subset(images, numbers[::HELD_OUT])
+        numbers = [n for n in numbers if n % HELD_OUT] or numbers
+    return fit_in_slices(
+        run,
+        project,
+        segmenter,
+        examples=whole_images(Subset(images, numbers)),
+        images=Subset(images, numbers),
+        score=score,
+        payload=payload,
+        phase=phase,
+        span=span,
+    )
+
+
+def fit_in_slices(
+    run: JobRun,
+    project: ProjectData,
+    segmenter: Segmenter,
+    *,
+    examples: Sequence[Example],
+    images: ImageSource,
+    score: ImageSource,
+    payload: ConvergePayload,
+    phase: str,
+    span: tuple[float, float],
+    labels: Callable[[int], Any] | None = None,
+) -> FitState:
+    """Train to convergence as part of a job. Raises SliceOver when others should have the worker for a while."""
+
+    def keep_going(fit: FitState) -> bool:
+        done = fit.epoch / payload.max_epochs
+        best = "" if fit.best_score is None else f", best mIoU {fit.best_score:.3f}"
+        run.report(span[0] + (span[1] - span[0]) * done, f"{phase}: epoch {fit.epoch} of {payload.max_epochs}{best}")
+        return not run.interrupted
+
+    settings = project.settings
+    train = TrainSettings(
+        crop=(settings.crop_height, settings.crop_width), batch=payload.batch, lr=payload.learning_rate
+    )
+    store = run.state(phase)
+    fit = converge_resumably(
+        segmenter,
+        examples=examples,
+        images=source_images(images),
+        labels=labels or source_labels(images),
+        reward=score,
+        classes=len(project.classes),
+        settings=ConvergeSettings(train=train, patience=payload.patience, max_epochs=payload.max_epochs),
+        seed=settings.seed,
+        store=store,
+        keep_going=keep_going,
+    )
+    if fit is None:
+        run.pause()
+    store.clear()
+    return fit
+
+
+def finish(run: JobRun) -> dict[str, Any]:
+    """Train a copy of the newest segmenter to convergence on every labelled region."""
+    project, payload = load_project(run.worker, run.project_id), FinishPayload.model_validate(run.payload)
+    images = project.images("pool")
+    with project.worker.database.read() as session:
+        regions = pool_store.labelled_regions(session, project.id)
+    if not regions:
+        raise JobFailed("There is no labelled region to train on yet.")
+    labelled = LabelledSet(len(project.classes))
+    examples = labelled.add(project.answers(images, regions))
+    row = project.latest("segmenter")
+    segmenter = project.fresh_segmenter() if row is None else project.load_segmenter(row)[0]
+    reward = labelled_part(project.images("reward"))
+    view = _LabelledView(images, labelled)
+    score = reward if len(reward) else Subset(view, sorted({example.image for example in examples}))
+    fit = fit_in_slices(
+        run,
+        project,
+        segmenter,
+        examples=examples,
+        images=view,
+        score=score,
+        payload=payload,
+        phase="final",
+        span=(0.0, 1.0),
+    )
+    figures = _measured(project, segmenter)
+    _save(run, project, segmenter, "final", {"regions": len(regions), **figures}, row)
+    return {"regions": len(regions), "epochs": fit.epoch, **figures}
+
+
+class _LabelledView:
+    """The pool's images with the labels that people gave."""
+
+    def __init__(self, images: ImageSource, labelled: LabelledSet) -> None:
+        self._images, self._labelled = images, labelled
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def name(self, number: int) -> str:
+        return self._images.name(number)
+
+    def size(self, number: int) -> tuple[int, int]:
+        return self._images.size(number)
+
+    def image(self, number: int) -> Any:
+        return self._images.image(number)
+
+    def label_map(self, number: int) -> Any:
+        return self._labelled.label_map(number, self._images.size(number))
+
+
+def evaluate(run: JobRun) -> dict[str, Any]:
+    """mIoU of a checkpoint on a split with label maps."""
+    project, payload = load_project(run.worker, run.project_id), EvaluatePayload.model_validate(run.payload)
+    row = project.latest(payload.checkpoint)
+    if row is None:
+        raise JobFailed(f"The project has no checkpoint of the kind {payload.checkpoint} yet.")
+    images = labelled_part(project.images(payload.split))
+    if not len(images):
+        raise JobFailed(f"The split `{payload.split}` has no labelled images to measure on.")
+    confusion = measure(project.load_segmenter(row)[0], images, classes=len(project.classes))
+    return {
+        "checkpoint_id": row.id,
+        "split": payload.split,
+        "images": len(images),
+        "miou": mean_iou(confusion),
+        "iou_per_class": dict(zip(project.classes.names, plain(iou_per_class(confusion).tolist()), strict=True)),
+    }
+
+
+def _measured(project: ProjectData, segmenter: Segmenter) -> dict[str, Any]:
+    """mIoU on the labelled images of D_R and of the test split, where there are any."""
+    figures: dict[str, Any] = {}
+    for split, name in (("reward", "miou"), ("test", "miou_test")):
+        images = labelled_part(project.images(split))
+        if len(images):
+            figures[name] = mean_iou(measure(segmenter, images, classes=len(project.classes)))
+    return figures
+
+
+def labelled_part(images: Any) -> Subset:
+    """The images of a project's split that have label maps."""
+    return Subset(images, images.labelled_numbers())
+
+
+def _save(
+    run: JobRun,
+    project: ProjectData,
+    segmenter: Segmenter,
+    kind: str,
+    description: dict[str, Any],
+    parent: Checkpoint | None,
+) -> Checkpoint:
+    data = save_segmenter(segmenter, project.classes, **description)
+    key = project.worker.blobs.put_content("checkpoints", data, ".safetensors")
+    now = run.worker.clock()
+    with run.worker.database.write() as session:
+        events.record(session, now=now, kind="checkpoint_saved", project_id=project.id, checkpoint=kind, job=run.job_id)
+        return checkpoint_store.add_checkpoint(
+            session,
+            project_id=project.id,
+            kind=kind,
+            blob_key=key,
+            description=description,
+            now=now,
+            parent_id=None if parent is None else parent.id,
+            job_id=run.job_id,
+        )

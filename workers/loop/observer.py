@@ -1,0 +1,225 @@
+"""What a strategy is told of a round's candidates: described by the segmenter, compared with labels, seen by a policy."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.features import RegionRows, describe, embeddings
+from models.observation import PAPER, RoundContext, View
+from models.regionwise_view import GUIDE
+from models.segmenter import Segmenter
+from models.strategies import Candidates, Strategy
+from service.domain.metrics import class_counts, confusion_matrix
+from workers.datasets.base import ImageSource
+from workers.datasets.on_device import stack_images
+from workers.loop.labelled import LabelledSet
+from workers.loop.round import LoopSettings
+from workers.training.convergence import device_of, same_size_runs
+
+# Shapes: M candidates, S regions of D_S, C classes, L labelled regions, E channels of an embedding, F features, H x W pixels.
+
+Cells = Mapping[int, NDArray[np.int64]]
+"""Regions to look at: cells by the number of their image."""
+
+LabelMaps = dict[int, NDArray[np.uint8]]
+"""Predicted class indices by the number of the image."""
+
+
+class Observer:
+    """Looks at candidates, labelled regions and D_S with a segmenter as it is at the moment, each image once."""
+
+    def __init__(
+        self,
+        *,
+        images: ImageSource,
+        state: ImageSource | None,
+        truth: ImageSource | None,
+        labelled: LabelledSet,
+        settings: LoopSettings,
+        budget: int | None,
+    ) -> None:
+        """`truth` has label maps of `images`; `budget` is B, where it is known."""
+        self._images, self._state, self._truth = images, state, truth
+        self._labelled, self._settings, self._budget = labelled, settings, budget
+
+    def candidates(
+        self,
+        segmenter: Segmenter | None,
+        strategy: Strategy,
+        where: tuple[NDArray[np.int64], NDArray[np.int64]],
+        pools_M: Tensor | None,
+        wanted: int,
+        generator: torch.Generator,
+        *,
+        keep_rows: bool,
+        predict: bool,
+        guide_MC: Tensor | None = None,
+    ) -> tuple[Candidates, LabelMaps]:
+        """What the strategy looks at, and predicted label maps by image where they are wanted and were computed.
+
+        `where` holds the image and the cell of each candidate, `guide_MC` what a guide expects of it.
+        One forward pass for each image that holds candidates, for
+        each of D_S, and for each with labelled regions where the strategy needs those; none for a strategy that needs none.
+        """
+        known = Candidates(count=len(where[0]), pools_M=pools_M, wanted=wanted)
+        if strategy.needs_truth:
+            assert self._truth is not None
+            by_image, order = _by_image(where)
+            truth_MC = torch.from_numpy(self._true_counts(self._truth, by_image)[order])
+            known = replace(known, truth_MC=truth_MC, labelled_counts_C=self._labelled_counts_C)
+        if segmenter is None or not (strategy.needs_segmenter or keep_rows):
+            return known, {}
+        looks = keep_rows or strategy.needs_policy
+        view = strategy.view or PAPER
+        vectors = strategy.vectors | view.vectors if looks else strategy.vectors
+        rows, maps = self._candidate_rows(segmenter, where, strategy.statistics, vectors, generator, keep_maps=predict)
+        if guide_MC is not None and looks and view.needs_guide:
+            rows = rows.with_vector(GUIDE, guide_MC.to(rows.class_part_RC))
+        known = replace(known, rows=rows)
+        if strategy.needs_labelled:
+            channels = rows.vectors["embedding"].shape[1]
+            known = replace(known, labelled_embeddings_LE=self._labelled_embeddings(segmenter, channels))
+        if not looks:
+            return known, maps
+        state_rows, context = self._round(segmenter, view, generator)
+        actions_MA = view.actions(rows, context)
+        return replace(known, actions_MA=actions_MA, state_SF=view.state(state_rows, context)), maps
+
+    def state(self, segmenter: Segmenter, view: View, generator: torch.Generator) -> Tensor:
+        """(S, F) rows of every region of D_S in its fixed order."""
+        return view.state(*self._round(segmenter, view, generator))
+
+    def rows(
+        self,
+        segmenter: Segmenter,
+        source: ImageSource,
+        cells: Cells,
+        generator: torch.Generator,
+        *,
+        statistics: frozenset[str] = frozenset(),
+        vectors: frozenset[str] = frozenset(),
+        keep_maps: bool,
+    ) -> tuple[RegionRows, LabelMaps]:
+        """Rows of the wanted cells, image by image in the order of `cells`; label maps of predicted indices where kept."""
+        parts: list[RegionRows] = []
+        maps: LabelMaps = {}
+        for run in same_size_runs(source, list(cells)):
+            boxes = self._settings.grid(source.size(run[0])).boxes()
+            batch = stack_images(source, run, device_of(segmenter))
+            wanted = [torch.from_numpy(boxes[cells[number]]) for number in run]
+            described = describe(segmenter, batch, wanted, statistics=statistics, vectors=vectors, generator=generator)
+            for number, each in zip(run, described, strict=True):
+                parts.append(each.rows)
+                if keep_maps:
+                    maps[number] = each.classes_HW.cpu().numpy()
+        return RegionRows.cat(parts), maps
+
+    def _candidate_rows(
+        self,
+        segmenter: Segmenter,
+        where: tuple[NDArray[np.int64], NDArray[np.int64]],
+        statistics: frozenset[str],
+        vectors: frozenset[str],
+        generator: torch.Generator,
+        *,
+        keep_maps: bool,
+    ) -> tuple[RegionRows, LabelMaps]:
+        by_image, order = _by_image(where)
+        rows, maps = self.rows(
+            segmenter,
+            self._images,
+            by_image,
+            generator,
+            statistics=statistics,
+            vectors=vectors,
+            keep_maps=keep_maps,
+        )
+        return rows[torch.as_tensor(order, device=rows.class_part_RC.device)], maps
+
+    def _labelled_embeddings(self, segmenter: Segmenter, channels: int) -> Tensor:
+        """(L, E) of the labelled regions, in an order that does not depend on who was labelled first."""
+        examples = self._labelled.examples
+        if len(examples) < self._labelled.regions:
+            raise ValueError(
+                f"Of {self._labelled.regions} labelled regions only {len(examples)} have a known place: add their answers."
+            )
+        boxes: dict[int, list[tuple[int, int, int, int]]] = defaultdict(list)
+        for example in sorted(examples, key=lambda each: (self._images.size(each.image), each.image, each.box)):
+            boxes[example.image].append(example.box)
+        parts = [
+            embeddings(
+                segmenter,
+                stack_images(self._images, run, device_of(segmenter)),
+                [torch.tensor(boxes[number], dtype=torch.int64) for number in run],
+            )
+            for run in same_size_runs(self._images, list(boxes))
+        ]
+        return torch.cat(parts) if parts else torch.zeros(0, channels, device=device_of(segmenter))
+
+    def _true_counts(self, source: ImageSource, cells: Cells) -> NDArray[np.int64]:
+        """(R, C) true pixels of each class in each of the cells, image by image."""
+        counts = []
+        for image, numbers in cells.items():
+            grid, label_map_HW = self._settings.grid(source.size(image)), source.label_map(image)
+            counts += [
+                class_counts(label_map_HW[grid.box(cell).slices], self._settings.classes) for cell in numbers.tolist()
+            ]
+        return np.stack(counts)
+
+    def _round(self, segmenter: Segmenter, view: View, generator: torch.Generator) -> tuple[RegionRows, RoundContext]:
+        """Rows of every region of D_S in its fixed order, and the context of the round."""
+        if self._state is None or not len(self._state):
+            raise ValueError("The policy needs a state set: upload a few images to the split `state`.")
+        wants_confusion = view.needs_confusion and self._state_truth_SC is not None
+        rows, maps = self.rows(
+            segmenter, self._state, self._state_cells, generator, vectors=view.vectors, keep_maps=wants_confusion
+        )
+        device = rows.class_part_RC.device
+        return rows, RoundContext(
+            labelled_LC=self._labelled.distributions().to(device),
+            labelled_counts_C=self._labelled_counts_C.to(device),
+            budget_share=min(1.0, self._labelled.regions / self._budget) if self._budget else 0.0,
+            state_truth_SC=None if self._state_truth_SC is None else self._state_truth_SC.to(device),
+            state_confusion_CC=self._state_confusion(maps).to(device) if wants_confusion else None,
+        )
+
+    @cached_property
+    def _state_truth_SC(self) -> Tensor | None:
+        """True pixels of each class in each region of D_S, which stay what they are; None without label maps."""
+        assert self._state is not None
+        try:
+            return torch.from_numpy(self._true_counts(self._state, self._state_cells))
+        except LookupError:
+            return None
+
+    @property
+    def _state_cells(self) -> Cells:
+        assert self._state is not None
+        return {n: np.arange(self._settings.grid(self._state.size(n)).cells) for n in range(len(self._state))}
+
+    @property
+    def _labelled_counts_C(self) -> Tensor:
+        return torch.from_numpy(self._labelled.counts().sum(axis=0))
+
+    def _state_confusion(self, predicted: LabelMaps) -> Tensor:
+        """(C, C), rows = truth, of predictions on D_S."""
+        assert self._state is not None
+        confusion = np.zeros((self._settings.classes, self._settings.classes), np.int64)
+        for image, label_map_HW in predicted.items():
+            confusion += confusion_matrix(self._state.label_map(image), label_map_HW, self._settings.classes)
+        return torch.from_numpy(confusion)
+
+
+def _by_image(where: tuple[NDArray[np.int64], NDArray[np.int64]]) -> tuple[Cells, NDArray[np.int64]]:
+    """Candidates' cells by image, and the order that brings what was found image by image back to the candidates."""
+    images, cells = where
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, image in enumerate(images.tolist()):
+        places[image].append(place)
+    return {image: cells[there] for image, there in places.items()}, np.argsort(np.concatenate(list(places.values())))

@@ -1,0 +1,1 @@
+"""The games that train a policy, and its trainer."""

@@ -1,0 +1,106 @@
+"""What it costs to reach a share of full supervision: regions, pixels and clicks, interpolated between budgets."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from workers.report.data.records import Headroom, Trajectory, Unit
+
+SHARES = (0.95, 0.96)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What a method needs to reach a target: infinity where its last budget does not get there.
+
+    `mean` is read off the mean curve; `median`, `low` and `high` are over seeds, `reached` of which get there at all;
+    `last` is the largest cost that was measured.
+    """
+
+    mean: float
+    median: float
+    low: float
+    high: float
+    reached: int
+    seeds: int
+    last: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """The share of a baseline's cost that is saved; at least that where the baseline never got there."""
+
+    share: float
+    at_least: bool
+
+    @property
+    def wording(self) -> str:
+        """The share in words: "30% fewer", or "58% more" where nothing is saved."""
+        return f"{abs(self.share):.0%} {'fewer' if self.share >= 0 else 'more'}"
+
+
+def cost_to_reach(costs: Sequence[float], mious: Sequence[float], target: float) -> float:
+    """Cost at which a curve first reaches the target, by linear interpolation; infinity where it does not.
+
+    Where the first point is there already, its cost is returned, an upper bound. Raises ValueError unless there is one mIoU for
+    each cost and costs do not fall.
+    """
+    if not costs or len(costs) != len(mious) or any(b < a for a, b in itertools.pairwise(costs)):
+        raise ValueError("A curve has at least one cost, none below the one before, and one mIoU for each.")
+    for n, (cost, miou) in enumerate(zip(costs, mious, strict=True)):
+        if miou >= target:
+            if n == 0:
+                return cost
+            share = (target - mious[n - 1]) / (miou - mious[n - 1])
+            return costs[n - 1] + share * (cost - costs[n - 1])
+    return math.inf
+
+
+def reach(
+    plays: Mapping[int, Trajectory], budgets: Sequence[int], headroom: Headroom, share: float, unit: Unit
+) -> Reach | None:
+    """What a method needs for a share of full supervision; None where full supervision or the unit was not recorded.
+
+    `plays` holds the trajectory of each seed, all of which have measured all `budgets`. Curves begin at theta_0, which costs
+    no label of the pool, where it was measured.
+    """
+    costs_by_seed = {seed: _costs(play, budgets, unit) for seed, play in plays.items()}
+    known = {seed: costs for seed, costs in costs_by_seed.items() if costs is not None}
+    if headroom.full is None or not plays or len(known) < len(plays):
+        return None
+    target = share * headroom.full
+    mious = {seed: [play.budgets[budget].miou for budget in budgets] for seed, play in plays.items()}
+    start = ([], []) if headroom.theta_0 is None else ([0.0], [headroom.theta_0])
+
+    def found(costs: Sequence[float], values: Sequence[float]) -> float:
+        return cost_to_reach([*start[0], *costs], [*start[1], *values], target)
+
+    each = [found(known[seed], mious[seed]) for seed in plays]
+    mean_costs = [statistics.fmean(column) for column in zip(*known.values(), strict=True)]
+    mean_mious = [statistics.fmean(column) for column in zip(*mious.values(), strict=True)]
+    return Reach(
+        mean=found(mean_costs, mean_mious),
+        median=statistics.median(each),
+        low=min(each),
+        high=max(each),
+        reached=sum(math.isfinite(cost) for cost in each),
+        seeds=len(each),
+        last=mean_costs[-1],
+    )
+
+
+def saving(learned: Reach, baseline: Reach, extra: float = 0.0) -> Saving | None:
+    """What the first saves against the second, `extra` labels counted for both; None where the first did not get there."""
+    if not math.isfinite(learned.mean):
+        return None
+    reached = math.isfinite(baseline.mean)
+    whole = (baseline.mean if reached else baseline.last) + extra
+    return Saving(share=1 - (learned.mean + extra) / whole, at_least=not reached) if whole > 0 else None
+
+
+def _costs(play: Trajectory, budgets: Sequence[int], unit: Unit) -> list[float] | None:
+    costs = [play.budgets[budget].cost.within(unit) for budget in budgets]
+    known = [cost for cost in costs if cost is not None]
+    return known if len(known) == len(costs) else None

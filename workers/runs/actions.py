@@ -1,0 +1,141 @@
+"""What each command of the simulation has done: the works of a run, by processes of this machine or behind a broker."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from workers.experiments.headroom import headroom_table
+from workers.experiments.settings import Experiment
+from workers.loop.round import groups_of
+from workers.report import write_report
+from workers.runs.options import DEFAULTS, Evaluation, Shared, checked, checked_budgets, numbers_of
+from workers.runs.perform import kept_data
+from workers.runs.processes import Failure, run_works
+from workers.runs.works import (
+    FULL_SEEDS,
+    Run,
+    Work,
+    headroom_works,
+    joined,
+    methods_of,
+    policies_of,
+    policy_works,
+    protocols_of,
+    stage_works,
+    surrogate_works,
+    trajectory_works,
+)
+
+
+def everything(shared: Shared) -> None:
+    """Every stage, the policies that the methods need, every trajectory, full supervision, then the report."""
+    run, trajectories = _evaluation(shared, Evaluation())
+    failed = _do(shared, run, joined(trajectories, headroom_works(shared.experiment, FULL_SEEDS, trajectories)))
+    _tell_headroom(shared.out)
+    report([shared.out], shared.out)
+    _end(failed)
+
+
+def source(shared: Shared) -> None:
+    """theta_pre."""
+    _end(_do(shared, _run(shared), stage_works(shared.experiment, "source")))
+
+
+def theta0(shared: Shared) -> None:
+    """theta_0."""
+    _end(_do(shared, _run(shared), stage_works(shared.experiment, "theta0")))
+
+
+def headroom(shared: Shared, seeds: int) -> None:
+    """theta_0 and full supervision on test."""
+    failed = _do(shared, _run(shared, full_seeds=seeds), headroom_works(shared.experiment, seeds))
+    _tell_headroom(shared.out)
+    _end(failed)
+
+
+def policy(shared: Shared, names: str | None) -> None:
+    """Trained policies."""
+    chosen = checked(lambda: policies_of(names, shared.experiment))
+    _end(_do(shared, _run(shared), policy_works(shared.experiment, chosen)))
+
+
+def evaluate(shared: Shared, evaluation: Evaluation) -> None:
+    """Trajectories, and what they need."""
+    run, works = _evaluation(shared, evaluation)
+    _end(_do(shared, run, works))
+
+
+def surrogate(shared: Shared, *, at_home: bool) -> None:
+    """The surrogate game beside the real one, for the methods that were evaluated, or for simple ones on the same images."""
+    _end(_do(shared, _run(shared), surrogate_works(shared.experiment, at_home=at_home)))
+    path = shared.out / ("surrogate-home.json" if at_home else "surrogate.json")
+    if path.exists():
+        found = json.loads(path.read_text())
+        typer.echo(f"Rank correlation over {len(found['points'])} methods: {found['rank_correlation']:.2f}")
+
+
+def report(runs: Sequence[Path], out: Path) -> None:
+    """The report of runs, and its Markdown for people."""
+    try:
+        typer.echo(write_report(runs, out))
+    except ValueError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _evaluation(shared: Shared, evaluation: Evaluation) -> tuple[Run, list[Work]]:
+    chosen, experiment = evaluation.over(shared.evaluation).over(DEFAULTS), shared.experiment
+    methods = checked(lambda: methods_of(chosen.strategy or "", experiment))
+    protocols = checked(lambda: protocols_of(chosen.protocol or ""))
+    numbers = checked(lambda: numbers_of(chosen.seeds or "", "seeds"))
+    regions = checked(lambda: pool_regions(experiment, shared.root))
+    reached = checked(lambda: checked_budgets(chosen.budgets or "", experiment, regions))
+    run = _run(shared, budgets=tuple(reached), group=chosen.group or "main")
+    return run, trajectory_works(experiment, methods, protocols, numbers)
+
+
+def pool_regions(experiment: Experiment, root: Path | None) -> int:
+    """How many regions D_V has. Raises ValueError for a data set that cannot be read."""
+    dataset = kept_data(experiment, root)
+    settings = experiment.loop(len(dataset.classes), "random")
+    return sum(group.images * group.cells for group in groups_of(dataset.splits["pool"], settings))
+
+
+def _run(shared: Shared, *, budgets: tuple[int, ...] = (), group: str = "main", full_seeds: int = FULL_SEEDS) -> Run:
+    return Run(
+        experiment=shared.experiment,
+        root=shared.root,
+        out=shared.out,
+        budgets=budgets,
+        group=group,
+        full_seeds=full_seeds,
+        tensorboard=shared.tensorboard,
+    )
+
+
+def _do(shared: Shared, run: Run, works: Sequence[Work]) -> list[Failure]:
+    console = Console()
+    try:
+        return run_works(works, shared.crew(run), console)
+    except KeyboardInterrupt:
+        console.print("Stopped. The same command goes on from here.")
+        raise typer.Exit(130) from None
+    except (ValueError, FileNotFoundError) as error:
+        console.print(f"Error: {error}", style="red", markup=False)
+        raise typer.Exit(1) from None
+
+
+def _tell_headroom(out: Path) -> None:
+    path = out / "headroom.json"
+    if path.exists():
+        typer.echo(headroom_table(json.loads(path.read_text())))
+
+
+def _end(failures: Sequence[Failure]) -> None:
+    for failure in failures:
+        typer.echo(f"{failure.work.title}: {failure.error}", err=True)
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,100 @@
+"""The options that all commands of the simulation share, and their reading; what is wrong with them is told in a sentence."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from workers.datasets import NAMES
+from workers.experiments.methods import BASELINES
+from workers.experiments.presets import read_preset
+from workers.experiments.settings import Experiment
+from workers.runs.processes import Crew
+from workers.runs.works import Run
+
+T = TypeVar("T")
+
+STRATEGY_HELP = (
+    f"Methods with commas: {', '.join(BASELINES)}; learned:POLICY and its control learned-untrained:POLICY for each policy "
+    "of the preset (learned alone: the paper's); greedy-oracle, a reference that knows the truth; or all."
+)
+SEEDS_HELP = "Seeds with commas. The same seed gives every method the same draws."
+BUDGETS_HELP = "Labelled regions at which a copy is trained to convergence and tested."
+PROTOCOL_HELP = (
+    "per-pool (one region of each candidate pool), global (the best of all candidates), or both with a comma."
+)
+GROUP_HELP = "What the trajectories are for: main, or ablation:NAME."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What is to be played: the options of `evaluate`, as they were typed; None where nothing was."""
+
+    strategy: str | None = None
+    protocol: str | None = None
+    seeds: str | None = None
+    budgets: str | None = None
+    group: str | None = None
+
+    def over(self, other: "Evaluation") -> "Evaluation":
+        """These options, and the other's where there are none."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return replace(other, **{name: value for name, value in values.items() if value is not None})
+
+
+DEFAULTS = Evaluation(
+    strategy="learned,entropy,random", protocol="per-pool", seeds="0", budgets="240,480", group="main"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """The options before the command's name."""
+
+    experiment: Experiment
+    root: Path | None
+    out: Path
+    crew: Callable[[Run], Crew]
+    tensorboard: bool
+    evaluation: Evaluation
+
+
+def checked(read: Callable[[], T]) -> T:
+    """What `read` gives; its ValueError as one of the command line."""
+    try:
+        return read()
+    except (ValueError, FileNotFoundError) as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def chosen_experiment(preset: str, dataset: str | None, overrides: Sequence[str], theta0: str | None) -> Experiment:
+    """The experiment of a preset; the data set, unless it is given, is the one that the preset's name ends in.
+
+    Raises ValueError.
+    """
+    own = Path(preset).stem.rpartition("-")[2]
+    more = [] if theta0 is None else [f"theta0={theta0}"]
+    return read_preset(preset, dataset or (own if own in NAMES else "streets"), [*overrides, *more])
+
+
+def numbers_of(text: str, name: str) -> list[int]:
+    """Whole numbers from a list with commas, each once. Raises ValueError."""
+    try:
+        found = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise ValueError(f"--{name} takes whole numbers with commas between them, not {text!r}.") from error
+    if not found or min(found) < 0:
+        raise ValueError(f"--{name} needs at least one number, none below 0.")
+    return list(dict.fromkeys(found))
+
+
+def checked_budgets(text: str, experiment: Experiment, pool_regions: int) -> list[int]:
+    """Budgets in ascending order. Raises ValueError for one below a round or beyond the pool."""
+    budgets = sorted(numbers_of(text, "budgets"))
+    if budgets[0] < experiment.batch_size:
+        raise ValueError(f"A budget is at least one round, {experiment.batch_size} regions.")
+    if budgets[-1] > pool_regions:
+        raise ValueError(f"The pool has {pool_regions} regions, less than the budget {budgets[-1]}.")
+    return budgets

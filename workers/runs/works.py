@@ -1,0 +1,214 @@
+"""What a run consists of: what all its works share, the works, and which of them wait for which."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from models.strategies import REFERENCES
+from workers.experiments.methods import BASELINES, LEARNED
+from workers.experiments.settings import MAIN, UNTRAINED, Experiment
+from workers.files import settings_hash
+
+Stage = Literal["source", "theta0", "guides", "clicks", "full", "headroom", "policy", "surrogate", "home", "trajectory"]
+Protocol = Literal["per-pool", "global"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+FULL_SEEDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What all works of a run share. `out` holds cache, states and results; on several machines it is one shared folder."""
+
+    experiment: Experiment
+    root: Path | None
+    out: Path
+    budgets: tuple[int, ...] = ()
+    group: str = "main"
+    full_seeds: int = FULL_SEEDS
+    tensorboard: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; paths are absolute, since another process reads them."""
+        return {
+            "experiment": self.experiment.model_dump(mode="json"),
+            "root": None if self.root is None else str(self.root.absolute()),
+            "out": str(self.out.absolute()),
+            "budgets": list(self.budgets),
+            "group": self.group,
+            "full_seeds": self.full_seeds,
+            "tensorboard": self.tensorboard,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The inverse of to_json. Raises ValueError for settings that an experiment does not have."""
+        return cls(
+            experiment=Experiment.model_validate(values["experiment"]),
+            root=None if values["root"] is None else Path(values["root"]),
+            out=Path(values["out"]),
+            budgets=tuple(values["budgets"]),
+            group=values["group"],
+            full_seeds=values["full_seeds"],
+            tensorboard=values["tensorboard"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One process's piece. `name` is a trajectory's method or a policy's name; `after` are titles of works before it."""
+
+    stage: Stage
+    name: str = ""
+    protocol: Protocol = "per-pool"
+    seed: int = 0
+    after: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its name for people, unique in a run."""
+        match self.stage:
+            case "trajectory":
+                protocol = "" if self.protocol == "per-pool" else f" ({self.protocol})"
+                return f"{self.name}{protocol}, seed {self.seed}"
+            case "policy":
+                return f"policy {self.name}"
+            case "full":
+                return f"full supervision, seed {self.seed}"
+            case "source" | "theta0":
+                return {"source": "theta_pre", "theta0": "theta_0"}[self.stage]
+            case _:
+                return self.stage
+
+    @property
+    def slug(self) -> str:
+        """Its title as a file's name."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, without what it waits for."""
+        return {"stage": self.stage, "name": self.name, "protocol": self.protocol, "seed": self.seed}
+
+
+def methods_of(text: str, experiment: Experiment) -> list[str]:
+    """Methods from a list with commas. Raises ValueError naming those there are.
+
+    `all` stands for every method but the policies of ablations, for which `ablations` stands. `learned` and
+    `learned-untrained` without a policy's name mean the policy "paper".
+    """
+    main = [name for name, policy in experiment.policies.items() if policy.group == MAIN]
+    learned = [f"{kind}:{policy}" for policy in main for kind in (LEARNED, UNTRAINED)]
+    ablations = [f"{LEARNED}:{name}" for name in experiment.policies if name not in main]
+    several = {"all": [*BASELINES, *learned, *REFERENCES], "ablations": ablations}
+    known = [*several["all"], *ablations]
+    names: list[str] = []
+    for part in _parts(text):
+        if part in several:
+            names += several[part]
+            continue
+        name = f"{part}:paper" if part in (LEARNED, UNTRAINED) else part
+        if name not in known:
+            raise ValueError(f"There is no method {part!r}; there are {', '.join((*known, *several))}.")
+        names.append(name)
+    if not names:
+        raise ValueError(f"At least one method is needed; there are {', '.join((*known, *several))}.")
+    return list(dict.fromkeys(names))
+
+
+def policies_of(text: str | None, experiment: Experiment) -> list[str]:
+    """Policies from a list with commas; without one, those of no ablation. Raises ValueError naming those there are."""
+    main = [name for name, policy in experiment.policies.items() if policy.group == MAIN]
+    names = main if text is None else _parts(text)
+    for name in names:
+        experiment.policy(name)
+    return list(dict.fromkeys(names))
+
+
+def protocols_of(text: str) -> list[Protocol]:
+    """Protocols from a list with commas. Raises ValueError naming those there are."""
+    found = [each for part in _parts(text) for each in PROTOCOLS if each == part]
+    if not found or len(found) != len(_parts(text)):
+        raise ValueError(f"There is no protocol {text!r}; there are {', '.join(PROTOCOLS)}.")
+    return list(dict.fromkeys(found))
+
+
+def stage_works(experiment: Experiment, until: Literal["source", "theta0"]) -> list[Work]:
+    """theta_pre, and theta_0 where it is another network."""
+    works = [Work(stage="source")]
+    if until == "theta0" and experiment.theta0 == "dt":
+        works.append(Work(stage="theta0", after=(works[0].title,)))
+    return works
+
+
+def policy_works(experiment: Experiment, names: Iterable[str]) -> list[Work]:
+    """The training of policies, and before it theta_pre and, where one looks at them, the guides."""
+    (source,), wanted = stage_works(experiment, "source"), list(names)
+    guides = Work(stage="guides", after=(source.title,))
+    guided = [name for name in wanted if experiment.policy(name).guided]
+    policies = [
+        Work(stage="policy", name=name, after=(source.title, *([guides.title] if name in guided else [])))
+        for name in wanted
+    ]
+    return [source, *([guides] if guided else []), *policies]
+
+
+def trajectory_works(
+    experiment: Experiment, methods: Sequence[str], protocols: Sequence[Protocol], seeds: Sequence[int]
+) -> list[Work]:
+    """Every method under every protocol with every seed, and what they need. Seeds change slowest: each is complete early."""
+    before = [*stage_works(experiment, "theta0"), Work(stage="clicks")]
+    parts = {method: method.partition(":")[::2] for method in methods if ":" in method}
+    policies = policy_works(experiment, [name for kind, name in parts.values() if kind == LEARNED])[1:]
+    untrained = [name for kind, name in parts.values() if kind == UNTRAINED]
+    if any(experiment.policy(name).guided for name in untrained):
+        policies = joined(policy_works(experiment, untrained)[1:2], policies)
+    start = before[-2].title
+    works = []
+    for seed in seeds:
+        for protocol in protocols:
+            for method in methods:
+                kind, name = parts.get(method, (method, ""))
+                needed = [each.title for each in policies if each.name == name and kind == LEARNED and name]
+                if kind == UNTRAINED and experiment.policy(name).guided:
+                    needed = ["guides"]
+                after = (start, "clicks", *needed)
+                works.append(Work(stage="trajectory", name=method, protocol=protocol, seed=seed, after=after))
+    return [*before, *policies, *works]
+
+
+def headroom_works(experiment: Experiment, seeds: int, trajectories: Sequence[Work] = ()) -> list[Work]:
+    """Full supervision with each seed, then the table; after random's trajectories, whose spread it looks at."""
+    before = [*stage_works(experiment, "theta0"), Work(stage="clicks")]
+    full = [Work(stage="full", seed=seed, after=(before[-2].title,)) for seed in range(seeds)]
+    random = [each.title for each in trajectories if each.stage == "trajectory" and each.name == "random"]
+    last = Work(stage="headroom", after=("clicks", *(each.title for each in full), *random))
+    return [*before, *full, last]
+
+
+def surrogate_works(experiment: Experiment, *, at_home: bool = False) -> list[Work]:
+    """The surrogate game played by every method that has trajectories, whose policies are there already; or both at home."""
+    if at_home:
+        (source,) = stage_works(experiment, "source")
+        guides = Work(stage="guides", after=(source.title,))
+        return [source, guides, Work(stage="home", after=(source.title, guides.title))]
+    *before, policy = policy_works(experiment, [next(iter(experiment.policies))])
+    return [*before, Work(stage="surrogate", after=policy.after)]
+
+
+def joined(*groups: Sequence[Work]) -> list[Work]:
+    """Works of several groups, each once, in an order in which none comes before what it waits for."""
+    by_title = {work.title: work for group in groups for work in group}
+    stages = get_args(Stage)
+    ordered = sorted(by_title.values(), key=lambda work: stages.index(work.stage))
+    late = [work for work in ordered if work.stage == "headroom"]
+    return [work for work in ordered if work not in late] + late
+
+
+def key_of(run: Run, work: Work) -> str:
+    """A name for a work of a run, equal for equal ones."""
+    return f"{work.slug}-{settings_hash([run.to_json(), work.to_json()])}"
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

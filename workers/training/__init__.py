@@ -1,0 +1,1 @@
+"""Training a segmenter on image sources, and what is kept of it."""

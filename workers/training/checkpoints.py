@@ -1,0 +1,157 @@
+"""Networks to bytes and back: safetensors with a JSON description, never pickle."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from models.query_network import QueryNetwork
+from models.regionwise_network import RegionwiseNetwork
+from models.segmenter import Segmenter, build
+from service.domain.classes import ClassSet
+from workers.files import settings_hash
+
+FORMAT = 1
+Policy = QueryNetwork | RegionwiseNetwork
+
+
+class CheckpointError(ValueError):
+    """The bytes are no checkpoint, or one that does not fit; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A description, a network's weights, and further tensors (momentum, replay buffers) under names of their own."""
+
+    description: dict[str, Any]
+    weights: dict[str, Tensor]
+    extra: dict[str, Tensor]
+
+
+def to_bytes(description: dict[str, Any], weights: dict[str, Tensor], extra: dict[str, Tensor] | None = None) -> bytes:
+    """One safetensors file: `weights.*` and `extra.*`, with the description in its header."""
+    tensors = {f"weights.{key}": tensor for key, tensor in weights.items()}
+    tensors |= {f"extra.{key}": tensor for key, tensor in (extra or {}).items()}
+    tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
+    return save_tensors(tensors, metadata={"regionwise": json.dumps({"format": FORMAT, **description})})
+
+
+def from_bytes(data: bytes) -> Checkpoint:
+    """The inverse of to_bytes. Raises CheckpointError."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        description = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["regionwise"])
+        tensors = load_tensors(data)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"This is not a checkpoint of regionwise ({error}).") from error
+    if description.get("format") != FORMAT:
+        raise CheckpointError(f"The checkpoint has format {description.get('format')}; this version reads {FORMAT}.")
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "extra": {}}
+    for key, tensor in tensors.items():
+        part, _, name = key.partition(".")
+        parts[part][name] = tensor
+    return Checkpoint(description=description, weights=parts["weights"], extra=parts["extra"])
+
+
+def segmenter_description(segmenter: Segmenter, classes: ClassSet, **more: Any) -> dict[str, Any]:
+    """What must be known to build the network again, and to refuse one that does not fit."""
+    settings = {"name": segmenter.name, "width": segmenter.width, "dropout": segmenter.dropout.p}
+    return {
+        "kind": "segmenter",
+        "architecture": settings,
+        "classes": list(classes.names),
+        "hash": settings_hash([settings, classes.names]),
+        **more,
+    }
+
+
+def save_segmenter(
+    segmenter: Segmenter, classes: ClassSet, extra: dict[str, Tensor] | None = None, **more: Any
+) -> bytes:
+    """A segmenter's checkpoint."""
+    return to_bytes(segmenter_description(segmenter, classes, **more), segmenter.state_dict(), extra)
+
+
+def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = "cpu") -> tuple[Segmenter, Checkpoint]:
+    """The segmenter in evaluation mode. Raises CheckpointError where kind or classes do not fit."""
+    checkpoint = from_bytes(data)
+    _expect(checkpoint, "segmenter")
+    if checkpoint.description["classes"] != list(classes.names):
+        raise CheckpointError(
+            f"The checkpoint knows the classes {', '.join(checkpoint.description['classes'])}, the project has "
+            f"{', '.join(classes.names)}. Train a new one with a pretrain job."
+        )
+    architecture = checkpoint.description["architecture"]
+    segmenter = build(
+        architecture["name"], classes=len(classes), width=architecture["width"], dropout=architecture["dropout"]
+    )
+    _load(segmenter, checkpoint)
+    return segmenter.to(device).eval(), checkpoint
+
+
+def save_policy(policy: Policy, classes: ClassSet, extra: dict[str, Tensor] | None = None, **more: Any) -> bytes:
+    """A query network's checkpoint."""
+    if isinstance(policy, RegionwiseNetwork):
+        sizes: dict[str, Any] = {"network": "regionwise", **policy.describe()}
+    else:
+        sizes = {"classes": policy.classes, "state_regions": policy.state_regions}
+    description = {
+        "kind": "policy",
+        "architecture": sizes,
+        "classes": list(classes.names),
+        "hash": settings_hash([sizes, classes.names]),
+        **more,
+    }
+    return to_bytes(description, policy.state_dict(), extra)
+
+
+def load_policy(
+    data: bytes, classes: ClassSet, state_regions: int, device: str | torch.device = "cpu"
+) -> tuple[Policy, Checkpoint]:
+    """The query network in evaluation mode. Raises CheckpointError where it was trained for other classes or another D_S.
+
+    A regionwise network that relates classes to each other fits any classes and any D_S.
+    """
+    checkpoint = from_bytes(data)
+    _expect(checkpoint, "policy")
+    sizes = dict(checkpoint.description["architecture"])
+    policy: Policy
+    if sizes.pop("network", "paper") == "regionwise":
+        policy = RegionwiseNetwork.from_description(sizes)
+    else:
+        policy = QueryNetwork(sizes["classes"], sizes["state_regions"])
+    if getattr(policy, "classes", None) is not None and checkpoint.description["classes"] != list(classes.names):
+        raise CheckpointError("The policy was trained for other classes. Train a new one with a train-policy job.")
+    regions = _state_regions(sizes)
+    if regions is not None and regions != state_regions:
+        raise CheckpointError(
+            f"The policy was trained for a state set of {regions} regions, the project's has {state_regions}. "
+            "Train a new one with a train-policy job."
+        )
+    _load(policy, checkpoint)
+    return policy.to(device).eval(), checkpoint
+
+
+def _state_regions(sizes: dict[str, Any]) -> int | None:
+    """How many regions of D_S a policy is bound to; None: any number."""
+    if sizes.get("state_encoder") == "list":  # its rows are one for each region, then one for each class
+        listed: int = sizes["state_rows"] - sizes["classes"]
+        return listed
+    return sizes.get("state_regions")
+
+
+def _expect(checkpoint: Checkpoint, kind: str) -> None:
+    if checkpoint.description.get("kind") != kind:
+        raise CheckpointError(f"A {kind} was expected; the checkpoint holds a {checkpoint.description.get('kind')}.")
+
+
+def _load(network: nn.Module, checkpoint: Checkpoint) -> None:
+    try:
+        network.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"The checkpoint does not fit its own architecture: {error}") from error

@@ -1,0 +1,71 @@
+"""Training that can be put away at any epoch and continued exactly, wherever the state is kept."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from models.fit import Example, FitState
+from models.segmenter import Segmenter
+from workers.datasets.base import ImageSource
+from workers.files import StateStore
+from workers.training.checkpoints import from_bytes, to_bytes
+from workers.training.convergence import ConvergeSettings, converge, momentum_tensors
+
+SAVE_SECONDS = 10.0
+
+
+def converge_resumably(
+    segmenter: Segmenter,
+    *,
+    examples: Sequence[Example],
+    images: Callable[[int], Tensor],
+    labels: Callable[[int], Tensor],
+    reward: ImageSource,
+    classes: int,
+    settings: ConvergeSettings,
+    seed: int,
+    store: StateStore,
+    keep_going: Callable[[FitState], bool] = lambda fit: True,
+) -> FitState | None:
+    """As `converge`, saved every few seconds; None where `keep_going` said no (the state is saved, the next call continues)."""
+    saved = store.load()
+    state: tuple[FitState, dict[str, Tensor]] | None = None
+    if saved is not None:
+        checkpoint = from_bytes(saved)
+        segmenter.load_state_dict(checkpoint.weights)
+        momentum = {k: v for k, v in checkpoint.extra.items() if k.startswith("momentum.")}
+        fit_tensors = {k.removeprefix("fit."): v for k, v in checkpoint.extra.items() if k.startswith("fit.")}
+        state = (FitState.from_parts(fit_tensors, checkpoint.description["fit"]), momentum)
+    interrupted = False
+    last_save = time.monotonic()
+
+    def save(fit: FitState, optimizer: torch.optim.Optimizer) -> None:
+        extra = momentum_tensors(optimizer) | {f"fit.{k}": v for k, v in fit.tensors().items()}
+        store.save(to_bytes({"fit": fit.meta()}, segmenter.state_dict(), extra))
+
+    def on_epoch(fit: FitState, optimizer: torch.optim.Optimizer) -> bool:
+        nonlocal interrupted, last_save
+        due = time.monotonic() - last_save > SAVE_SECONDS
+        if due:
+            save(fit, optimizer)
+            last_save = time.monotonic()
+        interrupted = not keep_going(fit)
+        if interrupted and not due:
+            save(fit, optimizer)
+        return not interrupted
+
+    fit = converge(
+        segmenter,
+        examples=examples,
+        images=images,
+        labels=labels,
+        reward=reward,
+        classes=classes,
+        settings=settings,
+        seed=seed,
+        state=state,
+        on_epoch=on_epoch,
+    )
+    return None if interrupted else fit
