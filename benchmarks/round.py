@@ -20,8 +20,8 @@ import torch
 from models.segmenter import Segmenter
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, fresh
+from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer
-from workers.loop.learner import ActiveLearner
 from workers.loop.round import Proposal, RoundResult
 from workers.policy.real import EpisodeSettings, PolicyTrainer
 from workers.runs.options import chosen_experiment

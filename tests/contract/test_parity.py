@@ -11,8 +11,8 @@ from models.strategies import build_strategy
 from service.domain.pool import Pool
 from tests.workers.conftest import CLASSES, Rectangles, World
 from workers.jobs.project import load_project
+from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
-from workers.loop.learner import ActiveLearner
 from workers.loop.oracle import Oracle
 from workers.loop.round import groups_of
 from workers.training.checkpoints import save_policy, save_segmenter

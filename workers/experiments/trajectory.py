@@ -22,8 +22,8 @@ from workers.experiments.scalars import add_present
 from workers.experiments.settings import UNTRAINED
 from workers.experiments.stages import Bench, fresh, theta_0
 from workers.files import FileState, settings_hash, write_atomically
+from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer, LabelledSet
-from workers.loop.learner import ActiveLearner
 from workers.loop.oracle import Oracle
 from workers.loop.round import groups_of
 from workers.training.checkpoints import from_bytes, to_bytes
@@ -77,6 +77,7 @@ class Trajectory:
         # A budget that rounds do not divide cuts one short, and so is part of what was played.
         cut_short = [budget for budget in self.budgets if budget % bench.experiment.batch_size]
         key = settings_hash([bench.experiment.method_key(method, seed), cut_short])
+        self._oracle = Oracle(bench.split("pool"))
         self._folder = out / "trajectories"
         self._name = f"{bench.experiment.dataset}-{re.sub('[: ]', '-', method)}-{seed}-{key}"
         self._state = FileState(self._folder / f"{self._name}.state")
@@ -112,22 +113,21 @@ class Trajectory:
         if not missing:
             return record
         torch.use_deterministic_algorithms(True, warn_only=True)
-        learner, answers = self._learner(missing[0])
-        oracle = Oracle(self._bench.split("pool"))
+        active, answers = self._begin(missing[0])
         total = self.budgets[-1]
         for budget in missing:
-            while learner.labelled.regions < budget and learner.pool.left:
-                size = min(self._bench.experiment.batch_size, budget - learner.labelled.regions)
-                new = oracle.answer(learner.ask(size, round_number=self._round))
-                result = learner.tell(new, round_number=self._round, measured=False)
+            while active.labelled.regions < budget and active.pool.left:
+                size = min(self._bench.experiment.batch_size, budget - active.labelled.regions)
+                new = self._oracle.answer(active.ask(size, round_number=self._round))
+                result = active.tell(new, round_number=self._round, measured=False)
                 answers += new
                 self._round += 1
-                self._rounds.append({"regions": learner.labelled.regions, "class_counts": result.class_counts.tolist()})
-                self._put_away(learner, answers)
-                spread = distribution_entropy(learner.labelled.counts().sum(axis=0))
-                add_present(self._bench.scalars, learner.labelled.regions, class_entropy=spread)
-                self._report(0.7 * learner.labelled.regions / total, f"{learner.labelled.regions} of {total} regions")
-            entry = record["budgets"][str(budget)] = self._measure(learner, budget)
+                self._rounds.append({"regions": active.labelled.regions, "class_counts": result.class_counts.tolist()})
+                self._put_away(active, answers)
+                spread = distribution_entropy(active.labelled.counts().sum(axis=0))
+                add_present(self._bench.scalars, active.labelled.regions, class_entropy=spread)
+                self._report(0.7 * active.labelled.regions / total, f"{active.labelled.regions} of {total} regions")
+            entry = record["budgets"][str(budget)] = self._measure(active, budget)
             add_present(self._bench.scalars, entry["regions"], miou=entry["miou"])
             record["rounds"] = self._rounds
             record["asked"] = [[answer.image, answer.cell] for answer in answers]
@@ -137,11 +137,11 @@ class Trajectory:
     def _report(self, progress: float, message: str) -> None:
         self._bench.report(progress, f"{self.method}, seed {self.seed}: {message}")
 
-    def _learner(self, first_budget: int) -> tuple[ActiveLearner, list[Answer]]:
-        """The learner as it was put away, or, where that is past the first budget to measure, at its beginning."""
+    def _begin(self, first_budget: int) -> tuple[ActiveLearner, list[Answer]]:
+        """The game as it was put away, or, where that is past the first budget to measure, at its beginning."""
         bench = self._bench
         settings = bench.experiment.loop(bench.classes, self.method)
-        learner = ActiveLearner(
+        active = ActiveLearner(
             segmenter=theta_0(bench, 0),
             strategy=strategy_of(bench, self.method, self.seed),
             pool=Pool(groups_of(bench.split("pool"), settings)),
@@ -157,45 +157,35 @@ class Trajectory:
         )
         saved = self._state.load()
         if saved is None:
-            return learner, []
+            return active, []
         checkpoint = from_bytes(saved)
         if len(checkpoint.description["regions"]) > first_budget:
-            return learner, []
-        assert learner.segmenter is not None
-        learner.segmenter.load_state_dict(checkpoint.weights)
-        learner.resume(checkpoint.extra, None)
+            return active, []
+        active.segmenter.load_state_dict(checkpoint.weights)
+        active.learner.resume(checkpoint.extra, None)
         self._round, self._rounds = checkpoint.description["round"], checkpoint.description["rounds"]
-        answers = [self._true_answer(learner, image, cell) for image, cell in checkpoint.description["regions"]]
-        learner.labelled.add(answers)
-        learner.pool.take(
-            learner.pool.number(np.array([a.image for a in answers]), np.array([a.cell for a in answers]))
-        )
-        return learner, answers
+        answers = self._oracle.answers_at(checkpoint.description["regions"], settings)
+        active.restore(answers)
+        return active, answers
 
-    def _true_answer(self, learner: ActiveLearner, image: int, cell: int) -> Answer:
-        box = learner.settings.grid(learner.images.size(image)).box(cell)
-        return Answer(image=image, cell=cell, box=box, label_map=learner.images.label_map(image)[box.slices].copy())
-
-    def _put_away(self, learner: ActiveLearner, answers: list[Answer]) -> None:
-        assert learner.segmenter is not None
+    def _put_away(self, active: ActiveLearner, answers: list[Answer]) -> None:
         description = {
             "round": self._round,
             "rounds": self._rounds,
             "regions": [[answer.image, answer.cell] for answer in answers],
         }
-        self._state.save(to_bytes(description, learner.segmenter.state_dict(), learner.momentum))
+        self._state.save(to_bytes(description, active.segmenter.state_dict(), active.learner.momentum))
 
-    def _measure(self, learner: ActiveLearner, budget: int) -> dict[str, Any]:
+    def _measure(self, active: ActiveLearner, budget: int) -> dict[str, Any]:
         """Train a copy to convergence on all of L and test it."""
         bench = self._bench
-        assert learner.segmenter is not None
         copy: Segmenter = fresh(bench, 0)
-        copy.load_state_dict(learner.segmenter.state_dict())
+        copy.load_state_dict(active.segmenter.state_dict())
         settings = bench.experiment.converge
         state = FileState(self._folder / f"{self._name}.{budget}.state")
         share = 0.3 / len(self.budgets)
 
-        epochs = settings.converge().epochs(learner.labelled.regions)
+        epochs = settings.converge().epochs(active.labelled.regions)
 
         def keep_going(fit: FitState) -> bool:
             before = 0.7 * budget / self.budgets[-1] + share * self.budgets.index(budget)
@@ -204,9 +194,9 @@ class Trajectory:
 
         fit = converge_resumably(
             copy,
-            examples=learner.labelled.examples,
-            images=source_images(learner.images),
-            labels=lambda n: torch.from_numpy(learner.labelled.label_map(n, learner.images.size(n))),
+            examples=active.labelled.examples,
+            images=source_images(active.images),
+            labels=lambda n: torch.from_numpy(active.labelled.label_map(n, active.images.size(n))),
             reward=bench.split("reward"),
             classes=bench.classes,
             settings=settings.converge(),
@@ -215,10 +205,10 @@ class Trajectory:
             keep_going=keep_going,
         )
         confusion = measure(copy, bench.split("test"), classes=bench.classes)
-        counts = learner.labelled.counts().sum(axis=0)
+        counts = active.labelled.counts().sum(axis=0)
         state.clear()
         return {
-            "regions": learner.labelled.regions,
+            "regions": active.labelled.regions,
             "pixels": int(counts.sum()),
             "miou": mean_iou(confusion),
             "iou_per_class": [None if np.isnan(v) else float(v) for v in iou_per_class(confusion)],

@@ -18,8 +18,10 @@ from service.store import rounds as round_store
 from service.tables import Checkpoint, Project, Region, Round
 from workers.jobs.delivery import JobRun
 from workers.jobs.project import ProjectData, ProjectImages, load_project
+from workers.loop.chooser import Chooser
 from workers.loop.labelled import LabelledSet
-from workers.loop.learner import ActiveLearner
+from workers.loop.learner import Learner
+from workers.loop.observer import Observer
 from workers.loop.round import Proposal, RoundResult
 from workers.training.checkpoints import CheckpointError, save_segmenter
 
@@ -43,19 +45,23 @@ def ask(run: JobRun) -> dict[str, Any]:
     choice = choose_strategy(project)
     run.step(0.1, f"Scoring candidates of round {round_.number} ({choice.strategy.name})")
     images = project.images("pool")
-    learner = ActiveLearner(
+    observer = Observer(
+        images=images,
+        state=project.images("state"),
+        truth=None,
+        labelled=_labelled(project, images, places=choice.strategy.needs_labelled),
+        settings=project.loop,
+        budget=project.settings.budget,
+    )
+    chooser = Chooser(
         segmenter=None if choice.segmenter is None else project.load_segmenter(choice.segmenter)[0],
         strategy=choice.strategy,
         pool=project.pool(images),
-        labelled=_labelled(project, images, places=choice.strategy.needs_labelled),
-        images=images,
-        state=project.images("state"),
-        reward=None,
+        observer=observer,
         settings=project.loop,
         seed=project.settings.seed,
-        budget=project.settings.budget,
     )
-    proposal = learner.ask(round_.size, round_number=round_.number, predict=True)
+    proposal = chooser.ask(round_.size, round_number=round_.number, predict=True)
     image_ids = {region.image: images.row(region.image).id for region in proposal.regions}
     with run.worker.database.write() as session:
         _open_round(session, project, round_.id, choice, proposal, image_ids, run.worker.clock())
@@ -174,7 +180,7 @@ def tell(run: JobRun) -> dict[str, Any]:
 
 def _learner(
     project: ProjectData, images: ProjectImages, row: Checkpoint | None, round_id: int
-) -> tuple[ActiveLearner, list[Any]]:
+) -> tuple[Learner, list[Any]]:
     """The learner as it was before the round, and the round's answers."""
     with project.worker.database.read() as session:
         image_ids = pool_store.image_ids_of_round(session, round_id)
@@ -183,13 +189,10 @@ def _learner(
     # Crops of this round also show what earlier rounds labelled nearby; a later round, labelled ahead, waits for its turn.
     labelled.add(project.answers(images, [each for each in nearby if each.round_id < round_id]))
     segmenter, momentum = (project.fresh_segmenter(), {}) if row is None else project.load_segmenter(row)
-    learner = ActiveLearner(
+    learner = Learner(
         segmenter=segmenter,
-        strategy=build_strategy("random"),
-        pool=project.pool(images),
         labelled=labelled,
         images=images,
-        state=None,
         reward=project.images("reward"),
         settings=project.loop,
         seed=project.settings.seed,
@@ -208,13 +211,10 @@ def tell_again(project: ProjectData, segmenter: Segmenter) -> int:
             if each.state == "told"
         ]
         regions = pool_store.labelled_regions(session, project.id)
-    learner = ActiveLearner(
+    learner = Learner(
         segmenter=segmenter,
-        strategy=build_strategy("random"),
-        pool=project.pool(images),
         labelled=LabelledSet(len(project.classes)),
         images=images,
-        state=None,
         reward=None,
         settings=project.loop,
         seed=project.settings.seed,
@@ -241,9 +241,8 @@ def plain(values: list[float]) -> list[float | None]:
     return [None if math.isnan(value) else value for value in values]
 
 
-def save_learner(project: ProjectData, learner: ActiveLearner, **description: Any) -> tuple[str, dict[str, Any]]:
+def save_learner(project: ProjectData, learner: Learner, **description: Any) -> tuple[str, dict[str, Any]]:
     """Store the learner's segmenter; returns its blob key and description."""
-    assert learner.segmenter is not None
     data = save_segmenter(learner.segmenter, project.classes, learner.momentum, **description)
     return project.worker.blobs.put_content("checkpoints", data, ".safetensors"), json.loads(json.dumps(description))
 

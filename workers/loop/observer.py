@@ -45,8 +45,13 @@ class Observer:
         budget: int | None,
     ) -> None:
         """`truth` has label maps of `images`; `budget` is B, where it is known."""
-        self._images, self._state, self._truth = images, state, truth
+        self.images, self._state, self._truth = images, state, truth
         self._labelled, self._settings, self._budget = labelled, settings, budget
+
+    @property
+    def knows_truth(self) -> bool:
+        """Whether true labels of the pool are there."""
+        return self._truth is not None
 
     def candidates(
         self,
@@ -133,7 +138,7 @@ class Observer:
         by_image, order = _by_image(where)
         rows, maps = self.rows(
             segmenter,
-            self._images,
+            self.images,
             by_image,
             generator,
             statistics=statistics,
@@ -150,15 +155,15 @@ class Observer:
                 f"Of {self._labelled.regions} labelled regions only {len(examples)} have a known place: add their answers."
             )
         boxes: dict[int, list[tuple[int, int, int, int]]] = defaultdict(list)
-        for example in sorted(examples, key=lambda each: (self._images.size(each.image), each.image, each.box)):
+        for example in sorted(examples, key=lambda each: (self.images.size(each.image), each.image, each.box)):
             boxes[example.image].append(example.box)
         parts = [
             embeddings(
                 segmenter,
-                stack_images(self._images, run, device_of(segmenter)),
+                stack_images(self.images, run, device_of(segmenter)),
                 [torch.tensor(boxes[number], dtype=torch.int64) for number in run],
             )
-            for run in same_size_runs(self._images, list(boxes))
+            for run in same_size_runs(self.images, list(boxes))
         ]
         return torch.cat(parts) if parts else torch.zeros(0, channels, device=device_of(segmenter))
 

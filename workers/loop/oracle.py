@@ -1,8 +1,11 @@
-"""Answers a proposal from ground truth, as a perfect annotator would."""
+"""Answers from ground truth, as a perfect annotator would."""
 
+from collections.abc import Iterable, Sequence
+
+from service.domain.regions import Box
 from workers.datasets.base import ImageSource
 from workers.loop.labelled import Answer
-from workers.loop.round import Proposal
+from workers.loop.round import LoopSettings, Proposal
 
 
 class Oracle:
@@ -13,12 +16,12 @@ class Oracle:
 
     def answer(self, proposal: Proposal) -> list[Answer]:
         """The true label map of every proposed region."""
-        return [
-            Answer(
-                image=region.image,
-                cell=region.cell,
-                box=region.box,
-                label_map=self._images.label_map(region.image)[region.box.slices].copy(),
-            )
-            for region in proposal.regions
-        ]
+        return [self._answer(region.image, region.cell, region.box) for region in proposal.regions]
+
+    def answers_at(self, places: Iterable[Sequence[int]], settings: LoopSettings) -> list[Answer]:
+        """The true label maps of the regions [image, cell], as they were given before a stop."""
+        grid, size = settings.grid, self._images.size
+        return [self._answer(image, cell, grid(size(image)).box(cell)) for image, cell in places]
+
+    def _answer(self, image: int, cell: int, box: Box) -> Answer:
+        return Answer(image=image, cell=cell, box=box, label_map=self._images.label_map(image)[box.slices].copy())

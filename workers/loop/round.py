@@ -1,6 +1,8 @@
 """What a round is made of: its settings, the proposal, its result, and the choice among scored candidates."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -109,3 +111,13 @@ def choose(
     random = rng.integers(sizes)
     best = np.array([np.argmax(scores_M[start : start + size]) for start, size in zip(starts, sizes, strict=True)])
     return np.asarray(starts + np.where(explore, random, best), np.int64)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    """Add to a phase the seconds that pass inside."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - start

@@ -16,8 +16,8 @@ from models.strategies import build_strategy
 from service.domain.pool import Pool
 from workers.chance import numpy_generator, torch_generator
 from workers.datasets.base import ImageSource
+from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer, LabelledSet
-from workers.loop.learner import ActiveLearner
 from workers.loop.oracle import Oracle
 from workers.loop.round import LoopSettings, Proposal, groups_of
 from workers.training.convergence import device_of
@@ -87,7 +87,7 @@ class PolicyTrainer:
         self._episode_rewards: list[float] = []
         self._answers: list[Answer] = []
         self._pending: tuple[Proposal, float] | None = None
-        self._learner: ActiveLearner | None = None
+        self._active: ActiveLearner | None = None
         self._oracle = Oracle(images)
 
     @property
@@ -104,23 +104,23 @@ class PolicyTrainer:
 
     def play_round(self) -> PolicyProgress:
         """One round of the current episode, with its DQN updates."""
-        learner = self._learner or self._new_learner()
+        active = self._active or self._new_active()
         number = self.round_number
-        left = self.settings.budget - learner.labelled.regions
+        left = self.settings.budget - active.labelled.regions
         epsilon = epsilon_after(self.rounds_done, self.settings.dqn)
-        proposal = learner.ask(
+        proposal = active.ask(
             min(left, self.settings.loop.batch_size), round_number=number, epsilon=epsilon, keep_rows=True
         )
         if self._pending is not None:
             self._remember(*self._pending, following=proposal)
         answers = self._oracle.answer(proposal)
-        result = learner.tell(answers, round_number=number)
+        result = active.tell(answers, round_number=number)
         assert result.reward is not None
         assert result.miou_after is not None
         self._answers.extend(answers)
         self._pending = (proposal, result.reward)
         self._episode_rewards.append(result.reward)
-        last = learner.labelled.regions >= self.settings.budget or learner.pool.left == 0
+        last = active.labelled.regions >= self.settings.budget or active.pool.left == 0
         if last:
             self._remember(*self._pending, following=None)
         loss, mean_q, target_gap = self._learn()
@@ -142,9 +142,9 @@ class PolicyTrainer:
             target_gap=target_gap,
         )
 
-    def _new_learner(self) -> ActiveLearner:
+    def _new_active(self) -> ActiveLearner:
         """An episode's learner: theta_pre and nothing labelled."""
-        self._learner = ActiveLearner(
+        self._active = ActiveLearner(
             segmenter=self._start(),
             strategy=build_strategy("learned", self.dqn.online),
             pool=Pool(groups_of(self._images, self.settings.loop)),
@@ -156,7 +156,7 @@ class PolicyTrainer:
             budget=self.settings.budget,
             seed=int(numpy_generator(self.seed, "episode", self.episode).integers(2**31)),
         )
-        return self._learner
+        return self._active
 
     def _remember(self, proposal: Proposal, reward: float, *, following: Proposal | None) -> None:
         """The K transitions of a round, each with the next round's pool of the same place (its last one if it has fewer)."""
@@ -197,16 +197,16 @@ class PolicyTrainer:
             self.best = {key: tensor.clone() for key, tensor in self.dqn.online.state_dict().items()}
         self.episode += 1
         self.round_number, self._episode_rewards, self._answers = 0, [], []
-        self._pending, self._learner = None, None
+        self._pending, self._active = None, None
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything but numbers and names that put_away needs; see `meta`."""
         saved = {f"dqn.{key}": tensor for key, tensor in self.dqn.state_dict().items()}
         saved |= {f"buffer.{key}": tensor for key, tensor in self.buffer.state_dict().items()}
         saved |= {f"best.{key}": tensor for key, tensor in self.best.items()}
-        if self._learner is not None and self._learner.segmenter is not None and self._pending is not None:
-            saved |= {f"segmenter.{key}": tensor for key, tensor in self._learner.segmenter.state_dict().items()}
-            saved |= {f"momentum.{key}": tensor for key, tensor in self._learner.momentum.items()}
+        if self._active is not None and self._pending is not None:
+            saved |= {f"segmenter.{key}": tensor for key, tensor in self._active.segmenter.state_dict().items()}
+            saved |= {f"momentum.{key}": tensor for key, tensor in self._active.learner.momentum.items()}
             proposal = self._pending[0]
             assert proposal.state_SF is not None
             saved |= {"pending.state": proposal.state_SF}
@@ -224,8 +224,8 @@ class PolicyTrainer:
             "episode_rewards": self._episode_rewards,
             "regions": [[answer.image, answer.cell] for answer in self._answers],
         }
-        if self._pending is not None and self._learner is not None:
-            miou = self._learner.measured_miou()
+        if self._pending is not None and self._active is not None:
+            miou = self._active.learner.measured_miou()
             assert miou is not None
             meta["pending"] = {"chosen": self._pending[0].chosen, "reward": self._pending[1]}
             meta["miou"] = [miou[0], [None if np.isnan(value) else value for value in miou[1].tolist()]]
@@ -248,22 +248,13 @@ class PolicyTrainer:
             self._restore_episode(meta, parts)
 
     def _restore_episode(self, meta: dict[str, Any], parts: dict[str, dict[str, Tensor]]) -> None:
-        learner = self._new_learner()
-        assert learner.segmenter is not None
-        learner.segmenter.load_state_dict(parts["segmenter"])
-        grid = self.settings.loop.grid
-        boxes = [(image, cell, grid(self._images.size(image)).box(cell)) for image, cell in meta["regions"]]
-        self._answers = [
-            Answer(image=image, cell=cell, box=box, label_map=self._images.label_map(image)[box.slices].copy())
-            for image, cell, box in boxes
-        ]
-        learner.labelled.add(self._answers)
-        learner.pool.take(
-            learner.pool.number(np.array([a.image for a in self._answers]), np.array([a.cell for a in self._answers]))
-        )
+        active = self._new_active()
+        active.segmenter.load_state_dict(parts["segmenter"])
+        self._answers = self._oracle.answers_at(meta["regions"], self.settings.loop)
+        active.restore(self._answers)
         mean, per_class = meta["miou"]
         miou = (float(mean), np.array([np.nan if value is None else value for value in per_class]))
-        learner.resume(parts.get("momentum", {}), miou)
+        active.learner.resume(parts.get("momentum", {}), miou)
         pending = parts["pending"]
         actions = tuple(pending[f"actions.{k}"] for k in range(len(pending) - 1))
         proposal = Proposal(

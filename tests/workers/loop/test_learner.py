@@ -13,8 +13,8 @@ from service.domain.metrics import confusion_matrix, mean_iou
 from service.domain.pool import Pool
 from service.domain.regions import Box
 from tests.workers.conftest import Rectangles
+from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer, LabelledSet
-from workers.loop.learner import ActiveLearner
 from workers.loop.oracle import Oracle
 from workers.loop.round import LoopSettings, choose, groups_of
 
@@ -54,7 +54,7 @@ def test_a_round_chooses_k_different_regions_and_takes_them_out_of_the_pool(loop
 def test_what_is_chosen_follows_from_seed_and_round_alone(loop_settings: LoopSettings) -> None:
     one, other = make_learner(loop_settings), make_learner(loop_settings)
     other.ask(round_number=7)  # what happened before must not matter, but for the regions taken
-    other.pool = Pool(groups_of(POOL, loop_settings))
+    other.chooser.pool = Pool(groups_of(POOL, loop_settings))
     assert numbers(one.ask(round_number=3)) == numbers(other.ask(round_number=3))
     assert numbers(make_learner(loop_settings, seed=6).ask(round_number=3)) != numbers(one.ask(round_number=3))
 
@@ -99,15 +99,15 @@ def test_each_candidate_image_takes_one_forward_pass(loop_settings: LoopSettings
 
     segmenter = make_segmenter()
     segmenter.encoder = Counting(segmenter.encoder)
-    proposal = make_learner(loop_settings, segmenter=segmenter).ask(round_number=1, predict=True)
+    proposal = make_learner(loop_settings, segmenter=segmenter).chooser.ask(round_number=1, predict=True)
     # 12 candidates by images of 12 cells: one image suffices, and prefilling needs no second look.
     assert sum(seen) == len({region.image for region in proposal.regions}) == 1
 
 
 def test_random_needs_no_segmenter(loop_settings: LoopSettings) -> None:
     learner = make_learner(loop_settings, "random")
-    learner.segmenter = None
-    proposal = learner.ask(round_number=1, predict=True)
+    learner.chooser.segmenter = None
+    proposal = learner.chooser.ask(round_number=1, predict=True)
     assert len(proposal.regions) == 4
     assert all(region.prediction is None for region in proposal.regions)
 
@@ -115,7 +115,7 @@ def test_random_needs_no_segmenter(loop_settings: LoopSettings) -> None:
 @pytest.mark.parametrize("strategy", ["random", "entropy"])
 def test_predictions_are_the_segmenters_label_maps(loop_settings: LoopSettings, strategy: str) -> None:
     learner = make_learner(loop_settings, strategy)
-    for region in learner.ask(round_number=1, predict=True).regions:
+    for region in learner.chooser.ask(round_number=1, predict=True).regions:
         pixels = torch.from_numpy(POOL.image(region.image).transpose(2, 0, 1)[None].copy())
         with torch.no_grad():
             expected = learner.segmenter(pixels).argmax(1)[0].numpy()[region.box.slices]
@@ -157,10 +157,10 @@ def _miou(learner: ActiveLearner) -> float:
 
 def test_rounds_teach(loop_settings: LoopSettings) -> None:
     learner = make_learner(dataclasses.replace(loop_settings, batch_size=8, passes=4), "random")
-    oracle, start = Oracle(POOL), learner.measured_miou()
+    oracle, start = Oracle(POOL), learner.learner.measured_miou()
     for number in range(12):
         learner.tell(oracle.answer(learner.ask(round_number=number)), round_number=number, measured=False)
-    end = learner.measured_miou()
+    end = learner.learner.measured_miou()
     assert start is not None
     assert end is not None
     assert end[0] > start[0] + 0.2
@@ -173,7 +173,7 @@ def test_a_learner_put_away_and_continued_learns_the_same(loop_settings: LoopSet
     straight.tell(told[0], round_number=1)
     resumed = make_learner(loop_settings)
     resumed.segmenter.load_state_dict(straight.segmenter.state_dict())
-    resumed.resume(straight.momentum, straight.measured_miou())
+    resumed.learner.resume(straight.learner.momentum, straight.learner.measured_miou())
     resumed.labelled.add(told[0])
     resumed.pool.take(np.array([region.number for region in make_learner(loop_settings).ask(round_number=1).regions]))
     for learner in (straight, resumed):

@@ -15,8 +15,8 @@ from service.domain.metrics import class_counts, confusion_matrix, distribution_
 from service.domain.pool import Pool
 from tests.workers.conftest import Rectangles
 from workers.chance import numpy_generator, torch_generator
+from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
-from workers.loop.learner import ActiveLearner
 from workers.loop.oracle import Oracle
 from workers.loop.round import LoopSettings, groups_of
 from workers.training.convergence import image_tensor
@@ -133,7 +133,7 @@ def test_coreset_describes_each_labelled_image_once(loop_settings: LoopSettings,
 
 def test_coreset_refuses_labelled_regions_whose_place_is_unknown(loop_settings: LoopSettings) -> None:
     learner = make_learner(loop_settings, "coreset")
-    learner._observer._labelled = LabelledSet(3, np.ones((2, 3), np.int64))
+    learner.chooser.observer._labelled = LabelledSet(3, np.ones((2, 3), np.int64))
     with pytest.raises(ValueError, match="Of 2 labelled regions only 0 have a known place: add their answers"):
         learner.ask(round_number=0)
 
@@ -175,7 +175,8 @@ def test_a_policy_s_own_view_makes_the_rows_from_the_vectors_it_asks_for(loop_se
     images = torch.stack([image_tensor(STATE.image(number)) for number in range(2)])
     expected = RegionRows.cat([d.rows for d in describe(learner.segmenter, images, boxes, vectors={"class_mass"})])
     assert torch.equal(proposal.state_SF, expected.vectors["class_mass"])
-    assert torch.equal(learner.state_now(torch_generator(0, "unused")), proposal.state_SF)
+    state_SF = learner.chooser.observer.state(learner.segmenter, learner.strategy.view, torch_generator(0, "unused"))
+    assert torch.equal(state_SF, proposal.state_SF)
     for region, actions, chosen in zip(proposal.regions, proposal.actions, proposal.chosen, strict=True):
         assert actions.shape == (3, 2)
         assert int(actions[:, 0].argmax()) == chosen

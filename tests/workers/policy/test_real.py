@@ -41,12 +41,12 @@ def test_an_episode_is_budget_over_k_rounds_and_its_return_the_sum_of_rewards(se
 
 def test_every_episode_starts_from_theta_pre_with_nothing_labelled(settings: EpisodeSettings) -> None:
     trainer = make_trainer(settings)
-    start = trainer._new_learner().measured_miou()
+    start = trainer._new_active().learner.measured_miou()
     assert start is not None
     for _ in range(3):
         trainer.play_round()
-    learner = trainer._new_learner()
-    again = learner.measured_miou()
+    learner = trainer._new_active()
+    again = learner.learner.measured_miou()
     assert again is not None
     assert again[0] == start[0]
     assert learner.labelled.regions == 0

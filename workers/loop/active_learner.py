@@ -1,0 +1,83 @@
+"""ActiveLearner: a chooser and a learner that share a segmenter and what is labelled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from models.segmenter import Segmenter
+from models.strategies import Strategy
+from service.domain.pool import Pool
+from workers.datasets.base import ImageSource
+from workers.loop.chooser import Chooser
+from workers.loop.labelled import Answer, LabelledSet
+from workers.loop.learner import Learner
+from workers.loop.observer import Observer
+from workers.loop.round import LoopSettings, Proposal, RoundResult
+
+
+@dataclass(kw_only=True)
+class ActiveLearner:
+    """Asks and tells in turn, as games and simulations do; the live service's jobs use either half by itself.
+
+    images, state, reward: D_V, numbered as the pool numbers it, D_S and D_R, where there are any. truth: the label maps
+    of `images`, which only simulations have. budget: B, where it is known. guide_RC: what a guide expects of each region
+    of the pool, where there is one.
+    """
+
+    segmenter: Segmenter
+    strategy: Strategy
+    pool: Pool
+    labelled: LabelledSet
+    images: ImageSource
+    state: ImageSource | None
+    reward: ImageSource | None
+    settings: LoopSettings
+    seed: int
+    truth: ImageSource | None = None
+    budget: int | None = None
+    guide_RC: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        observer = Observer(
+            images=self.images,
+            state=self.state,
+            truth=self.truth,
+            labelled=self.labelled,
+            settings=self.settings,
+            budget=self.budget,
+        )
+        self.chooser = Chooser(
+            segmenter=self.segmenter,
+            strategy=self.strategy,
+            pool=self.pool,
+            observer=observer,
+            settings=self.settings,
+            seed=self.seed,
+            guide_RC=self.guide_RC,
+        )
+        self.learner = Learner(
+            segmenter=self.segmenter,
+            labelled=self.labelled,
+            images=self.images,
+            reward=self.reward,
+            settings=self.settings,
+            seed=self.seed,
+        )
+
+    def ask(
+        self, count: int | None = None, *, round_number: int, epsilon: float = 0.0, keep_rows: bool = False
+    ) -> Proposal:
+        """As Chooser.ask."""
+        return self.chooser.ask(count, round_number=round_number, epsilon=epsilon, keep_rows=keep_rows)
+
+    def tell(self, answers: Sequence[Answer], *, round_number: int, measured: bool = True) -> RoundResult:
+        """As Learner.tell."""
+        return self.learner.tell(answers, round_number=round_number, measured=measured)
+
+    def restore(self, answers: Sequence[Answer]) -> None:
+        """Take in what was labelled before a stop: it counts as labelled, and is no longer in the pool."""
+        self.labelled.add(answers)
+        images, cells = ([getattr(each, name) for each in answers] for name in ("image", "cell"))
+        self.pool.take(self.pool.number(np.array(images, np.int64), np.array(cells, np.int64)))

@@ -1,0 +1,134 @@
+"""Asks: which regions of the pool to label next. One half of the one path; the other is learner.py."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.segmenter import Segmenter
+from models.strategies import Candidates, Strategy
+from service.domain.pool import Pool
+from workers.chance import numpy_generator, torch_generator
+from workers.loop.observer import LabelMaps, Observer
+from workers.loop.round import LoopSettings, Proposal, ProposedRegion, choose, timed
+
+# Shapes: K chosen regions, M candidates, N candidates of one pool, A features of an action.
+
+
+class Chooser:
+    """Chooses regions by a strategy. Everything random follows from the seed and the round's number."""
+
+    def __init__(
+        self,
+        *,
+        segmenter: Segmenter | None,
+        strategy: Strategy,
+        pool: Pool,
+        observer: Observer,
+        settings: LoopSettings,
+        seed: int,
+        guide_RC: torch.Tensor | None = None,
+    ) -> None:
+        """The observer's images are the pool's, numbered as the pool numbers them.
+
+        Raises ValueError for a strategy that needs the truth where the observer does not know it.
+        """
+        if strategy.needs_truth and not observer.knows_truth:
+            raise ValueError(
+                f"Strategy {strategy.name!r} chooses by the true labels of the pool: give them as `truth`, in a simulation only."
+            )
+        self.segmenter, self.strategy, self.pool, self.observer = segmenter, strategy, pool, observer
+        self.settings, self.seed, self._guide_RC = settings, seed, guide_RC
+
+    def ask(
+        self,
+        count: int | None = None,
+        *,
+        round_number: int,
+        epsilon: float = 0.0,
+        keep_rows: bool = False,
+        predict: bool = False,
+    ) -> Proposal:
+        """Choose `count` regions (default K) and take them out of the pool.
+
+        With `epsilon`, each choice is random with that probability. `keep_rows` computes the state and action rows whatever
+        the strategy; `predict` adds the segmenter's label map of every chosen region.
+        """
+        seconds: dict[str, float] = {}
+        with timed(seconds, "draw"):
+            pools = self._draw(count or self.settings.batch_size, round_number)
+        if not pools:
+            return Proposal(round_number=round_number, strategy=self.strategy.name, regions=(), seconds=seconds)
+        numbers, sizes = np.concatenate(pools), [len(pool) for pool in pools]
+        with timed(seconds, "describe"):
+            candidates, label_maps = self._described(numbers, sizes, round_number, keep_rows=keep_rows, predict=predict)
+        with timed(seconds, "score"):
+            generator = torch_generator(self.seed, "scores", round_number)
+            scores = self.strategy.scores(candidates, generator).double().cpu().numpy()
+            rng = numpy_generator(self.seed, "epsilon", round_number)
+            chosen = choose(scores, sizes, self.settings.protocol, epsilon, rng)
+        picked = numbers[chosen]
+        self.pool.take(picked)
+        with timed(seconds, "predict"):
+            if predict:
+                label_maps |= self._missing_label_maps(picked, label_maps, round_number)
+        actions_MA = candidates.actions_MA if self.settings.protocol == "per-pool" else None
+        return Proposal(
+            round_number=round_number,
+            strategy=self.strategy.name,
+            regions=self._proposed(picked, scores[chosen], label_maps),
+            state_SF=candidates.state_SF,
+            actions=() if actions_MA is None else tuple(torch.split(actions_MA, sizes)),
+            chosen=() if actions_MA is None else tuple((chosen - np.cumsum([0, *sizes[:-1]])).tolist()),
+            seconds=seconds,
+        )
+
+    def _draw(self, count: int, round_number: int) -> list[NDArray[np.int64]]:
+        """The round's candidate pools: region numbers."""
+        rng = numpy_generator(self.seed, "candidates", round_number)
+        return self.pool.sample(pools=count, size=self.settings.pool_size, by=self.settings.sampling, rng=rng)
+
+    def _described(
+        self, numbers: NDArray[np.int64], sizes: list[int], round_number: int, *, keep_rows: bool, predict: bool
+    ) -> tuple[Candidates, LabelMaps]:
+        pools_M = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+        return self.observer.candidates(
+            self.segmenter,
+            self.strategy,
+            self.pool.locate(numbers),
+            pools_M if self.settings.protocol == "per-pool" else None,
+            len(sizes),
+            torch_generator(self.seed, "describe", round_number),
+            keep_rows=keep_rows,
+            predict=predict,
+            guide_MC=None if self._guide_RC is None else self._guide_RC[torch.from_numpy(numbers)],
+        )
+
+    def _missing_label_maps(self, picked: NDArray[np.int64], there: LabelMaps, round_number: int) -> LabelMaps:
+        """Predicted label maps of chosen images that the strategy (random, say) never looked at."""
+        images = {image: np.zeros(1, np.int64) for image in self.pool.locate(picked)[0].tolist() if image not in there}
+        if self.segmenter is None or not images:
+            return {}
+        generator = torch_generator(self.seed, "predict", round_number)
+        return self.observer.rows(self.segmenter, self.observer.images, images, generator, keep_maps=True)[1]
+
+    def _proposed(
+        self, picked: NDArray[np.int64], scores: NDArray[np.float64], maps: LabelMaps
+    ) -> tuple[ProposedRegion, ...]:
+        images, cells = (each.tolist() for each in self.pool.locate(picked))
+        boxes = [
+            self.settings.grid(self.observer.images.size(image)).box(cell)
+            for image, cell in zip(images, cells, strict=True)
+        ]
+        return tuple(
+            ProposedRegion(
+                number=number,
+                image=image,
+                cell=cell,
+                box=box,
+                score=score,
+                prediction=maps[image][box.slices] if image in maps else None,
+            )
+            for number, image, cell, box, score in zip(
+                picked.tolist(), images, cells, boxes, scores.tolist(), strict=True
+            )
+        )
