@@ -10,22 +10,25 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
 
 import torch
 
+from models.dqn import ReplayBuffer, Update
 from models.segmenter import Segmenter
+from models.strategies import Strategy
+from workers.experiments.policies import ground_of
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, fresh
-from workers.loop import ActiveLearner
-from workers.loop.labelled import Answer
-from workers.loop.round import Proposal, RoundResult
-from workers.policy.real import EpisodeSettings, PolicyTrainer
+from workers.policy.building import build_trainer
+from workers.policy.game import Asked, Told
+from workers.policy.real import RealGame
+from workers.policy.trainer import Trainer
 from workers.runs.options import chosen_experiment
 from workers.runs.perform import kept_data
+from workers.training.convergence import device_of
 from workers.training.device import resolve_device
 
 WARM_UP = 2  # rounds at least that are not counted: caches fill, and the replay buffer is too small for an update
@@ -51,44 +54,42 @@ class Share:
     share: float
 
 
-class TimedTrainer(PolicyTrainer):
-    """A trainer that keeps book of where its time goes, in `seconds`; what it computes is the same."""
+def timed(trainer: Trainer) -> defaultdict[str, float]:
+    """Seconds of each part, from now on; what the trainer and its real game compute stays the same."""
+    seconds = defaultdict[str, float](float)
+    (game,) = trainer.games
+    assert isinstance(game, RealGame)
+    ask, tell, learn = game.ask, game.tell, trainer._learn
 
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-
-    def _new_learner(self) -> ActiveLearner:
-        learner = super()._new_learner()
-        assert learner.segmenter is not None
-        segmenter, ask, tell, encode = learner.segmenter, learner.ask, learner.tell, learner.segmenter.encode
-
-        def timed_ask(*given: Any, **named: Any) -> Proposal:
-            before = self.seconds["encode"]
-            segmenter.encode = timed_encode  # type: ignore[method-assign]
-            proposal = ask(*given, **named)
-            segmenter.encode = encode  # type: ignore[method-assign]
-            for phase in ("draw", "score"):
-                self.seconds[phase] += proposal.seconds.get(phase, 0.0)
-            self.seconds["rows"] += proposal.seconds.get("describe", 0.0) - (self.seconds["encode"] - before)
-            return proposal
+    def timed_ask(strategy: Strategy, epsilon: float) -> Asked:
+        segmenter, before = game.learner.segmenter, seconds["encode"]
+        encode = segmenter.encode
 
         def timed_encode(images_B3HW: torch.Tensor) -> torch.Tensor:
-            with _timed(self.seconds, "encode", images_B3HW.device):
+            with _timed(seconds, "encode", images_B3HW.device):
                 return encode(images_B3HW)
 
-        def timed_tell(answers: Sequence[Answer], **named: Any) -> RoundResult:
-            result = tell(answers, **named)
-            for phase, seconds in result.seconds.items():
-                self.seconds[phase] += seconds
-            return result
+        segmenter.encode = timed_encode  # type: ignore[method-assign]
+        asked = ask(strategy, epsilon)
+        segmenter.encode = encode  # type: ignore[method-assign]
+        for phase in ("draw", "score"):
+            seconds[phase] += game.proposal.seconds.get(phase, 0.0)
+        seconds["rows"] += game.proposal.seconds.get("describe", 0.0) - (seconds["encode"] - before)
+        return asked
 
-        learner.ask, learner.tell = timed_ask, timed_tell  # type: ignore[method-assign]
-        return learner
+    def timed_tell() -> Told:
+        told = tell()
+        assert game.result is not None
+        for phase, value in game.result.seconds.items():
+            seconds[phase] += value
+        return told
 
-    def _learn(self) -> tuple[float | None, float | None, float | None]:
-        with _timed(self.seconds, "updates", next(self.dqn.online.parameters()).device):
-            return super()._learn()
+    def timed_learn(buffer: ReplayBuffer, number: int) -> list[Update]:
+        with _timed(seconds, "updates", device_of(trainer.dqn.online)):
+            return learn(buffer, number)
+
+    game.ask, game.tell, trainer._learn = timed_ask, timed_tell, timed_learn  # type: ignore[method-assign]
+    return seconds
 
 
 @contextmanager
@@ -105,12 +106,13 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def trainer_of(bench: Bench, policy: str) -> TimedTrainer:
-    """The trainer of a policy of the real game, as workers.policies makes it, but from fresh weights.
+def trainer_of(bench: Bench, policy: str) -> Trainer:
+    """The trainer of a policy of the real game, as workers.policy makes it, but from fresh weights.
 
     Raises ValueError for a policy that plays on the surrogate game.
     """
-    if bench.experiment.policy(policy).game != "real":
+    settings = bench.experiment.policy(policy)
+    if settings.game != "real":
         raise ValueError(f"The policy {policy!r} trains on the surrogate game: name one of the real game, paper say.")
     weights = fresh(bench, 0).state_dict()
 
@@ -119,27 +121,25 @@ def trainer_of(bench: Bench, policy: str) -> TimedTrainer:
         segmenter.load_state_dict(weights)
         return segmenter
 
-    settings: EpisodeSettings = bench.experiment.episodes(bench.classes, policy)
-    splits = {
-        name: bench.split(split) for name, split in (("images", "train"), ("state", "state"), ("reward", "reward"))
-    }
-    for source in splits.values():  # decoded here, not in a round
+    ground = replace(ground_of(bench, policy), start=begin)
+    for source in ground.splits.values():  # decoded here, not in a round
         for number in range(len(source)):
             source.label_map(number)
             source.image(number)
-    return TimedTrainer(start=begin, settings=settings, seed=0, device=bench.device, **splits)
+    return build_trainer(settings, ground, 0)
 
 
-def profile(trainer: TimedTrainer, rounds: int) -> list[Share]:
+def profile(trainer: Trainer, rounds: int) -> list[Share]:
     """Play the rounds, after those of the warm-up; the parts of the mean round, in the order of PARTS."""
-    while trainer.rounds_done < WARM_UP or len(trainer.buffer) < trainer.settings.dqn.batch:
+    spent = timed(trainer)
+    while trainer.rounds_done < WARM_UP or len(trainer.buffers[0]) < trainer.settings.dqn.batch:
         trainer.play_round()
-    trainer.seconds.clear()
+    spent.clear()
     start = time.perf_counter()
     for _ in range(rounds):
         trainer.play_round()
     whole = time.perf_counter() - start
-    seconds = {part: trainer.seconds[part] for part in PARTS if part != "rest"}
+    seconds = {part: spent[part] for part in PARTS if part != "rest"}
     seconds["rest"] = whole - sum(seconds.values())
     return [Share(part=part, seconds=seconds[part] / rounds, share=seconds[part] / whole) for part in PARTS]
 
@@ -186,7 +186,7 @@ def main() -> None:
     device = resolve_device(given.device)
     bench = bench_of(chosen_experiment(given.preset, given.dataset, given.set, None), given.root, device)
     trainer = trainer_of(bench, given.policy)
-    rounds = given.rounds or trainer.settings.rounds
+    rounds = given.rounds or trainer.games[0].rounds
     print(
         f"{bench.experiment.name} on {bench.experiment.dataset}, {device}, threads {given.threads}, rounds {rounds}\n"
     )

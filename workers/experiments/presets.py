@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from service.schemas.policies import unbased_policies, with_bases
 from workers.experiments.settings import Experiment
 
 PRESETS = Path(__file__).parent / "presets"
-SHARED_POLICIES = "policies.toml"
 
 
 def read_preset(preset: str, dataset: str, overrides: Sequence[str] = ()) -> Experiment:
@@ -21,16 +21,16 @@ def read_preset(preset: str, dataset: str, overrides: Sequence[str] = ()) -> Exp
     values = tomllib.loads(path.read_text())
     for override in overrides:
         _override(values, override)
-    policies = tomllib.loads((PRESETS / SHARED_POLICIES).read_text())
+    policies = {name: dict(own) for name, own in unbased_policies().items()}
     for name, own in values.get("policies", {}).items():
         policies[name] = {**policies.get(name, {}), **own}
-    values["policies"] = {name: _with_base(name, policies) for name in policies}
+    values["policies"] = with_bases(policies)
     return Experiment.model_validate({"name": path.stem, **values, "dataset": dataset})
 
 
 def preset_names() -> list[str]:
     """The presets there are."""
-    return sorted(each.stem for each in PRESETS.glob("*.toml") if each.name != SHARED_POLICIES)
+    return sorted(each.stem for each in PRESETS.glob("*.toml"))
 
 
 def _preset_path(preset: str, dataset: str) -> Path:
@@ -45,17 +45,6 @@ def _preset_path(preset: str, dataset: str) -> Path:
             f"There is no preset {tried[0]}; there are {', '.join(preset_names())}, or give the path of a .toml file."
         )
     return PRESETS / f"{found}.toml"
-
-
-def _with_base(name: str, policies: dict[str, dict[str, Any]], seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A policy's values over those of the policy that its `base` names. Raises ValueError."""
-    if name not in policies or name in seen:
-        raise ValueError(
-            f"The policy {(*seen, name)[0]} is based on {name!r}, which is not there or goes round in a circle."
-        )
-    own = dict(policies[name])
-    base = own.pop("base", None)
-    return own if base is None else {**_with_base(base, policies, (*seen, name)), **own}
 
 
 def _override(values: dict[str, Any], override: str) -> None:

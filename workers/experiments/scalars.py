@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from workers.policy.real import PolicyProgress
-from workers.policy.surrogate_trainer import EpisodeReport
+from workers.policy.trainer import Progress
 
 METRICS = (
     "episode_return",
@@ -109,8 +108,8 @@ def add_present(scalars: Scalars, step: int, **values: float | None) -> None:
             scalars.add(name, value, step)
 
 
-def add_progress(scalars: Scalars, progress: PolicyProgress) -> None:
-    """Write what a round of a policy's training brought; its step is the number of rounds, a return's that of episodes."""
+def add_progress(scalars: Scalars, progress: Progress) -> None:
+    """Write what a round of a policy's training brought; its step is the number of rounds, of what ended that of episodes."""
     add_present(
         scalars,
         progress.rounds_done,
@@ -121,23 +120,9 @@ def add_progress(scalars: Scalars, progress: PolicyProgress) -> None:
         reward=progress.reward,
         miou=progress.miou,
     )
-    if len(progress.returns) > progress.episode:  # this round was its episode's last
-        scalars.add("episode_return", progress.returns[-1], len(progress.returns))
-
-
-def add_episode(scalars: Scalars, episode: EpisodeReport) -> None:
-    """Write what an episode of the surrogate game brought; its step is the number of episodes played."""
-    add_present(
-        scalars,
-        episode.episode,
-        episode_return=episode.episode_return,
-        td_loss=episode.td_loss,
-        q_mean=episode.q_mean,
-        target_gap=episode.target_gap,
-        epsilon=episode.epsilon,
-        miou=episode.area / 100,
-        trial_miou=None if episode.trial is None else episode.trial / 100,
-    )
+    if progress.ended is not None:
+        trial = None if progress.trial is None else progress.trial / 100
+        add_present(scalars, progress.episode + 1, episode_return=progress.ended[0], trial_miou=trial)
 
 
 def require_known(name: str) -> None:

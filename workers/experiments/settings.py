@@ -2,18 +2,15 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from models.dqn import DQNSettings
 from models.fit import TrainSettings
-from models.regionwise_view import ViewSettings
+from service.schemas.policies import PolicySettings
 from workers.files import settings_hash
 from workers.loop.round import LoopSettings
-from workers.policy.real import EpisodeSettings
 from workers.training.convergence import ConvergeSettings
 
 UNTRAINED = "learned-untrained"
-MAIN = "main"
 # Settings of a policy that came later: one that leaves them as they were keeps the key that it had before them.
 _LATER = ("redraw", "explore", "deep")
 
@@ -74,89 +71,6 @@ class Source(Convergence):
     images: int = Field(1000, ge=0, description="Scenes; 0: theta_pre is fresh weights.")
 
 
-class Policy(_Settings):
-    """One policy and the game that trains it, docs/method.md, 7 and 11. The defaults are the paper's."""
-
-    group: str = Field(MAIN, description='What its trajectories are compared in: "main", or "ablation:NAME".')
-    network: Literal["paper", "regionwise"] = "paper"
-    game: Literal["real", "surrogate"] = Field(
-        "real", description="Which game: f itself, or a head on frozen features."
-    )
-    sources: tuple[str, ...] = Field(
-        ("own",),
-        description='Where it plays: "own" (D_T), or "streets:SEED" and "streets:SEED:CLASSES", any number of them.',
-    )
-    episodes: int = Field(100, ge=1)
-    budget: int = Field(480, ge=1)
-    batch_size: int | None = Field(None, ge=1, description="K of its games; none: the experiment's.")
-    pool_size: int = Field(20, ge=1)
-    updates_per_round: int = Field(1, ge=1)
-    capacity: int = Field(600, ge=1)
-    batch: int = Field(16, ge=2)
-    gamma: float = 0.999
-    sync_every: int = Field(5, ge=1)
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float = 1e-3
-    weight_decay: float = Field(1e-3, ge=0)
-    clip: float | None = None
-    feature_dropout: float = Field(0.0, ge=0, lt=1, description="Chance that an update does not see a feature.")
-    explore: Literal["regions", "rounds"] = Field(
-        "regions",
-        description="What is left to chance: each region asked for, or a whole round, asked for by a network of new weights.",
-    )
-    feature_noise: float = Field(0.0, ge=0, description="Standard deviation of what is added to features in updates.")
-    loss: Literal["huber", "squared"] = "huber"
-    double: Literal["standard", "paper"] = "standard"
-    epsilon_rounds: float = Field(10.0, gt=0)
-    n_step: int = Field(1, ge=1)
-    prioritised_alpha: float = Field(0.0, ge=0)
-    prioritised_beta: float = Field(0.4, ge=0, le=1)
-    twin: bool = Field(False, description="Rewards are differences to a twin that asked at random with the same draws.")
-    standardise: bool = Field(False, description="Rewards are divided by their running standard deviation.")
-    deep: bool = Field(True, description="Beside weighted acquisition scores, a head over all that the policy sees.")
-    width: int = Field(32, ge=4)
-    dueling: bool = True
-    state_encoder: Literal["attention", "mean", "list"] = "attention"
-    class_relative: bool = True
-    similarity: bool = True
-    uncertainty: bool = True
-    state: bool = True
-    redraw: bool = Field(
-        False, description="Every game draws anew which images of D_T and D_R it plays on and which reward it."
-    )
-    guide: bool = Field(True, description="What segmenters trained on D_T expect of a region is among its features.")
-
-    @model_validator(mode="after")
-    def _plays_where_it_can(self) -> "Policy":
-        if self.game == "real" and (
-            self.network != "paper" or self.twin or self.standardise or self.redraw or self.sources != ("own",)
-        ):
-            raise ValueError(
-                "The real game trains the paper's network on its own D_T: set game = 'surrogate' for the rest."
-            )
-        return self
-
-    @property
-    def guided(self) -> bool:
-        """Whether the policy looks at what a guide expects."""
-        return self.network == "regionwise" and self.guide
-
-    def dqn(self) -> DQNSettings:
-        """As models.dqn takes it."""
-        shared = set(DQNSettings.__dataclass_fields__) & set(type(self).model_fields)
-        return DQNSettings(**{name: getattr(self, name) for name in shared})
-
-    def view(self) -> ViewSettings:
-        """What the regionwise network looks at."""
-        return ViewSettings(
-            class_relative=self.class_relative,
-            similarity=self.similarity,
-            uncertainty=self.uncertainty,
-            state=self.state,
-            guide=self.guide,
-        )
-
-
 class Experiment(_Settings):
     """Everything that decides an experiment's figures, but for strategies, seeds and budgets."""
 
@@ -185,9 +99,9 @@ class Experiment(_Settings):
     source: Source = Source()
     theta0_training: Convergence = Convergence()
     converge: Convergence = Convergence()
-    policies: dict[str, Policy] = Field(default_factory=lambda: {"paper": Policy()})
+    policies: dict[str, PolicySettings] = Field(default_factory=lambda: {"paper": PolicySettings()})
 
-    def policy(self, name: str) -> Policy:
+    def policy(self, name: str) -> PolicySettings:
         """The policy of this name. Raises ValueError naming those there are."""
         if name not in self.policies:
             raise ValueError(f"There is no policy {name!r}; there are {', '.join(self.policies) or 'none'}.")
@@ -210,17 +124,6 @@ class Experiment(_Settings):
             protocol=self.protocol if method is not None else "per-pool",
             passes=self.passes,
             train=self.round.built(),
-        )
-
-    def episodes(self, classes: int, policy: str = "paper") -> EpisodeSettings:
-        """A policy's game."""
-        each = self.policy(policy)
-        return EpisodeSettings(
-            loop=self.loop(classes, policy=policy),
-            dqn=each.dqn(),
-            episodes=each.episodes,
-            budget=each.budget,
-            updates_per_round=each.updates_per_round,
         )
 
     def policy_key(self, name: str, seed: int) -> str:

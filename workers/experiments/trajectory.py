@@ -24,7 +24,7 @@ from workers.experiments.stages import Bench, fresh, theta_0
 from workers.files import FileState, settings_hash, write_atomically
 from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer, LabelledSet
-from workers.loop.oracle import Oracle
+from workers.loop.oracle import Oracle, restore
 from workers.loop.round import groups_of
 from workers.training.checkpoints import from_bytes, to_bytes
 from workers.training.convergence import measure, source_images
@@ -165,7 +165,7 @@ class Trajectory:
         active.learner.resume(checkpoint.extra, None)
         self._round, self._rounds = checkpoint.description["round"], checkpoint.description["rounds"]
         answers = self._oracle.answers_at(checkpoint.description["regions"], settings)
-        active.restore(answers)
+        restore(answers, active.labelled, active.pool)
         return active, answers
 
     def _put_away(self, active: ActiveLearner, answers: list[Answer]) -> None:

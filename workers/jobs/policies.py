@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from models.dqn import DQNSettings
+from models.query_network import QueryNetwork
+from models.regionwise_network import RegionwiseNetwork
 from service.schemas.jobs import PolicyPayload
+from service.schemas.policies import PolicySettings
 from service.store import checkpoints as checkpoint_store
 from service.store import events
 from workers.datasets.base import ImageSource, Subset
@@ -11,9 +13,10 @@ from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.segmenters import labelled_part
 from workers.loop.round import LoopSettings, groups_of
+from workers.policy.building import Ground, build_trainer
 from workers.policy.playing import describe_progress, play_resumably
-from workers.policy.real import EpisodeSettings, PolicyProgress, PolicyTrainer
-from workers.training.checkpoints import save_policy
+from workers.policy.trainer import Progress, Trainer
+from workers.training.checkpoints import Policy, save_policy
 
 ROUNDS_PER_EPISODE = 20
 
@@ -24,20 +27,19 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     trainer = _trainer(project, payload)
     store = run.state("policy")
 
-    def keep_going(progress: PolicyProgress) -> bool:
-        text = describe_progress(progress, trainer.settings.episodes)
-        run.report(progress.rounds_done / progress.rounds_total, text)
+    def keep_going(progress: Progress) -> bool:
+        run.report(progress.done, f"policy: {describe_progress(trainer, progress)}")
         return not run.interrupted
 
     if not play_resumably(trainer, store, keep_going):
         run.pause()
-    result = {"episodes": len(trainer.returns), "returns": trainer.returns, "best_mean_return": trainer.best_return}
+    result = {"episodes": len(trainer.returns), **trainer.summary()}
     _save(run, project, trainer, result)
     store.clear()
     return result
 
 
-def _trainer(project: ProjectData, payload: PolicyPayload) -> PolicyTrainer:
+def _trainer(project: ProjectData, payload: PolicyPayload) -> Trainer:
     row = project.latest("source")
     if row is None:
         raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
@@ -63,27 +65,25 @@ def _trainer(project: ProjectData, payload: PolicyPayload) -> PolicyTrainer:
         train=each.train,
     )
     regions = sum(group.images * group.cells for group in groups_of(train, loop))
-    budget = min(payload.budget or ROUNDS_PER_EPISODE * loop.batch_size, regions)
-    settings = EpisodeSettings(
-        loop=loop,
-        dqn=DQNSettings(lr=payload.learning_rate),
+    settings = PolicySettings(
         episodes=payload.episodes,
-        budget=budget,
+        budget=min(payload.budget or ROUNDS_PER_EPISODE * loop.batch_size, regions),
+        pool_size=payload.pool_size,
         updates_per_round=payload.updates_per_round,
+        lr=payload.learning_rate,
     )
-    return PolicyTrainer(
+    ground = Ground(
+        splits={"train": train, "state": state, "reward": reward},
+        classes=project.classes,
         start=lambda: project.load_segmenter(row)[0],
-        images=train,
-        state=state,
-        reward=reward,
-        settings=settings,
-        seed=project.settings.seed,
+        loop=loop,
         device=project.worker.device,
     )
+    return build_trainer(settings, ground, project.settings.seed)
 
 
-def _save(run: JobRun, project: ProjectData, trainer: PolicyTrainer, result: dict[str, Any]) -> None:
-    data = save_policy(trainer.best_policy(), project.classes, **result)
+def _save(run: JobRun, project: ProjectData, trainer: Trainer, result: dict[str, Any]) -> None:
+    data = save_policy(_best(trainer), project.classes, **result)
     key = project.worker.blobs.put_content("checkpoints", data, ".safetensors")
     now = run.worker.clock()
     with run.worker.database.write() as session:
@@ -93,3 +93,9 @@ def _save(run: JobRun, project: ProjectData, trainer: PolicyTrainer, result: dic
         events.record(
             session, now=now, kind="checkpoint_saved", project_id=project.id, checkpoint="policy", job=run.job_id
         )
+
+
+def _best(trainer: Trainer) -> Policy:
+    policy = trainer.best_policy()
+    assert isinstance(policy, QueryNetwork | RegionwiseNetwork)
+    return policy

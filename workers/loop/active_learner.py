@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from models.segmenter import Segmenter
@@ -75,9 +74,3 @@ class ActiveLearner:
     def tell(self, answers: Sequence[Answer], *, round_number: int, measured: bool = True) -> RoundResult:
         """As Learner.tell."""
         return self.learner.tell(answers, round_number=round_number, measured=measured)
-
-    def restore(self, answers: Sequence[Answer]) -> None:
-        """Take in what was labelled before a stop: it counts as labelled, and is no longer in the pool."""
-        self.labelled.add(answers)
-        images, cells = ([getattr(each, name) for each in answers] for name in ("image", "cell"))
-        self.pool.take(self.pool.number(np.array(images, np.int64), np.array(cells, np.int64)))

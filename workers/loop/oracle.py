@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from service.domain.pool import Pool
 from service.domain.regions import Box
 from workers.datasets.base import ImageSource
-from workers.loop.labelled import Answer
+from workers.loop.labelled import Answer, LabelledSet
 from workers.loop.round import LoopSettings, Proposal
 
 
@@ -25,3 +28,10 @@ class Oracle:
 
     def _answer(self, image: int, cell: int, box: Box) -> Answer:
         return Answer(image=image, cell=cell, box=box, label_map=self._images.label_map(image)[box.slices].copy())
+
+
+def restore(answers: Sequence[Answer], labelled: LabelledSet, pool: Pool) -> None:
+    """Take in what was labelled before a stop: it counts as labelled, and is no longer in the pool."""
+    labelled.add(answers)
+    images, cells = ([getattr(answer, name) for answer in answers] for name in ("image", "cell"))
+    pool.take(pool.number(np.array(images, np.int64), np.array(cells, np.int64)))

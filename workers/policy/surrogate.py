@@ -140,6 +140,12 @@ class SurrogateEpisode:
         self._free_R, self._reward_points = game.roles(seed)
         self.miou = self.measured(self.head)
 
+    def go_on(self, head: Head, labelled: Tensor, rounds: int) -> None:
+        """Be where the episode was when it was put away."""
+        self.head, self.labelled, self.round = head, labelled, rounds
+        self._free_R[labelled] = False
+        self.miou = self.measured(head)
+
     @property
     def over(self) -> bool:
         """Whether the budget is spent or nothing is left to ask for."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from service.schemas.policies import MAIN
 from workers.datasets.base import Dataset
 from workers.datasets.on_device import on_device
 from workers.experiments.clicks import add_clicks, clicks_of_split
@@ -18,13 +19,12 @@ from workers.experiments.headroom import full_supervision, headroom
 from workers.experiments.home_game import check_at_home
 from workers.experiments.policies import trained_policy
 from workers.experiments.scalars import scalars_of
-from workers.experiments.settings import MAIN, Experiment
+from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, Report, open_experiment_data, theta_0, theta_pre
 from workers.experiments.surrogate_check import check_surrogate
 from workers.experiments.trajectory import Trajectory
 from workers.files import settings_hash, write_atomically
-from workers.policy.real import RETURN_WINDOW
-from workers.policy.surrogate_trainer import EPISODES_PER_TRIAL
+from workers.policy.trainer import EPISODES_PER_TRIAL, RETURN_WINDOW
 from workers.runs.works import Run, Work
 from workers.training.checkpoints import from_bytes
 

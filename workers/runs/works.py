@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from models.strategies import REFERENCES
+from service.schemas.policies import MAIN
 from workers.experiments.methods import BASELINES, LEARNED
-from workers.experiments.settings import MAIN, UNTRAINED, Experiment
+from workers.experiments.settings import UNTRAINED, Experiment
 from workers.files import settings_hash
 
 Stage = Literal["source", "theta0", "guides", "clicks", "full", "headroom", "policy", "surrogate", "home", "trajectory"]

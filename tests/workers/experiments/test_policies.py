@@ -11,11 +11,12 @@ from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from service.domain.classes import CAMVID, CITYSCAPES, IGNORE, ClassSet
 from tests.workers.tiny import tiny_bench, tiny_experiment
-from workers.experiments import policies
 from workers.experiments.guides import guide_of_training
-from workers.experiments.policies import state_regions, surrogate_game, trained_policy, untrained_policy
+from workers.experiments.policies import ground_of, trained_policy, untrained_policy
 from workers.experiments.stages import Bench, theta_pre
+from workers.policy import building
 from workers.policy.frozen import FrozenRegions, freeze
+from workers.policy.surrogate import SurrogateGame
 
 SURROGATE = ("network=regionwise", "game=surrogate", "episodes=2", "budget=8", "pool_size=3", "batch=4")
 
@@ -28,7 +29,11 @@ def bench_of(folder: Path, *more: str) -> Bench:
 
 @pytest.fixture(autouse=True)
 def cities_are_villages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policies, "CITY", {"train": 2, "state": 1, "reward": 1})
+    monkeypatch.setattr(building, "CITY", {"train": 2, "state": 1, "reward": 1})
+
+
+def game_of(bench: Bench, name: str, source: str) -> SurrogateGame:
+    return building.surrogate_game(bench.experiment.policy(name), ground_of(bench, name), source)
 
 
 def frozen(bench: Bench, split: str) -> FrozenRegions:
@@ -37,7 +42,7 @@ def frozen(bench: Bench, split: str) -> FrozenRegions:
 
 def test_at_home_a_policy_plays_on_d_t_with_a_guide(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
-    game = surrogate_game(bench, "mine", "own")
+    game = game_of(bench, "mine", "own")
     assert torch.equal(game.pool.labels_RP, frozen(bench, "train").labels_RP)
     assert torch.equal(game.state.labels_RP, frozen(bench, "state").labels_RP)
     assert (game.settings.pool_size, game.settings.batch_size) == (3, 4)
@@ -46,14 +51,14 @@ def test_at_home_a_policy_plays_on_d_t_with_a_guide(tmp_path: Path) -> None:
 
 def test_a_policy_that_looks_at_no_guide_trains_none(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, "guide=false")
-    assert surrogate_game(bench, "mine", "own").guide_RC is None
+    assert game_of(bench, "mine", "own").guide_RC is None
     assert not list(bench.cache.glob("guide*"))
 
 
 def test_a_city_is_streets_of_its_seed_without_a_guide(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
-    first, other = (surrogate_game(bench, "mine", f"streets:{seed}") for seed in (1, 2))
-    streets = policies.streets_dataset(1, 48, 64, policies.CITY)
+    first, other = (game_of(bench, "mine", f"streets:{seed}") for seed in (1, 2))
+    streets = building.streets_dataset(1, 48, 64, building.CITY)
     settings = bench.experiment.loop(bench.classes, policy="mine")
     for regions, split in ((first.pool, "train"), (first.state, "state")):
         expected = freeze(theta_pre(bench, 0), streets.splits[split], settings)
@@ -66,11 +71,11 @@ def test_a_city_is_streets_of_its_seed_without_a_guide(tmp_path: Path) -> None:
 
 def test_a_city_may_have_some_of_the_classes(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
-    whole, some = (surrogate_game(bench, "mine", source).pool.labels_RP for source in ("streets:1", "streets:1:3-0-4"))
+    whole, some = (game_of(bench, "mine", source).pool.labels_RP for source in ("streets:1", "streets:1:3-0-4"))
     places = np.full(256, IGNORE)
     places[[3, 0, 4]] = [0, 1, 2]
     np.testing.assert_array_equal(some, places[whole])
-    assert surrogate_game(bench, "mine", "streets:1:3-0-4").classes == 3
+    assert game_of(bench, "mine", "streets:1:3-0-4").classes == 3
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,7 @@ def test_a_city_may_have_some_of_the_classes(tmp_path: Path) -> None:
 def test_other_sources_are_refused_before_anything_is_trained(tmp_path: Path, source: str, sentence: str) -> None:
     bench = bench_of(tmp_path)
     with pytest.raises(ValueError, match=sentence):
-        surrogate_game(bench, "mine", source)
+        game_of(bench, "mine", source)
     assert not list(tmp_path.glob("cache/*"))
 
 
@@ -103,9 +108,9 @@ def test_a_city_is_refused_where_the_experiment_has_other_classes(tmp_path: Path
     for classes in (others, CITYSCAPES):
         other = replace(bench, dataset=replace(bench.dataset, classes=classes))
         with pytest.raises(
-            ValueError, match=r"has CamVid's 11 classes, Sky, .* and the experiment .* sources to \[\"own\"\]"
+            ValueError, match=r"has CamVid's 11 classes, Sky, .* and here they are .* sources to \[\"own\"\]"
         ):
-            surrogate_game(other, "mine", "streets:1")
+            game_of(other, "mine", "streets:1")
     assert not list(tmp_path.glob("cache/*"))
 
 
@@ -137,6 +142,6 @@ def test_only_what_depends_on_identities_or_order_is_bound_to_the_data_set(
     policy = untrained_policy(bench, "mine", 0)
     assert isinstance(policy, RegionwiseNetwork)
     assert (policy.settings.classes, policy.settings.state_rows) == (classes, rows)
-    assert state_regions(bench) == 2 * 12
+    assert ground_of(bench, "mine").state_regions == 2 * 12
     assert not policy.training
     assert isinstance(untrained_policy(bench, "paper", 0), QueryNetwork)

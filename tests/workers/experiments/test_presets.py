@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,38 +13,30 @@ from workers.experiments.presets import read_preset
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, open_experiment_data
 from workers.experiments.trajectory import Trajectory
+from workers.policy.building import dqn_settings
 
 
 @pytest.mark.parametrize(
-    ("dataset", "size", "cell", "episodes", "budget", "batch_size", "capacity", "lr", "last"),
+    ("dataset", "shape", "training"),
     [
-        ("camvid", (360, 480), (90, 80), 100, 480, 24, 600, 1e-3, 1920),
-        ("cityscapes", (1024, 2048), (128, 128), 50, 3840, 256, 3200, 1e-4, 30720),
+        ("camvid", ((360, 480), (90, 80), 24, 1920), (100, 480, 600, 1e-3)),
+        ("cityscapes", ((1024, 2048), (128, 128), 256, 30720), (50, 3840, 3200, 1e-4)),
     ],
 )
 def test_the_papers_policy_is_trained_as_in_section_7(
-    dataset: str,
-    size: tuple[int, int],
-    cell: tuple[int, int],
-    episodes: int,
-    budget: int,
-    batch_size: int,
-    capacity: int,
-    lr: float,
-    last: int,
+    dataset: str, shape: tuple[Any, ...], training: tuple[int, int, int, float]
 ) -> None:
     experiment = read_preset("paper", dataset)
-    assert (experiment.height, experiment.width) == size
-    assert (experiment.cell_height, experiment.cell_width) == cell
-    assert experiment.batch_size == batch_size
-    assert experiment.budget == last
+    size, cell = (experiment.height, experiment.width), (experiment.cell_height, experiment.cell_width)
+    assert (size, cell, experiment.batch_size, experiment.budget) == shape
+    episodes, budget, capacity, lr = training
     policy = experiment.policy("paper")
     assert (policy.episodes, policy.budget, policy.pool_size, policy.capacity) == (episodes, budget, 20, capacity)
     assert (policy.batch, policy.gamma, policy.sync_every, policy.epsilon_rounds) == (16, 0.999, 5, 10.0)
     assert (policy.optimizer, policy.lr, policy.loss, policy.n_step) == ("sgd", lr, "huber", 1)
     assert (policy.network, policy.game, policy.sources, policy.updates_per_round) == ("paper", "real", ("own",), 1)
     assert (policy.twin, policy.standardise, policy.prioritised_alpha, policy.clip) == (False, False, 0.0, None)
-    dqn = policy.dqn()
+    dqn = dqn_settings(policy)
     assert (dqn.momentum, dqn.weight_decay) == (0.95, 1e-3)
 
 

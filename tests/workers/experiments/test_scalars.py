@@ -20,7 +20,7 @@ from workers.experiments.scalars import (
     read_scalars,
     scalars_of,
 )
-from workers.policy.real import PolicyProgress
+from workers.policy.trainer import Progress
 from workers.runs.perform import best_episode, perform
 from workers.runs.works import Run, Work
 
@@ -78,18 +78,17 @@ def test_what_was_not_measured_is_not_written() -> None:
 
 def test_a_return_is_written_once_at_the_end_of_its_episode() -> None:
     noted = Noted()
-    for episode, rounds, returns in ((0, 1, ()), (0, 2, (4.0,)), (1, 3, (4.0,)), (1, 4, (4.0, 5.0))):
+    for episode, rounds, ended in ((0, 1, None), (0, 2, (4.0, 41.0)), (1, 3, None), (1, 4, (5.0, 42.0))):
         add_progress(
             noted,
-            PolicyProgress(
-                episode=episode, round_number=0, rounds_done=rounds, rounds_total=4, epsilon=0.1, reward=1.0, miou=0.5,
-                loss=None, mean_q=None, returns=returns,
+            Progress(
+                episode=episode, round_number=0, rounds_done=rounds, done=0.5, epsilon=0.1, reward=1.0, miou=0.5, loss=None,
+                mean_q=None, target_gap=None, ended=ended, trial=None if rounds < 4 else 43.0,
             ),
         )  # fmt: skip
-    assert [each for each in noted if each[0] == "episode_return"] == [
-        ("episode_return", 4.0, 1),
-        ("episode_return", 5.0, 2),
-    ]
+    at_ends = [each for each in noted if each[0] in ("episode_return", "trial_miou")]
+    assert at_ends == [("episode_return", 4.0, 1), ("episode_return", 5.0, 2), ("trial_miou", 0.43, 2)]
+    assert [each for each in noted if each[0] == "reward"] == [("reward", 1.0, rounds) for rounds in range(1, 5)]
 
 
 def test_tensorboard_is_asked_for_by_its_extra_where_it_is_missing(

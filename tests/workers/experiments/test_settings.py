@@ -1,6 +1,5 @@
 """Experiments' settings: presets, overrides, and keys that change with what an outcome depends on and nothing else."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -45,14 +44,43 @@ def test_what_makes_a_gpu_faster_changes_keys_only_where_it_is_on(tmp_path: Path
     assert faster.key("source") != experiment.key("source")
 
 
-def test_settings_of_policies_that_came_later_change_keys_only_where_they_are_used(tmp_path: Path) -> None:
-    plain = tiny_experiment(tmp_path)
-    as_it_was = {"redraw": False, "explore": "regions", "deep": True}
-    for method in ("learned:paper", "learned-untrained:paper"):
-        before = plain.method_key(method, 0)
-        same = [f"policies.paper.{name}={json.dumps(value)}" for name, value in as_it_was.items()]
-        assert tiny_experiment(tmp_path, *same).method_key(method, 0) == before
-        for other in ("explore='rounds'", "deep=false"):
-            assert tiny_experiment(tmp_path, f"policies.paper.{other}").method_key(method, 0) != before
-    with pytest.raises(ValueError, match="set game = 'surrogate'"):
-        tiny_experiment(tmp_path, "policies.paper.redraw=true")
+@pytest.mark.parametrize(
+    ("policy", "as_it_is", "otherwise"),
+    [
+        ("paper", "explore='regions'", "explore='rounds'"),
+        ("paper", "redraw=false", "n_step=3"),
+        ("regionwise", "explore='rounds'", "explore='regions'"),
+        ("regionwise", "redraw=true", "redraw=false"),
+        ("regionwise", "deep=true", "deep=false"),
+    ],
+)
+def test_settings_of_policies_change_keys_only_where_they_are_used(
+    tmp_path: Path, policy: str, as_it_is: str, otherwise: str
+) -> None:
+    key = tiny_experiment(tmp_path).policy_key(policy, 0)
+    assert tiny_experiment(tmp_path, f"policies.{policy}.{as_it_is}").policy_key(policy, 0) == key
+    assert tiny_experiment(tmp_path, f"policies.{policy}.{otherwise}").policy_key(policy, 0) != key
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("redraw=true", "redraw is not used by the real game: leave it out, or set game = 'surrogate'"),
+        ("twin=true", "twin is not used by the real game"),
+        ('sources=["streets:1"]', "sources is not used by the real game"),
+        ("deep=false", "deep is not used by the paper's network: leave it out, or set network = 'regionwise'"),
+        ("width=8", "width is not used by the paper's network"),
+        ("prioritised_beta=0.9", "prioritised_beta is not used by uniform replay"),
+    ],
+)
+def test_a_setting_that_nothing_would_use_is_refused(tmp_path: Path, setting: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        tiny_experiment(tmp_path, f"policies.paper.{setting}")
+
+
+@pytest.mark.parametrize(
+    "setting", ["n_step=2", "prioritised_alpha=0.5", "feature_noise=0.1", "explore='rounds'", "standardise=true"]
+)
+def test_what_the_real_game_lacked_it_has(tmp_path: Path, setting: str) -> None:
+    plain, changed = tiny_experiment(tmp_path), tiny_experiment(tmp_path, f"policies.paper.{setting}")
+    assert changed.policy_key("paper", 0) != plain.policy_key("paper", 0)
