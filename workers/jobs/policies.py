@@ -5,10 +5,10 @@ from typing import Any
 from models.dqn import DQNSettings
 from service.schemas.jobs import PolicyPayload
 from service.store import checkpoints as checkpoint_store
-from service.store import events
 from workers.datasets.base import ImageSource, Subset
 from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, load_project
+from workers.jobs.saving import save_checkpoint
 from workers.jobs.segmenters import labelled_part
 from workers.loop.round import LoopSettings, groups_of
 from workers.policy.playing import describe_progress, play_resumably
@@ -31,8 +31,19 @@ def train_policy(run: JobRun) -> dict[str, Any]:
 
     if not play_resumably(trainer, store, keep_going):
         run.pause()
-    result = {"episodes": len(trainer.returns), "returns": trainer.returns, "best_mean_return": trainer.best_return}
-    _save(run, project, trainer, result)
+    result: dict[str, Any] = {
+        "episodes": len(trainer.returns),
+        "returns": trainer.returns,
+        "best_mean_return": trainer.best_return,
+    }
+    save_checkpoint(
+        run,
+        save_policy(trainer.best_policy(), project.classes, **result),
+        kind="policy",
+        description=result,
+        parent=None,
+        write=checkpoint_store.record_checkpoint,
+    )
     store.clear()
     return result
 
@@ -80,16 +91,3 @@ def _trainer(project: ProjectData, payload: PolicyPayload) -> PolicyTrainer:
         seed=project.settings.seed,
         device=project.worker.device,
     )
-
-
-def _save(run: JobRun, project: ProjectData, trainer: PolicyTrainer, result: dict[str, Any]) -> None:
-    data = save_policy(trainer.best_policy(), project.classes, **result)
-    key = project.worker.blobs.put_content("checkpoints", data, ".safetensors")
-    now = run.worker.clock()
-    with run.worker.database.write() as session:
-        checkpoint_store.add_checkpoint(
-            session, project_id=project.id, kind="policy", blob_key=key, description=result, now=now, job_id=run.job_id
-        )
-        events.record(
-            session, now=now, kind="checkpoint_saved", project_id=project.id, checkpoint="policy", job=run.job_id
-        )

@@ -15,6 +15,7 @@ from service.store import checkpoints as checkpoint_store
 from service.store import events
 from service.store import pool as pool_store
 from service.store import rounds as round_store
+from service.store.checkpoints import NewCheckpoint
 from service.tables import Checkpoint, Project, Region, Round
 from workers.jobs.delivery import JobRun
 from workers.jobs.project import ProjectData, ProjectImages, load_project
@@ -263,16 +264,15 @@ def _close_round(
         if round_.state != "labelled":
             return
         if checkpoint is not None and result is not None:
-            row = checkpoint_store.add_checkpoint(
-                session,
+            new = NewCheckpoint(
                 project_id=project.id,
                 kind="segmenter",
                 blob_key=checkpoint[0],
                 description=checkpoint[1],
-                now=now,
                 parent_id=None if parent is None else parent.id,
                 job_id=run.job_id,
             )
+            row = checkpoint_store.add_checkpoint(session, new, now)
             _write_result(round_, result, row.id)
         round_.state, round_.told_at = "told", now
         round_.note = " ".join(filter(None, (round_.note, note)))
