@@ -1,24 +1,22 @@
 """The tasks of a round: ask proposes its regions, tell learns from their labels."""
 
-import json
 import math
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy.orm import Session
+import numpy as np
+from numpy.typing import NDArray
 
 from models.segmenter import Segmenter
 from models.strategies import Strategy, build_strategy
 from service.domain.masks import encode_label_png
-from service.store import checkpoints as checkpoint_store
-from service.store import events
 from service.store import pool as pool_store
 from service.store import rounds as round_store
-from service.store.checkpoints import NewCheckpoint
-from service.tables import Checkpoint, Project, Region, Round
+from service.store.rounds import NewRegion, RoundFigures, RoundProposal
+from service.tables import Checkpoint, Round
 from workers.jobs.delivery import JobRun
 from workers.jobs.project import ProjectData, ProjectImages, load_project
+from workers.jobs.saving import save_checkpoint
 from workers.loop.labelled import LabelledSet
 from workers.loop.learner import ActiveLearner
 from workers.loop.round import Proposal, RoundResult
@@ -57,9 +55,10 @@ def ask(run: JobRun) -> dict[str, Any]:
         budget=project.settings.budget,
     )
     proposal = learner.ask(round_.size, round_number=round_.number, predict=True)
-    image_ids = {region.image: images.row(region.image).id for region in proposal.regions}
+    written = _written(project, images, choice, proposal)
+    now = run.worker.clock()
     with run.worker.database.write() as session:
-        _open_round(session, project, round_.id, choice, proposal, image_ids, run.worker.clock())
+        round_store.open_round(session, round_.id, written, now=now)
     return {"round": round_.number, "regions": len(proposal.regions), "strategy": choice.strategy.name}
 
 
@@ -99,56 +98,31 @@ def _random(segmenter: Checkpoint | None, note: str) -> Choice:
     return Choice(strategy=build_strategy("random"), segmenter=segmenter, policy=None, note=note)
 
 
-def _open_round(
-    session: Session,
-    project: ProjectData,
-    round_id: int,
-    choice: Choice,
-    proposal: Proposal,
-    image_ids: dict[int, int],
-    now: datetime,
-) -> None:
-    """Write the proposal, unless another delivery of the same job has done so, and propose ahead if that is wished."""
-    round_ = round_store.lock_round(session, round_id)
-    if round_.state != "scoring":
-        return
+def _written(project: ProjectData, images: ProjectImages, choice: Choice, proposal: Proposal) -> RoundProposal:
+    """The proposal as the store takes it."""
     palette = project.classes.palette()
-    for region in proposal.regions:
-        prediction = None
-        if region.prediction is not None:
-            prediction = encode_label_png(project.classes.to_ids(region.prediction), palette)
-        session.add(
-            Region(
-                project_id=project.id,
-                round_id=round_.id,
-                image_id=image_ids[region.image],
-                cell=region.cell,
-                number=region.number,
-                row=region.box.row,
-                col=region.box.col,
-                height=region.box.height,
-                width=region.box.width,
-                score=region.score,
-                state="open",
-                prediction=prediction,
+
+    def png(prediction: NDArray[np.uint8] | None) -> bytes | None:
+        return None if prediction is None else encode_label_png(project.classes.to_ids(prediction), palette)
+
+    return RoundProposal(
+        regions=[
+            NewRegion(
+                image_id=images.row(each.image).id,
+                cell=each.cell,
+                number=each.number,
+                box=each.box,
+                score=each.score,
+                prediction=png(each.prediction),
             )
-        )
-    round_.strategy, round_.note, round_.size = choice.strategy.name, choice.note, len(proposal.regions)
-    round_.checkpoint_id = None if choice.segmenter is None else choice.segmenter.id
-    round_.policy_id = None if choice.policy is None else choice.policy.id
-    round_.seconds = {f"ask_{phase}": round(value, 4) for phase, value in proposal.seconds.items()}
-    round_.state, round_.opened_at = ("open", now) if proposal.regions else ("told", now)
-    events.record(
-        session,
-        now=now,
-        kind="round_proposed",
-        project_id=project.id,
-        round=round_.number,
-        regions=round_.size,
-        strategy=round_.strategy,
+            for each in proposal.regions
+        ],
+        strategy=choice.strategy.name,
+        note=choice.note,
+        checkpoint_id=None if choice.segmenter is None else choice.segmenter.id,
+        policy_id=None if choice.policy is None else choice.policy.id,
+        seconds=proposal.seconds,
     )
-    session.flush()
-    round_store.advance(session, session.get_one(Project, project.id), now)
 
 
 def tell(run: JobRun) -> dict[str, Any]:
@@ -163,13 +137,24 @@ def tell(run: JobRun) -> dict[str, Any]:
     images = project.images("pool")
     if waiting:
         note = "Labelled before there was a segmenter; learned from when pretraining ends."
-        _close_round(run, project, round_.id, None, None, None, note)
+        now = run.worker.clock()
+        with run.worker.database.write() as session:
+            round_store.close_round(session, round_.id, None, now=now, note=note)
         return {"round": round_.number, "note": note}
     run.step(0.1, f"Learning from round {round_.number}")
     learner, answers = _learner(project, images, row, round_.id)
     result = learner.tell(answers, round_number=round_.number)
-    checkpoint = save_learner(project, learner, round_number=round_.number, **measures(result))
-    _close_round(run, project, round_.id, result, checkpoint, row, "")
+    description = {"round_number": round_.number, **measures(result)}
+    assert learner.segmenter is not None
+    save_checkpoint(
+        run,
+        save_segmenter(learner.segmenter, project.classes, learner.momentum, **description),
+        kind="segmenter",
+        description=description,
+        parent=row,
+        # In one transaction, so that a worker that dies never leaves a segmenter that has learned from an untold round.
+        write=lambda session, new, now: round_store.close_round(session, round_.id, (_figures(result), new), now=now),
+    )
     return {"round": round_.number, **measures(result)}
 
 
@@ -237,57 +222,20 @@ def measures(result: RoundResult) -> dict[str, Any]:
     }
 
 
+def _figures(result: RoundResult) -> RoundFigures:
+    return RoundFigures(
+        miou_before=result.miou_before,
+        miou_after=result.miou_after,
+        reward=result.reward,
+        iou_per_class=None if result.iou_per_class is None else plain(result.iou_per_class.tolist()),
+        class_counts=result.class_counts.tolist(),
+        seconds=result.seconds,
+    )
+
+
 def plain(values: list[float]) -> list[float | None]:
     """Numbers for JSON: NaN becomes None."""
     return [None if math.isnan(value) else value for value in values]
-
-
-def save_learner(project: ProjectData, learner: ActiveLearner, **description: Any) -> tuple[str, dict[str, Any]]:
-    """Store the learner's segmenter; returns its blob key and description."""
-    assert learner.segmenter is not None
-    data = save_segmenter(learner.segmenter, project.classes, learner.momentum, **description)
-    return project.worker.blobs.put_content("checkpoints", data, ".safetensors"), json.loads(json.dumps(description))
-
-
-def _close_round(
-    run: JobRun,
-    project: ProjectData,
-    round_id: int,
-    result: RoundResult | None,
-    checkpoint: tuple[str, dict[str, Any]] | None,
-    parent: Checkpoint | None,
-    note: str,
-) -> None:
-    now = run.worker.clock()
-    with run.worker.database.write() as session:
-        round_ = round_store.lock_round(session, round_id)
-        if round_.state != "labelled":
-            return
-        if checkpoint is not None and result is not None:
-            new = NewCheckpoint(
-                project_id=project.id,
-                kind="segmenter",
-                blob_key=checkpoint[0],
-                description=checkpoint[1],
-                parent_id=None if parent is None else parent.id,
-                job_id=run.job_id,
-            )
-            row = checkpoint_store.add_checkpoint(session, new, now)
-            _write_result(round_, result, row.id)
-        round_.state, round_.told_at = "told", now
-        round_.note = " ".join(filter(None, (round_.note, note)))
-        events.record(session, now=now, kind="round_told", project_id=project.id, round=round_.number)
-        session.flush()
-        round_store.advance(session, session.get_one(Project, project.id), now)
-
-
-def _write_result(round_: Round, result: RoundResult, checkpoint_id: int) -> None:
-    round_.result_checkpoint_id = checkpoint_id
-    round_.miou_before, round_.miou_after, round_.reward = result.miou_before, result.miou_after, result.reward
-    round_.iou_per_class = None if result.iou_per_class is None else plain(result.iou_per_class.tolist())
-    round_.class_counts = result.class_counts.tolist()
-    seconds = {f"tell_{phase}": round(value, 4) for phase, value in result.seconds.items()}
-    round_.seconds = {**round_.seconds, **seconds}
 
 
 def _round(run: JobRun) -> Round:
