@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.domain.regions import Box, Grid
+from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
 from service.store import events
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
@@ -59,6 +60,14 @@ class RoundFigures:
     iou_per_class: Sequence[float | None] | None
     class_counts: Sequence[int]
     seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldRound:
+    """A round that was learned from, or passed over."""
+
+    id: int
+    number: int
 
 
 def advance(session: Session, project: Project, now: datetime) -> None:
@@ -125,6 +134,14 @@ def pool_regions(session: Session, project_id: int, settings: ProjectSettings) -
 def grid_of(height: int, width: int, settings: ProjectSettings) -> Grid:
     """The region grid of an image of this size."""
     return Grid(height=height, width=width, cell_height=settings.cell_height, cell_width=settings.cell_width)
+
+
+def get_round(session: Session, round_id: int) -> Round:
+    """The round, or NotFound."""
+    round_ = session.get(Round, round_id)
+    if round_ is None:
+        raise NotFound(f"There is no round {round_id}.")
+    return round_
 
 
 def lock_round(session: Session, round_id: int) -> Round:
@@ -252,6 +269,12 @@ def list_rounds(session: Session, project_id: int, *, limit: int, after: int) ->
     """Rounds with numbers above `after`, first to last."""
     chosen = select(Round).where(Round.project_id == project_id, Round.number > after)
     return session.scalars(chosen.order_by(Round.number).limit(limit)).all()
+
+
+def told_rounds(session: Session, project_id: int) -> list[ToldRound]:
+    """The rounds that were learned from, first to last."""
+    chosen = select(Round.id, Round.number).where(Round.project_id == project_id, Round.state == "told")
+    return [ToldRound(id=id, number=number) for id, number in session.execute(chosen.order_by(Round.number))]
 
 
 def is_pretraining(session: Session, project_id: int) -> bool:

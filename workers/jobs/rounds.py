@@ -8,19 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.segmenter import Segmenter
-from models.strategies import Strategy, build_strategy
+from models.strategies import STRATEGIES, Strategy, build_strategy
 from service.domain.masks import encode_label_png
-from service.store import pool as pool_store
+from service.domain.pool import Pool
 from service.store import rounds as round_store
 from service.store.rounds import NewRegion, RoundFigures, RoundProposal
-from service.tables import Checkpoint, Round
+from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot, told_snapshot
+from service.tables import Checkpoint
 from workers.jobs.delivery import JobRun
-from workers.jobs.project import ProjectData, ProjectImages, load_project
+from workers.jobs.project import ProjectData, ProjectImages, project_of
 from workers.jobs.saving import save_checkpoint
-from workers.loop.labelled import LabelledSet
+from workers.loop.labelled import Answer, LabelledSet
 from workers.loop.learner import ActiveLearner
 from workers.loop.round import Proposal, RoundResult
 from workers.training.checkpoints import CheckpointError, save_segmenter
+
+# A policy looks at counts alone, whichever it is.
+LOOK_AT_LABELLED = frozenset(name for name in STRATEGIES if name != "learned" and build_strategy(name).needs_labelled)
+"""The strategies that must know where the labelled regions are, not only what they hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,25 +40,15 @@ class Choice:
 
 def ask(run: JobRun) -> dict[str, Any]:
     """Propose a round: candidates from the pool, scored, the chosen ones written as open regions."""
-    project = load_project(run.worker, run.project_id)
-    round_ = _round(run)
+    with run.worker.database.snapshot() as session:
+        known = ask_snapshot(session, run.payload["round_id"], places_for=LOOK_AT_LABELLED)
+    round_, project = known.round, project_of(run.worker, known.project)
     if round_.state != "scoring":
         return {"round": round_.number, "state": round_.state}
-    choice = choose_strategy(project)
+    images, state = project.images_of(known.pool), project.images_of(known.state)
+    choice = choose_strategy(project, known, state)
     run.step(0.1, f"Scoring candidates of round {round_.number} ({choice.strategy.name})")
-    images = project.images("pool")
-    learner = ActiveLearner(
-        segmenter=None if choice.segmenter is None else project.load_segmenter(choice.segmenter)[0],
-        strategy=choice.strategy,
-        pool=project.pool(images),
-        labelled=_labelled(project, images, places=choice.strategy.needs_labelled),
-        images=images,
-        state=project.images("state"),
-        reward=None,
-        settings=project.loop,
-        seed=project.settings.seed,
-        budget=project.settings.budget,
-    )
+    learner = _asking(project, known, choice, images, state)
     proposal = learner.ask(round_.size, round_number=round_.number, predict=True)
     written = _written(project, images, choice, proposal)
     now = run.worker.clock()
@@ -62,29 +57,39 @@ def ask(run: JobRun) -> dict[str, Any]:
     return {"round": round_.number, "regions": len(proposal.regions), "strategy": choice.strategy.name}
 
 
-def _labelled(project: ProjectData, images: ProjectImages, *, places: bool) -> LabelledSet:
-    """L as the rounds learned from have it: its counts, and with `places` its regions too."""
-    labelled = LabelledSet(len(project.classes), project.label_counts())
-    if places:
-        with project.worker.database.read() as session:
-            rounds = round_store.list_rounds(session, project.id, limit=1_000_000, after=0)
-            told = {each.id for each in rounds if each.state == "told"}
-            regions = pool_store.labelled_regions(session, project.id)
-        labelled.add(project.answers(images, [each for each in regions if each.round_id in told]), counted=False)
-    return labelled
+def _asking(
+    project: ProjectData, known: AskSnapshot, choice: Choice, images: ProjectImages, state: ProjectImages
+) -> ActiveLearner:
+    """The learner that chooses. L is what the rounds learned from have it: its counts, and its regions if they are looked at."""
+    labelled = LabelledSet(
+        len(project.classes), np.array(known.label_counts, np.int64).reshape(-1, len(project.classes))
+    )
+    if choice.strategy.needs_labelled:
+        labelled.add(project.answers(images, known.told_regions), counted=False)
+    return ActiveLearner(
+        segmenter=None if choice.segmenter is None else project.load_segmenter(choice.segmenter)[0],
+        strategy=choice.strategy,
+        pool=project.pool(images, known.proposed),
+        labelled=labelled,
+        images=images,
+        state=state,
+        reward=None,
+        settings=project.loop,
+        seed=project.settings.seed,
+        budget=project.settings.budget,
+    )
 
 
-def choose_strategy(project: ProjectData) -> Choice:
+def choose_strategy(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
     """The project's strategy if the networks it needs exist and fit, else random, with a note that says why."""
-    segmenter = project.latest("segmenter")
+    segmenter, policy = known.segmenter, known.policy
     wanted = project.settings.strategy
     if wanted == "learned":
-        policy = project.latest("policy")
         if policy is None or segmenter is None:
             missing = "segmenter" if segmenter is None else "policy"
             return _random(segmenter, f"There is no {missing} yet, so regions were drawn at random.")
         try:
-            strategy = build_strategy("learned", project.load_policy(policy))
+            strategy = build_strategy("learned", project.load_policy(policy, state))
         except CheckpointError as error:
             return _random(segmenter, f"{error} Until then regions are drawn at random.")
         return Choice(strategy=strategy, segmenter=segmenter, policy=policy, note="")
@@ -127,88 +132,84 @@ def _written(project: ProjectData, images: ProjectImages, choice: Choice, propos
 
 def tell(run: JobRun) -> dict[str, Any]:
     """Learn from a labelled round, measure what it brought, and make room for the next."""
-    project = load_project(run.worker, run.project_id)
-    round_ = _round(run)
+    with run.worker.database.snapshot() as session:
+        known = tell_snapshot(session, run.payload["round_id"])
+    round_, project = known.round, project_of(run.worker, known.project)
     if round_.state != "labelled":
         return {"round": round_.number, "state": round_.state}
-    row = project.latest("segmenter")
-    with run.worker.database.read() as session:
-        waiting = row is None and round_store.is_pretraining(session, project.id)
-    images = project.images("pool")
-    if waiting:
+    if known.segmenter is None and known.pretraining:
         note = "Labelled before there was a segmenter; learned from when pretraining ends."
         now = run.worker.clock()
         with run.worker.database.write() as session:
             round_store.close_round(session, round_.id, None, now=now, note=note)
         return {"round": round_.number, "note": note}
     run.step(0.1, f"Learning from round {round_.number}")
-    learner, answers = _learner(project, images, row, round_.id)
+    learner, answers = _before(project, known)
     result = learner.tell(answers, round_number=round_.number)
-    description = {"round_number": round_.number, **measures(result)}
+    _close(run, project, known, learner, result)
+    return {"round": round_.number, **measures(result)}
+
+
+def _before(project: ProjectData, known: TellSnapshot) -> tuple[ActiveLearner, list[Answer]]:
+    """The learner as it was before the round, and the round's answers."""
+    images, row = project.images_of(known.pool), known.segmenter
+    labelled = LabelledSet(len(project.classes))
+    # Crops of this round also show what earlier rounds labelled nearby.
+    labelled.add(project.answers(images, known.earlier))
+    segmenter, momentum = (project.fresh_segmenter(), {}) if row is None else project.load_segmenter(row)
+    learner = _telling(project, segmenter, labelled, images, reward=project.images_of(known.reward))
+    learner.resume(momentum, None)
+    return learner, project.answers(images, known.regions)
+
+
+def _telling(
+    project: ProjectData,
+    segmenter: Segmenter,
+    labelled: LabelledSet,
+    images: ProjectImages,
+    *,
+    reward: ProjectImages | None = None,
+) -> ActiveLearner:
+    """A learner that is only told: it draws no candidates and scores none, so its pool is empty and its strategy any."""
+    return ActiveLearner(
+        segmenter=segmenter,
+        strategy=build_strategy("random"),
+        pool=Pool([]),
+        labelled=labelled,
+        images=images,
+        state=None,
+        reward=reward,
+        settings=project.loop,
+        seed=project.settings.seed,
+    )
+
+
+def _close(run: JobRun, project: ProjectData, known: TellSnapshot, learner: ActiveLearner, result: RoundResult) -> None:
+    """Keep the segmenter and close the round in one transaction: no segmenter has learned from a round that is not told."""
     assert learner.segmenter is not None
+    description = {"round_number": result.round_number, **measures(result)}
     save_checkpoint(
         run,
         save_segmenter(learner.segmenter, project.classes, learner.momentum, **description),
         kind="segmenter",
         description=description,
-        parent=row,
-        # In one transaction, so that a worker that dies never leaves a segmenter that has learned from an untold round.
-        write=lambda session, new, now: round_store.close_round(session, round_.id, (_figures(result), new), now=now),
+        parent=known.segmenter,
+        write=lambda session, new, now: round_store.close_round(
+            session, known.round.id, (_figures(result), new), now=now
+        ),
     )
-    return {"round": round_.number, **measures(result)}
-
-
-def _learner(
-    project: ProjectData, images: ProjectImages, row: Checkpoint | None, round_id: int
-) -> tuple[ActiveLearner, list[Any]]:
-    """The learner as it was before the round, and the round's answers."""
-    with project.worker.database.read() as session:
-        image_ids = pool_store.image_ids_of_round(session, round_id)
-        nearby = pool_store.labelled_regions(session, project.id, image_ids=image_ids)
-    labelled = LabelledSet(len(project.classes))
-    # Crops of this round also show what earlier rounds labelled nearby; a later round, labelled ahead, waits for its turn.
-    labelled.add(project.answers(images, [each for each in nearby if each.round_id < round_id]))
-    segmenter, momentum = (project.fresh_segmenter(), {}) if row is None else project.load_segmenter(row)
-    learner = ActiveLearner(
-        segmenter=segmenter,
-        strategy=build_strategy("random"),
-        pool=project.pool(images),
-        labelled=labelled,
-        images=images,
-        state=None,
-        reward=project.images("reward"),
-        settings=project.loop,
-        seed=project.settings.seed,
-    )
-    learner.resume(momentum, None)
-    return learner, project.answers(images, [each for each in nearby if each.round_id == round_id])
 
 
 def tell_again(project: ProjectData, segmenter: Segmenter) -> int:
     """One training pass over each round learned from so far, for a segmenter that has not seen them; returns how many."""
-    images = project.images("pool")
-    with project.worker.database.read() as session:
-        told = [
-            each
-            for each in round_store.list_rounds(session, project.id, limit=1_000_000, after=0)
-            if each.state == "told"
-        ]
-        regions = pool_store.labelled_regions(session, project.id)
-    learner = ActiveLearner(
-        segmenter=segmenter,
-        strategy=build_strategy("random"),
-        pool=project.pool(images),
-        labelled=LabelledSet(len(project.classes)),
-        images=images,
-        state=None,
-        reward=None,
-        settings=project.loop,
-        seed=project.settings.seed,
-    )
-    for round_ in told:
-        answers = project.answers(images, [each for each in regions if each.round_id == round_.id])
+    with project.worker.database.snapshot() as session:
+        known = told_snapshot(session, project.id)
+    images = project.images_of(known.pool)
+    learner = _telling(project, segmenter, LabelledSet(len(project.classes)), images)
+    for round_ in known.rounds:
+        answers = project.answers(images, known.regions[round_.id])
         learner.tell(answers, round_number=round_.number, measured=False)
-    return len(told)
+    return len(known.rounds)
 
 
 def measures(result: RoundResult) -> dict[str, Any]:
@@ -236,8 +237,3 @@ def _figures(result: RoundResult) -> RoundFigures:
 def plain(values: list[float]) -> list[float | None]:
     """Numbers for JSON: NaN becomes None."""
     return [None if math.isnan(value) else value for value in values]
-
-
-def _round(run: JobRun) -> Round:
-    with run.worker.database.read() as session:
-        return session.get_one(Round, run.payload["round_id"])
