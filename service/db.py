@@ -93,21 +93,31 @@ class _Turn:
 
 
 class Database:
-    """Sessions of two kinds over one engine: readers, and writers that see no one else writing on SQLite."""
+    """Sessions over one engine: readers, snapshots, and writers that see no one else writing on SQLite."""
 
     def __init__(self, url: str, send: Sender | None = None) -> None:
         """`send` wakes workers for the jobs that a committed session queued in its outbox."""
         self.engine = make_engine(url)
         self._lock = threading.Lock()
         # PostgreSQL gives each statement a snapshot of its own either way; without BEGIN and ROLLBACK it is asked once.
-        without_begin = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+        sqlite = self.engine.dialect.name == "sqlite"
+        without_begin = {} if sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._reading = self.engine.execution_options(**without_begin)
+        # On SQLite all statements of a transaction see the same rows anyway.
+        one_view = {} if sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._viewing = self.engine.execution_options(**one_view)
         self._send = send
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that is rolled back at the end."""
         with Session(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """Like `read`, in one transaction whose statements all see the rows as they were at the first of them."""
+        with Session(self._viewing, expire_on_commit=False) as session:
             yield session
 
     @contextmanager

@@ -50,14 +50,14 @@ def label_counts(session: Session, project_id: int) -> list[list[Any]]:
 
 
 def labelled_regions(
-    session: Session, project_id: int, *, round_id: int | None = None, image_ids: Iterable[int] | None = None
+    session: Session, project_id: int, *, told: bool = False, image_ids: Iterable[int] | None = None
 ) -> list[LabelledRegion]:
-    """Labelled regions with their latest masks: of the project, of a round, or of some images."""
+    """Labelled regions with their latest masks, oldest first: of the project, of its `told` rounds, or of some images."""
     columns = select(Region.id, Region.round_id, Image.group_id, Image.ordinal, Region.cell, Label.mask)
     chosen = latest_labels(columns).join(Image, Region.image_id == Image.id)
     chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled").order_by(Region.id)
-    if round_id is not None:
-        chosen = chosen.where(Region.round_id == round_id)
+    if told:
+        chosen = chosen.join(Round, Region.round_id == Round.id).where(Round.state == "told")
     if image_ids is not None:
         chosen = chosen.where(Region.image_id.in_(list(image_ids)))
     return [

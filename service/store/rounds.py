@@ -1,20 +1,73 @@
 """Rounds in the database: when the next one is proposed, when one is labelled, and what to tell those who wait."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.domain.regions import Grid
+from service.domain.regions import Box, Grid
+from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
 from service.store import events
+from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
 from service.tables import ImageGroup, Project, Region, Round
 
 WaitingReason = Literal["scoring", "all_leased", "budget_reached", "not_started"]
 UNFINISHED = ("scoring", "open", "labelled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRegion:
+    """A chosen cell of an image. `number` is its number in the pool, `prediction` an 8-bit PNG of class ids, if any."""
+
+    image_id: int
+    cell: int
+    number: int
+    box: Box
+    score: float
+    prediction: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundProposal:
+    """The regions that a round asks for, none where the pool is empty; what they were chosen with, and the seconds it took.
+
+    `note` says why where they were not chosen as the project wishes; `seconds` is by phase.
+    """
+
+    regions: Sequence[NewRegion]
+    strategy: str
+    note: str = ""
+    checkpoint_id: int | None = None
+    policy_id: int | None = None
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundFigures:
+    """What a round's labels did: mIoU on D_R in [0, 1], the reward in points of it, labelled pixels of each class.
+
+    What was not measured is None, also the IoU of a class that is nowhere; `seconds` is by phase.
+    """
+
+    miou_before: float | None
+    miou_after: float | None
+    reward: float | None
+    iou_per_class: Sequence[float | None] | None
+    class_counts: Sequence[int]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldRound:
+    """A round that was learned from, or passed over."""
+
+    id: int
+    number: int
 
 
 def advance(session: Session, project: Project, now: datetime) -> None:
@@ -83,9 +136,100 @@ def grid_of(height: int, width: int, settings: ProjectSettings) -> Grid:
     return Grid(height=height, width=width, cell_height=settings.cell_height, cell_width=settings.cell_width)
 
 
+def get_round(session: Session, round_id: int) -> Round:
+    """The round, or NotFound."""
+    round_ = session.get(Round, round_id)
+    if round_ is None:
+        raise NotFound(f"There is no round {round_id}.")
+    return round_
+
+
 def lock_round(session: Session, round_id: int) -> Round:
     """The round, locked until the transaction ends, so that two last labels see each other."""
     return session.execute(select(Round).where(Round.id == round_id).with_for_update()).scalar_one()
+
+
+def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now: datetime) -> bool:
+    """Write what a scored round asks for, and propose ahead if that is wished. A round that asks for nothing is told at once.
+
+    Returns False, and writes nothing, where another delivery of the same job has opened the round.
+    """
+    round_ = lock_round(session, round_id)
+    if round_.state != "scoring":
+        return False
+    session.add_all(_open_region(round_, each) for each in proposal.regions)
+    round_.strategy, round_.note, round_.size = proposal.strategy, proposal.note, len(proposal.regions)
+    round_.checkpoint_id, round_.policy_id = proposal.checkpoint_id, proposal.policy_id
+    round_.seconds = _seconds("ask", proposal.seconds)
+    round_.state, round_.opened_at = ("open", now) if proposal.regions else ("told", now)
+    events.record(
+        session,
+        now=now,
+        kind="round_proposed",
+        project_id=round_.project_id,
+        round=round_.number,
+        regions=round_.size,
+        strategy=round_.strategy,
+    )
+    session.flush()
+    advance(session, session.get_one(Project, round_.project_id), now)
+    return True
+
+
+def _open_region(round_: Round, new: NewRegion) -> Region:
+    return Region(
+        project_id=round_.project_id,
+        round_id=round_.id,
+        image_id=new.image_id,
+        cell=new.cell,
+        number=new.number,
+        row=new.box.row,
+        col=new.box.col,
+        height=new.box.height,
+        width=new.box.width,
+        score=new.score,
+        state="open",
+        prediction=new.prediction,
+    )
+
+
+def close_round(
+    session: Session,
+    round_id: int,
+    learned: tuple[RoundFigures, NewCheckpoint] | None,
+    *,
+    now: datetime,
+    note: str = "",
+) -> bool:
+    """A labelled round is told: write its figures and the segmenter that learned from it, and propose the next round.
+
+    Without `learned` the round was passed over, and `note` says why. Returns False, and writes nothing, where another
+    delivery of the same job has closed the round.
+    """
+    round_ = lock_round(session, round_id)
+    if round_.state != "labelled":
+        return False
+    if learned is not None:
+        figures, checkpoint = learned
+        _write_figures(round_, figures)
+        round_.result_checkpoint_id = add_checkpoint(session, checkpoint, now).id
+    round_.state, round_.told_at = "told", now
+    round_.note = " ".join(filter(None, (round_.note, note)))
+    events.record(session, now=now, kind="round_told", project_id=round_.project_id, round=round_.number)
+    session.flush()
+    advance(session, session.get_one(Project, round_.project_id), now)
+    return True
+
+
+def _write_figures(round_: Round, figures: RoundFigures) -> None:
+    round_.miou_before, round_.miou_after, round_.reward = figures.miou_before, figures.miou_after, figures.reward
+    round_.iou_per_class = None if figures.iou_per_class is None else list(figures.iou_per_class)
+    round_.class_counts = list(figures.class_counts)
+    round_.seconds = {**round_.seconds, **_seconds("tell", figures.seconds)}
+
+
+def _seconds(task: str, by_phase: Mapping[str, float]) -> dict[str, float]:
+    return {f"{task}_{phase}": round(value, 4) for phase, value in by_phase.items()}
 
 
 def close_if_done(session: Session, round_: Round, now: datetime) -> None:
@@ -125,6 +269,12 @@ def list_rounds(session: Session, project_id: int, *, limit: int, after: int) ->
     """Rounds with numbers above `after`, first to last."""
     chosen = select(Round).where(Round.project_id == project_id, Round.number > after)
     return session.scalars(chosen.order_by(Round.number).limit(limit)).all()
+
+
+def told_rounds(session: Session, project_id: int) -> list[ToldRound]:
+    """The rounds that were learned from, first to last."""
+    chosen = select(Round.id, Round.number).where(Round.project_id == project_id, Round.state == "told")
+    return [ToldRound(id=id, number=number) for id, number in session.execute(chosen.order_by(Round.number))]
 
 
 def is_pretraining(session: Session, project_id: int) -> bool:

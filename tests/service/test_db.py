@@ -47,6 +47,31 @@ def test_what_is_not_durable_is_committed_all_the_same(database: Database) -> No
     assert count(database) == 1
 
 
+def test_a_snapshot_sees_the_rows_as_they_were_at_its_first_statement(database: Database) -> None:
+    counted = select(func.count()).select_from(Event)
+    with database.snapshot() as session:
+        before = session.scalar(counted)
+        with database.write() as writer:
+            add(writer)
+        assert (before, session.scalar(counted)) == (0, 0)
+    with database.snapshot() as session:
+        assert session.scalar(counted) == 1
+
+
+def test_a_snapshot_leaves_its_connection_as_it_was_for_readers_and_writers(database: Database) -> None:
+    with database.snapshot() as session:
+        session.scalar(select(func.count()).select_from(Event))
+    with database.write() as session:
+        add(session)
+    with database.read() as session:
+        before = session.scalar(select(func.count()).select_from(Event))
+        with database.write() as writer:
+            add(writer)
+        after = session.scalar(select(func.count()).select_from(Event))
+    # PostgreSQL's readers have no transaction, so each statement sees what is there; SQLite's are one.
+    assert (before, after) == (1, 1 if database.engine.dialect.name == "sqlite" else 2)
+
+
 def test_durability_is_asked_of_each_transaction(database: Database) -> None:
     sqlite = database.engine.dialect.name == "sqlite"
     asking = text("PRAGMA synchronous" if sqlite else "SHOW synchronous_commit")

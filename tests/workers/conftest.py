@@ -16,7 +16,7 @@ from service.domain.classes import IGNORE, ClassSet, LabelClass
 from service.domain.masks import encode_label_png
 from service.queue import RUN_JOB
 from service.settings import Settings
-from service.store.checkpoints import add_checkpoint
+from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.images import NewImage, add_images
 from service.tables import Job
 from tests.conftest import START, Maker, TestClient
@@ -151,10 +151,8 @@ class World:
         """Store weights as a job would."""
         key = self.blobs.put_content("checkpoints", data, ".safetensors")
         with self.database.write() as session:
-            row = add_checkpoint(
-                session, project_id=self.project.id, kind=kind, blob_key=key, description=description, now=START
-            )
-            return row.id
+            new = NewCheckpoint(project_id=self.project.id, kind=kind, blob_key=key, description=description)
+            return add_checkpoint(session, new, START).id
 
     def call(self, method: str, path: str, **request: Any) -> Any:
         """A call of the API that must succeed."""

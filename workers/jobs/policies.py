@@ -7,16 +7,16 @@ from models.regionwise_network import RegionwiseNetwork
 from service.schemas.jobs import PolicyPayload
 from service.schemas.policies import PolicySettings
 from service.store import checkpoints as checkpoint_store
-from service.store import events
 from workers.datasets.base import ImageSource, Subset
 from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, load_project
+from workers.jobs.saving import save_checkpoint
 from workers.jobs.segmenters import labelled_part
 from workers.loop.round import LoopSettings, groups_of
 from workers.policy.building import Ground, build_trainer
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.trainer import Progress, Trainer
-from workers.training.checkpoints import Policy, save_policy
+from workers.training.checkpoints import save_policy
 
 ROUNDS_PER_EPISODE = 20
 
@@ -34,7 +34,16 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     if not play_resumably(trainer, store, keep_going):
         run.pause()
     result = {"episodes": len(trainer.returns), **trainer.summary()}
-    _save(run, project, trainer, result)
+    policy = trainer.best_policy()
+    assert isinstance(policy, QueryNetwork | RegionwiseNetwork)
+    save_checkpoint(
+        run,
+        save_policy(policy, project.classes, **result),
+        kind="policy",
+        description=result,
+        parent=None,
+        write=checkpoint_store.record_checkpoint,
+    )
     store.clear()
     return result
 
@@ -80,22 +89,3 @@ def _trainer(project: ProjectData, payload: PolicyPayload) -> Trainer:
         device=project.worker.device,
     )
     return build_trainer(settings, ground, project.settings.seed)
-
-
-def _save(run: JobRun, project: ProjectData, trainer: Trainer, result: dict[str, Any]) -> None:
-    data = save_policy(_best(trainer), project.classes, **result)
-    key = project.worker.blobs.put_content("checkpoints", data, ".safetensors")
-    now = run.worker.clock()
-    with run.worker.database.write() as session:
-        checkpoint_store.add_checkpoint(
-            session, project_id=project.id, kind="policy", blob_key=key, description=result, now=now, job_id=run.job_id
-        )
-        events.record(
-            session, now=now, kind="checkpoint_saved", project_id=project.id, checkpoint="policy", job=run.job_id
-        )
-
-
-def _best(trainer: Trainer) -> Policy:
-    policy = trainer.best_policy()
-    assert isinstance(policy, QueryNetwork | RegionwiseNetwork)
-    return policy

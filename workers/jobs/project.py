@@ -1,11 +1,11 @@
 """A project's rows as the loop sees them: classes, settings, image sources, the pool and the labels."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from models.fit import TrainSettings
@@ -19,7 +19,9 @@ from service.domain.regions import Grid
 from service.schemas.projects import ProjectSettings
 from service.store import checkpoints as checkpoint_store
 from service.store import pool as pool_store
+from service.store.projects import get_project
 from service.tables import Checkpoint, Image, Project
+from service.tables import ImageGroup as ImageGroupRow
 from workers.chance import torch_generator
 from workers.datasets.base import Pixels
 from workers.datasets.decoded import DecodedCache
@@ -138,38 +140,34 @@ class ProjectData:
     def images(self, split: str) -> ProjectImages:
         """A split's images in their fixed order."""
         with self.worker.database.read() as session:
-            rows = pool_store.groups_of_split(session, self.id, split)
-            groups, first = [], 0
-            for row in rows:
-                groups.append(Group(id=row.id, first=first, count=row.count, height=row.height, width=row.width))
-                first += row.count
+            groups = pool_store.groups_of_split(session, self.id, split)
+        return self.images_of(groups)
+
+    def images_of(self, rows: Sequence[ImageGroupRow]) -> ProjectImages:
+        """Like `images`, of a split whose groups are read already."""
+        groups, first = [], 0
+        for row in rows:
+            groups.append(Group(id=row.id, first=first, count=row.count, height=row.height, width=row.width))
+            first += row.count
         return ProjectImages(self.worker.database, self.worker.blobs, self.classes, groups, self.worker.decoded)
 
-    def pool(self, images: ProjectImages) -> Pool:
-        """U_t: every cell of the pool's images but the proposed ones."""
+    def pool(self, images: ProjectImages, proposed: Sequence[tuple[int, int, int]]) -> Pool:
+        """U_t: every cell of the pool's images but the proposed ones, which are given as (group id, ordinal, cell)."""
         pool = Pool([ImageGroup(images=g.count, cells=self.grid(g.height, g.width).cells) for g in images.groups])
-        with self.worker.database.read() as session:
-            cells = pool_store.proposed_cells(session, self.id)
-        if cells:
-            numbers = np.array([images.number(group, ordinal) for group, ordinal, _ in cells])
-            pool.take(pool.number(numbers, np.array([cell for _, _, cell in cells])))
+        if proposed:
+            numbers = np.array([images.number(group, ordinal) for group, ordinal, _ in proposed])
+            pool.take(pool.number(numbers, np.array([cell for _, _, cell in proposed])))
         return pool
 
     def grid(self, height: int, width: int) -> Grid:
         """The region grid of an image of this size."""
         return self.loop.grid((height, width))
 
-    def state_regions(self) -> int:
-        """How many regions D_S has."""
-        return sum(group.count * self.grid(group.height, group.width).cells for group in self.images("state").groups)
+    def regions(self, images: ProjectImages) -> int:
+        """How many regions a split has."""
+        return sum(group.count * self.grid(group.height, group.width).cells for group in images.groups)
 
-    def label_counts(self) -> NDArray[np.int64]:
-        """(L, C) pixels of each class in every labelled region."""
-        with self.worker.database.read() as session:
-            counts = pool_store.label_counts(session, self.id)
-        return np.array(counts, np.int64).reshape(-1, len(self.classes))
-
-    def answers(self, images: ProjectImages, regions: list[pool_store.LabelledRegion]) -> list[Answer]:
+    def answers(self, images: ProjectImages, regions: Sequence[pool_store.LabelledRegion]) -> list[Answer]:
         """Labelled rows as the loop takes them."""
         answers = []
         for region in regions:
@@ -200,20 +198,24 @@ class ProjectData:
         segmenter, checkpoint = load_segmenter(data, self.classes, self.worker.device)
         return segmenter, {k: v for k, v in checkpoint.extra.items() if k.startswith("momentum.")}
 
-    def load_policy(self, row: Checkpoint) -> Policy:
-        """A checkpoint's query network; raises CheckpointError where it does not fit the project."""
+    def load_policy(self, row: Checkpoint, state: ProjectImages) -> Policy:
+        """A checkpoint's query network; raises CheckpointError where it does not fit the project, whose D_S is `state`."""
         data = self.worker.blobs.get(row.blob_key)
-        return load_policy(data, self.classes, self.state_regions(), self.worker.device)[0]
+        return load_policy(data, self.classes, self.regions(state), self.worker.device)[0]
 
 
 def load_project(worker: Worker, project_id: int) -> ProjectData:
     """The project as it is now."""
     with worker.database.read() as session:
-        row = session.get_one(Project, project_id)
-        return ProjectData(
-            worker=worker,
-            id=row.id,
-            name=row.name,
-            classes=ClassSet.from_json(row.classes),
-            settings=ProjectSettings.model_validate(row.settings),
-        )
+        return project_of(worker, get_project(session, project_id))
+
+
+def project_of(worker: Worker, row: Project) -> ProjectData:
+    """The project whose row is read already."""
+    return ProjectData(
+        worker=worker,
+        id=row.id,
+        name=row.name,
+        classes=ClassSet.from_json(row.classes),
+        settings=ProjectSettings.model_validate(row.settings),
+    )

@@ -9,7 +9,6 @@ from service.domain.classes import CAMVID
 from service.domain.metrics import iou_per_class, mean_iou
 from service.schemas.jobs import ConvergePayload, EvaluatePayload, FinishPayload, PretrainPayload
 from service.store import checkpoints as checkpoint_store
-from service.store import events
 from service.store import pool as pool_store
 from service.tables import Checkpoint
 from workers.datasets.base import Cached, ImageSource, Subset
@@ -17,6 +16,7 @@ from workers.datasets.streets import Streets
 from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.rounds import plain, tell_again
+from workers.jobs.saving import save_checkpoint
 from workers.loop.labelled import LabelledSet
 from workers.training.checkpoints import save_segmenter
 from workers.training.convergence import ConvergeSettings, measure, source_images, source_labels, whole_images
@@ -254,18 +254,11 @@ def _save(
     description: dict[str, Any],
     parent: Checkpoint | None,
 ) -> Checkpoint:
-    data = save_segmenter(segmenter, project.classes, **description)
-    key = project.worker.blobs.put_content("checkpoints", data, ".safetensors")
-    now = run.worker.clock()
-    with run.worker.database.write() as session:
-        events.record(session, now=now, kind="checkpoint_saved", project_id=project.id, checkpoint=kind, job=run.job_id)
-        return checkpoint_store.add_checkpoint(
-            session,
-            project_id=project.id,
-            kind=kind,
-            blob_key=key,
-            description=description,
-            now=now,
-            parent_id=None if parent is None else parent.id,
-            job_id=run.job_id,
-        )
+    return save_checkpoint(
+        run,
+        save_segmenter(segmenter, project.classes, **description),
+        kind=kind,
+        description=description,
+        parent=parent,
+        write=checkpoint_store.record_checkpoint,
+    )

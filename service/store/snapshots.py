@@ -1,0 +1,107 @@
+"""All that a round's task needs to know, read at once, so that it computes on rows that fit together, with none held."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.schemas.projects import ProjectSettings
+from service.store.checkpoints import latest_checkpoint
+from service.store.pool import (
+    LabelledRegion,
+    groups_of_split,
+    image_ids_of_round,
+    label_counts,
+    labelled_regions,
+    proposed_cells,
+)
+from service.store.projects import get_project
+from service.store.rounds import ToldRound, get_round, is_pretraining, told_rounds
+from service.tables import Checkpoint, ImageGroup, Project, Round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskSnapshot:
+    """What a round is proposed from: the newest networks, U_t as groups less proposed cells, D_S, and L.
+
+    `label_counts` and `told_regions` are of the rounds learned from; the latter empty where the strategy looks at none.
+    """
+
+    project: Project
+    round: Round
+    segmenter: Checkpoint | None
+    policy: Checkpoint | None
+    pool: Sequence[ImageGroup]
+    proposed: Sequence[tuple[int, int, int]]
+    state: Sequence[ImageGroup]
+    label_counts: Sequence[Sequence[Any]]
+    told_regions: Sequence[LabelledRegion]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellSnapshot:
+    """What a labelled round is learned from: the newest segmenter, D_R, the round's regions and earlier ones beside them."""
+
+    project: Project
+    round: Round
+    segmenter: Checkpoint | None
+    pretraining: bool
+    pool: Sequence[ImageGroup]
+    reward: Sequence[ImageGroup]
+    regions: Sequence[LabelledRegion]
+    earlier: Sequence[LabelledRegion]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldSnapshot:
+    """The rounds learned from, first to last, and the labelled regions of each by its id."""
+
+    pool: Sequence[ImageGroup]
+    rounds: Sequence[ToldRound]
+    regions: Mapping[int, Sequence[LabelledRegion]]
+
+
+def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str] = ()) -> AskSnapshot:
+    """What an ask of this round needs; label maps only where the project's strategy is one of `places_for`."""
+    round_ = get_round(session, round_id)
+    project = get_project(session, round_.project_id)
+    places = ProjectSettings.model_validate(project.settings).strategy in places_for
+    return AskSnapshot(
+        project=project,
+        round=round_,
+        segmenter=latest_checkpoint(session, project.id, "segmenter"),
+        policy=latest_checkpoint(session, project.id, "policy"),
+        pool=groups_of_split(session, project.id, "pool"),
+        proposed=proposed_cells(session, project.id),
+        state=groups_of_split(session, project.id, "state"),
+        label_counts=label_counts(session, project.id),
+        told_regions=labelled_regions(session, project.id, told=True) if places else (),
+    )
+
+
+def tell_snapshot(session: Session, round_id: int) -> TellSnapshot:
+    """What a tell of this round needs."""
+    round_ = get_round(session, round_id)
+    project = get_project(session, round_.project_id)
+    nearby = labelled_regions(session, project.id, image_ids=image_ids_of_round(session, round_id))
+    return TellSnapshot(
+        project=project,
+        round=round_,
+        segmenter=latest_checkpoint(session, project.id, "segmenter"),
+        pretraining=is_pretraining(session, project.id),
+        pool=groups_of_split(session, project.id, "pool"),
+        reward=groups_of_split(session, project.id, "reward"),
+        regions=[each for each in nearby if each.round_id == round_id],
+        # A later round, labelled ahead, waits for its turn.
+        earlier=[each for each in nearby if each.round_id < round_id],
+    )
+
+
+def told_snapshot(session: Session, project_id: int) -> ToldSnapshot:
+    """What it takes to learn again from every round learned from so far."""
+    rounds = told_rounds(session, project_id)
+    regions: dict[int, list[LabelledRegion]] = {each.id: [] for each in rounds}
+    for region in labelled_regions(session, project_id, told=True):
+        regions[region.round_id].append(region)
+    return ToldSnapshot(pool=groups_of_split(session, project_id, "pool"), rounds=rounds, regions=regions)
