@@ -18,7 +18,7 @@ from workers.experiments.guides import guide_of_games
 from workers.experiments.scalars import add_episode, add_progress
 from workers.experiments.stages import Bench, fresh, theta_pre
 from workers.files import FileState, write_atomically
-from workers.loop.round import LoopSettings, groups_of
+from workers.loop.round import LoopSettings
 from workers.policy.frozen import freeze
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.real import PolicyProgress, PolicyTrainer
@@ -194,5 +194,5 @@ def network_of(bench: Bench, name: str, seed: int) -> Policy:
 
 def state_regions(bench: Bench) -> int:
     """How many regions D_S has."""
-    groups = groups_of(bench.split("state"), bench.experiment.loop(bench.classes, "random"))
-    return sum(group.images * group.cells for group in groups)
+    source = bench.split("state")
+    return sum(bench.experiment.grid(source.size(number)).cells for number in range(len(source)))

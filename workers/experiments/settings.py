@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.dqn import DQNSettings
 from models.fit import TrainSettings
 from models.regionwise_view import ViewSettings
+from service.domain.regions import Grid
 from workers.files import settings_hash
 from workers.loop.round import LoopSettings
 from workers.policy.real import EpisodeSettings
@@ -192,6 +193,10 @@ class Experiment(_Settings):
         if name not in self.policies:
             raise ValueError(f"There is no policy {name!r}; there are {', '.join(self.policies) or 'none'}.")
         return self.policies[name]
+
+    def grid(self, size: tuple[int, int]) -> Grid:
+        """The region grid of an image of (height, width)."""
+        return Grid(height=size[0], width=size[1], cell_height=self.cell_height, cell_width=self.cell_width)
 
     def loop(self, classes: int, method: str | None = None, policy: str = "paper") -> LoopSettings:
         """A round's settings for a method; without one, those of a policy's training."""

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from workers.experiments.headroom import headroom_table
 from workers.experiments.settings import Experiment
-from workers.loop.round import groups_of
 from workers.report import write_report
 from workers.runs.options import DEFAULTS, Evaluation, Shared, checked, checked_budgets, numbers_of
 from workers.runs.perform import kept_data
@@ -99,9 +98,8 @@ def _evaluation(shared: Shared, evaluation: Evaluation) -> tuple[Run, list[Work]
 
 def pool_regions(experiment: Experiment, root: Path | None) -> int:
     """How many regions D_V has. Raises ValueError for a data set that cannot be read."""
-    dataset = kept_data(experiment, root)
-    settings = experiment.loop(len(dataset.classes), "random")
-    return sum(group.images * group.cells for group in groups_of(dataset.splits["pool"], settings))
+    pool = kept_data(experiment, root).splits["pool"]
+    return sum(experiment.grid(pool.size(number)).cells for number in range(len(pool)))
 
 
 def _run(shared: Shared, *, budgets: tuple[int, ...] = (), group: str = "main", full_seeds: int = FULL_SEEDS) -> Run:

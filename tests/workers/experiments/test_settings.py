@@ -56,3 +56,8 @@ def test_settings_of_policies_that_came_later_change_keys_only_where_they_are_us
             assert tiny_experiment(tmp_path, f"policies.paper.{other}").method_key(method, 0) != before
     with pytest.raises(ValueError, match="set game = 'surrogate'"):
         tiny_experiment(tmp_path, "policies.paper.redraw=true")
+
+
+def test_the_grid_of_an_image_has_the_experiment_s_cells(tmp_path: Path) -> None:
+    grid = tiny_experiment(tmp_path, "cell_height=16", "cell_width=32").grid((48, 64))
+    assert (grid.cells, grid.box(3).row, grid.box(3).col, grid.box(3).height, grid.box(3).width) == (6, 16, 32, 16, 32)
