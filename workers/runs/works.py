@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from models.strategies import REFERENCES
-from workers.experiments.methods import BASELINES, LEARNED
-from workers.experiments.settings import MAIN, UNTRAINED, Experiment
+from service.domain.methods import BASELINES, REFERENCES, Method
+from workers.experiments.settings import MAIN, Experiment
 from workers.files import settings_hash
 
 Stage = Literal["source", "theta0", "guides", "clicks", "full", "headroom", "policy", "surrogate", "home", "trajectory"]
@@ -66,6 +65,11 @@ class Work:
     after: tuple[str, ...] = ()
 
     @property
+    def method(self) -> Method:
+        """A trajectory's method."""
+        return Method.parse(self.name)
+
+    @property
     def title(self) -> str:
         """Its name for people, unique in a run."""
         match self.stage:
@@ -91,29 +95,28 @@ class Work:
         return {"stage": self.stage, "name": self.name, "protocol": self.protocol, "seed": self.seed}
 
 
-def methods_of(text: str, experiment: Experiment) -> list[str]:
+def methods_of(text: str, experiment: Experiment) -> list[Method]:
     """Methods from a list with commas. Raises ValueError naming those there are.
 
     `all` stands for every method but the policies of ablations, for which `ablations` stands. `learned` and
     `learned-untrained` without a policy's name mean the policy "paper".
     """
     main = [name for name, policy in experiment.policies.items() if policy.group == MAIN]
-    learned = [f"{kind}:{policy}" for policy in main for kind in (LEARNED, UNTRAINED)]
-    ablations = [f"{LEARNED}:{name}" for name in experiment.policies if name not in main]
-    several = {"all": [*BASELINES, *learned, *REFERENCES], "ablations": ablations}
-    known = [*several["all"], *ablations]
-    names: list[str] = []
+    baselines, references = ([Method(name=name) for name in names] for names in (BASELINES, REFERENCES))
+    learned = [method for policy in main for method in (Method.learned(policy), Method.untrained(policy))]
+    ablations = [Method.learned(name) for name in experiment.policies if name not in main]
+    several = {"all": [*baselines, *learned, *references], "ablations": ablations}
+    known = {str(method): [method] for method in (*several["all"], *ablations)}
+    short = {method.head: [method] for method in (*learned, *ablations) if method.policy == "paper"}
+    methods: list[Method] = []
     for part in _parts(text):
-        if part in several:
-            names += several[part]
-            continue
-        name = f"{part}:paper" if part in (LEARNED, UNTRAINED) else part
-        if name not in known:
+        found = (several | known | short).get(part)
+        if found is None:
             raise ValueError(f"There is no method {part!r}; there are {', '.join((*known, *several))}.")
-        names.append(name)
-    if not names:
+        methods += found
+    if not methods:
         raise ValueError(f"At least one method is needed; there are {', '.join((*known, *several))}.")
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(methods))
 
 
 def policies_of(text: str | None, experiment: Experiment) -> list[str]:
@@ -154,13 +157,12 @@ def policy_works(experiment: Experiment, names: Iterable[str]) -> list[Work]:
 
 
 def trajectory_works(
-    experiment: Experiment, methods: Sequence[str], protocols: Sequence[Protocol], seeds: Sequence[int]
+    experiment: Experiment, methods: Sequence[Method], protocols: Sequence[Protocol], seeds: Sequence[int]
 ) -> list[Work]:
     """Every method under every protocol with every seed, and what they need. Seeds change slowest: each is complete early."""
     before = [*stage_works(experiment, "theta0"), Work(stage="clicks")]
-    parts = {method: method.partition(":")[::2] for method in methods if ":" in method}
-    policies = policy_works(experiment, [name for kind, name in parts.values() if kind == LEARNED])[1:]
-    untrained = [name for kind, name in parts.values() if kind == UNTRAINED]
+    policies = policy_works(experiment, [method.policy for method in methods if method.is_learned])[1:]
+    untrained = [method.policy for method in methods if method.is_untrained]
     if any(experiment.policy(name).guided for name in untrained):
         policies = joined(policy_works(experiment, untrained)[1:2], policies)
     start = before[-2].title
@@ -168,12 +170,11 @@ def trajectory_works(
     for seed in seeds:
         for protocol in protocols:
             for method in methods:
-                kind, name = parts.get(method, (method, ""))
-                needed = [each.title for each in policies if each.name == name and kind == LEARNED and name]
-                if kind == UNTRAINED and experiment.policy(name).guided:
+                needed = [each.title for each in policies if each.name == method.policy and method.is_learned]
+                if method.is_untrained and experiment.policy(method.policy).guided:
                     needed = ["guides"]
                 after = (start, "clicks", *needed)
-                works.append(Work(stage="trajectory", name=method, protocol=protocol, seed=seed, after=after))
+                works.append(Work(stage="trajectory", name=str(method), protocol=protocol, seed=seed, after=after))
     return [*before, *policies, *works]
 
 

@@ -5,20 +5,26 @@ from pathlib import Path
 
 import pytest
 
+from service.domain.methods import Method
 from tests.workers.tiny import tiny_experiment
 from workers.experiments.presets import PRESETS, preset_names, read_preset
+from workers.experiments.settings import Experiment
 from workers.runs.options import chosen_experiment
+
+
+def key_of(experiment: Experiment, method: str) -> str:
+    return experiment.method_key(Method.parse(method), 0)
 
 
 def test_what_a_stage_does_not_depend_on_does_not_change_its_key(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path)
     other = tiny_experiment(tmp_path, "pool_size=7")
     assert other.key("theta0") == experiment.key("theta0")
-    assert other.method_key("random", 0) != experiment.method_key("random", 0)
+    assert key_of(other, "random") != key_of(experiment, "random")
     longer = tiny_experiment(tmp_path, "policies.paper.episodes=9")
     assert longer.policy_key("paper", 0) != experiment.policy_key("paper", 0)
-    assert longer.method_key("learned:paper", 0) != experiment.method_key("learned:paper", 0)
-    assert longer.method_key("random", 0) == experiment.method_key("random", 0)
+    assert key_of(longer, "learned:paper") != key_of(experiment, "learned:paper")
+    assert key_of(longer, "random") == key_of(experiment, "random")
 
 
 @pytest.mark.parametrize("path", [PRESETS / f"{name}.toml" for name in preset_names()], ids=lambda path: path.stem)
@@ -41,7 +47,7 @@ def test_what_makes_a_gpu_faster_changes_keys_only_where_it_is_on(tmp_path: Path
     before = experiment.model_dump(mode="json")
     assert (before["amp"], before["compile"]) == (False, False)
     for method in ("random", "learned:paper"):
-        assert faster.method_key(method, 0) != experiment.method_key(method, 0)
+        assert key_of(faster, method) != key_of(experiment, method)
     assert faster.key("source") != experiment.key("source")
 
 
@@ -49,11 +55,11 @@ def test_settings_of_policies_that_came_later_change_keys_only_where_they_are_us
     plain = tiny_experiment(tmp_path)
     as_it_was = {"redraw": False, "explore": "regions", "deep": True}
     for method in ("learned:paper", "learned-untrained:paper"):
-        before = plain.method_key(method, 0)
+        before = key_of(plain, method)
         same = [f"policies.paper.{name}={json.dumps(value)}" for name, value in as_it_was.items()]
-        assert tiny_experiment(tmp_path, *same).method_key(method, 0) == before
+        assert key_of(tiny_experiment(tmp_path, *same), method) == before
         for other in ("explore='rounds'", "deep=false"):
-            assert tiny_experiment(tmp_path, f"policies.paper.{other}").method_key(method, 0) != before
+            assert key_of(tiny_experiment(tmp_path, f"policies.paper.{other}"), method) != before
     with pytest.raises(ValueError, match="set game = 'surrogate'"):
         tiny_experiment(tmp_path, "policies.paper.redraw=true")
 

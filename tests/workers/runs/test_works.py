@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from service.domain.methods import BASELINES, Method
 from tests.workers.tiny import tiny_experiment
+from workers.experiments.settings import Experiment
 from workers.runs.works import (
     Run,
     Work,
@@ -17,22 +19,24 @@ from workers.runs.works import (
     trajectory_works,
 )
 
-NINE = {
-    "random", "entropy", "bald", "margin", "bvsb", "class-balanced", "impurity", "coreset", "stratified-random"
-}  # fmt: skip
+RANDOM = Method(name="random")
 
 
-def test_all_methods_are_the_nine_baselines_each_policy_with_its_control_and_the_reference(tmp_path: Path) -> None:
-    found = methods_of("all", tiny_experiment(tmp_path, "policies.other.episodes=3"))
+def texts_of(text: str, experiment: Experiment) -> list[str]:
+    return [str(method) for method in methods_of(text, experiment)]
+
+
+def test_all_methods_are_the_baselines_each_policy_with_its_control_and_the_reference(tmp_path: Path) -> None:
+    found = texts_of("all", tiny_experiment(tmp_path, "policies.other.episodes=3"))
     main = ("paper", "regionwise", "carried", "other")
     learned = {f"{kind}:{name}" for kind in ("learned", "learned-untrained") for name in main}
-    assert set(found) == NINE | learned | {"greedy-oracle"}
+    assert set(found) == {*BASELINES} | learned | {"greedy-oracle"}
     assert len(found) == len(set(found))
 
 
 def test_ablations_are_the_policies_of_groups_other_than_main(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path, "policies.other.group=ablation:mine")
-    found = methods_of("ablations", experiment)
+    found = texts_of("ablations", experiment)
     assert "learned:other" in found
     assert "learned:no-twin" in found
     assert not {"learned:paper", "learned:regionwise", "random"} & set(found)
@@ -40,7 +44,7 @@ def test_ablations_are_the_policies_of_groups_other_than_main(tmp_path: Path) ->
 
 def test_policies_that_look_at_guides_wait_for_them(tmp_path: Path) -> None:
     works = trajectory_works(
-        tiny_experiment(tmp_path), ["learned:regionwise", "learned-untrained:regionwise"], ["per-pool"], [0]
+        tiny_experiment(tmp_path), [Method.learned("regionwise"), Method.untrained("regionwise")], ["per-pool"], [0]
     )
     after = by_title(works)
     assert after["guides"] == ("theta_pre",)
@@ -50,7 +54,7 @@ def test_policies_that_look_at_guides_wait_for_them(tmp_path: Path) -> None:
 
 
 def test_learned_alone_is_the_papers_policy(tmp_path: Path) -> None:
-    found = methods_of("learned, entropy,learned:paper,learned-untrained", tiny_experiment(tmp_path))
+    found = texts_of("learned, entropy,learned:paper,learned-untrained", tiny_experiment(tmp_path))
     assert found == ["learned:paper", "entropy", "learned-untrained:paper"]
 
 
@@ -74,7 +78,8 @@ def by_title(works: list[Work]) -> dict[str, tuple[str, ...]]:
 
 
 def test_trajectories_wait_for_their_start_the_clicks_and_their_policy(tmp_path: Path) -> None:
-    works = trajectory_works(tiny_experiment(tmp_path), ["learned:paper", "random"], ["per-pool", "global"], [0, 1])
+    methods = [Method.learned("paper"), RANDOM]
+    works = trajectory_works(tiny_experiment(tmp_path), methods, ["per-pool", "global"], [0, 1])
     after = by_title(works)
     assert after["theta_0"] == ("theta_pre",)
     assert after["policy paper"] == ("theta_pre",)
@@ -85,14 +90,14 @@ def test_trajectories_wait_for_their_start_the_clicks_and_their_policy(tmp_path:
 
 def test_without_the_labels_of_d_t_trajectories_start_from_the_source_domain(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path, "theta0=source")
-    after = by_title(trajectory_works(experiment, ["random"], ["per-pool"], [0]))
+    after = by_title(trajectory_works(experiment, [RANDOM], ["per-pool"], [0]))
     assert "theta_0" not in after
     assert after["random, seed 0"] == ("theta_pre", "clicks")
 
 
 def test_the_headroom_looks_at_the_spread_of_random_where_that_is_played(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path)
-    played = trajectory_works(experiment, ["random", "entropy"], ["per-pool"], [0])
+    played = trajectory_works(experiment, [RANDOM, Method(name="entropy")], ["per-pool"], [0])
     works = joined(played, policy_works(experiment, ["paper"]), headroom_works(experiment, 2, played))
     assert by_title(works)["headroom"] == (
         "clicks", "full supervision, seed 0", "full supervision, seed 1", "random, seed 0"
