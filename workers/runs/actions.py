@@ -18,7 +18,6 @@ from workers.runs.works import (
     Run,
     Work,
     headroom_works,
-    joined,
     methods_of,
     policies_of,
     policy_works,
@@ -26,13 +25,14 @@ from workers.runs.works import (
     stage_works,
     surrogate_works,
     trajectory_works,
+    whole_run,
 )
 
 
 def everything(shared: Shared) -> None:
     """Every stage, the policies that the methods need, every trajectory, full supervision, then the report."""
     run, trajectories = _evaluation(shared, Evaluation())
-    failed = _do(shared, run, joined(trajectories, headroom_works(shared.experiment, FULL_SEEDS, trajectories)))
+    failed = _do(shared, run, whole_run(shared.experiment, trajectories, FULL_SEEDS))
     _tell_headroom(shared.out)
     report([shared.out], shared.out)
     _end(failed)
@@ -69,7 +69,7 @@ def evaluate(shared: Shared, evaluation: Evaluation) -> None:
 
 def surrogate(shared: Shared, *, at_home: bool) -> None:
     """The surrogate game beside the real one, for the methods that were evaluated, or for simple ones on the same images."""
-    _end(_do(shared, _run(shared), surrogate_works(shared.experiment, at_home=at_home)))
+    _end(_do(shared, _run(shared), surrogate_works(at_home=at_home)))
     path = shared.out / ("surrogate-home.json" if at_home else "surrogate.json")
     if path.exists():
         found = json.loads(path.read_text())

@@ -10,13 +10,22 @@ from workers.experiments.settings import Experiment
 from workers.runs.works import (
     Run,
     Work,
+    clicks_work,
+    full_work,
+    guides_work,
     headroom_works,
     joined,
     methods_of,
     policies_of,
+    policy_work,
     policy_works,
     protocols_of,
+    source_work,
+    start_of,
+    theta0_work,
+    trajectory_work,
     trajectory_works,
+    whole_run,
 )
 
 RANDOM = Method(name="random")
@@ -102,10 +111,52 @@ def test_the_headroom_looks_at_the_spread_of_random_where_that_is_played(tmp_pat
     assert by_title(works)["headroom"] == (
         "clicks", "full supervision, seed 0", "full supervision, seed 1", "random, seed 0"
     )  # fmt: skip
+    assert_each_stands_once_after_what_it_waits_for(works)
+
+
+def assert_each_stands_once_after_what_it_waits_for(works: list[Work]) -> None:
     titles = [work.title for work in works]
     assert len(titles) == len(set(titles))
     for place, work in enumerate(works):
         assert set(work.after) <= set(titles[:place])
+
+
+def test_a_whole_run_begins_with_policies_and_full_supervision_and_tells_the_headroom_early(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path)
+    played = trajectory_works(experiment, [RANDOM, Method.learned("regionwise")], ["per-pool"], [0, 1])
+    works = whole_run(experiment, played, 1)
+    assert_each_stands_once_after_what_it_waits_for(works)
+    assert [work.title for work in works] == [
+        "theta_pre", "theta_0", "guides", "clicks", "policy regionwise", "full supervision, seed 0",
+        "random, seed 0", "learned:regionwise, seed 0", "random, seed 1", "headroom", "learned:regionwise, seed 1",
+    ]  # fmt: skip
+
+
+def test_works_keep_the_order_in_which_they_are_given_where_they_need_not_wait() -> None:
+    works = [Work(stage="full", seed=seed, after=after) for seed, after in ((3, ()), (1, ("theta_0",)), (2, ()))]
+    # theta_0 waits for theta_pre, which is not among them: that it is missing is for those to say who do them.
+    found = joined(works, [theta0_work()], works)
+    assert [work.title for work in found] == [
+        "full supervision, seed 3", "full supervision, seed 2", "theta_0", "full supervision, seed 1"
+    ]  # fmt: skip
+
+
+def test_works_that_wait_for_each_other_are_refused() -> None:
+    one, other = (Work(stage="full", seed=s, after=(f"full supervision, seed {1 - s}",)) for s in (0, 1))
+    with pytest.raises(ValueError, match="wait for each other: full supervision, seed 0, full supervision, seed 1"):
+        joined([one], [source_work(), other])
+
+
+def test_works_name_what_they_wait_for(tmp_path: Path) -> None:
+    known, unknown = tiny_experiment(tmp_path), tiny_experiment(tmp_path, "theta0=source")
+    assert start_of(known) == theta0_work()
+    assert start_of(unknown) == source_work()
+    assert full_work(unknown, 2).after == (source_work().title,)
+    assert policy_work(known, "paper").after == (source_work().title,)
+    assert policy_work(known, "regionwise").after == (source_work().title, guides_work().title)
+    own = trajectory_work(known, Method.untrained("paper"), "global", 0)
+    assert own.after == (theta0_work().title, clicks_work().title)
+    assert own.method == Method.untrained("paper")
 
 
 def test_a_run_and_a_work_go_through_json_unchanged(tmp_path: Path) -> None:
