@@ -1,11 +1,18 @@
-"""Owns the strategies' names. A strategy scores a round's candidates; the highest score in a candidate pool is asked for."""
+"""Owns the strategies' names. A strategy scores a round's candidates; the highest score in a candidate pool is asked for.
+
+A new one is a new module here, with the strategy in its OFFERED, and a line in service/domain/methods.py.
+"""
+
+from collections.abc import Iterable
+from importlib import import_module
+from pkgutil import iter_modules
 
 from torch import nn
 
 from models.strategies.contract import Candidates, Strategy
 from models.strategies.greedy import Coreset, GreedyOracle
 from models.strategies.learned import Learned
-from models.strategies.plain import PLAIN, Random, Scored, StratifiedRandom
+from models.strategies.plain import Random, Scored, StratifiedRandom
 
 __all__ = [
     "REFERENCES",
@@ -21,8 +28,15 @@ __all__ = [
     "build_strategy",
 ]
 
-_OFFERED: dict[str, Strategy] = {strategy.name: strategy for strategy in (*PLAIN, Coreset())}
-_REFERENCES: dict[str, Strategy] = {strategy.name: strategy for strategy in (GreedyOracle(),)}
+
+def _listed(attribute: str) -> dict[str, Strategy]:
+    """The strategies that this package's modules list under an attribute, by name."""
+    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
+    found: Iterable[Strategy] = (strategy for module in modules for strategy in getattr(module, attribute, ()))
+    return {strategy.name: strategy for strategy in found}
+
+
+_OFFERED, _REFERENCES = _listed("OFFERED"), _listed("REFERENCES")
 
 STRATEGIES = (*_OFFERED, "learned")
 """What can be chosen by, in a campaign too."""

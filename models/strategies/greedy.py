@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from models.strategies.contract import Candidates, Needs, described
+from models.strategies.contract import Candidates, Needs, Strategy, described
 
 # Labelled regions that distances are worked out to at a time: bounds memory whatever is labelled.
 _LABELLED_AT_ONCE = 4096
@@ -141,3 +141,7 @@ class GreedyOracle(Needs):
         if candidates.labelled_counts_C is None:
             raise ValueError(f"strategy {self.name!r} needs the labelled pixels of each class")
         return scores_of_turns(Balance(candidates.truth_MC, candidates.labelled_counts_C), candidates)
+
+
+OFFERED: tuple[Strategy, ...] = (Coreset(),)
+REFERENCES: tuple[Strategy, ...] = (GreedyOracle(),)

@@ -72,7 +72,7 @@ def _by_statistic(name: str, statistic: str, sign: int = 1) -> Scored:
     return Scored(name=name, score=lambda rows: sign * rows.statistics[statistic], statistics=frozenset({statistic}))
 
 
-PLAIN: tuple[Strategy, ...] = (
+OFFERED: tuple[Strategy, ...] = (
     Random(),
     _by_statistic("entropy", "entropy_sum"),
     _by_statistic("bald", "bald_sum"),

@@ -5,21 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
+from service.domain.methods import StrategyName
 from service.schemas.fields import Input, Moment, Name
 from service.tables import Project
-
-StrategyName = Literal[
-    "random",
-    "entropy",
-    "bald",
-    "margin",
-    "bvsb",
-    "class-balanced",
-    "impurity",
-    "stratified-random",
-    "coreset",
-    "learned",
-]
 
 PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
 

@@ -11,6 +11,7 @@ from unittest import mock
 
 import torch
 
+from service.domain.methods import Method
 from tests.workers.tiny import tiny_preset
 from workers.experiments.presets import preset_names, read_preset
 from workers.experiments.settings import Experiment
@@ -56,8 +57,9 @@ def records(folder: Path) -> dict[str, bytes]:
     """Play the tiny run in a folder on one thread: the trajectory's JSON of each method, and the hashes of policies' weights."""
     experiment = tiny_experiment_of_pins(folder)
     run = Run(experiment=experiment, root=None, out=folder / "out", budgets=BUDGETS)
+    methods = [Method.parse(text) for text in METHODS]
     with mock.patch.object(os, "cpu_count", return_value=1), _one_thread():
-        for work in [*stage_works(experiment, "theta0"), *trajectory_works(experiment, METHODS, ["per-pool"], [1])]:
+        for work in [*stage_works(experiment, "theta0"), *trajectory_works(experiment, methods, ["per-pool"], [1])]:
             perform(run, work, device="cpu", report=lambda done, text: None)
     found = {}
     for path in sorted((run.out / "trajectories").glob("*.json")):

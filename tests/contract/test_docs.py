@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from models.strategies import STRATEGIES
-from service.schemas.projects import ProjectSettings, StrategyName
+from models.strategies import REFERENCES, STRATEGIES
+from service.domain import methods
+from service.schemas.projects import ProjectSettings
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -25,8 +26,30 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
-def test_the_service_knows_the_strategies_that_the_models_have() -> None:
-    assert set(StrategyName.__args__) == set(STRATEGIES)
+def test_the_names_of_strategies_are_those_that_the_models_have() -> None:
+    assert sorted([*methods.BASELINES, methods.LEARNED]) == sorted(STRATEGIES)
+    assert sorted(methods.REFERENCES) == sorted(REFERENCES)
+
+
+def test_a_campaign_can_choose_by_every_strategy_and_by_no_reference() -> None:
+    schema = ProjectSettings.model_json_schema()["properties"]["strategy"]
+    assert schema["enum"] == [*methods.BASELINES, methods.LEARNED]
+
+
+def test_every_strategy_has_its_row_in_the_method_s_table() -> None:
+    section = (ROOT / "docs" / "method.md").read_text().partition("## 10. Strategies")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\S+) \|.*\|$", section, re.MULTILINE)
+    assert sorted(rows[1:]) == sorted([*methods.BASELINES, methods.LEARNED, *methods.REFERENCES])
+
+
+def test_the_readme_says_every_strategy_that_a_campaign_can_choose_by() -> None:
+    text = (
+        (ROOT / "README.md")
+        .read_text()
+        .partition("The strategy is a project setting:")[2]
+        .partition("What a strategy needs")[0]
+    )
+    assert sorted(re.findall(r"`(\S+?)`", text)) == sorted([*methods.BASELINES, methods.LEARNED])
 
 
 def test_every_project_setting_says_what_it_is() -> None:

@@ -18,7 +18,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def test_every_policy_and_method_of_every_preset_has_the_key_that_it_had() -> None:
-    assert keys() == KEYS
+    now = keys()
+    # There may be more methods than when the keys were pinned.
+    assert {preset: {name: now[preset].get(name) for name in known} for preset, known in KEYS.items()} == KEYS
 
 
 @pytest.mark.skipif(arithmetic() != ARITHMETIC, reason="another processor or torch rounds otherwise")

@@ -290,7 +290,6 @@ class TestLearned:
 
 
 def test_an_unknown_strategy_is_refused_and_the_known_ones_named() -> None:
-    with pytest.raises(
-        ValueError, match=r"no strategy 'entorpy'; there are random, entropy, .*, learned, greedy-oracle"
-    ):
+    with pytest.raises(ValueError, match="no strategy 'entorpy'; there are ") as refused:
         build_strategy("entorpy")
+    assert set(EVERY) == set(str(refused.value).partition("there are ")[2].split(", "))

@@ -16,6 +16,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from service.domain.methods import Method
 from tests.workers.tiny import POOL_REGIONS, TINY, tiny_bench, tiny_preset
 from workers.experiments.presets import PRESETS, read_preset
 from workers.experiments.trajectory import Trajectory
@@ -125,10 +126,10 @@ def test_killed_between_two_rounds_it_goes_on_with_the_next_one_to_the_same_reco
     assert 0 < rounds < 40
     texts: list[str] = []
     bench = tiny_bench(experiment, out, lambda done, text: texts.append(text))
-    again = Trajectory(bench, method="entropy", seed=0, budgets=[80], out=out).run()
+    again = Trajectory(bench, method=Method(name="entropy"), seed=0, budgets=[80], out=out).run()
     assert f"{2 * (rounds + 1)} of 80 regions" in texts[0]
     straight = replace(bench, report=lambda done, text: None)  # from the same theta_0, but never stopped
-    whole = Trajectory(straight, method="entropy", seed=0, budgets=[80], out=tmp_path / "straight").run()
+    whole = Trajectory(straight, method=Method(name="entropy"), seed=0, budgets=[80], out=tmp_path / "straight").run()
     assert again == whole
 
 

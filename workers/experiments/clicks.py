@@ -68,8 +68,8 @@ def add_clicks(record: dict[str, Any], bench: Bench) -> dict[str, Any]:
 
 def region_grids(bench: Bench, split: str) -> list[Grid]:
     """The grid of regions of each image of a split."""
-    settings, source = bench.experiment.loop(bench.classes, "random"), bench.split(split)
-    return [settings.grid(source.size(number)) for number in range(len(source))]
+    source = bench.split(split)
+    return [bench.experiment.grid(source.size(number)) for number in range(len(source))]
 
 
 def _counted(bench: Bench, source: ImageSource, grids: Sequence[Grid], split: str) -> NDArray[np.int64]:

@@ -35,7 +35,7 @@ def guide_of_training(bench: Bench) -> Tensor:
             guide = _guide(bench, fold)
             held_out = list(range(fold, len(source), FOLDS))
             mass_RC = class_mass(bench, guide, Subset(source, held_out))
-            cells = [bench.experiment.loop(bench.classes, "random").grid(source.size(n)).cells for n in held_out]
+            cells = [bench.experiment.grid(source.size(n)).cells for n in held_out]
             parts |= dict(zip(held_out, torch.split(mass_RC, cells), strict=True))
         return torch.cat([parts[number] for number in range(len(source))])
 
@@ -55,7 +55,7 @@ def guide_of_games(bench: Bench, redraw: bool) -> Tensor:
 
 def class_mass(bench: Bench, segmenter: Segmenter, source: ImageSource) -> Tensor:
     """(R, C): the mean softmax of each class over every region of a source, image by image."""
-    grid = bench.experiment.loop(bench.classes, "random").grid
+    grid = bench.experiment.grid
     parts = []
     for run in same_size_runs(source, range(len(source))):
         boxes = [torch.from_numpy(grid(source.size(number)).boxes()) for number in run]

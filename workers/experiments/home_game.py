@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from models.acquisition import SCORES
-from models.strategies import REFERENCES
+from service.domain.methods import BASELINES, REFERENCES, Method
 from service.domain.metrics import area_under_curve
 from workers.datasets.base import Joined, Subset
 from workers.experiments.guides import guide_of_games
-from workers.experiments.methods import BASELINES
 from workers.experiments.policies import game_at_home
 from workers.experiments.scalars import NullScalars
 from workers.experiments.stages import Bench
 from workers.experiments.surrogate_check import rank_correlation
-from workers.experiments.trajectory import SCORE, Trajectory, strategy_of
+from workers.experiments.trajectory import Trajectory, strategy_of
 from workers.files import write_atomically
 from workers.policy.surrogate import SurrogateGame, play
 
@@ -26,7 +25,7 @@ DRAWS = 3
 SHARE = 0.25  # of the regions played on, at most: D_V's largest budgets take no more
 SHARES = (0.25, 0.5, 1.0)  # of the budget, where copies are trained to convergence and tested
 _AS_BASELINES = {*BASELINES, "runner-up"}  # scores that ask as a baseline does: the mean of p2 / p1 is bvsb's
-METHODS = (*BASELINES, *REFERENCES, *(f"{SCORE}:{name}" for name in SCORES if name not in _AS_BASELINES))
+METHODS = (*BASELINES, *REFERENCES, *(str(Method.score(name)) for name in SCORES if name not in _AS_BASELINES))
 
 
 def check_at_home(bench: Bench, out: Path, *, draws: int = DRAWS, methods: Sequence[str] = METHODS) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def check_at_home(bench: Bench, out: Path, *, draws: int = DRAWS, methods: Seque
     trained on these images. Each draw of the halves is the same for all methods and both games. Writes and returns
     surrogate-home.json; the real game's trajectories are kept in `out`/home, and the same call goes on with them.
     """
-    settings = bench.experiment.loop(bench.classes, "random")
+    settings = bench.experiment.loop(bench.classes, Method(name="random"))
     game = game_at_home(bench, settings, guided=True, redraw=True)
     budgets = _budgets(game)
     points = []
@@ -66,7 +65,7 @@ def _budgets(game: SurrogateGame) -> list[int]:
 
 
 def _surrogate(bench: Bench, game: SurrogateGame, method: str, draw: int, budgets: Sequence[int]) -> float:
-    curve = play(game, strategy_of(bench, method, 0), budget=budgets[-1], seed=draw)
+    curve = play(game, strategy_of(bench, Method.parse(method), 0), budget=budgets[-1], seed=draw)
     reached = [curve[budget // game.settings.batch_size] for budget in budgets]
     return 100 * area_under_curve(budgets, reached)
 
@@ -87,7 +86,7 @@ def _real(bench: Bench, game: SurrogateGame, method: str, draw: int, budgets: Se
     )
     trajectory = Trajectory(
         at_home,
-        method=method,
+        method=Method.parse(method),
         seed=draw,
         budgets=budgets,
         out=out / "home",

@@ -5,12 +5,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.fit import TrainSettings
+from service.domain.methods import Method
+from service.domain.regions import Grid
 from service.schemas.policies import PolicySettings
 from workers.files import settings_hash
 from workers.loop.round import LoopSettings
 from workers.training.convergence import ConvergeSettings
 
-UNTRAINED = "learned-untrained"
 # Settings of a policy that came later: one that leaves them as they were keeps the key that it had before them.
 _LATER = ("redraw", "explore", "deep")
 
@@ -107,13 +108,17 @@ class Experiment(_Settings):
             raise ValueError(f"There is no policy {name!r}; there are {', '.join(self.policies) or 'none'}.")
         return self.policies[name]
 
-    def loop(self, classes: int, method: str | None = None, policy: str = "paper") -> LoopSettings:
+    def grid(self, size: tuple[int, int]) -> Grid:
+        """The region grid of an image of (height, width)."""
+        return Grid(height=size[0], width=size[1], cell_height=self.cell_height, cell_width=self.cell_width)
+
+    def loop(self, classes: int, method: Method | None = None, policy: str = "paper") -> LoopSettings:
         """A round's settings for a method; without one, those of a policy's training."""
         batch_size = self.batch_size
         if method is None:
             size, batch_size = self.policy(policy).pool_size, self.policy(policy).batch_size or batch_size
         else:
-            size = self.pool_size_per_strategy.get(method.partition(":")[0], self.pool_size)
+            size = self.pool_size_per_strategy.get(method.head, self.pool_size)
         return LoopSettings(
             classes=classes,
             cell_height=self.cell_height,
@@ -130,14 +135,13 @@ class Experiment(_Settings):
         """A hash of what a trained policy depends on."""
         return self.key("policy", self._policy_values(name), seed)
 
-    def method_key(self, method: str, seed: int) -> str:
+    def method_key(self, method: Method, seed: int) -> str:
         """A hash of what a method's trajectory with a seed depends on."""
-        kind, _, policy = method.partition(":")
-        if kind == "learned":
-            return self.key("trajectory", kind, seed, self.policy_key(policy, 0))
-        if kind == UNTRAINED:
-            return self.key("trajectory", kind, seed, self._policy_values(policy))
-        return self.key("trajectory", method, seed)
+        if method.is_learned:
+            return self.key("trajectory", method.head, seed, self.policy_key(method.policy, 0))
+        if method.is_untrained:
+            return self.key("trajectory", method.head, seed, self._policy_values(method.policy))
+        return self.key("trajectory", str(method), seed)
 
     def _policy_values(self, name: str) -> dict[str, Any]:
         policy = self.policy(name)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.domain.methods import Method
 from service.domain.metrics import area_under_curve
 from workers.experiments.policies import game_at_home
 from workers.experiments.settings import Experiment
@@ -37,11 +38,12 @@ def check_surrogate(bench: Bench, out: Path, *, episodes: int = EPISODES) -> dic
     points, seconds = [], 0.0
     for number, method in enumerate(sorted(real)):
         bench.report(number / len(real), f"surrogate game: {method}")
-        strategy = strategy_of(bench, method, 0)
+        each = Method.parse(method)
+        strategy = strategy_of(bench, each, 0)
         start = time.perf_counter()
         areas = [100 * float(play(game, strategy, budget=budget, seed=seed)[1:].mean()) for seed in range(episodes)]
         seconds += time.perf_counter() - start
-        kind = "policy" if ":" in method else "strategy"
+        kind = "strategy" if each.is_plain else "policy"
         points.append({"name": method, "kind": kind, "surrogate": float(np.mean(areas)), "real": real[method]})
     found = {
         "game": f"{bench.experiment.name}: {budget} regions of half of D_T's and D_R's images, {episodes} episodes each",
@@ -98,7 +100,8 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _game(bench: Bench) -> tuple[SurrogateGame, int]:
-    settings = bench.experiment.loop(bench.classes, "random")
+    # One game for all methods: its candidate pools are as large as those of chance.
+    settings = bench.experiment.loop(bench.classes, Method(name="random"))
     guided = any(policy.guided for policy in bench.experiment.policies.values())
     game = game_at_home(bench, settings, guided=guided, redraw=True)
     rounds = max(2, int(LARGEST_SHARE * len(game.pool) / 2) // settings.batch_size)

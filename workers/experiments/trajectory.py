@@ -13,13 +13,13 @@ from torch import Tensor
 from models.fit import FitState
 from models.segmenter import Segmenter
 from models.strategies import Strategy, build_strategy
+from service.domain.methods import Method
 from service.domain.metrics import distribution_entropy, iou_per_class, mean_iou
 from service.domain.pool import Pool
 from workers.chance import derived_seed
 from workers.experiments.guides import guide_of_pool
 from workers.experiments.policies import policy_of_score, trained_policy, untrained_policy
 from workers.experiments.scalars import add_present
-from workers.experiments.settings import UNTRAINED
 from workers.experiments.stages import Bench, fresh, theta_0
 from workers.files import FileState, settings_hash, write_atomically
 from workers.loop import ActiveLearner
@@ -30,28 +30,21 @@ from workers.training.checkpoints import from_bytes, to_bytes
 from workers.training.convergence import measure, source_images
 from workers.training.resumable import converge_resumably
 
-SCORE = "score"
+
+def strategy_of(bench: Bench, method: Method, seed: int) -> Strategy:
+    """The strategy of a method, with the policy that it acts by: trained once for the experiment, untrained, or one score."""
+    if method.is_learned:
+        return build_strategy(method.name, trained_policy(bench, method.policy, 0))
+    if method.is_untrained:
+        return build_strategy(method.name, untrained_policy(bench, method.policy, seed))
+    if method.is_score:
+        return build_strategy(method.name, policy_of_score(method.policy))
+    return build_strategy(method.name)
 
 
-def strategy_of(bench: Bench, method: str, seed: int) -> Strategy:
-    """The strategy of a method: a name, or `learned:POLICY` (trained once for the experiment), or its untrained control.
-
-    `score:NAME` asks for what one of the policies' acquisition scores alone is highest for.
-    """
-    kind, _, policy = method.partition(":")
-    if kind == "learned":
-        return build_strategy("learned", trained_policy(bench, policy, 0))
-    if kind == UNTRAINED:
-        return build_strategy("learned", untrained_policy(bench, policy, seed))
-    if kind == SCORE:
-        return build_strategy("learned", policy_of_score(policy))
-    return build_strategy(method)
-
-
-def is_guided(bench: Bench, method: str) -> bool:
+def is_guided(bench: Bench, method: Method) -> bool:
     """Whether the method's policy looks at what a guide expects."""
-    kind, _, policy = method.partition(":")
-    return kind == SCORE or (kind in ("learned", UNTRAINED) and bench.experiment.policy(policy).guided)
+    return method.is_score or (not method.is_plain and bench.experiment.policy(method.policy).guided)
 
 
 class Trajectory:
@@ -61,7 +54,7 @@ class Trajectory:
         self,
         bench: Bench,
         *,
-        method: str,
+        method: Method,
         seed: int,
         budgets: Sequence[int],
         out: Path,
@@ -79,7 +72,7 @@ class Trajectory:
         key = settings_hash([bench.experiment.method_key(method, seed), cut_short])
         self._oracle = Oracle(bench.split("pool"))
         self._folder = out / "trajectories"
-        self._name = f"{bench.experiment.dataset}-{re.sub('[: ]', '-', method)}-{seed}-{key}"
+        self._name = f"{bench.experiment.dataset}-{re.sub('[: ]', '-', str(method))}-{seed}-{key}"
         self._state = FileState(self._folder / f"{self._name}.state")
         self._rounds: list[dict[str, Any]] = []
         self._round = 0
@@ -98,7 +91,7 @@ class Trajectory:
         return {
             "dataset": experiment.dataset,
             "preset": experiment.name,
-            "method": self.method,
+            "method": str(self.method),
             "protocol": experiment.protocol,
             "seed": self.seed,
             "group": self._group,

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from workers.experiments.headroom import headroom_table
 from workers.experiments.settings import Experiment
-from workers.loop.round import groups_of
 from workers.report import write_report
 from workers.runs.options import DEFAULTS, Evaluation, Shared, checked, checked_budgets, numbers_of
 from workers.runs.perform import kept_data
@@ -19,7 +18,6 @@ from workers.runs.works import (
     Run,
     Work,
     headroom_works,
-    joined,
     methods_of,
     policies_of,
     policy_works,
@@ -27,13 +25,14 @@ from workers.runs.works import (
     stage_works,
     surrogate_works,
     trajectory_works,
+    whole_run,
 )
 
 
 def everything(shared: Shared) -> None:
     """Every stage, the policies that the methods need, every trajectory, full supervision, then the report."""
     run, trajectories = _evaluation(shared, Evaluation())
-    failed = _do(shared, run, joined(trajectories, headroom_works(shared.experiment, FULL_SEEDS, trajectories)))
+    failed = _do(shared, run, whole_run(shared.experiment, trajectories, FULL_SEEDS))
     _tell_headroom(shared.out)
     report([shared.out], shared.out)
     _end(failed)
@@ -70,7 +69,7 @@ def evaluate(shared: Shared, evaluation: Evaluation) -> None:
 
 def surrogate(shared: Shared, *, at_home: bool) -> None:
     """The surrogate game beside the real one, for the methods that were evaluated, or for simple ones on the same images."""
-    _end(_do(shared, _run(shared), surrogate_works(shared.experiment, at_home=at_home)))
+    _end(_do(shared, _run(shared), surrogate_works(at_home=at_home)))
     path = shared.out / ("surrogate-home.json" if at_home else "surrogate.json")
     if path.exists():
         found = json.loads(path.read_text())
@@ -99,9 +98,8 @@ def _evaluation(shared: Shared, evaluation: Evaluation) -> tuple[Run, list[Work]
 
 def pool_regions(experiment: Experiment, root: Path | None) -> int:
     """How many regions D_V has. Raises ValueError for a data set that cannot be read."""
-    dataset = kept_data(experiment, root)
-    settings = experiment.loop(len(dataset.classes), "random")
-    return sum(group.images * group.cells for group in groups_of(dataset.splits["pool"], settings))
+    pool = kept_data(experiment, root).splits["pool"]
+    return sum(experiment.grid(pool.size(number)).cells for number in range(len(pool)))
 
 
 def _run(shared: Shared, *, budgets: tuple[int, ...] = (), group: str = "main", full_seeds: int = FULL_SEEDS) -> Run:

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import typer
 
+from service.domain.methods import BASELINES
 from workers.datasets import NAMES
-from workers.experiments.methods import BASELINES
 from workers.experiments.presets import read_preset
 from workers.experiments.settings import Experiment
 from workers.runs.processes import Crew

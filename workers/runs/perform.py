@@ -69,7 +69,7 @@ def figures_name(experiment: Experiment, work: Work) -> str:
     """Under which a work's figures are written: with a short hash, since variants of an experiment may share a folder."""
     match work.stage:
         case "trajectory":
-            return f"{work.slug}-{experiment.method_key(work.name, work.seed)[:6]}"
+            return f"{work.slug}-{experiment.method_key(work.method, work.seed)[:6]}"
         case "policy":
             return f"{work.slug}-{experiment.policy_key(work.name, 0)[:6]}"
         case _:
@@ -103,10 +103,9 @@ def _do(run: Run, work: Work, bench: Bench) -> None:
 
 
 def _play(run: Run, work: Work, bench: Bench) -> None:
-    policy = work.name.partition(":")[2]
-    own = run.experiment.policy(policy).group if policy else MAIN
+    own = MAIN if work.method.is_plain else run.experiment.policy(work.method.policy).group
     group = run.group if own == MAIN else own
-    trajectory = Trajectory(bench, method=work.name, seed=work.seed, budgets=run.budgets, out=run.out, group=group)
+    trajectory = Trajectory(bench, method=work.method, seed=work.seed, budgets=run.budgets, out=run.out, group=group)
     record = trajectory.run()
     known = json.dumps(record)
     add_clicks(record, bench)

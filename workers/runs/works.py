@@ -1,4 +1,4 @@
-"""What a run consists of: what all its works share, the works, and which of them wait for which."""
+"""What a run consists of: what all its works share, the works, and which of them wait for which, by their titles."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from models.strategies import REFERENCES
+from service.domain.methods import BASELINES, REFERENCES, Method
 from service.schemas.policies import MAIN
-from workers.experiments.methods import BASELINES, LEARNED
-from workers.experiments.settings import UNTRAINED, Experiment
+from workers.experiments.settings import Experiment
 from workers.files import settings_hash
 
 Stage = Literal["source", "theta0", "guides", "clicks", "full", "headroom", "policy", "surrogate", "home", "trajectory"]
@@ -67,6 +66,11 @@ class Work:
     after: tuple[str, ...] = ()
 
     @property
+    def method(self) -> Method:
+        """A trajectory's method."""
+        return Method.parse(self.name)
+
+    @property
     def title(self) -> str:
         """Its name for people, unique in a run."""
         match self.stage:
@@ -92,29 +96,28 @@ class Work:
         return {"stage": self.stage, "name": self.name, "protocol": self.protocol, "seed": self.seed}
 
 
-def methods_of(text: str, experiment: Experiment) -> list[str]:
+def methods_of(text: str, experiment: Experiment) -> list[Method]:
     """Methods from a list with commas. Raises ValueError naming those there are.
 
     `all` stands for every method but the policies of ablations, for which `ablations` stands. `learned` and
     `learned-untrained` without a policy's name mean the policy "paper".
     """
     main = [name for name, policy in experiment.policies.items() if policy.group == MAIN]
-    learned = [f"{kind}:{policy}" for policy in main for kind in (LEARNED, UNTRAINED)]
-    ablations = [f"{LEARNED}:{name}" for name in experiment.policies if name not in main]
-    several = {"all": [*BASELINES, *learned, *REFERENCES], "ablations": ablations}
-    known = [*several["all"], *ablations]
-    names: list[str] = []
+    baselines, references = ([Method(name=name) for name in names] for names in (BASELINES, REFERENCES))
+    learned = [method for policy in main for method in (Method.learned(policy), Method.untrained(policy))]
+    ablations = [Method.learned(name) for name in experiment.policies if name not in main]
+    several = {"all": [*baselines, *learned, *references], "ablations": ablations}
+    known = {str(method): [method] for method in (*several["all"], *ablations)}
+    short = {method.head: [method] for method in (*learned, *ablations) if method.policy == "paper"}
+    methods: list[Method] = []
     for part in _parts(text):
-        if part in several:
-            names += several[part]
-            continue
-        name = f"{part}:paper" if part in (LEARNED, UNTRAINED) else part
-        if name not in known:
+        found = (several | known | short).get(part)
+        if found is None:
             raise ValueError(f"There is no method {part!r}; there are {', '.join((*known, *several))}.")
-        names.append(name)
-    if not names:
+        methods += found
+    if not methods:
         raise ValueError(f"At least one method is needed; there are {', '.join((*known, *several))}.")
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(methods))
 
 
 def policies_of(text: str | None, experiment: Experiment) -> list[str]:
@@ -134,76 +137,124 @@ def protocols_of(text: str) -> list[Protocol]:
     return list(dict.fromkeys(found))
 
 
+def source_work() -> Work:
+    """theta_pre."""
+    return Work(stage="source")
+
+
+def theta0_work() -> Work:
+    """theta_0, where it is another network than theta_pre."""
+    return Work(stage="theta0", after=_titles(source_work()))
+
+
+def start_of(experiment: Experiment) -> Work:
+    """The work whose outcome every trajectory and full supervision start from."""
+    return theta0_work() if experiment.theta0 == "dt" else source_work()
+
+
+def guides_work() -> Work:
+    """What guides expect of regions."""
+    return Work(stage="guides", after=_titles(source_work()))
+
+
+def clicks_work() -> Work:
+    """The clicks that draw each region of the pool."""
+    return Work(stage="clicks")
+
+
+def policy_work(experiment: Experiment, name: str) -> Work:
+    """A policy's training."""
+    guides = [guides_work()] if experiment.policy(name).guided else []
+    return Work(stage="policy", name=name, after=_titles(source_work(), *guides))
+
+
+def full_work(experiment: Experiment, seed: int) -> Work:
+    """Full supervision with a seed."""
+    return Work(stage="full", seed=seed, after=_titles(start_of(experiment)))
+
+
+def trajectory_work(experiment: Experiment, method: Method, protocol: Protocol, seed: int) -> Work:
+    """A method's trajectory: after its policy's training, or after the guides where an untrained one looks at them."""
+    needed = [start_of(experiment), clicks_work()]
+    if method.is_learned:
+        needed.append(policy_work(experiment, method.policy))
+    elif method.is_untrained and experiment.policy(method.policy).guided:
+        needed.append(guides_work())
+    return Work(stage="trajectory", name=str(method), protocol=protocol, seed=seed, after=_titles(*needed))
+
+
 def stage_works(experiment: Experiment, until: Literal["source", "theta0"]) -> list[Work]:
     """theta_pre, and theta_0 where it is another network."""
-    works = [Work(stage="source")]
-    if until == "theta0" and experiment.theta0 == "dt":
-        works.append(Work(stage="theta0", after=(works[0].title,)))
-    return works
+    return joined([source_work()], [start_of(experiment)] if until == "theta0" else [])
 
 
 def policy_works(experiment: Experiment, names: Iterable[str]) -> list[Work]:
     """The training of policies, and before it theta_pre and, where one looks at them, the guides."""
-    (source,), wanted = stage_works(experiment, "source"), list(names)
-    guides = Work(stage="guides", after=(source.title,))
-    guided = [name for name in wanted if experiment.policy(name).guided]
-    policies = [
-        Work(stage="policy", name=name, after=(source.title, *([guides.title] if name in guided else [])))
-        for name in wanted
-    ]
-    return [source, *([guides] if guided else []), *policies]
+    policies = [policy_work(experiment, name) for name in names]
+    return joined([source_work()], _guides_for(policies), policies)
 
 
 def trajectory_works(
-    experiment: Experiment, methods: Sequence[str], protocols: Sequence[Protocol], seeds: Sequence[int]
+    experiment: Experiment, methods: Sequence[Method], protocols: Sequence[Protocol], seeds: Sequence[int]
 ) -> list[Work]:
     """Every method under every protocol with every seed, and what they need. Seeds change slowest: each is complete early."""
-    before = [*stage_works(experiment, "theta0"), Work(stage="clicks")]
-    parts = {method: method.partition(":")[::2] for method in methods if ":" in method}
-    policies = policy_works(experiment, [name for kind, name in parts.values() if kind == LEARNED])[1:]
-    untrained = [name for kind, name in parts.values() if kind == UNTRAINED]
-    if any(experiment.policy(name).guided for name in untrained):
-        policies = joined(policy_works(experiment, untrained)[1:2], policies)
-    start = before[-2].title
-    works = []
-    for seed in seeds:
-        for protocol in protocols:
-            for method in methods:
-                kind, name = parts.get(method, (method, ""))
-                needed = [each.title for each in policies if each.name == name and kind == LEARNED and name]
-                if kind == UNTRAINED and experiment.policy(name).guided:
-                    needed = ["guides"]
-                after = (start, "clicks", *needed)
-                works.append(Work(stage="trajectory", name=method, protocol=protocol, seed=seed, after=after))
-    return [*before, *policies, *works]
+    policies = [policy_work(experiment, method.policy) for method in methods if method.is_learned]
+    works = [
+        trajectory_work(experiment, method, protocol, seed)
+        for seed in seeds
+        for protocol in protocols
+        for method in methods
+    ]
+    guides = _guides_for([*policies, *works])
+    return joined(stage_works(experiment, "theta0"), guides, [clicks_work()], policies, works)
 
 
 def headroom_works(experiment: Experiment, seeds: int, trajectories: Sequence[Work] = ()) -> list[Work]:
     """Full supervision with each seed, then the table; after random's trajectories, whose spread it looks at."""
-    before = [*stage_works(experiment, "theta0"), Work(stage="clicks")]
-    full = [Work(stage="full", seed=seed, after=(before[-2].title,)) for seed in range(seeds)]
-    random = [each.title for each in trajectories if each.stage == "trajectory" and each.name == "random"]
-    last = Work(stage="headroom", after=("clicks", *(each.title for each in full), *random))
-    return [*before, *full, last]
+    full = [full_work(experiment, seed) for seed in range(seeds)]
+    random = [each for each in trajectories if each.stage == "trajectory" and each.method == Method(name="random")]
+    table = Work(stage="headroom", after=_titles(clicks_work(), *full, *random))
+    return joined(stage_works(experiment, "theta0"), [clicks_work()], full, [table])
 
 
-def surrogate_works(experiment: Experiment, *, at_home: bool = False) -> list[Work]:
+def whole_run(experiment: Experiment, trajectories: Sequence[Work], full_seeds: int) -> list[Work]:
+    """Trajectories with all that they need, and the headroom.
+
+    What trajectories wait for comes first, for policies are long and many wait for them; then full supervision.
+    """
+    needed = [work for work in trajectories if work.stage != "trajectory"]
+    return joined(needed, headroom_works(experiment, full_seeds, trajectories), trajectories)
+
+
+def surrogate_works(*, at_home: bool = False) -> list[Work]:
     """The surrogate game played by every method that has trajectories, whose policies are there already; or both at home."""
-    if at_home:
-        (source,) = stage_works(experiment, "source")
-        guides = Work(stage="guides", after=(source.title,))
-        return [source, guides, Work(stage="home", after=(source.title, guides.title))]
-    *before, policy = policy_works(experiment, [next(iter(experiment.policies))])
-    return [*before, Work(stage="surrogate", after=policy.after)]
+    before = [source_work(), guides_work()] if at_home else [source_work()]
+    return [*before, Work(stage="home" if at_home else "surrogate", after=_titles(*before))]
 
 
 def joined(*groups: Sequence[Work]) -> list[Work]:
-    """Works of several groups, each once, in an order in which none comes before what it waits for."""
-    by_title = {work.title: work for group in groups for work in group}
-    stages = get_args(Stage)
-    ordered = sorted(by_title.values(), key=lambda work: stages.index(work.stage))
-    late = [work for work in ordered if work.stage == "headroom"]
-    return [work for work in ordered if work not in late] + late
+    """Works of several groups, each once: in the order given, but none before what it waits for.
+
+    Raises ValueError where works wait for each other.
+    """
+    left = {work.title: work for group in groups for work in group}
+    ordered: list[Work] = []
+    while left:
+        ready = next((work for work in left.values() if left.keys().isdisjoint(work.after)), None)
+        if ready is None:
+            raise ValueError(f"These works wait for each other: {', '.join(left)}.")
+        ordered.append(left.pop(ready.title))
+    return ordered
+
+
+def _guides_for(works: Sequence[Work]) -> list[Work]:
+    """The guides, where one of the works waits for them."""
+    guides = guides_work()
+    return [guides] if any(guides.title in work.after for work in works) else []
+
+
+def _titles(*works: Work) -> tuple[str, ...]:
+    return tuple(work.title for work in works)
 
 
 def key_of(run: Run, work: Work) -> str:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from models.acquisition import SCORES
 from models.strategies import REFERENCES, STRATEGIES
+from service.domain.methods import Method
 from service.domain.metrics import area_under_curve
 from tests.workers.experiments.test_surrogate_check import QUICK, bench_of
 from tests.workers.test_simulate import Inline
@@ -49,9 +50,11 @@ def test_a_score_that_there_is_not_is_refused() -> None:
 def test_both_games_are_played_on_one_half_and_measured_on_the_other(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
     found = check_at_home(bench, tmp_path, draws=2, methods=FEW)
-    game = game_at_home(bench, bench.experiment.loop(11, "random"), guided=True, redraw=True)
+    game = game_at_home(bench, bench.experiment.loop(11, Method(name="random")), guided=True, redraw=True)
     for point in found["points"]:
-        curves = [play(game, strategy_of(bench, point["name"], 0), budget=16, seed=draw) for draw in range(2)]
+        curves = [
+            play(game, strategy_of(bench, Method.parse(point["name"]), 0), budget=16, seed=draw) for draw in range(2)
+        ]
         areas = [100 * area_under_curve(BUDGETS, [curve[budget // 4] for budget in BUDGETS]) for curve in curves]
         assert point["surrogate"] == pytest.approx(np.mean(areas))
     records = [json.loads(path.read_text()) for path in sorted((tmp_path / "home" / "trajectories").glob("*.json"))]

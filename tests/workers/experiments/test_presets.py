@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.domain.methods import Method
 from workers.datasets.files import published_splits
 from workers.experiments.presets import read_preset
 from workers.experiments.settings import Experiment
@@ -52,7 +53,7 @@ def test_the_papers_policy_is_trained_as_in_section_7(
 )
 def test_candidate_pools_at_evaluation_are_as_in_section_7(dataset: str, sizes: dict[str, int]) -> None:
     experiment = read_preset("paper", dataset)
-    assert {method: experiment.loop(11, method).pool_size for method in sizes} == sizes
+    assert {method: experiment.loop(11, Method.parse(method)).pool_size for method in sizes} == sizes
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_the_cityscapes_preset_plays_two_rounds_on_images_in_its_layout(
         device="cpu",
         report=lambda done, text: None,
     )
-    record = Trajectory(bench, method=method, seed=0, budgets=[8, 16], out=tmp_path).run()
+    record = Trajectory(bench, method=Method.parse(method), seed=0, budgets=[8, 16], out=tmp_path).run()
     assert [entry["regions"] for entry in record["rounds"]] == [8, 16]
     assert len(record["budgets"]["16"]["iou_per_class"]) == 19
     # Regions of 8 x 8, of which every pixel is labelled.

@@ -4,20 +4,26 @@ from pathlib import Path
 
 import pytest
 
+from service.domain.methods import Method
 from tests.workers.tiny import tiny_experiment
 from workers.experiments.presets import PRESETS, preset_names, read_preset
+from workers.experiments.settings import Experiment
 from workers.runs.options import chosen_experiment
+
+
+def key_of(experiment: Experiment, method: str) -> str:
+    return experiment.method_key(Method.parse(method), 0)
 
 
 def test_what_a_stage_does_not_depend_on_does_not_change_its_key(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path)
     other = tiny_experiment(tmp_path, "pool_size=7")
     assert other.key("theta0") == experiment.key("theta0")
-    assert other.method_key("random", 0) != experiment.method_key("random", 0)
+    assert key_of(other, "random") != key_of(experiment, "random")
     longer = tiny_experiment(tmp_path, "policies.paper.episodes=9")
     assert longer.policy_key("paper", 0) != experiment.policy_key("paper", 0)
-    assert longer.method_key("learned:paper", 0) != experiment.method_key("learned:paper", 0)
-    assert longer.method_key("random", 0) == experiment.method_key("random", 0)
+    assert key_of(longer, "learned:paper") != key_of(experiment, "learned:paper")
+    assert key_of(longer, "random") == key_of(experiment, "random")
 
 
 @pytest.mark.parametrize("path", [PRESETS / f"{name}.toml" for name in preset_names()], ids=lambda path: path.stem)
@@ -40,7 +46,7 @@ def test_what_makes_a_gpu_faster_changes_keys_only_where_it_is_on(tmp_path: Path
     before = experiment.model_dump(mode="json")
     assert (before["amp"], before["compile"]) == (False, False)
     for method in ("random", "learned:paper"):
-        assert faster.method_key(method, 0) != experiment.method_key(method, 0)
+        assert key_of(faster, method) != key_of(experiment, method)
     assert faster.key("source") != experiment.key("source")
 
 
@@ -84,3 +90,8 @@ def test_a_setting_that_nothing_would_use_is_refused(tmp_path: Path, setting: st
 def test_what_the_real_game_lacked_it_has(tmp_path: Path, setting: str) -> None:
     plain, changed = tiny_experiment(tmp_path), tiny_experiment(tmp_path, f"policies.paper.{setting}")
     assert changed.policy_key("paper", 0) != plain.policy_key("paper", 0)
+
+
+def test_the_grid_of_an_image_has_the_experiment_s_cells(tmp_path: Path) -> None:
+    grid = tiny_experiment(tmp_path, "cell_height=16", "cell_width=32").grid((48, 64))
+    assert (grid.cells, grid.box(3).row, grid.box(3).col, grid.box(3).height, grid.box(3).width) == (6, 16, 32, 16, 32)

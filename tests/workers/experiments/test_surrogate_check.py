@@ -11,6 +11,7 @@ import scipy.stats
 from typer.testing import CliRunner
 
 from models.strategies import build_strategy
+from service.domain.methods import Method
 from tests.workers.test_simulate import Inline
 from tests.workers.tiny import tiny_bench, tiny_experiment, tiny_preset
 from workers.experiments.policies import untrained_policy
@@ -103,7 +104,7 @@ def test_methods_are_played_on_the_surrogate_game_and_the_report_reads_their_res
         record(tmp_path, method, curve)
     found = check_surrogate(bench, tmp_path, episodes=2)
     frozen = [
-        freeze(theta_pre(bench, 0), bench.split(split), bench.experiment.loop(11, "random"))
+        freeze(theta_pre(bench, 0), bench.split(split), bench.experiment.loop(11, Method(name="random")))
         for split in ("train", "state", "reward")
     ]
     game = SurrogateGame(
@@ -111,7 +112,7 @@ def test_methods_are_played_on_the_surrogate_game_and_the_report_reads_their_res
         state=frozen[1],
         reward=frozen[2],
         segmenter=theta_pre(bench, 0),
-        settings=bench.experiment.loop(11, "random"),
+        settings=bench.experiment.loop(11, Method(name="random")),
         redraw=True,
     )
     strategies = {

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from service.domain.methods import Method
 from tests.workers.tiny import tiny_bench, tiny_experiment
 from workers.experiments.policies import trained_policy
 from workers.experiments.settings import Experiment
@@ -30,7 +31,9 @@ def play(experiment: Experiment, out: Path, method: str = "learned:paper", stop_
         if stop_after is not None and reports > stop_after:
             raise Stopped
 
-    return Trajectory(tiny_bench(experiment, out, report), method=method, seed=1, budgets=[8, 12], out=out).run()
+    return Trajectory(
+        tiny_bench(experiment, out, report), method=Method.parse(method), seed=1, budgets=[8, 12], out=out
+    ).run()
 
 
 def test_one_stopped_again_and_again_ends_with_the_same_figures(
@@ -64,8 +67,10 @@ def test_every_budget_it_passes_is_measured(experiment: Experiment, tmp_path: Pa
 def test_a_budget_asked_for_later_is_measured_where_it_belongs(experiment: Experiment, tmp_path: Path) -> None:
     full = play(experiment, tmp_path / "full", "random")
     late = tmp_path / "late"
-    Trajectory(tiny_bench(experiment, late), method="random", seed=1, budgets=[12], out=late).run()
-    record = Trajectory(tiny_bench(experiment, late), method="random", seed=1, budgets=[8, 12], out=late).run()
+    Trajectory(tiny_bench(experiment, late), method=Method(name="random"), seed=1, budgets=[12], out=late).run()
+    record = Trajectory(
+        tiny_bench(experiment, late), method=Method(name="random"), seed=1, budgets=[8, 12], out=late
+    ).run()
     assert record["budgets"]["8"] == full["budgets"]["8"]
     assert record["budgets"]["12"] == full["budgets"]["12"]
 

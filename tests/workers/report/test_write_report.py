@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from service.domain.methods import BASELINES
 from tests.workers.report.fake import headroom, trajectory, write_run
 from workers.report import write_report
-from workers.report.analysis.curves import BASELINES
-from workers.report.page.drawing import colour_of, policy_colour
+from workers.report.analysis.curves import Entry
+from workers.report.page.drawing import colour_of, policy_colour, style_of
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +161,15 @@ def test_colours_of_methods_are_fixed_and_differ() -> None:
     shown = ["learned:regionwise", "learned:paper", "learned:carried", *BASELINES]
     assert len({colour_of(method) for method in shown}) == len(shown)
     assert colour_of("learned-untrained:paper") == colour_of("learned:paper") == policy_colour("paper")
+    assert policy_colour("learned:paper") == colour_of("learned:paper") == "#3a7bf0"
+    assert colour_of("random") == "#8d99a6"
+    assert colour_of("stratified-random") == "#5f7f9e"
+
+
+def test_every_baseline_has_a_marker_of_its_own() -> None:
+    markers = [style_of(Entry(method=name, protocol="per-pool"))["marker"] for name in BASELINES]
+    assert len(set(markers)) == len(BASELINES)
+    assert "".join(markers[:9]) == "ov^<>Dphx"
 
 
 def test_the_best_learned_method_is_held_against_the_best_baseline_of_its_protocol(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 import redis
 from rich.console import Console
 
+from service.domain.methods import Method
 from service.queue import TRAINING_QUEUE, make_celery
 from service.settings import Settings
 from tests.workers.tiny import tiny_experiment
@@ -86,7 +87,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Work]]:
     """Two trajectories that two processes of this machine played, and their works."""
     folder = tmp_path_factory.mktemp("here")
     experiment = tiny_experiment(folder)
-    works = trajectory_works(experiment, ["random", "entropy"], ["per-pool"], [0])
+    works = trajectory_works(experiment, [Method(name="random"), Method(name="entropy")], ["per-pool"], [0])
     run = Run(experiment=experiment, root=None, out=folder / "out", budgets=(8, 12))
     assert run_works(works, Processes(run, jobs=2, device="cpu"), quiet()) == []
     return run, works

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from service.domain.methods import Method
 from tests.workers.tiny import tiny_experiment
 from workers.runs.processes import Processes, run_works
 from workers.runs.progress import Board
@@ -46,7 +47,8 @@ def lines() -> tuple[Console, io.StringIO]:
 
 @pytest.fixture
 def works(tmp_path: Path) -> list[Work]:
-    return trajectory_works(tiny_experiment(tmp_path), ["learned:paper", "random"], ["per-pool"], [0, 1])
+    methods = [Method.learned("paper"), Method(name="random")]
+    return trajectory_works(tiny_experiment(tmp_path), methods, ["per-pool"], [0, 1])
 
 
 def test_works_are_done_in_the_order_of_what_they_need(works: list[Work]) -> None:
@@ -59,11 +61,9 @@ def test_works_are_done_in_the_order_of_what_they_need(works: list[Work]) -> Non
 
 def test_policies_are_begun_before_trajectories_that_could_do_without_them(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path, "theta0=source")
+    works = trajectory_works(experiment, [Method(name="random"), Method.learned("regionwise")], ["per-pool"], [0])
     crew = Pretended()
-    assert (
-        run_works(trajectory_works(experiment, ["random", "learned:regionwise"], ["per-pool"], [0]), crew, lines()[0])
-        == []
-    )
+    assert run_works(works, crew, lines()[0]) == []
     assert crew.done.index("guides") < crew.done.index("policy regionwise") < crew.done.index("random, seed 0")
 
 

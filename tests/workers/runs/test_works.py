@@ -4,35 +4,48 @@ from pathlib import Path
 
 import pytest
 
+from service.domain.methods import BASELINES, Method
 from tests.workers.tiny import tiny_experiment
+from workers.experiments.settings import Experiment
 from workers.runs.works import (
     Run,
     Work,
+    clicks_work,
+    full_work,
+    guides_work,
     headroom_works,
     joined,
     methods_of,
     policies_of,
+    policy_work,
     policy_works,
     protocols_of,
+    source_work,
+    start_of,
+    theta0_work,
+    trajectory_work,
     trajectory_works,
+    whole_run,
 )
 
-NINE = {
-    "random", "entropy", "bald", "margin", "bvsb", "class-balanced", "impurity", "coreset", "stratified-random"
-}  # fmt: skip
+RANDOM = Method(name="random")
 
 
-def test_all_methods_are_the_nine_baselines_each_policy_with_its_control_and_the_reference(tmp_path: Path) -> None:
-    found = methods_of("all", tiny_experiment(tmp_path, "policies.other.episodes=3"))
+def texts_of(text: str, experiment: Experiment) -> list[str]:
+    return [str(method) for method in methods_of(text, experiment)]
+
+
+def test_all_methods_are_the_baselines_each_policy_with_its_control_and_the_reference(tmp_path: Path) -> None:
+    found = texts_of("all", tiny_experiment(tmp_path, "policies.other.episodes=3"))
     main = ("paper", "regionwise", "carried", "other")
     learned = {f"{kind}:{name}" for kind in ("learned", "learned-untrained") for name in main}
-    assert set(found) == NINE | learned | {"greedy-oracle"}
+    assert set(found) == {*BASELINES} | learned | {"greedy-oracle"}
     assert len(found) == len(set(found))
 
 
 def test_ablations_are_the_policies_of_groups_other_than_main(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path, "policies.other.group=ablation:mine")
-    found = methods_of("ablations", experiment)
+    found = texts_of("ablations", experiment)
     assert "learned:other" in found
     assert "learned:no-twin" in found
     assert not {"learned:paper", "learned:regionwise", "random"} & set(found)
@@ -40,7 +53,7 @@ def test_ablations_are_the_policies_of_groups_other_than_main(tmp_path: Path) ->
 
 def test_policies_that_look_at_guides_wait_for_them(tmp_path: Path) -> None:
     works = trajectory_works(
-        tiny_experiment(tmp_path), ["learned:regionwise", "learned-untrained:regionwise"], ["per-pool"], [0]
+        tiny_experiment(tmp_path), [Method.learned("regionwise"), Method.untrained("regionwise")], ["per-pool"], [0]
     )
     after = by_title(works)
     assert after["guides"] == ("theta_pre",)
@@ -50,7 +63,7 @@ def test_policies_that_look_at_guides_wait_for_them(tmp_path: Path) -> None:
 
 
 def test_learned_alone_is_the_papers_policy(tmp_path: Path) -> None:
-    found = methods_of("learned, entropy,learned:paper,learned-untrained", tiny_experiment(tmp_path))
+    found = texts_of("learned, entropy,learned:paper,learned-untrained", tiny_experiment(tmp_path))
     assert found == ["learned:paper", "entropy", "learned-untrained:paper"]
 
 
@@ -74,7 +87,8 @@ def by_title(works: list[Work]) -> dict[str, tuple[str, ...]]:
 
 
 def test_trajectories_wait_for_their_start_the_clicks_and_their_policy(tmp_path: Path) -> None:
-    works = trajectory_works(tiny_experiment(tmp_path), ["learned:paper", "random"], ["per-pool", "global"], [0, 1])
+    methods = [Method.learned("paper"), RANDOM]
+    works = trajectory_works(tiny_experiment(tmp_path), methods, ["per-pool", "global"], [0, 1])
     after = by_title(works)
     assert after["theta_0"] == ("theta_pre",)
     assert after["policy paper"] == ("theta_pre",)
@@ -85,22 +99,64 @@ def test_trajectories_wait_for_their_start_the_clicks_and_their_policy(tmp_path:
 
 def test_without_the_labels_of_d_t_trajectories_start_from_the_source_domain(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path, "theta0=source")
-    after = by_title(trajectory_works(experiment, ["random"], ["per-pool"], [0]))
+    after = by_title(trajectory_works(experiment, [RANDOM], ["per-pool"], [0]))
     assert "theta_0" not in after
     assert after["random, seed 0"] == ("theta_pre", "clicks")
 
 
 def test_the_headroom_looks_at_the_spread_of_random_where_that_is_played(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path)
-    played = trajectory_works(experiment, ["random", "entropy"], ["per-pool"], [0])
+    played = trajectory_works(experiment, [RANDOM, Method(name="entropy")], ["per-pool"], [0])
     works = joined(played, policy_works(experiment, ["paper"]), headroom_works(experiment, 2, played))
     assert by_title(works)["headroom"] == (
         "clicks", "full supervision, seed 0", "full supervision, seed 1", "random, seed 0"
     )  # fmt: skip
+    assert_each_stands_once_after_what_it_waits_for(works)
+
+
+def assert_each_stands_once_after_what_it_waits_for(works: list[Work]) -> None:
     titles = [work.title for work in works]
     assert len(titles) == len(set(titles))
     for place, work in enumerate(works):
         assert set(work.after) <= set(titles[:place])
+
+
+def test_a_whole_run_begins_with_policies_and_full_supervision_and_tells_the_headroom_early(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path)
+    played = trajectory_works(experiment, [RANDOM, Method.learned("regionwise")], ["per-pool"], [0, 1])
+    works = whole_run(experiment, played, 1)
+    assert_each_stands_once_after_what_it_waits_for(works)
+    assert [work.title for work in works] == [
+        "theta_pre", "theta_0", "guides", "clicks", "policy regionwise", "full supervision, seed 0",
+        "random, seed 0", "learned:regionwise, seed 0", "random, seed 1", "headroom", "learned:regionwise, seed 1",
+    ]  # fmt: skip
+
+
+def test_works_keep_the_order_in_which_they_are_given_where_they_need_not_wait() -> None:
+    works = [Work(stage="full", seed=seed, after=after) for seed, after in ((3, ()), (1, ("theta_0",)), (2, ()))]
+    # theta_0 waits for theta_pre, which is not among them: that it is missing is for those to say who do them.
+    found = joined(works, [theta0_work()], works)
+    assert [work.title for work in found] == [
+        "full supervision, seed 3", "full supervision, seed 2", "theta_0", "full supervision, seed 1"
+    ]  # fmt: skip
+
+
+def test_works_that_wait_for_each_other_are_refused() -> None:
+    one, other = (Work(stage="full", seed=s, after=(f"full supervision, seed {1 - s}",)) for s in (0, 1))
+    with pytest.raises(ValueError, match="wait for each other: full supervision, seed 0, full supervision, seed 1"):
+        joined([one], [source_work(), other])
+
+
+def test_works_name_what_they_wait_for(tmp_path: Path) -> None:
+    known, unknown = tiny_experiment(tmp_path), tiny_experiment(tmp_path, "theta0=source")
+    assert start_of(known) == theta0_work()
+    assert start_of(unknown) == source_work()
+    assert full_work(unknown, 2).after == (source_work().title,)
+    assert policy_work(known, "paper").after == (source_work().title,)
+    assert policy_work(known, "regionwise").after == (source_work().title, guides_work().title)
+    own = trajectory_work(known, Method.untrained("paper"), "global", 0)
+    assert own.after == (theta0_work().title, clicks_work().title)
+    assert own.method == Method.untrained("paper")
 
 
 def test_a_run_and_a_work_go_through_json_unchanged(tmp_path: Path) -> None:

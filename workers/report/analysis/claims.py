@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from service.domain.methods import BASELINES, Method
 from workers.report.analysis.comparisons import Analysis
 from workers.report.analysis.costs import Reach, reach, saving
-from workers.report.analysis.curves import BASELINES, PAPER, PER_POOL, REGIONWISE, UNTRAINED, Entry, Plays
+from workers.report.analysis.curves import CONTROL, PAPER, PER_POOL, REGIONWISE, Entry, Plays
 from workers.report.analysis.statistics import paired_t_sign
 from workers.report.data.records import Trajectory
 
@@ -76,7 +77,7 @@ def _decided(
     said = {"failed": failures, "not tested": [*missing, *good], "held": good}[verdict]
     evidence = "; ".join(said)
     # Names of methods such as learned:paper keep their small letter.
-    if ":" not in evidence.partition(" ")[0]:
+    if Method.parse(evidence.partition(" ")[0]).is_plain:
         evidence = f"{evidence[:1].upper()}{evidence[1:]}"
     return Claim(whose=whose, where=where, text=text, verdict=verdict, evidence=f"{evidence}.")
 
@@ -169,11 +170,10 @@ def _ahead(analysis: Analysis) -> Claim:
 
 def _beats_control(analysis: Analysis) -> Claim:
     where, learned = analysis.study.name, _own(analysis)
-    control = f"{UNTRAINED}:{REGIONWISE.partition(':')[2]}"
     found = analysis.differences.get(learned, {}) if learned else {}
-    difference = next((d for entry, d in found.items() if entry.method == control), None)
+    difference = next((d for entry, d in found.items() if entry.method == CONTROL), None)
     if difference is None or difference.low is None:
-        return _decided("ours", where, CONTROL_TEXT, gaps=[f"{REGIONWISE} and {control} share fewer than two seeds"])
+        return _decided("ours", where, CONTROL_TEXT, gaps=[f"{REGIONWISE} and {CONTROL} share fewer than two seeds"])
     said = [f"{100 * difference.mean:+.2f} points{_interval(difference.low, difference.high)}"]
     return _decided("ours", where, CONTROL_TEXT, against=[] if difference.ahead else said, support=said)
 

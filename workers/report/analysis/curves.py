@@ -7,23 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from service.domain.methods import BASELINES, Method
 from service.domain.metrics import area_under_curve
 from workers.report.data.records import MAIN, Study, Trajectory, Unit
 
-BASELINES = (
-    "random",
-    "entropy",
-    "bald",
-    "margin",
-    "bvsb",
-    "class-balanced",
-    "impurity",
-    "coreset",
-    "stratified-random",
-)
 PER_POOL = "per-pool"
-LEARNED, UNTRAINED, GREEDY_ORACLE = "learned", "learned-untrained", "greedy-oracle"
-PAPER, REGIONWISE = "learned:paper", "learned:regionwise"
+PAPER, REGIONWISE = str(Method.learned("paper")), str(Method.learned("regionwise"))
+CONTROL = str(Method.untrained("regionwise"))
 
 Kind = Literal["learned", "baseline", "control", "reference"]
 KINDS: tuple[Kind, ...] = ("learned", "baseline", "control", "reference")
@@ -32,12 +22,12 @@ Plays = Mapping[int, Trajectory]
 
 def kind_of(method: str) -> Kind:
     """What a method is; a name that is not known counts as a reference, so that it joins no family of tests."""
-    name = method.partition(":")[0]
-    if name == LEARNED:
+    each = Method.parse(method)
+    if each.is_learned:
         return "learned"
-    if name == UNTRAINED:
+    if each.is_untrained:
         return "control"
-    return "baseline" if method in BASELINES else "reference"
+    return "baseline" if each.is_baseline else "reference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

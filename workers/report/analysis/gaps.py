@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+from service.domain.methods import BASELINES, REFERENCES
 from workers.report.analysis.comparisons import Analysis
-from workers.report.analysis.curves import BASELINES, GREEDY_ORACLE, PAPER, REGIONWISE, UNTRAINED
+from workers.report.analysis.curves import CONTROL, PAPER, REGIONWISE
 from workers.report.data.records import UNITS
 
-EXPECTED = (REGIONWISE, PAPER, *BASELINES, f"{UNTRAINED}:{REGIONWISE.partition(':')[2]}", GREEDY_ORACLE)
+EXPECTED = (REGIONWISE, PAPER, *BASELINES, CONTROL, *REFERENCES)
 
 
 def gaps_of(analysis: Analysis) -> list[str]:

@@ -4,33 +4,33 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from workers.report.analysis.curves import BASELINES, LEARNED, PER_POOL, Entry, kind_of
+from service.domain.methods import BASELINES, LEARNED, REFERENCES, Method
+from workers.report.analysis.curves import PAPER, PER_POOL, REGIONWISE, Entry
 
 # Drawn in this colour, which nothing else has, and replaced by the page's own, so that a figure follows light and dark.
 INK = "#010203"
+# What the baselines look like, in their order; there is more of both than there are baselines.
+BASELINE_COLOURS = (
+    *("#8d99a6", "#2f9e44", "#f08c00", "#12b5c9", "#a9744f", "#cfa900", "#e77fbf", "#7a8f1f", "#5f7f9e"),
+    *("#1b6e5a", "#7d4fa3", "#c96a3d"),
+)
+BASELINE_MARKERS = "ov^<>Dphxs*P"
 COLOURS = {
-    "learned:regionwise": "#e5383b",
-    "learned:paper": "#3a7bf0",
-    "learned:carried": "#9b5de5",
-    "learned": "#e5383b",
-    "random": "#8d99a6",
-    "entropy": "#2f9e44",
-    "bald": "#f08c00",
-    "margin": "#12b5c9",
-    "bvsb": "#a9744f",
-    "class-balanced": "#cfa900",
-    "impurity": "#e77fbf",
-    "coreset": "#7a8f1f",
-    "stratified-random": "#5f7f9e",
-    "greedy-oracle": INK,
+    REGIONWISE: "#e5383b",
+    PAPER: "#3a7bf0",
+    str(Method.learned("carried")): "#9b5de5",
+    LEARNED: "#e5383b",
+    **dict(zip(BASELINES, cycle(BASELINE_COLOURS), strict=False)),
+    **dict.fromkeys(REFERENCES, INK),
 }
-MARKERS = dict(zip(BASELINES, "ov^<>Dphx", strict=True))
+MARKERS: dict[str, str] = dict(zip(BASELINES, cycle(BASELINE_MARKERS), strict=False))
 OTHER = "#98a1ab"  # lines that need no name
 SPARE = ("#d6409f", "#0f9d8a", "#b5651d", "#6f6fd0", "#c2255c", "#4d908e")
 WIDTH = 9.2
@@ -52,14 +52,15 @@ class Picture:
 
 def colour_of(method: str) -> str:
     """The colour of a method, the same in every figure; a control has that of what it controls."""
-    if kind_of(method) == "control":
-        return colour_of(f"{LEARNED}:{method.partition(':')[2]}")
+    each = Method.parse(method)
+    if each.is_untrained:
+        return colour_of(str(Method.learned(each.policy)))
     return COLOURS.get(method) or SPARE[sum(method.encode()) % len(SPARE)]
 
 
 def policy_colour(name: str) -> str:
     """The colour of the method that plays a policy, whether named as the method or without `learned:`."""
-    return colour_of(name if ":" in name else f"{LEARNED}:{name}")
+    return colour_of(str(Method.learned(name)) if Method.parse(name).is_plain else name)
 
 
 def style_of(entry: Entry) -> dict[str, Any]:

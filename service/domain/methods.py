@@ -1,0 +1,112 @@
+"""The names of strategies, and of the methods that an experiment compares. A new baseline is a line here.
+
+They stand in the domain, without torch, because the API's schema and the report cannot look into models/strategies; a
+contract test holds them against the strategies that there are.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+# In the order of tables and figures, which give the n-th baseline the n-th colour and marker.
+Baseline = Literal[
+    "random",
+    "entropy",
+    "bald",
+    "margin",
+    "bvsb",
+    "class-balanced",
+    "impurity",
+    "coreset",
+    "stratified-random",
+]
+BASELINES: tuple[Baseline, ...] = get_args(Baseline)
+
+StrategyName = Literal[Baseline, "learned"]
+"""What a campaign can choose by."""
+
+LEARNED: Literal["learned"] = "learned"
+REFERENCES = ("greedy-oracle",)
+"""What knows the truth: for simulations alone, to compare with."""
+
+Variant = Literal["", "untrained", "score"]
+# What stands for each variant of a policy in a method's text, before the policy's name.
+_HEADS: dict[Variant, str] = {"": LEARNED, "untrained": "learned-untrained", "score": "score"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """What an experiment compares: a strategy by its name, and for `learned` the policy that it acts by, and which variant.
+
+    As text `entropy`, `learned:POLICY`, `learned-untrained:POLICY` (its untrained control), or `score:NAME` (a policy that
+    knows one acquisition score and nothing else). Records, cache keys and file names hold the text. Whether there are such a
+    strategy and policy is for those to say who make them.
+    """
+
+    name: str
+    policy: str = ""
+    variant: Variant = ""
+
+    def __post_init__(self) -> None:
+        if self.name != LEARNED and (self.policy or self.variant or _policy_and_variant(self.name)):
+            raise ValueError(f"{self.name!r} cannot be a strategy that acts by a policy: only {LEARNED!r} is.")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The method of a text, so that `str` gives the text again; a text of another form is a strategy's name."""
+        found = _policy_and_variant(text)
+        return cls(name=text) if found is None else cls(name=LEARNED, policy=found[0], variant=found[1])
+
+    @classmethod
+    def learned(cls, policy: str) -> Self:
+        """The method that acts by a policy, trained once for the experiment."""
+        return cls(name=LEARNED, policy=policy)
+
+    @classmethod
+    def untrained(cls, policy: str) -> Self:
+        """The control of `learned`: the same policy with weights as they are before training."""
+        return cls(name=LEARNED, policy=policy, variant="untrained")
+
+    @classmethod
+    def score(cls, name: str) -> Self:
+        """The method that asks for what one of the policies' acquisition scores alone is highest for."""
+        return cls(name=LEARNED, policy=name, variant="score")
+
+    def __str__(self) -> str:
+        return f"{self.head}:{self.policy}" if self.policy else self.head
+
+    @property
+    def head(self) -> str:
+        """The text without the policy's name."""
+        return self.name if self.is_plain else _HEADS[self.variant]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it acts by no policy: a baseline or a reference."""
+        return self.name != LEARNED
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is one of the baselines."""
+        return self.name in BASELINES
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it acts by a trained policy."""
+        return self.name == LEARNED and not self.variant
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether it is the untrained control of a policy."""
+        return self.variant == "untrained"
+
+    @property
+    def is_score(self) -> bool:
+        """Whether it goes by a single acquisition score."""
+        return self.variant == "score"
+
+
+def _policy_and_variant(text: str) -> tuple[str, Variant] | None:
+    """Of a text that names no policy after its head the policy is empty; None for a strategy that acts by none."""
+    head, colon, policy = text.partition(":")
+    found = next((variant for variant, known in _HEADS.items() if head == known), None)
+    return None if found is None or bool(colon) != bool(policy) else (policy, found)
