@@ -16,7 +16,7 @@ router = APIRouter(tags=["jobs"], responses=errors(403, 404))
 
 _EXAMPLES = {
     "pretrain": {"value": {"kind": "pretrain", "settings": {"source": "streets", "max_epochs": 60}}},
-    "train-policy": {"value": {"kind": "train-policy", "settings": {"episodes": 20}}},
+    "train-policy": {"value": {"kind": "train-policy", "settings": {"policy": "paper", "episodes": 20}}},
     "finish": {"value": {"kind": "finish"}},
 }
 

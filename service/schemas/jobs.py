@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.schemas.fields import Input
+from service.schemas.policies import PolicyPayload
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -29,16 +30,6 @@ class PretrainPayload(ConvergePayload):
     )
     source_images: int = Field(400, ge=8, le=100_000, description="Synthetic scenes to train on.")
     source_epochs: int = Field(30, ge=1, le=10_000, description="Passes over the source images at most.")
-
-
-class PolicyPayload(Input):
-    """A policy, trained by playing labelling episodes on the split `train`."""
-
-    episodes: int = Field(10, ge=1, le=10_000, description="Games to play.")
-    budget: int | None = Field(None, ge=1, description="Regions per game; none: 20 rounds, or all that there are.")
-    pool_size: int = Field(20, ge=1, le=1000, description="N: candidates per candidate pool while training.")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="Of the query network.")
-    updates_per_round: int = Field(1, ge=1, le=1000, description="Gradient steps after each round.")
 
 
 class FinishPayload(ConvergePayload):

@@ -1,14 +1,29 @@
 """Policies over the wire: what one is trained with, and those that have a name."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from service.schemas.fields import Input
 
 MAIN = "main"
+OWN = "own"
+_STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
 # A game, or a network, that does not use a setting refuses it: it would enter the cache's key and do nothing.
 _OF_SURROGATE = ("sources", "twin", "redraw")
 _OF_REGIONWISE = (
@@ -38,41 +53,50 @@ class PolicySettings(BaseModel):
         ("own",),
         description='Where it plays: "own" (D_T), or "streets:SEED" and "streets:SEED:CLASSES", any number of them.',
     )
-    episodes: int = Field(100, ge=1)
-    budget: int = Field(480, ge=1)
-    batch_size: int | None = Field(None, ge=1, description="K of its games; none: the experiment's.")
-    pool_size: int = Field(20, ge=1)
-    updates_per_round: int = Field(1, ge=1)
-    capacity: int = Field(600, ge=1)
-    batch: int = Field(16, ge=2)
-    gamma: float = 0.999
-    sync_every: int = Field(5, ge=1)
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float = 1e-3
-    weight_decay: float = Field(1e-3, ge=0)
-    clip: float | None = None
+    episodes: int = Field(100, ge=1, le=100_000, description="Games to play.")
+    budget: int = Field(480, ge=1, le=10_000_000, description="Regions per game, or all that there are.")
+    batch_size: int | None = Field(
+        None, ge=1, le=4096, description="K of its games; none: the experiment's, or the project's."
+    )
+    pool_size: int = Field(20, ge=1, le=4096, description="N: candidates per candidate pool while training.")
+    updates_per_round: int = Field(1, ge=1, le=1000, description="Gradient steps after each round.")
+    capacity: int = Field(600, ge=1, le=1_000_000, description="Transitions that are remembered, one for each region.")
+    batch: int = Field(16, ge=2, le=4096, description="Transitions of a gradient step.")
+    gamma: float = Field(0.999, ge=0, le=1, description="What a reward one round ahead counts.")
+    sync_every: int = Field(5, ge=1, le=1_000_000, description="Rounds between copies to the target network.")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="Of the query network.")
+    lr: float = Field(1e-3, gt=0, le=10, description="Learning rate of the query network.")
+    weight_decay: float = Field(1e-3, ge=0, le=10, description="Of the query network.")
+    clip: float | None = Field(None, gt=0, description="Largest norm of the gradient; none: it is left as it is.")
     feature_dropout: float = Field(0.0, ge=0, lt=1, description="Chance that an update does not see a feature.")
     explore: Literal["regions", "rounds"] = Field(
         "regions",
         description="What is left to chance: each region asked for, or a whole round, asked for by a network of new weights.",
     )
-    feature_noise: float = Field(0.0, ge=0, description="Standard deviation of what is added to features in updates.")
-    loss: Literal["huber", "squared"] = "huber"
-    double: Literal["standard", "paper"] = "standard"
-    epsilon_rounds: float = Field(10.0, gt=0)
-    n_step: int = Field(1, ge=1)
-    prioritised_alpha: float = Field(0.0, ge=0)
-    prioritised_beta: float = Field(0.4, ge=0, le=1)
+    feature_noise: float = Field(
+        0.0, ge=0, le=100, description="Standard deviation of what is added to features in updates."
+    )
+    loss: Literal["huber", "squared"] = Field("huber", description="Of the TD error.")
+    double: Literal["standard", "paper"] = Field(
+        "standard",
+        description="standard: the online network picks, the target network values; paper: the other way round.",
+    )
+    epsilon_rounds: float = Field(10.0, gt=0, le=1e9, description="Rounds over which chance falls to a third.")
+    n_step: int = Field(1, ge=1, le=1000, description="Rounds of reward that a target sums.")
+    prioritised_alpha: float = Field(0.0, ge=0, le=10, description="How far replay prefers what surprised; 0: uniform.")
+    prioritised_beta: float = Field(0.4, ge=0, le=1, description="How far importance weights undo that.")
     twin: bool = Field(False, description="Rewards are differences to a twin that asked at random with the same draws.")
     standardise: bool = Field(False, description="Rewards are divided by their running standard deviation.")
     deep: bool = Field(True, description="Beside weighted acquisition scores, a head over all that the policy sees.")
-    width: int = Field(32, ge=4)
-    dueling: bool = True
-    state_encoder: Literal["attention", "mean", "list"] = "attention"
-    class_relative: bool = True
-    similarity: bool = True
-    uncertainty: bool = True
-    state: bool = True
+    width: int = Field(32, ge=4, le=512, description="Channels of the network's hidden layers.")
+    dueling: bool = Field(True, description="The value of the state and the advantages of candidates apart.")
+    state_encoder: Literal["attention", "mean", "list"] = Field(
+        "attention", description="How state rows are summed up."
+    )
+    class_relative: bool = Field(True, description="Features relate classes to each other; without it they name them.")
+    similarity: bool = Field(True, description="The paper's histograms of similarity are among the features.")
+    uncertainty: bool = Field(True, description="Entropies are among the features.")
+    state: bool = Field(True, description="The state set is looked at.")
     redraw: bool = Field(
         False, description="Every game draws anew which images of D_T and D_R it plays on and which reward it."
     )
@@ -94,10 +118,28 @@ class PolicySettings(BaseModel):
                 raise ValueError(f"{name} is not used by {user}: leave it out, or set {instead}.")
         return self
 
+    @field_validator("sources")
+    @classmethod
+    def _known_sources(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        if not sources:
+            raise ValueError('A policy plays somewhere: on "own", say.')
+        for source in sources:
+            if source != OWN:
+                city_of(source)
+        return sources
+
     @property
     def guided(self) -> bool:
         """Whether the policy looks at what a guide expects."""
         return self.network == "regionwise" and self.guide
+
+
+def city_of(source: str) -> tuple[int, tuple[int, ...] | None]:
+    """The seed of a city of streets, and the classes to play with there; None: all. Raises ValueError for another source."""
+    found = _STREETS.fullmatch(source)
+    if found is None:
+        raise ValueError(f'A policy plays on "own" or on "streets:SEED" or "streets:SEED:0-1-3", not on {source!r}.')
+    return int(found[1]), tuple(int(each) for each in found[2].split("-")) if found[2] else None
 
 
 @cache
@@ -125,3 +167,63 @@ def _over_base(name: str, policies: Mapping[str, Mapping[str, Any]], seen: tuple
     own = dict(policies[name])
     base = own.pop("base", None)
     return own if base is None else {**_over_base(base, policies, (*seen, name)), **own}
+
+
+def _checked_name(name: str) -> str:
+    if name not in named_policies():
+        raise ValueError(f"There is no policy {name!r}; there are {', '.join(named_policies())}.")
+    return name
+
+
+PolicyName = Annotated[
+    str, AfterValidator(_checked_name), Field(json_schema_extra=lambda schema: schema.update(enum=[*named_policies()]))
+]
+"""A policy that has a name."""
+
+
+def _optional(field: FieldInfo) -> tuple[Any, Any]:
+    """The field as one that may be left out, with its bounds."""
+    # JSON has lists where the settings have tuples.
+    kind: Any = list[str] if field.annotation == tuple[str, ...] else field.annotation
+    bounded: Any = Annotated[(kind, *field.metadata)] if field.metadata else kind
+    return bounded | None, Field(None, description=field.description)
+
+
+if TYPE_CHECKING:
+
+    class Overrides(Input):
+        """Any setting of a policy; what is left out is as the policy has it."""
+else:
+    Overrides = create_model(
+        "Overrides",
+        __base__=Input,
+        **{name: _optional(field) for name, field in PolicySettings.model_fields.items() if name != "group"},
+    )
+
+
+class PolicyPayload(Overrides):
+    """A policy, trained by playing labelling games on the split `train`, or where its sources say."""
+
+    policy: PolicyName = Field("paper", description="A policy by its name; every other setting goes over its own.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_an_earlier_name(cls, values: Any) -> Any:
+        # Jobs that an earlier version queued are still to run, and scripts that spoke to it.
+        if isinstance(values, dict) and "learning_rate" in values:
+            values = dict(values)
+            values.setdefault("lr", values.pop("learning_rate"))
+        return values
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        self.chosen()
+        return self
+
+    def chosen(self) -> PolicySettings:
+        """All settings of the policy. Raises ValueError with a sentence where they do not go together."""
+        own = self.model_dump(exclude={"policy"}, exclude_none=True)
+        try:
+            return PolicySettings.model_validate({**named_policies()[self.policy], **own})
+        except ValidationError as error:
+            raise ValueError(" ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from error

@@ -107,18 +107,18 @@ class World:
             update={"database_url": database_url, "blob_url": (settings.data_dir / "blobs").as_uri()}
         )
         self.slice_seconds(600.0)
-        self._client = TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"})
+        self.client = TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"})
 
     def slice_seconds(self, seconds: float) -> None:
         """From now on jobs yield this often."""
-        worker = Worker(
+        self.worker = Worker(
             database=self.database,
             blobs=self.blobs,
             settings=self.settings.model_copy(update={"slice_seconds": seconds}),
             clock=lambda: datetime.now(UTC),
             device="cpu",
         )
-        self.celery = make_app(self.settings, lambda: worker)
+        self.celery = make_app(self.settings, lambda: self.worker)
 
     def add(self, split: str, source: Rectangles, *, labelled: bool = True) -> "World":
         """Upload a split's images."""
@@ -156,7 +156,7 @@ class World:
 
     def call(self, method: str, path: str, **request: Any) -> Any:
         """A call of the API that must succeed."""
-        response = self._client.request(method, path, **request)
+        response = self.client.request(method, path, **request)
         assert response.is_success, response.text
         return response.json()
 

@@ -1,30 +1,28 @@
 """The task that trains a policy by playing episodes on D_T."""
 
+from dataclasses import replace
 from typing import Any
 
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
-from service.schemas.jobs import PolicyPayload
-from service.schemas.policies import PolicySettings
+from service.schemas.policies import PolicyPayload, PolicySettings
 from service.store import checkpoints as checkpoint_store
 from workers.datasets.base import ImageSource, Subset
 from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.saving import save_checkpoint
 from workers.jobs.segmenters import labelled_part
-from workers.loop.round import LoopSettings, groups_of
+from workers.loop.round import groups_of
 from workers.policy.building import Ground, build_trainer
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.trainer import Progress, Trainer
 from workers.training.checkpoints import save_policy
 
-ROUNDS_PER_EPISODE = 20
-
 
 def train_policy(run: JobRun) -> dict[str, Any]:
-    """Play episodes from theta_pre; keep the policy whose mean return was highest."""
+    """Play a policy's games from theta_pre; keep the weights that did best (workers/policy/trainer.py)."""
     project, payload = load_project(run.worker, run.project_id), PolicyPayload.model_validate(run.payload)
-    trainer = _trainer(project, payload)
+    trainer = _trainer(project, payload.chosen())
     store = run.state("policy")
 
     def keep_going(progress: Progress) -> bool:
@@ -33,7 +31,7 @@ def train_policy(run: JobRun) -> dict[str, Any]:
 
     if not play_resumably(trainer, store, keep_going):
         run.pause()
-    result = {"episodes": len(trainer.returns), **trainer.summary()}
+    result = {"name": payload.policy, "episodes": len(trainer.returns), **trainer.summary()}
     policy = trainer.best_policy()
     assert isinstance(policy, QueryNetwork | RegionwiseNetwork)
     save_checkpoint(
@@ -48,44 +46,36 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     return result
 
 
-def _trainer(project: ProjectData, payload: PolicyPayload) -> Trainer:
+def _trainer(project: ProjectData, settings: PolicySettings) -> Trainer:
     row = project.latest("source")
     if row is None:
         raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
     train: ImageSource = labelled_part(project.images("train"))
     if row.description.get("source") == "half":
         train = Subset(train, range(1, len(train), 2))
-    reward = labelled_part(project.images("reward"))
-    state = project.images("state")
-    for split, images in (("train", train), ("reward", reward), ("state", state)):
+    splits = {"train": train, "state": project.images("state"), "reward": labelled_part(project.images("reward"))}
+    if settings.game == "surrogate":
+        splits["state"] = labelled_part(project.images("state"))
+    for split, images in splits.items():
         if not len(images):
-            raise JobFailed(
-                f"Policy training needs images in the split `{split}`" + " with label maps." * (split != "state")
-            )
-    each = project.loop
-    loop = LoopSettings(
-        classes=each.classes,
-        cell_height=each.cell_height,
-        cell_width=each.cell_width,
-        batch_size=each.batch_size,
-        pool_size=payload.pool_size,
-        sampling=each.sampling,
-        passes=each.passes,
-        train=each.train,
+            labelled = " with label maps" * (split != "state" or settings.game == "surrogate")
+            raise JobFailed(f"Policy training needs images in the split `{split}`{labelled}.")
+    loop = replace(
+        project.loop,
+        batch_size=settings.batch_size or project.loop.batch_size,
+        pool_size=settings.pool_size,
+        protocol="per-pool",
     )
     regions = sum(group.images * group.cells for group in groups_of(train, loop))
-    settings = PolicySettings(
-        episodes=payload.episodes,
-        budget=min(payload.budget or ROUNDS_PER_EPISODE * loop.batch_size, regions),
-        pool_size=payload.pool_size,
-        updates_per_round=payload.updates_per_round,
-        lr=payload.learning_rate,
-    )
     ground = Ground(
-        splits={"train": train, "state": state, "reward": reward},
+        splits=splits,
         classes=project.classes,
         start=lambda: project.load_segmenter(row)[0],
         loop=loop,
         device=project.worker.device,
     )
-    return build_trainer(settings, ground, project.settings.seed)
+    fitting = settings.model_copy(update={"budget": min(settings.budget, regions)})
+    try:
+        return build_trainer(fitting, ground, project.settings.seed)
+    except ValueError as error:  # a source whose classes are not the project's
+        raise JobFailed(str(error)) from error

@@ -1,6 +1,5 @@
 """Puts policies together: their networks, the games that their sources name, and their trainers."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.regionwise_view import ViewSettings
 from models.segmenter import Segmenter
 from service.domain.classes import CAMVID, ClassSet
-from service.schemas.policies import PolicySettings
+from service.schemas.policies import OWN, PolicySettings, city_of
 from workers.chance import torch_generator
 from workers.datasets.base import ImageSource
 from workers.datasets.streets import streets_dataset
@@ -27,7 +26,6 @@ from workers.training.checkpoints import Policy
 
 # Scenes of a street city that a policy plays on: D_T, D_S and D_R of its game.
 CITY = {"train": 60, "state": 10, "reward": 30}
-_STREETS = re.compile(r"streets:(\d+)(?::(\d+(?:-\d+)*))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +113,11 @@ def surrogate_game(settings: PolicySettings, ground: Ground, source: str) -> Sur
 
     Raises ValueError for another source, and for a city where the classes are not those of the streets.
     """
-    if source == "own":
+    if source == OWN:
         guide_RC = ground.guide() if settings.guided and ground.guide else None
         return game_on(ground, ground.splits, guide_RC=guide_RC, redraw=settings.redraw)
-    number, classes = _city(source, ground.classes)
+    number, kept = city_of(source)
+    classes = _classes_of_city(source, kept, ground.classes)
     height, width = ground.splits["train"].size(0)
     streets = streets_dataset(number, height, width, CITY)
     return game_on(ground, streets.splits, classes=classes, redraw=settings.redraw)
@@ -157,19 +156,15 @@ def _view(settings: PolicySettings) -> ViewSettings:
     return ViewSettings(**{name: getattr(settings, name) for name in ViewSettings.__dataclass_fields__})
 
 
-def _city(source: str, classes: ClassSet) -> tuple[int, list[int] | None]:
-    """The seed of a city, and the classes to play with there; None: all."""
-    found = _STREETS.fullmatch(source)
-    if found is None:
-        raise ValueError(f'A policy plays on "own" or on "streets:SEED" or "streets:SEED:0-1-3", not on {source!r}.')
+def _classes_of_city(source: str, kept: tuple[int, ...] | None, classes: ClassSet) -> list[int] | None:
+    """The classes to play with in a city; None: all."""
     if classes.names != CAMVID.names:
         raise ValueError(
             f"The source {source!r} has CamVid's {len(CAMVID)} classes, {', '.join(CAMVID.names)}, and here they are "
             f'{", ".join(classes.names)}: set the policy\'s sources to ["own"].'
         )
-    kept = [int(each) for each in found[2].split("-")] if found[2] else None
     if kept is not None and (len(kept) < 2 or len(set(kept)) < len(kept) or max(kept) >= len(classes)):
         raise ValueError(
             f"The source {source!r} should name two or more different classes from 0 to {len(classes) - 1}."
         )
-    return int(found[1]), kept
+    return None if kept is None else list(kept)

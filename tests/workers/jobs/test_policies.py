@@ -1,0 +1,128 @@
+"""Policies of the live product: any that has a name is trained, and chooses as it does in the simulation."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from models.regionwise_network import RegionwiseNetwork
+from models.segmenter import build
+from models.strategies import build_strategy
+from service.domain.pool import Pool
+from service.schemas.policies import PolicyPayload, PolicySettings, named_policies
+from service.store.jobs import queue_job
+from service.tables import Checkpoint
+from tests.conftest import START
+from tests.workers.conftest import CLASSES, Rectangles, World
+from workers.jobs.project import load_project
+from workers.loop import ActiveLearner
+from workers.loop.labelled import LabelledSet
+from workers.loop.round import groups_of
+from workers.training.checkpoints import load_policy, load_segmenter, save_segmenter
+
+POOL, STATE = Rectangles(8, 1), Rectangles(2, 2)
+TINY = {
+    "policy": "regionwise", "episodes": 2, "budget": 8, "batch_size": 4, "pool_size": 3, "batch": 4, "width": 4,
+    "updates_per_round": 1, "capacity": 100,
+}  # fmt: skip
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    made = make_world(strategy="learned", budget=8, seed=5)
+    made.add("pool", POOL, labelled=False).add("state", STATE)
+    made.add("train", Rectangles(4, 4)).add("reward", Rectangles(2, 3))
+    segmenter = build("fpn", classes=3, width=4, generator=torch.Generator().manual_seed(3)).eval()
+    for kind in ("source", "segmenter"):
+        made.add_checkpoint(kind, save_segmenter(segmenter, CLASSES), source="none")
+    return made
+
+
+def train(world: World, **settings: Any) -> dict[str, Any]:
+    body = {"kind": "train-policy", "settings": settings}
+    made = world.call("POST", f"/projects/{world.project.id}/jobs", json=body)
+    world.work()
+    job: dict[str, Any] = world.call("GET", f"/jobs/{made['id']}")
+    return job
+
+
+def test_a_round_of_our_policy_chooses_what_the_simulation_chooses(world: World) -> None:
+    job = train(world, **TINY)
+    assert (job["state"], job["error"]) == ("done", None)
+    assert (job["result"]["name"], len(job["result"]["returns"]), len(job["result"]["trials"])) == (
+        "regionwise",
+        2,
+        1,
+    )
+
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    world.work()
+    live = sorted(world.label_all())
+    (round_, *_) = world.rounds()
+    assert (round_["strategy"], round_["note"]) == ("learned", "")
+
+    with world.database.read() as session:
+        files = {id: session.get_one(Checkpoint, round_[id]).blob_key for id in ("policy_id", "checkpoint_id")}
+    policy = load_policy(world.blobs.get(files["policy_id"]), CLASSES, 24)[0]
+    assert isinstance(policy, RegionwiseNetwork)
+    settings = load_project(world.worker, world.project.id).loop
+    learner = ActiveLearner(
+        segmenter=load_segmenter(world.blobs.get(files["checkpoint_id"]), CLASSES)[0],
+        strategy=build_strategy("learned", policy),
+        pool=Pool(groups_of(POOL, settings)),
+        labelled=LabelledSet(3),
+        images=POOL,
+        state=STATE,
+        reward=None,
+        settings=settings,
+        seed=5,
+        budget=8,
+    )
+    chosen = learner.ask(round_number=1).regions
+    assert live == sorted((f"pool-{region.image:03}.png", region.cell) for region in chosen)
+
+
+def test_a_job_that_an_earlier_version_queued_trains_the_paper_s_policy(world: World) -> None:
+    payload = {"episodes": 2, "budget": None, "pool_size": 3, "learning_rate": 0.001, "updates_per_round": 1}
+    with world.database.write() as session:
+        job = queue_job(session, project_id=world.project.id, kind="train-policy", now=START, payload=payload)
+    world.work()
+    done = world.call("GET", f"/jobs/{job.id}")
+    assert (done["state"], done["result"]["name"], len(done["result"]["returns"])) == ("done", "paper", 2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ({"policy": "clairvoyant"}, "There is no policy 'clairvoyant'; there are paper, regionwise, carried"),
+        (
+            {"policy": "paper", "twin": True},
+            "twin is not used by the real game: leave it out, or set game = 'surrogate'.",
+        ),
+        ({"policy": "regionwise", "sources": ["mars:1"]}, "not on 'mars:1'"),
+        ({"policy": "regionwise", "episodes": 0}, "greater than or equal to 1"),
+        ({"policy": "regionwise", "epsiodes": 3}, "Extra inputs are not permitted"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_a_job_is_queued(
+    world: World, wanted: dict[str, Any], sentence: str
+) -> None:
+    body = {"kind": "train-policy", "settings": wanted}
+    response = world.client.post(f"/projects/{world.project.id}/jobs", json=body)
+    assert response.status_code == 422
+    assert sentence in response.text.replace('\\"', '"')
+    assert world.call("GET", f"/projects/{world.project.id}/jobs")["items"] == []
+
+
+def test_a_city_whose_classes_are_not_the_project_s_fails_with_a_sentence(world: World) -> None:
+    job = train(world, policy="carried")
+    assert job["state"] == "failed"
+    assert "has CamVid's 11 classes" in job["error"]
+    assert job["attempt"] == 1
+
+
+@pytest.mark.parametrize("name", named_policies())
+def test_every_policy_with_a_name_can_be_asked_for(name: str) -> None:
+    chosen = PolicyPayload.model_validate({"policy": name, "episodes": 7}).chosen()
+    assert chosen == PolicySettings.model_validate({**named_policies()[name], "episodes": 7})
