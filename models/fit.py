@@ -230,21 +230,28 @@ class FitState:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convergence:
+    """How long training goes on: until the score has not risen for `patience` epochs, or for `max_epochs`."""
+
+    train: TrainSettings
+    patience: int
+    max_epochs: int
+    evaluate_every: int = 1
+
+
 def fit_to_convergence(
     segmenter: Segmenter,
     optimizer: torch.optim.Optimizer,
     epoch_batches: Callable[[int], Iterable[Batch]],
     score: Callable[[], float],
-    settings: TrainSettings,
+    settings: Convergence,
     *,
-    patience: int,
-    max_epochs: int,
     seed: int,
-    evaluate_every: int = 1,
     state: FitState | None = None,
     on_epoch: Callable[[FitState], bool] | None = None,
 ) -> FitState:
-    """Train until the score has not risen for `patience` epochs, or for `max_epochs`; then load the best weights.
+    """Train until the score stops rising, as the settings say; then load the best weights.
 
     `epoch_batches(epoch)`, epochs from 1, and `seed`, for dropout, decide an epoch alone: begun again from a saved
     `state`, and the segmenter's and optimizer's states of the same moment, training goes on as if it had never stopped.
@@ -252,11 +259,11 @@ def fit_to_convergence(
     each epoch `on_epoch` gets the state, while the segmenter still has that epoch's weights; its False ends training.
     """
     now = state or FitState()
-    while now.epoch < max_epochs and now.epoch - now.best_epoch < patience:
+    while now.epoch < settings.max_epochs and now.epoch - now.best_epoch < settings.patience:
         epoch = now.epoch + 1
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        loss = train_pass(segmenter, optimizer, epoch_batches(epoch), settings, generator=generator)
-        measured = score() if epoch % evaluate_every == 0 or epoch == max_epochs else None
+        loss = train_pass(segmenter, optimizer, epoch_batches(epoch), settings.train, generator=generator)
+        measured = score() if epoch % settings.evaluate_every == 0 or epoch == settings.max_epochs else None
         if measured is not None and math.isnan(measured):
             measured = None
         now = _after_epoch(now, Epoch(number=epoch, loss=loss, score=measured), segmenter)

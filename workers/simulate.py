@@ -12,55 +12,16 @@ from typing import Annotated
 import typer
 
 from workers.runs import actions, celery_crew, options
-from workers.runs.options import Evaluation, Shared
+from workers.runs.options import Evaluation, Everything, Shared
 from workers.runs.processes import Processes
 from workers.runs.works import FULL_SEEDS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-Strategy = Annotated[str | None, typer.Option(help=options.STRATEGY_HELP)]
-Protocol = Annotated[str | None, typer.Option(help=options.PROTOCOL_HELP)]
-Seeds = Annotated[str | None, typer.Option(help=options.SEEDS_HELP)]
-Budgets = Annotated[str | None, typer.Option(help=options.BUDGETS_HELP)]
-Group = Annotated[str | None, typer.Option(help=options.GROUP_HELP)]
-
 
 @app.callback(invoke_without_command=True)
-def simulate(
-    context: typer.Context,
-    dataset: Annotated[
-        str | None, typer.Option(help="camvid, cityscapes, folder, or streets (the default; needs no data).")
-    ] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the data set; not needed for streets.")] = None,
-    preset: Annotated[
-        str,
-        typer.Option(help="lite (two CPU cores), paper (a GPU), a preset's whole name, or the path of a .toml file."),
-    ] = "lite",
-    override: Annotated[
-        list[str] | None, typer.Option("--set", help="Over the preset: name=value or table.name=value.")
-    ] = None,
-    theta0: Annotated[
-        str | None,
-        typer.Option("--theta0", help="Over the preset: source (theta_0 is theta_pre), or dt (it knows D_T)."),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder of cache, states and results; the same command goes on there.")
-    ] = Path("runs"),
-    jobs: Annotated[int | None, typer.Option(help="Works at once; none: one per core, one on a GPU.", min=1)] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    celery: Annotated[
-        bool,
-        typer.Option("--celery", help="Have the works done by `regionwise worker`s; --out is a folder they share."),
-    ] = False,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write TensorBoard's files to OUT/tensorboard too.")
-    ] = False,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
-    seeds: Seeds = None,
-    budgets: Budgets = None,
-    group: Group = None,
-) -> None:
+@options.takes(Everything)
+def simulate(context: typer.Context, given: Everything) -> None:
     """Play labelling campaigns against ground truth and compare methods.
 
     Every stage is kept in --out by the hash of what it depends on: theta_pre (the source domain), theta_0, full supervision,
@@ -73,12 +34,14 @@ def simulate(
     if context.invoked_subcommand == "report":
         return
     shared = Shared(
-        experiment=options.checked(lambda: options.chosen_experiment(preset, dataset, override or (), theta0)),
-        root=root,
-        out=out,
-        crew=celery_crew.crew if celery else lambda run: Processes(run, jobs=jobs, device=device),
-        tensorboard=tensorboard,
-        evaluation=Evaluation(strategy=strategy, protocol=protocol, seeds=seeds, budgets=budgets, group=group),
+        experiment=options.checked(
+            lambda: options.chosen_experiment(given.preset, given.dataset, given.override or (), given.theta0)
+        ),
+        root=given.root,
+        out=given.out,
+        crew=celery_crew.crew if given.celery else lambda run: Processes(run, jobs=given.jobs, device=given.device),
+        tensorboard=given.tensorboard,
+        evaluation=given,
     )
     context.obj = shared
     if context.invoked_subcommand is None:
@@ -120,17 +83,10 @@ def policy(
 
 
 @app.command()
-def evaluate(
-    context: typer.Context,
-    strategy: Strategy = None,
-    protocol: Protocol = None,
-    seeds: Seeds = None,
-    budgets: Budgets = None,
-    group: Group = None,
-) -> None:
+@options.takes(Evaluation)
+def evaluate(context: typer.Context, given: Evaluation) -> None:
     """Play methods on D_V through all budgets."""
-    evaluation = Evaluation(strategy=strategy, protocol=protocol, seeds=seeds, budgets=budgets, group=group)
-    actions.evaluate(context.obj, evaluation)
+    actions.evaluate(context.obj, given)
 
 
 @app.command()

@@ -1,8 +1,9 @@
 """Routes of images: they come with a split and perhaps a label map, and are looked at."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 
 from service import auth
 from service.content import PICTURE_RESPONSE, unchanging
@@ -26,6 +27,19 @@ LabelFiles = Annotated[
 IntoSplit = Annotated[Split, Form(description="What the images are for; regions to label come from `pool`.")]
 
 
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """The form of an upload."""
+
+    images: list[UploadFile]
+    label_maps: list[UploadFile]
+    split: Split
+
+
+def _arriving(image: ImageFiles, split: IntoSplit, label_map: LabelFiles = []) -> Arriving:  # noqa: B006 - FastAPI copies it
+    return Arriving(images=image, label_maps=label_map, split=split)
+
+
 @router.post(
     "/projects/{id}/images",
     status_code=201,
@@ -33,15 +47,13 @@ IntoSplit = Annotated[Split, Form(description="What the images are for; regions 
 )
 def add_images(
     id: Id,
-    image: ImageFiles,
-    split: IntoSplit,
+    form: Annotated[Arriving, Depends(_arriving)],
     caller: auth.AdminCaller,
     database: Store,
     blobs: BlobStore,
     settings: ServiceSettings,
     now: Now,
     response: Response,
-    label_map: LabelFiles = [],  # noqa: B006 - FastAPI copies it
 ) -> ImagesAdded:
     """Add images to a split, all or none. A name stands for the same bytes for ever.
 
@@ -50,7 +62,9 @@ def add_images(
     # Files are checked and stored with no transaction open: on SQLite it would keep everybody else from writing.
     with database.read() as session:
         classes = ClassSet.from_json(get_project(session, id).classes)
-    arrivals = store_uploads(image, label_map, split=split, classes=classes, blobs=blobs, settings=settings)
+    arrivals = store_uploads(
+        form.images, form.label_maps, split=form.split, classes=classes, blobs=blobs, settings=settings
+    )
     with database.write() as session:
         added = store.add_images(session, id, arrivals, now, by=caller.id)
     response.status_code = 201 if any(each.created for each in added) else 200

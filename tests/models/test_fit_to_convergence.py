@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from models.fit import Example, FitState, TrainSettings, crops, evaluate, fit_to_convergence, make_optimizer
+from models.fit import (
+    Convergence,
+    Example,
+    FitState,
+    TrainSettings,
+    crops,
+    evaluate,
+    fit_to_convergence,
+    make_optimizer,
+)
 from models.segmenter import build
 
 CLASSES = 3
@@ -28,6 +37,9 @@ def scenes(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         truth[n, edge:] = 1
     truth[:, :, :5] = 255
     return pixels, truth
+
+
+_STOPPING = {"patience", "max_epochs", "evaluate_every"}
 
 
 class Fit:
@@ -53,8 +65,11 @@ class Fit:
         return self.scores[len(self.weights) - 1]
 
     def run(self, **how: object) -> FitState:
-        settled = {"patience": 3, "max_epochs": 9, "seed": 5, **how}
-        return fit_to_convergence(self.segmenter, self.optimizer, self.batches, self.score, SMALL, **settled)
+        chosen = {"patience": 3, "max_epochs": 9, **how}
+        settings = Convergence(train=SMALL, **{name: chosen.pop(name) for name in _STOPPING & chosen.keys()})
+        return fit_to_convergence(
+            self.segmenter, self.optimizer, self.batches, self.score, settings, **{"seed": 5, **chosen}
+        )
 
 
 class TestConvergence:
@@ -141,9 +156,7 @@ class TestConvergence:
             make_optimizer(segmenter, SMALL),
             lambda epoch: crops(examples, pixels.__getitem__, labels.__getitem__, SMALL, seeded(epoch)),
             score,
-            SMALL,
-            patience=10,
-            max_epochs=15,
+            Convergence(train=SMALL, patience=10, max_epochs=15),
             seed=0,
         )
         assert state.best_score > 0.95

@@ -12,7 +12,7 @@ from workers.datasets.on_device import stack_images
 from workers.experiments.stages import Bench, theta_pre, train_and_keep
 from workers.files import write_atomically
 from workers.training.checkpoints import from_bytes, load_segmenter, save_segmenter, to_bytes
-from workers.training.convergence import same_size_runs
+from workers.training.convergence import Material, same_size_runs
 
 FOLDS = 2
 
@@ -75,7 +75,7 @@ def _guide(bench: Bench, fold: int | None) -> Segmenter:
     train_and_keep(
         bench,
         segmenter,
-        Subset(source, kept),
+        Material.whole(Subset(source, kept)),
         score=bench.split("reward"),
         settings=bench.experiment.theta0_training,
         seed=0,

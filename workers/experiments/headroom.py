@@ -19,7 +19,7 @@ from workers.experiments.clicks import clicks_of_split, region_grids
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, theta_0, train_and_keep
 from workers.files import settings_hash, write_atomically
-from workers.training.convergence import measure
+from workers.training.convergence import Material, measure
 
 # The pool is informative where full supervision lies this many std above theta_0.
 INFORMATIVE_STD = 5.0
@@ -38,13 +38,12 @@ def full_supervision(bench: Bench, seed: int) -> Record:
     train_and_keep(
         bench,
         segmenter,
-        Joined([bench.split(name) for name in splits]),
+        Material(source=Joined([bench.split(name) for name in splits]), examples=_region_examples(bench, splits)),
         score=bench.split("reward"),
         settings=bench.experiment.converge,
         seed=derived_seed(seed, "full"),
         path=path,
         name=f"full supervision, seed {seed}",
-        examples=_region_examples(bench, splits),
     )
     found = _tested(bench, segmenter)
     write_atomically(path, json.dumps(found).encode())

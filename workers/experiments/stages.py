@@ -1,11 +1,11 @@
 """The stages before a trajectory, each kept in a cache by the hash of what it depends on: theta_pre and theta_0."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.fit import Example, FitState
+from models.fit import FitState
 from models.segmenter import Segmenter, build
 from service.domain.metrics import mean_iou
 from workers.chance import torch_generator
@@ -16,7 +16,7 @@ from workers.experiments.scalars import NullScalars, Scalars
 from workers.experiments.settings import Convergence, Experiment
 from workers.files import FileState, write_atomically
 from workers.training.checkpoints import load_segmenter, save_segmenter
-from workers.training.convergence import measure, source_images, source_labels, whole_images
+from workers.training.convergence import Material, measure
 from workers.training.resumable import converge_resumably
 
 # Of the synthetic scenes, one in this many is held out to tell when to stop.
@@ -100,7 +100,7 @@ def theta_pre(bench: Bench, seed: int) -> Segmenter:
         train_and_keep(
             bench,
             segmenter,
-            Subset(streets, [n for n in numbers if n % HELD_OUT]),
+            Material.whole(Subset(streets, [n for n in numbers if n % HELD_OUT])),
             score=Subset(streets, numbers[::HELD_OUT]),
             settings=experiment.source,
             seed=seed,
@@ -123,7 +123,7 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
     train_and_keep(
         bench,
         segmenter,
-        bench.split("train"),
+        Material.whole(bench.split("train")),
         score=bench.split("reward"),
         settings=experiment.theta0_training,
         seed=seed,
@@ -137,19 +137,17 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
 def train_and_keep(
     bench: Bench,
     segmenter: Segmenter,
-    images: ImageSource,
+    material: Material,
     *,
     score: ImageSource,
     settings: Convergence,
     seed: int,
     path: Path,
     name: str,
-    examples: Sequence[Example] | None = None,
 ) -> None:
-    """Train on the images' labels as the settings say; begun again after a stop, it goes on from beside `path`."""
+    """Train on labels as the settings say; begun again after a stop, it goes on from beside `path`."""
     state = FileState(path.with_suffix(".state"))
-    wanted = whole_images(images) if examples is None else examples
-    epochs = settings.converge().epochs(len(wanted))
+    epochs = settings.converge().epochs(len(material.examples))
 
     def keep_going(fit: FitState) -> bool:
         text = name if fit.best_score is None else f"{name}, mIoU {100 * fit.best_score:.1f}"
@@ -159,9 +157,7 @@ def train_and_keep(
     bench.report(0.0, name)
     converge_resumably(
         segmenter,
-        examples=wanted,
-        images=source_images(images),
-        labels=source_labels(images),
+        material,
         reward=score,
         classes=bench.classes,
         settings=settings.converge(),

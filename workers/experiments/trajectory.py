@@ -23,11 +23,11 @@ from workers.experiments.scalars import add_present
 from workers.experiments.stages import Bench, fresh, theta_0
 from workers.files import FileState, settings_hash, write_atomically
 from workers.loop import ActiveLearner
-from workers.loop.labelled import Answer, LabelledSet
+from workers.loop.labelled import Answer, LabelledSet, LabelledView
 from workers.loop.oracle import Oracle, restore
 from workers.loop.round import groups_of
 from workers.training.checkpoints import from_bytes, to_bytes
-from workers.training.convergence import measure, source_images
+from workers.training.convergence import Material, measure
 from workers.training.resumable import converge_resumably
 
 
@@ -187,9 +187,7 @@ class Trajectory:
 
         fit = converge_resumably(
             copy,
-            examples=active.labelled.examples,
-            images=source_images(active.images),
-            labels=lambda n: torch.from_numpy(active.labelled.label_map(n, active.images.size(n))),
+            Material(source=LabelledView(active.images, active.labelled), examples=active.labelled.examples),
             reward=bench.split("reward"),
             classes=bench.classes,
             settings=settings.converge(),

@@ -1,9 +1,8 @@
 """The tasks that train a segmenter to convergence: pretrain, finish, and evaluate, which only measures."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from models.fit import Example, FitState, TrainSettings
+from models.fit import FitState, TrainSettings
 from models.segmenter import Segmenter
 from service.domain.classes import CAMVID
 from service.domain.metrics import iou_per_class, mean_iou
@@ -17,9 +16,9 @@ from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.rounds import plain, tell_again
 from workers.jobs.saving import save_checkpoint
-from workers.loop.labelled import LabelledSet
+from workers.loop.labelled import LabelledSet, LabelledView
 from workers.training.checkpoints import save_segmenter
-from workers.training.convergence import ConvergeSettings, measure, source_images, source_labels, whole_images
+from workers.training.convergence import ConvergeSettings, Material, measure
 from workers.training.resumable import converge_resumably
 
 # Without reward images, one training image in this many is held out to tell when to stop.
@@ -106,8 +105,7 @@ def _fit(
         run,
         project,
         segmenter,
-        examples=whole_images(Subset(images, numbers)),
-        images=Subset(images, numbers),
+        Material.whole(Subset(images, numbers)),
         score=score,
         payload=payload,
         phase=phase,
@@ -119,14 +117,12 @@ def fit_in_slices(
     run: JobRun,
     project: ProjectData,
     segmenter: Segmenter,
+    material: Material,
     *,
-    examples: Sequence[Example],
-    images: ImageSource,
     score: ImageSource,
     payload: ConvergePayload,
     phase: str,
     span: tuple[float, float],
-    labels: Callable[[int], Any] | None = None,
 ) -> FitState:
     """Train to convergence as part of a job. Raises SliceOver when others should have the worker for a while."""
 
@@ -143,9 +139,7 @@ def fit_in_slices(
     store = run.state(phase)
     fit = converge_resumably(
         segmenter,
-        examples=examples,
-        images=source_images(images),
-        labels=labels or source_labels(images),
+        material,
         reward=score,
         classes=len(project.classes),
         settings=ConvergeSettings(train=train, patience=payload.patience, max_epochs=payload.max_epochs),
@@ -172,14 +166,13 @@ def finish(run: JobRun) -> dict[str, Any]:
     row = project.latest("segmenter")
     segmenter = project.fresh_segmenter() if row is None else project.load_segmenter(row)[0]
     reward = labelled_part(project.images("reward"))
-    view = _LabelledView(images, labelled)
+    view = LabelledView(images, labelled)
     score = reward if len(reward) else Subset(view, sorted({example.image for example in examples}))
     fit = fit_in_slices(
         run,
         project,
         segmenter,
-        examples=examples,
-        images=view,
+        Material(source=view, examples=examples),
         score=score,
         payload=payload,
         phase="final",
@@ -188,28 +181,6 @@ def finish(run: JobRun) -> dict[str, Any]:
     figures = _measured(project, segmenter)
     _save(run, project, segmenter, "final", {"regions": len(regions), **figures}, row)
     return {"regions": len(regions), "epochs": fit.epoch, **figures}
-
-
-class _LabelledView:
-    """The pool's images with the labels that people gave."""
-
-    def __init__(self, images: ImageSource, labelled: LabelledSet) -> None:
-        self._images, self._labelled = images, labelled
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def name(self, number: int) -> str:
-        return self._images.name(number)
-
-    def size(self, number: int) -> tuple[int, int]:
-        return self._images.size(number)
-
-    def image(self, number: int) -> Any:
-        return self._images.image(number)
-
-    def label_map(self, number: int) -> Any:
-        return self._labelled.label_map(number, self._images.size(number))
 
 
 def evaluate(run: JobRun) -> dict[str, Any]:

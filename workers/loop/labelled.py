@@ -13,6 +13,7 @@ from models.fit import Example
 from service.domain.classes import IGNORE
 from service.domain.metrics import class_counts
 from service.domain.regions import Box
+from workers.datasets.base import ImageSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +71,25 @@ class LabelledSet:
         for answer in self._by_image.get(image, ()):
             label_map[answer.box.slices] = answer.label_map
         return label_map
+
+
+class LabelledView:
+    """An ImageSource: the pool's images with the labels that were given."""
+
+    def __init__(self, images: ImageSource, labelled: LabelledSet) -> None:
+        self._images, self._labelled = images, labelled
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def name(self, number: int) -> str:
+        return self._images.name(number)
+
+    def size(self, number: int) -> tuple[int, int]:
+        return self._images.size(number)
+
+    def image(self, number: int) -> NDArray[np.uint8]:
+        return self._images.image(number)
+
+    def label_map(self, number: int) -> NDArray[np.uint8]:
+        return self._labelled.label_map(number, self._images.size(number))

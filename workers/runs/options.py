@@ -1,9 +1,11 @@
 """The options that all commands of the simulation share, and their reading; what is wrong with them is told in a sentence."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +17,7 @@ from workers.runs.processes import Crew
 from workers.runs.works import Run
 
 T = TypeVar("T")
+Options = TypeVar("Options", bound="Evaluation")
 
 STRATEGY_HELP = (
     f"Methods with commas: {', '.join(BASELINES)}; learned:POLICY and its control learned-untrained:POLICY for each policy "
@@ -32,16 +35,71 @@ GROUP_HELP = "What the trajectories are for: main, or ablation:NAME."
 class Evaluation:
     """What is to be played: the options of `evaluate`, as they were typed; None where nothing was."""
 
-    strategy: str | None = None
-    protocol: str | None = None
-    seeds: str | None = None
-    budgets: str | None = None
-    group: str | None = None
+    strategy: Annotated[str | None, typer.Option(help=STRATEGY_HELP)] = None
+    protocol: Annotated[str | None, typer.Option(help=PROTOCOL_HELP)] = None
+    seeds: Annotated[str | None, typer.Option(help=SEEDS_HELP)] = None
+    budgets: Annotated[str | None, typer.Option(help=BUDGETS_HELP)] = None
+    group: Annotated[str | None, typer.Option(help=GROUP_HELP)] = None
 
     def over(self, other: "Evaluation") -> "Evaluation":
         """These options, and the other's where there are none."""
-        values = {name: getattr(self, name) for name in self.__slots__}
+        values = {each.name: getattr(self, each.name) for each in fields(Evaluation)}
         return replace(other, **{name: value for name, value in values.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Everything(Evaluation):
+    """The options before the command's name, and those of `evaluate`, as they were typed."""
+
+    dataset: Annotated[
+        str | None, typer.Option(help="camvid, cityscapes, folder, or streets (the default; needs no data).")
+    ] = None
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set; not needed for streets.")] = None
+    preset: Annotated[
+        str,
+        typer.Option(help="lite (two CPU cores), paper (a GPU), a preset's whole name, or the path of a .toml file."),
+    ] = "lite"
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="Over the preset: name=value or table.name=value.")
+    ] = None
+    theta0: Annotated[
+        str | None,
+        typer.Option("--theta0", help="Over the preset: source (theta_0 is theta_pre), or dt (it knows D_T)."),
+    ] = None
+    out: Annotated[Path, typer.Option(help="Folder of cache, states and results; the same command goes on there.")] = (
+        Path("runs")
+    )
+    jobs: Annotated[int | None, typer.Option(help="Works at once; none: one per core, one on a GPU.", min=1)] = None
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto"
+    celery: Annotated[
+        bool,
+        typer.Option(
+            "--celery", help="Have the works done by `regionwise worker --simulations`; --out is a folder they share."
+        ),
+    ] = False
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's files to OUT/tensorboard too.")
+    ] = False
+
+
+def takes(options: type[Options]) -> Callable[[Callable[[typer.Context, Options], None]], Callable[..., None]]:
+    """A command whose options are the fields of a class: Typer reads them from a signature."""
+
+    def taking(command: Callable[[typer.Context, Options], None]) -> Callable[..., None]:
+        @wraps(command)
+        def called(context: typer.Context, **given: Any) -> None:
+            command(context, options(**given))
+
+        context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        named = [
+            Parameter(each.name, Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+            for each in fields(options)
+        ]
+        called.__signature__ = Signature([context, *named])  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: each.annotation for each in (context, *named)}
+        return called
+
+    return taking
 
 
 DEFAULTS = Evaluation(

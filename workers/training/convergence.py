@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.fit import (
     Batch,
+    Convergence,
     Example,
     FitState,
     TrainSettings,
@@ -26,21 +27,6 @@ from service.domain.metrics import mean_iou
 from workers.chance import derived_seed, torch_generator
 from workers.datasets.base import ImageSource
 from workers.datasets.on_device import image_tensor, stack_images, stack_label_maps
-
-__all__ = [
-    "ConvergeSettings",
-    "converge",
-    "device_of",
-    "image_tensor",
-    "load_momentum",
-    "measure",
-    "momentum_tensors",
-    "same_size_runs",
-    "source_images",
-    "source_labels",
-    "stack_images",
-    "whole_images",
-]
 
 # Images of one forward pass together hold at most this many pixels: bounds memory at any image size.
 PIXELS_PER_BATCH = 2_000_000
@@ -96,27 +82,33 @@ def measure(segmenter: Segmenter, source: ImageSource, *, classes: int) -> NDArr
     return np.asarray(evaluate(segmenter, batches(), classes).cpu().numpy(), np.int64)
 
 
-def whole_images(source: ImageSource) -> list[Example]:
-    """One example per image: its crop may lie anywhere in it."""
-    return [Example(image=n, box=(0, 0, *source.size(n))) for n in range(len(source))]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What is trained on: crops around the examples, each of an image of the source."""
 
+    source: ImageSource
+    examples: Sequence[Example]
 
-def source_labels(source: ImageSource) -> Callable[[int], Tensor]:
-    """Label maps of a source as tensors, by number."""
-    return lambda number: torch.from_numpy(np.array(source.label_map(number)))
+    @classmethod
+    def whole(cls, source: ImageSource) -> "Material":
+        """One example per image: its crop may lie anywhere in it."""
+        return cls(source=source, examples=[Example(image=n, box=(0, 0, *source.size(n))) for n in range(len(source))])
 
+    def crops(self, settings: TrainSettings, generator: torch.Generator) -> Iterator[Batch]:
+        """One pass over the examples."""
+        return crops(self.examples, self._image, self._label_map, settings, generator)
 
-def source_images(source: ImageSource) -> Callable[[int], Tensor]:
-    """Images of a source as tensors, by number."""
-    return lambda number: image_tensor(source.image(number))
+    def _image(self, number: int) -> Tensor:
+        return image_tensor(self.source.image(number))
+
+    def _label_map(self, number: int) -> Tensor:
+        return torch.from_numpy(np.array(self.source.label_map(number)))
 
 
 def converge(
     segmenter: Segmenter,
+    material: Material,
     *,
-    examples: Sequence[Example],
-    images: Callable[[int], Tensor],
-    labels: Callable[[int], Tensor],
     reward: ImageSource,
     classes: int,
     settings: ConvergeSettings,
@@ -124,7 +116,7 @@ def converge(
     state: tuple[FitState, dict[str, Tensor]] | None = None,
     on_epoch: Callable[[FitState, torch.optim.Optimizer], bool] | None = None,
 ) -> FitState:
-    """Train on crops of the examples until mIoU on the reward images stops rising; ends with the best weights.
+    """Train on crops of the material until mIoU on the reward images stops rising; ends with the best weights.
 
     `on_epoch` sees the state after each epoch and may stop by returning False. To go on from a stop, load the segmenter's
     weights of that moment and pass the state and the momentum that `momentum_tensors` gave.
@@ -132,29 +124,31 @@ def converge(
     optimizer = make_optimizer(segmenter, settings.train)
     if state is not None:
         load_momentum(optimizer, state[1])
-    epochs = settings.epochs(len(examples))
+    epochs = settings.epochs(len(material.examples))
 
     def passes(generator: torch.Generator) -> Iterator[Batch]:
         while True:
-            yield from crops(examples, images, labels, settings.train, generator)
+            yield from material.crops(settings.train, generator)
 
     def epoch_batches(epoch: int) -> Iterator[Batch]:
         generator = torch_generator(seed, "converge", epoch)
         if not settings.steps:
-            return crops(examples, images, labels, settings.train, generator)
+            return material.crops(settings.train, generator)
         set_rate(optimizer, settings.train.lr * cosine_share((epoch - 0.5) / epochs))
-        return islice(passes(generator), STEPS_PER_EPOCH if examples else 0)
+        return islice(passes(generator), STEPS_PER_EPOCH if material.examples else 0)
 
     return fit_to_convergence(
         segmenter,
         optimizer,
         epoch_batches,
         lambda: mean_iou(measure(segmenter, reward, classes=classes)),
-        settings.train,
-        patience=epochs if settings.steps else settings.patience,
-        max_epochs=epochs,
+        Convergence(
+            train=settings.train,
+            patience=epochs if settings.steps else settings.patience,
+            max_epochs=epochs,
+            evaluate_every=epochs if settings.steps else settings.evaluate_every,
+        ),
         seed=derived_seed(seed, "dropout") % 2**40,
-        evaluate_every=epochs if settings.steps else settings.evaluate_every,
         state=None if state is None else state[0],
         on_epoch=(lambda fit: on_epoch(fit, optimizer)) if on_epoch else (lambda fit: True),
     )

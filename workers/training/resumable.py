@@ -1,27 +1,25 @@
 """Training that can be put away at any epoch and continued exactly, wherever the state is kept."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from models.fit import Example, FitState
+from models.fit import FitState
 from models.segmenter import Segmenter
 from workers.datasets.base import ImageSource
 from workers.files import StateStore
 from workers.training.checkpoints import from_bytes, to_bytes
-from workers.training.convergence import ConvergeSettings, converge, momentum_tensors
+from workers.training.convergence import ConvergeSettings, Material, converge, momentum_tensors
 
 SAVE_SECONDS = 10.0
 
 
 def converge_resumably(
     segmenter: Segmenter,
+    material: Material,
     *,
-    examples: Sequence[Example],
-    images: Callable[[int], Tensor],
-    labels: Callable[[int], Tensor],
     reward: ImageSource,
     classes: int,
     settings: ConvergeSettings,
@@ -58,9 +56,7 @@ def converge_resumably(
 
     fit = converge(
         segmenter,
-        examples=examples,
-        images=images,
-        labels=labels,
+        material,
         reward=reward,
         classes=classes,
         settings=settings,

@@ -10,10 +10,9 @@ from models.features import describe
 from models.segmenter import Segmenter
 from tests.workers.games import POOL, tiny_segmenter
 from tests.workers.tiny import tiny_bench, tiny_experiment
-from workers.datasets.base import ImageSource
 from workers.experiments import guides
 from workers.experiments.stages import Bench
-from workers.training.convergence import image_tensor
+from workers.training.convergence import Material, image_tensor
 
 CELLS = 12  # of an image of 48 x 64 pixels
 
@@ -25,11 +24,11 @@ class Pretended:
         self.images: list[list[str]] = []
         self.given: list[dict[str, Any]] = []
 
-    def __call__(self, bench: Bench, segmenter: Segmenter, images: ImageSource, **given: Any) -> None:
+    def __call__(self, bench: Bench, segmenter: Segmenter, material: Material, **given: Any) -> None:
         with torch.no_grad():
             segmenter.classifier.weight.zero_()
             segmenter.classifier.bias.zero_()[len(self.images)] = 50.0
-        self.images.append([images.name(number) for number in range(len(images))])
+        self.images.append([material.source.name(number) for number in range(len(material.source))])
         self.given.append(given)
 
 

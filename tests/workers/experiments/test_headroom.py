@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.workers.tiny import tiny_bench, tiny_experiment
-from workers.datasets.base import Joined
 from workers.experiments import headroom as module
 from workers.experiments.headroom import full_supervision, headroom, headroom_table
 from workers.experiments.stages import Bench
+from workers.training.convergence import Material
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def refuse(done: float, text: str) -> None:
 def trained_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     seen: dict[str, Any] = {}
 
-    def note(bench: Bench, segmenter: object, images: Joined, **named: Any) -> None:
-        seen.update(images=images, **named)
+    def note(bench: Bench, segmenter: object, material: Material, **named: Any) -> None:
+        seen.update(images=material.source, examples=material.examples, **named)
 
     monkeypatch.setattr(module, "train_and_keep", note)
     full_supervision(bench, 0)

@@ -84,7 +84,7 @@ def test_predictions_prefill_the_proposed_regions(make_world: Callable[..., Worl
     ask_for_regions(world)
     world.work()
     region = ask_for_regions(world)["items"][0]
-    response = world._client.get(region["prediction_url"])
+    response = world.client.get(region["prediction_url"])
     label_map = decode_png(response.content, max_pixels=10_000)
     assert label_map.shape == (16, 16)
     assert set(np.unique(label_map)) <= {0, 1, 2}
@@ -219,7 +219,7 @@ def test_export_holds_one_label_map_per_image_with_ignore_elsewhere(make_world: 
     ask_for_regions(world)
     world.work()
     world.label_all()
-    response = world._client.get(f"/projects/{world.project.id}/export")
+    response = world.client.get(f"/projects/{world.project.id}/export")
     archive = zipfile.ZipFile(BytesIO(response.content))
     manifest = json.loads(archive.read("manifest.json"))
     assert sum(len(each["regions"]) for each in manifest["images"]) == 4
