@@ -33,7 +33,7 @@ def started(world: World) -> Iterator[EmbeddedWorker]:
     worker.start()
     token = world.make.annotator("admin")
     app = create_app(world.settings, database=worker.database, blobs=world.blobs)
-    world._client = TestClient(app, headers={"Authorization": f"Bearer {token}"})
+    world.client = TestClient(app, headers={"Authorization": f"Bearer {token}"})
     yield worker
     worker.stop()
 
