@@ -50,7 +50,7 @@ def simulate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     celery: Annotated[
         bool,
-        typer.Option("--celery", help="Have the works done by `regionwise worker`s; --out is a folder they share."),
+        typer.Option("--celery", help="Have the works done by `regionwise worker --simulations`; --out is shared."),
     ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard's files to OUT/tensorboard too.")
