@@ -150,13 +150,16 @@ def migrate_command() -> None:
 def worker(
     concurrency: Annotated[int, typer.Option(help="Jobs at once; one per GPU.")] = 1,
     log_level: Annotated[str, typer.Option(help="Celery's log level.")] = "INFO",
+    simulations: Annotated[
+        bool, typer.Option("--simulations", help="Do works of `workers/simulate.py --celery` too; needs Redis.")
+    ] = False,
 ) -> None:
     """Run a Celery worker that takes jobs from REGIONWISE_BROKER_URL."""
     if get_settings().embedded:
         raise ValueError(
             "REGIONWISE_BROKER_URL is memory://; a worker of its own needs a broker, such as redis://127.0.0.1:6379/0."
         )
-    _from_workers("app").run_worker(concurrency=concurrency, log_level=log_level)
+    _from_workers("app").run_worker(concurrency=concurrency, log_level=log_level, simulations=simulations)
 
 
 @user_app.command("add")

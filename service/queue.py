@@ -7,12 +7,16 @@ from typing import Any, Protocol
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from service.settings import Settings
+
 log = logging.getLogger(__name__)
 
 RUN_JOB = "regionwise.run_job"
 JOB_KINDS = ("pretrain", "train-policy", "ask", "tell", "finish", "evaluate")
 QUICK_KINDS = frozenset({"ask", "tell"})
 QUICK_QUEUE, TRAINING_QUEUE = "rounds", "training"
+# Works of simulations; only workers that were started for them take from it.
+SIMULATION_QUEUE = "simulations"
 
 # Whoever queues a job waits no longer than this for a broker that is away or silent: the sweeper sends again.
 _PATIENCE = {"max_retries": 1, "interval_start": 0.2, "socket_connect_timeout": 2.0, "socket_timeout": 5.0}
@@ -32,7 +36,7 @@ class Sender(Protocol):
 def make_celery(
     broker_url: str, *, broker_transport_options: Mapping[str, Any] | None = None, **settings: Any
 ) -> Celery:
-    """A Celery application that speaks JSON only, keeps no results, and knows the two queues."""
+    """A Celery application that speaks JSON only, and keeps no results unless it is told where."""
     app = Celery("regionwise", broker=broker_url)
     app.conf.update(
         task_serializer="json",
@@ -64,3 +68,12 @@ def celery_sender(app: Celery) -> Sender:
                 return  # the others would wait as long for nothing
 
     return send
+
+
+def shared_redis(settings: Settings, what: str) -> str:
+    """The broker's URL for `what`, whose results lie in the broker too. Raises ValueError where that is not Redis."""
+    if not settings.broker_url.startswith(("redis://", "rediss://")):
+        raise ValueError(
+            f"{what} needs Redis, which workers share: set REGIONWISE_BROKER_URL, redis://HOST:6379/1 say."
+        )
+    return settings.broker_url

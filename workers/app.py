@@ -5,11 +5,10 @@ from functools import cache
 
 from celery import Celery
 
-from service.queue import QUICK_QUEUE, TRAINING_QUEUE, make_celery
+from service.queue import QUICK_QUEUE, SIMULATION_QUEUE, TRAINING_QUEUE, make_celery, shared_redis
 from service.settings import Settings, get_settings
 from workers.jobs.delivery import Worker
 from workers.jobs.tasks import make_worker, register
-from workers.runs.celery_crew import register_simulation
 
 
 def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> Celery:
@@ -33,21 +32,45 @@ def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> 
 
     made = worker or cache(lambda: make_worker(settings, app))
     register(app, made)
-    register_simulation(app, lambda: made().device)
     return app
+
+
+def add_simulations(app: Celery, settings: Settings) -> None:
+    """Give an application the task of simulations, and what it needs. Raises ValueError for a broker that is not Redis."""
+    app.conf.update(
+        # Named for Celery, which imports it in every process of this worker; not imported here, so that a worker of the
+        # service alone never loads the laboratory.
+        include=[*app.conf.include, "workers.runs.celery_crew"],
+        result_backend=shared_redis(settings, "--simulations"),
+        broker_transport_options={
+            **app.conf.broker_transport_options,
+            # A worker renews this for a work that it is at. A job's message that comes twice finds its row taken.
+            "visibility_timeout": settings.stale_seconds,
+            "unacked_restore_interval": settings.heartbeat_seconds,
+            "unacked_restore_throttle": 1,
+            # Apart from those of the service's workers, whose timeout is another.
+            "unacked_key": "simulations.unacked",
+            "unacked_index_key": "simulations.unacked_index",
+            "unacked_mutex_key": "simulations.unacked_mutex",
+        },
+    )
 
 
 app = make_app(get_settings())
 
 
-def run_worker(*, concurrency: int, log_level: str) -> None:
-    """Run a worker for one GPU (or CPU) until it is stopped."""
+def run_worker(*, concurrency: int, log_level: str, simulations: bool = False) -> None:
+    """Run a worker for one GPU (or CPU) until it is stopped. Raises ValueError for simulations over a broker not Redis."""
+    queues = [QUICK_QUEUE, TRAINING_QUEUE]
+    if simulations:
+        add_simulations(app, get_settings())
+        queues.append(SIMULATION_QUEUE)
     app.worker_main(
         [
             "worker",
             "--pool=prefork",
             f"--concurrency={concurrency}",
-            f"--queues={QUICK_QUEUE},{TRAINING_QUEUE}",
+            f"--queues={','.join(queues)}",
             f"--loglevel={log_level}",
             "--without-gossip",
             "--without-mingle",

@@ -25,6 +25,7 @@ from service.auth import hash_token, new_token
 from service.client import Client
 from service.db import Database
 from service.domain.masks import decode_png, encode_label_png
+from service.queue import QUICK_QUEUE, TRAINING_QUEUE
 from service.store.annotators import add_annotator
 from service.tables import Job
 from tests.conftest import POSTGRES
@@ -102,12 +103,16 @@ class Deployment:
         if command in self._processes:
             self._processes.pop(command).wait()
 
+    def forget(self) -> None:
+        """Have the broker forget every job; what else is in it stays."""
+        self.broker.delete(QUICK_QUEUE, TRAINING_QUEUE, "unacked", "unacked_index")
+
     def close(self) -> None:
         """Leave nothing behind."""
         for command in ("worker", "serve"):
             self.kill(command)
         self.client.close()
-        self.broker.flushdb()
+        self.forget()
         self.broker.close()
         self.database.engine.dispose()
 
@@ -198,7 +203,7 @@ def own_database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def deployment(tmp_path_factory: pytest.TempPathFactory, own_database_url: str) -> Iterator[Deployment]:
     """An API that runs; each test says whether a worker does."""
     deployment = Deployment(tmp_path_factory.mktemp("deployment"), own_database_url)
-    deployment.broker.flushdb()
+    deployment.forget()
     try:
         deployment.start("serve")
         yield deployment
@@ -283,7 +288,7 @@ def test_jobs_that_the_broker_forgot_are_sent_again_and_rounds_go_first(deployme
     training = deployment.train(projects[0], max_epochs=1)
     for project in projects:
         deployment.client.call("GET", "/next-regions", params={"project": project})
-    deployment.broker.flushdb()
+    deployment.forget()
     with deployment.database.write() as session:  # as if half a minute had passed
         session.execute(update(Job).values(sent_at=datetime.now(UTC) - timedelta(minutes=1)))
     deployment.start("worker")

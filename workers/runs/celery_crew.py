@@ -1,148 +1,173 @@
-"""Works of a run sent to Celery workers: the message is JSON, and progress comes back in files of the run's shared folder."""
+"""Works of a run as tasks of Celery workers: the task that does one, and the crew that sends them and watches their results."""
 
-import json
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, Self
 
-from celery import Celery
+from celery import shared_task, states
+from celery.exceptions import Ignore, Reject
+from kombu.exceptions import OperationalError
+from redis.exceptions import LockError, LockNotOwnedError, RedisError
+from redis.lock import Lock
 
-from service.queue import TRAINING_QUEUE, make_celery
-from service.settings import get_settings
-from workers.files import write_atomically
+from service.queue import SIMULATION_QUEUE, make_celery, shared_redis
+from service.settings import Settings, get_settings
 from workers.runs.perform import perform
+from workers.runs.processes import sentence
 from workers.runs.progress import Board
 from workers.runs.works import Run, Work, key_of
+from workers.training.device import resolve_device
 
 log = logging.getLogger(__name__)
 
 SIMULATE_WORK = "regionwise.simulate_work"
-# A worker says this often that it is alive; a work whose worker is silent for STALE_SECONDS is sent again.
-BEAT_SECONDS = 2.0
-STALE_SECONDS = 60.0
 POLL_SECONDS = 0.5
-# A work whose workers fall silent again and again kills them, by its memory perhaps.
-ATTEMPTS = 3
-
-Progress = dict[str, Any]
+# States of a result besides Celery's own: waiting in the queue, and under way.
+SENT, PROGRESS = "SENT", "PROGRESS"
 
 
 class WorkFailed(RuntimeError):
     """A worker could not do a work; the message is its error."""
 
 
-def register_simulation(app: Celery, device: Callable[[], str]) -> None:
-    """Give the application of a worker the task that does works of simulations."""
-
-    @app.task(name=SIMULATE_WORK, shared=False)  # type: ignore[untyped-decorator]
-    def simulate_work(run: dict[str, Any], work: dict[str, Any]) -> None:
-        """Do one work of a run, unless another worker is at it."""
-        log.info("%s: %s", work, do_work(Run.from_json(run), Work(**work), device()))
+class _Taken(Exception):
+    """Another worker is at the work."""
 
 
-def do_work(run: Run, work: Work, device: str) -> str:
-    """Do a work as a worker does: with a heartbeat, and its end or its error in the progress file. Returns its state."""
-    path = progress_path(run, work)
-    now = read_progress(path)
-    # Delivered twice: the first is at it. Machines of one run are taken to agree about the time within a few seconds.
-    if now.get("state") == "running" and time.time() - now["at"] < STALE_SECONDS / 2:
-        return "taken"
-    if now.get("state") == "done":  # whoever sends a work says so in its file first
-        return "done before"
-    heart = _Heart(path)
-    with heart:
-        try:
-            perform(run, work, device=device, report=heart.report)
-        except Exception as error:
-            log.exception("%s failed", work.title)
-            heart.end("failed", error=str(error) or type(error).__name__)
-        else:
-            heart.end("done")
-    return heart.state
-
-
-def progress_path(run: Run, work: Work) -> Path:
-    """Where a work's worker writes how far it is: named by all that the work depends on."""
-    return run.out / "progress" / f"{key_of(run, work)}.json"
-
-
-def read_progress(path: Path) -> Progress:
-    """What the file says; nothing where there is none."""
+# Shared: Celery gives it to every application of a process that imports this module, and to no other.
+@shared_task(name=SIMULATE_WORK, bind=True, ignore_result=False, acks_late=True, reject_on_worker_lost=True)  # type: ignore[untyped-decorator]
+def simulate_work(task: Any, run: dict[str, Any], work: dict[str, Any]) -> None:
+    """Do one work of a run. Raises WorkFailed, whose sentence Celery keeps as the result: it would fail again."""
+    settings = get_settings()
     try:
-        progress: Progress = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    return progress
+        with _Hold(task, settings) as hold:
+            _perform(run, work, settings, hold)
+    except _Taken:
+        # The message is not dropped, since it may be the very one that is to outlive the other worker: it goes to the
+        # queue's end, behind works that nobody is at.
+        raise Reject("another worker is at it", requeue=True) from None
 
 
-class _Heart:
-    """Writes a work's progress file every few seconds from a thread of its own, however long a step takes."""
+def _perform(run: dict[str, Any], work: dict[str, Any], settings: Settings, hold: "_Hold") -> None:
+    try:
+        hold.check_attempts(settings.max_attempts)
+        perform(Run.from_json(run), Work(**work), device=resolve_device(settings.device), report=hold.report)
+    except _Taken:
+        raise
+    except Exception as error:
+        raise WorkFailed(sentence(error)) from error
 
-    def __init__(self, path: Path) -> None:
-        self._path, self.state = path, "running"
-        self._progress: Progress = {"worker": f"{socket.gethostname()}:{os.getpid()}", "done": 0.0, "text": "begun"}
-        self._beats = 0
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> "_Heart":
-        self._write()
+class _Hold:
+    """What Celery has not got: it cannot say over Redis that a worker is still at a work, of which some take hours.
+
+    A worker therefore takes a lock, so that a work that was sent or delivered twice is not done by two at once. From a thread,
+    however long a step takes, it renews the lock, the visibility of its message (so that visibility_timeout may be short, and
+    the message of a lost worker is delivered again soon), and the progress in the result.
+    """
+
+    def __init__(self, task: Any, settings: Settings) -> None:
+        self._results, self._id, self._seconds = task.backend, task.request.id, settings.heartbeat_seconds
+        self._stale = settings.stale_seconds
+        self._lock: Lock = self._results.client.lock(
+            lock_name(self._id), timeout=self._stale, sleep=self._seconds, thread_local=False
+        )
+        self._index = task.app.conf.broker_transport_options["unacked_index_key"]
+        self._tag = task.request.properties["delivery_tag"]
+        self._progress: dict[str, Any] = {
+            "worker": f"{socket.gethostname()}:{os.getpid()}",
+            "done": 0.0,
+            "text": "begun",
+        }
+        self._lost = False
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="hold", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Raises _Taken where another worker has the lock, and Ignore for a work that was sent twice and is done."""
+        if not self._lock.acquire(blocking_timeout=self._stale / 10):
+            raise _Taken
+        self._last = self._results.get_task_meta(self._id, cache=False)
+        if self._last["status"] == states.SUCCESS:
+            self._lock.release()
+            raise Ignore
+        # One that is under way though nobody had the lock has lost its worker.
+        self._attempt = 1 + (self._last["result"]["attempt"] if self._last["status"] == PROGRESS else 0)
+        self._renew()
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stopping.set()
+        self._ending.set()
         self._thread.join()
+        with suppress(LockError, RedisError):
+            self._lock.release()
+
+    def check_attempts(self, most: int) -> None:
+        """Raises WorkFailed for a work that kills its workers: Celery would deliver it for ever."""
+        if self._attempt > most:
+            worker = self._last["result"]["worker"]
+            raise WorkFailed(f"its worker was lost {most} times, the last time {worker}; look at that worker's log")
 
     def report(self, done: float, text: str) -> None:
-        """How far the work is; the next beat tells."""
+        """How far the work is; the next beat tells. Raises _Taken once another worker is at it."""
+        if self._lost:
+            raise _Taken
         self._progress = {**self._progress, "done": done, "text": text}
 
-    def end(self, state: str, **more: Any) -> None:
-        """The work has ended, and the heart with it."""
-        self._stopping.set()
-        self._thread.join()
-        self.state = state
-        self._progress = {**self._progress, **more}
-        self._write()
-
     def _beat(self) -> None:
-        while not self._stopping.wait(BEAT_SECONDS):
-            self._write()
+        while not self._lost and not self._ending.wait(self._seconds):
+            try:
+                self._renew()
+            except RedisError as error:  # a work does without Redis for a while
+                log.warning("Redis does not answer: %s", error)
 
-    def _write(self) -> None:
-        with self._lock:
-            self._beats += 1
-            progress = {**self._progress, "state": self.state, "beat": self._beats, "at": time.time()}
-            write_atomically(self._path, json.dumps(progress).encode())
+    def _renew(self) -> None:
+        try:
+            self._lock.reacquire()
+        except LockNotOwnedError:  # this process stood still for too long, or Redis forgot
+            self._lost = not self._lock.acquire(blocking=False)
+            if self._lost:
+                return
+        self._results.client.zadd(self._index, {self._tag: time.time()}, xx=True)
+        self._results.store_result(self._id, {**self._progress, "attempt": self._attempt}, PROGRESS)
 
 
-class Fanout:
-    """A crew of Celery workers behind a broker. They share the run's folder; no result backend is needed."""
+def lock_name(task_id: str) -> str:
+    """Under which the worker that is at a work holds its lock."""
+    return f"lock-{task_id}"
 
-    def __init__(self, run: Run, app: Celery, clock: Callable[[], float] = time.monotonic) -> None:
-        """`app` is a Celery application with the workers' broker."""
-        self._run, self._app, self._clock = run, app, clock
-        self._outstanding: dict[str, _Sent] = {}
-        self._alive = clock()  # when any worker was heard of last
-        self._lock = threading.Lock()
+
+class CeleryCrew:
+    """Celery workers behind Redis. They share the run's folder: what it holds is the truth, and no work is sent as data."""
+
+    def __init__(self, run: Run, redis_url: str) -> None:
+        self._run = run
+        # Sends by an application without results: one with results subscribes to each of them.
+        self._sender = make_celery(redis_url)
+        self._results = make_celery(redis_url, result_backend=redis_url).backend
+        self._outstanding: list[_Outstanding] = []
+        self._changing = threading.Lock()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="fanout", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="crew", daemon=True)
 
     @property
     def at_once(self) -> int:
-        """As many works as are under way, as far as their files tell; one before the first is."""
-        with self._lock:
-            return max(1, sum(each.running for each in self._outstanding.values()))
+        """As many works as are under way; one before the first is."""
+        with self._changing:
+            return max(1, sum(each.running for each in self._outstanding))
 
     def __enter__(self) -> Self:
+        """Raises ValueError where no Redis answers; one that goes away later is waited for."""
+        try:
+            self._results.client.ping()
+        except RedisError as error:
+            raise ValueError(f"No Redis answers at REGIONWISE_BROKER_URL: {error}") from error
         self._thread.start()
         return self
 
@@ -151,86 +176,60 @@ class Fanout:
         self._thread.join()
 
     def submit(self, work: Work, board: Board) -> "Future[None]":
-        """Send a work, unless a worker is at it since an earlier run of the same command."""
-        sent = _Sent(work, board, progress_path(self._run, work), self._clock())
-        now = read_progress(sent.path)
-        if now.get("state") == "running":
-            sent.last = now
-        else:
-            self._send(sent)
-        with self._lock:
-            self._outstanding[work.title] = sent
-        return sent.future
-
-    def _send(self, sent: "_Sent") -> None:
-        sent.heard, sent.last = self._clock(), {"state": "sent", "at": time.time()}
-        write_atomically(sent.path, json.dumps(sent.last).encode())
-        arguments = [self._run.to_json(), sent.work.to_json()]
-        self._app.send_task(SIMULATE_WORK, args=arguments, queue=TRAINING_QUEUE)
+        """Have a work sent, unless a worker is at it since an earlier start of the same command."""
+        each = _Outstanding(work, board, key_of(self._run, work))
+        with self._changing:
+            self._outstanding.append(each)
+        return each.future
 
     def _watch(self) -> None:
         while not self._stopping.wait(POLL_SECONDS):
-            with self._lock:
-                outstanding = list(self._outstanding.values())
-            for sent in outstanding:
-                try:
-                    self.look(sent)
-                except Exception as error:  # a folder or a broker that is away ends the work, not the watching
-                    sent.future.set_exception(error)
-                if sent.future.done():
-                    with self._lock:
-                        self._outstanding.pop(sent.work.title)
+            with self._changing:
+                outstanding = list(self._outstanding)
+            try:
+                for each in outstanding:
+                    self._look(each)
+            except (*self._results.connection_errors, OperationalError) as error:
+                log.warning("Redis does not answer, and is asked again: %s", error)
+            except Exception as error:
+                each.future.set_exception(error)
+            with self._changing:
+                self._outstanding = [each for each in self._outstanding if not each.future.done()]
 
-    def look(self, sent: "_Sent") -> None:
-        """Read how far a work is; send it again where its worker fell silent."""
-        now = read_progress(sent.path)
-        if now != sent.last:
-            sent.last, sent.heard = now, self._clock()
-            self._alive = self._clock()
-        match now.get("state"):
-            case "done":
-                sent.future.set_result(None)
-            case "failed":
-                sent.future.set_exception(WorkFailed(now["error"]))
-            case "running":
-                sent.board.show(sent.work.title, now["done"], now["text"])
-                if self._clock() - sent.heard > STALE_SECONDS:
-                    self._send_again(sent, f"its worker {now['worker']} fell silent")
-            case _:
-                # Waiting in the broker, or forgotten by it: while any worker lives, the first.
-                if self._clock() - max(sent.heard, self._alive) > sent.patience:
-                    sent.patience *= 2
-                    self._send(sent)
+    def _look(self, each: "_Outstanding") -> None:
+        if not each.sent:
+            self._send(each)
+        now = self._results.get_task_meta(each.id, cache=False)
+        each.running = now["status"] == PROGRESS
+        match now["status"]:
+            case states.SUCCESS:
+                each.future.set_result(None)
+            case states.FAILURE | states.REVOKED:
+                each.future.set_exception(WorkFailed(str(now["result"])))
+            case "PROGRESS":
+                each.board.show(each.work.title, now["result"]["done"], now["result"]["text"])
+            case states.PENDING:  # Redis has forgotten the result, and so the message too
+                self._send(each)
 
-    def _send_again(self, sent: "_Sent", why: str) -> None:
-        sent.attempts += 1
-        if sent.attempts >= ATTEMPTS:
-            sent.future.set_exception(WorkFailed(f"{why}, for the {ATTEMPTS}. time; look at its log"))
-            return
-        log.warning("%s: %s; it is sent again.", sent.work.title, why)
-        self._send(sent)
+    def _send(self, each: "_Outstanding") -> None:
+        """Send a work that nobody is at. One that is done or waits is sent too: doing it again reads what lies there."""
+        if not self._results.client.exists(lock_name(each.id)):
+            self._results.forget(each.id)
+            self._results.store_result(each.id, None, SENT)
+            arguments = [self._run.to_json(), each.work.to_json()]
+            self._sender.send_task(SIMULATE_WORK, args=arguments, queue=SIMULATION_QUEUE, task_id=each.id)
+        each.sent = True
 
 
-class _Sent:
-    """A work that is with the workers: what its file said last, and when that was new."""
+class _Outstanding:
+    """A work that is to be done, and what its result said last."""
 
-    def __init__(self, work: Work, board: Board, path: Path, now: float) -> None:
-        self.work, self.board, self.path, self.heard = work, board, path, now
-        self.attempts, self.patience = 0, STALE_SECONDS
-        self.last: Progress = {}
+    def __init__(self, work: Work, board: Board, task_id: str) -> None:
+        self.work, self.board, self.id = work, board, task_id
+        self.sent = self.running = False
         self.future: Future[None] = Future()
 
-    @property
-    def running(self) -> bool:
-        """Whether a worker is at it."""
-        return self.last.get("state") == "running"
 
-
-def crew(run: Run) -> Fanout:
-    """The crew behind the broker that the service's settings name. Raises ValueError for one that lives inside a process."""
-    settings = get_settings()
-    if settings.embedded:
-        raise ValueError(
-            "--celery needs a broker that workers share: set REGIONWISE_BROKER_URL, redis://HOST:6379/0 say."
-        )
-    return Fanout(run, make_celery(settings.broker_url))
+def crew(run: Run) -> CeleryCrew:
+    """The crew behind the broker that the service's settings name. Raises ValueError for one that is no Redis."""
+    return CeleryCrew(run, shared_redis(get_settings(), "--celery"))

@@ -78,8 +78,8 @@ def _schedule(works: Sequence[Work], crew: Crew, board: Board) -> list[Failure]:
                 ended.add(work.title)
                 board.end(work)
                 continue
-            failures.append(Failure(work=work, error=_sentence(error)))
-            board.end(work, f"failed: {_sentence(error)}")
+            failures.append(Failure(work=work, error=sentence(error)))
+            board.end(work, f"failed: {sentence(error)}")
             for each in _needing(work, waiting):
                 waiting.remove(each)
                 failures.append(Failure(work=each, error=f"not begun, because {work.title} failed"))
@@ -181,7 +181,7 @@ def _in_process(run: Run, work: Work, device: str) -> None:
     perform(run, work, device=device, report=lambda done, text: _messages.put((work.title, done, text)))
 
 
-def _sentence(error: BaseException) -> str:
+def sentence(error: BaseException) -> str:
     """What went wrong, and where unless it is an error of the user's."""
     if isinstance(error, (ValueError, RuntimeError, OSError)) and str(error):
         return str(error)

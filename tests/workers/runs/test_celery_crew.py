@@ -1,52 +1,54 @@
-"""Simulations behind a broker: the same records as from processes of this machine, and works whose worker is lost."""
+"""Works over Celery and a real Redis: sent once, done once, held while they are done, and given up where they kill workers."""
 
-import json
-import logging
 import os
+import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 import pytest
 import redis
 from rich.console import Console
 
-from service.domain.methods import Method
-from service.queue import TRAINING_QUEUE, make_celery
+from service.queue import make_celery
 from service.settings import Settings
 from tests.workers.tiny import tiny_experiment
-from workers.app import make_app
-from workers.runs import celery_crew as fanout
-from workers.runs.celery_crew import (
-    SIMULATE_WORK,
-    Fanout,
-    WorkFailed,
-    do_work,
-    progress_path,
-    read_progress,
-    register_simulation,
-)
-from workers.runs.processes import Processes, run_works
+from workers import app as worker_app
+from workers.app import add_simulations, make_app
+from workers.runs import celery_crew
+from workers.runs.celery_crew import PROGRESS, SENT, CeleryCrew, WorkFailed, crew, lock_name
 from workers.runs.progress import Board
-from workers.runs.works import Run, Work, trajectory_works
+from workers.runs.works import Run, Work, key_of
 
 REDIS = os.environ.get("REGIONWISE_TEST_REDIS", "")
+WITHIN = 60.0
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + WITHIN
+    while not true():
+        assert time.monotonic() < deadline, f"{WITHIN} seconds passed before {what}."
+        time.sleep(0.01)
+
+
+def quiet() -> Console:
+    return Console(quiet=True)
 
 
 class Server:
-    """A worker in a thread of this process, as `regionwise worker` is one in its own."""
+    """A worker in a thread of this process, as `regionwise worker --simulations` is one in its own."""
 
-    def __init__(self, broker: str, queue: str) -> None:
-        logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # it warns that memory has no host name
-        self.app = make_celery(broker, broker_transport_options={"polling_interval": 0.05})
-        self._queue = queue
-        register_simulation(self.app, lambda: "cpu")
-        self.app.finalize()
-        self.app.set_default()
-        self.controller = self.app.WorkController(
+    def __init__(self, settings: Settings, queue: str) -> None:
+        app = make_celery(settings.broker_url)
+        add_simulations(app, settings)
+        app.finalize()
+        app.set_default()
+        self.controller = app.WorkController(
             pool="solo", concurrency=1, queues=[queue], without_gossip=True, without_mingle=True
         )
         self._thread = threading.Thread(target=self.controller.start, daemon=True)
@@ -60,177 +62,185 @@ class Server:
         self._thread.join(timeout=30)
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a broker; the queue of simulations is one of this test alone."""
-    queue = f"{TRAINING_QUEUE}-{uuid.uuid4().hex}"
-    monkeypatch.setattr(fanout, "TRAINING_QUEUE", queue)
-    if request.param == "memory":
-        yield "memory://"
-        return
-    if not REDIS:
-        pytest.skip("REGIONWISE_TEST_REDIS names no broker")
-    yield REDIS
-    redis.Redis.from_url(REDIS).delete(queue)
-
-
-def quiet() -> Console:
-    return Console(quiet=True)
-
-
-def records(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (out / "trajectories").glob("*.json")}
-
-
-@pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Work]]:
-    """Two trajectories that two processes of this machine played, and their works."""
-    folder = tmp_path_factory.mktemp("here")
-    experiment = tiny_experiment(folder)
-    works = trajectory_works(experiment, [Method(name="random"), Method(name="entropy")], ["per-pool"], [0])
-    run = Run(experiment=experiment, root=None, out=folder / "out", budgets=(8, 12))
-    assert run_works(works, Processes(run, jobs=2, device="cpu"), quiet()) == []
-    return run, works
-
-
-def test_trajectories_are_the_same_bytes_as_from_processes(
-    broker: str, played: tuple[Run, list[Work]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fanout, "POLL_SECONDS", 0.05)
-    here, works = played
-    there = replace(here, out=tmp_path / "there")
-    with Server(broker, fanout.TRAINING_QUEUE) as server:
-        assert run_works(works, Fanout(there, server.app), quiet()) == []
-    assert len(records(here.out)) == 2
-    assert records(there.out) == records(here.out)
-
-
-def test_an_error_comes_back_from_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    queue = f"{TRAINING_QUEUE}-{uuid.uuid4().hex}"
-    monkeypatch.setattr(fanout, "TRAINING_QUEUE", queue)
-    monkeypatch.setattr(fanout, "POLL_SECONDS", 0.05)
-    run = Run(experiment=tiny_experiment(tmp_path), root=None, out=tmp_path / "out")
-    with Server("memory://", queue) as server:
-        (failure,) = run_works([Work(stage="policy", name="none")], Fanout(run, server.app), quiet())
-    assert failure.error.startswith("There is no policy 'none'; there are paper, ")
-
-
-class Outbox:
-    """Stands for the application of the sender, and keeps what it was to send."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, list[dict], str]] = []
-
-    def send_task(self, name: str, *, args: list[dict], queue: str) -> None:
-        self.sent.append((name, json.loads(json.dumps(args)), queue))
-
-
-class Watched:
-    """A work that was sent, a clock that is moved, and the file that its worker would write."""
+class Bench:
+    """One work, the crew that has it done, a queue of this test alone, and what stands for the doing."""
 
     def __init__(self, folder: Path) -> None:
-        self.now = 0.0
-        self.outbox = Outbox()
+        self.settings = Settings(broker_url=REDIS, device="cpu", heartbeat_seconds=0.05, stale_seconds=0.4)
+        self.queue = f"simulations-{uuid.uuid4().hex}"
+        self.redis = redis.Redis.from_url(REDIS)
         self.work = Work(stage="clicks")
         self.run = Run(experiment=tiny_experiment(folder), root=None, out=folder / "out")
-        self.path = progress_path(self.run, self.work)
+        self.id = key_of(self.run, self.work)
+        self.crew = CeleryCrew(self.run, REDIS)
+        self.results = self.crew._results
         self.board = Board(quiet(), [self.work], lambda: 1)
-        self.crew = Fanout(self.run, self.outbox, clock=lambda: self.now)  # type: ignore[arg-type]
+        self.done: list[str] = []
+        self.doing: Callable[[Callable[[float, str], None]], None] = lambda report: None
 
-    def submit(self) -> None:
-        self.future = self.crew.submit(self.work, self.board)
-        self.sent = self.crew._outstanding[self.work.title]
+    def perform(self, run: Run, work: Work, *, device: str, report: Callable[[float, str], None]) -> None:
+        self.done.append(work.title)
+        self.doing(report)
 
-    def write(self, state: str, beat: int, **more: object) -> None:
-        progress = {"state": state, "beat": beat, "at": time.time(), "done": 0.5, "text": "x", "worker": "w:1", **more}
-        self.path.write_text(json.dumps(progress))
+    def submit(self) -> "Future[None]":
+        return self.crew.submit(self.work, self.board)
 
-    def after(self, seconds: float) -> int:
-        """Look again so much later; how many messages were sent by then."""
-        self.now += seconds
-        self.crew.look(self.sent)
-        return len(self.outbox.sent)
+    def server(self) -> Server:
+        return Server(self.settings, self.queue)
+
+    def state(self) -> str:
+        return str(self.results.get_task_meta(self.id, cache=False)["status"])
+
+    def waiting(self) -> int:
+        """How many messages are in the queue."""
+        return int(self.redis.llen(self.queue))  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Watched:
-    watched = Watched(tmp_path)
-    watched.submit()
-    return watched
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    if not REDIS:
+        pytest.skip("REGIONWISE_TEST_REDIS names no broker")
+    bench = Bench(tmp_path)
+    monkeypatch.setattr(celery_crew, "SIMULATION_QUEUE", bench.queue)
+    monkeypatch.setattr(celery_crew, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(celery_crew, "get_settings", lambda: bench.settings)
+    monkeypatch.setattr(celery_crew, "perform", bench.perform)
+    with bench.crew:
+        yield bench
+    bench.redis.delete(bench.queue, lock_name(bench.id))
+    bench.redis.close()
 
 
-def test_the_message_is_json_on_the_queue_that_workers_serve(watched: Watched) -> None:
-    ((name, (run, work), queue),) = watched.outbox.sent
-    assert (name, queue) == (SIMULATE_WORK, TRAINING_QUEUE)
-    assert Work(**work) == watched.work
-    assert Run.from_json(run).experiment == watched.run.experiment
+@pytest.mark.redis
+def test_a_work_that_takes_longer_than_the_visibility_of_its_message_is_delivered_once(bench: Bench) -> None:
+    seen: list[tuple[int, bool]] = []
+    another = make_celery(REDIS)
+    add_simulations(another, bench.settings)
+
+    def long(report: Callable[[float, str], None]) -> None:
+        for _ in range(10):
+            time.sleep(0.15)  # 1.5 seconds, several times as long as a message may be out of sight
+            restore()
+            seen.append((bench.waiting(), bool(bench.redis.exists(lock_name(bench.id)))))
+
+    bench.doing = long
+    with another.connection_for_read() as connection, bench.server():
+        # What every worker does all the time, but this one, which is busy in its only thread.
+        restore = partial(connection.default_channel.qos.restore_visible, interval=1)
+        bench.submit().result(WITHIN)
+    assert set(seen) == {(0, True)}
+    assert len(bench.done) == 1
+    assert not bench.redis.exists(lock_name(bench.id))
 
 
-def test_a_work_is_sent_again_when_its_heartbeat_stops_for_a_minute(watched: Watched) -> None:
-    watched.write("running", 1)
-    assert watched.after(1) == 1
-    watched.write("running", 2)
-    assert watched.after(50) == 1
-    assert watched.after(59) == 1
-    assert watched.after(2) == 2
-    watched.write("running", 1)
-    assert watched.after(1) == 2
-    watched.write("done", 2)
-    watched.after(1)
-    assert watched.future.result() is None
+@pytest.mark.redis
+def test_a_work_that_another_worker_is_at_waits_for_its_end(bench: Bench) -> None:
+    future = bench.submit()
+    until(lambda: bench.waiting(), "the work was sent")
+    bench.redis.set(lock_name(bench.id), "another")
+    with bench.server():
+        time.sleep(1)
+        assert (bench.done, future.done()) == ([], False)
+        bench.redis.delete(lock_name(bench.id))
+        future.result(WITHIN)
+    assert len(bench.done) == 1
 
 
-def test_one_whose_workers_always_fall_silent_fails(watched: Watched) -> None:
-    for beat in range(3):
-        watched.write("running", beat)
-        watched.after(1)
-        watched.after(61)
-    with pytest.raises(WorkFailed, match=r"w:1 fell silent, for the 3\. time"):
-        watched.future.result(timeout=0)
+@pytest.mark.redis
+def test_a_worker_that_lost_its_hold_stops_and_tells_nothing(bench: Bench) -> None:
+    def stood_still(report: Callable[[float, str], None]) -> None:
+        if len(bench.done) > 1:
+            return
+        bench.redis.set(lock_name(bench.id), "another", px=1000)
+        time.sleep(0.3)
+        report(0.5, "half")
+        bench.done.append("went on")
+
+    bench.doing = stood_still
+    with bench.server():
+        bench.submit().result(WITHIN)
+    assert bench.done == ["clicks", "clicks"]
 
 
-def test_what_a_broker_forgot_is_sent_again_in_longer_and_longer_intervals(watched: Watched) -> None:
-    assert [watched.after(seconds) for seconds in (59, 2, 100, 21, 200)] == [1, 2, 2, 3, 3]
+@pytest.mark.redis
+def test_a_work_that_kills_its_workers_is_given_up(bench: Bench) -> None:
+    future = bench.submit()
+    until(lambda: bench.waiting(), "the work was sent")
+    bench.results.store_result(bench.id, {"worker": "w:1", "done": 0.5, "text": "x", "attempt": 3}, PROGRESS)
+    with bench.server(), pytest.raises(WorkFailed, match=r"lost 3 times, the last time w:1"):
+        future.result(WITHIN)
+    assert bench.done == []
 
 
-def test_a_work_that_a_worker_is_at_is_not_sent_by_the_next_run(tmp_path: Path) -> None:
-    watched = Watched(tmp_path)
-    watched.path.parent.mkdir(parents=True)
-    watched.write("running", 1)
-    watched.submit()
-    assert watched.outbox.sent == []
-    assert watched.after(61) == 1
+@pytest.mark.redis
+def test_a_work_that_a_worker_is_at_is_not_sent_by_the_next_start(bench: Bench) -> None:
+    bench.redis.set(lock_name(bench.id), "since the last start")
+    bench.results.store_result(bench.id, {"worker": "w:1", "done": 0.5, "text": "x", "attempt": 1}, PROGRESS)
+    future = bench.submit()
+    until(lambda: bench.board._done, "its progress was shown")
+    assert bench.board._done == {"clicks": 0.5}
+    bench.results.store_result(bench.id, None, "SUCCESS")
+    future.result(WITHIN)
+    assert bench.waiting() == 0
 
 
-def test_a_message_that_comes_twice_is_done_once(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched.write("running", 1)
-    assert do_work(watched.run, watched.work, "cpu") == "taken"
-    watched.write("running", 1, at=time.time() - 60)
-    assert do_work(watched.run, watched.work, "cpu") == "done"
-    monkeypatch.setattr(fanout, "perform", None)
-    assert do_work(watched.run, watched.work, "cpu") == "done before"
+@pytest.mark.redis
+def test_what_is_done_is_looked_at_again_since_its_folder_may_be_gone(bench: Bench) -> None:
+    with bench.server():
+        bench.submit().result(WITHIN)
+        bench.submit().result(WITHIN)
+    assert len(bench.done) == 2
 
 
-def test_the_heart_beats_while_a_step_takes_long(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fanout, "BEAT_SECONDS", 0.01)
-    seen: list[int] = []
-
-    def slow(run: Run, work: Work, *, device: str, report: object) -> None:
-        deadline = time.monotonic() + 30
-        while len(set(seen)) < 3 and time.monotonic() < deadline:
-            seen.append(read_progress(watched.path)["beat"])
-            time.sleep(0.01)
-
-    monkeypatch.setattr(fanout, "perform", slow)
-    do_work(watched.run, watched.work, "cpu")
-    assert len(set(seen)) >= 3
+@pytest.mark.redis
+def test_a_message_that_was_sent_twice_is_done_once(bench: Bench) -> None:
+    future = bench.submit()
+    until(lambda: bench.waiting(), "the work was sent")
+    bench.redis.lpush(bench.queue, *bench.redis.lrange(bench.queue, 0, 0))  # type: ignore[misc]
+    with bench.server():
+        future.result(WITHIN)
+        until(lambda: not bench.waiting(), "both messages were taken")
+    assert len(bench.done) == 1
 
 
-def test_a_worker_of_the_service_knows_the_task() -> None:
-    assert SIMULATE_WORK in make_app(Settings(broker_url="memory://")).tasks
+@pytest.mark.redis
+def test_what_redis_forgot_is_sent_again(bench: Bench) -> None:
+    future = bench.submit()
+    until(lambda: bench.state() == SENT and bench.waiting(), "the work was sent")
+    bench.redis.delete(bench.queue)
+    bench.results.forget(bench.id)
+    until(lambda: bench.waiting(), "it was sent again")
+    with bench.server():
+        future.result(WITHIN)
 
 
 def test_a_broker_that_lives_inside_one_process_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fanout, "get_settings", lambda: Settings(broker_url="memory://"))
-    with pytest.raises(ValueError, match="REGIONWISE_BROKER_URL"):
-        fanout.crew(Run(experiment=tiny_experiment(tmp_path), root=None, out=tmp_path))
+    monkeypatch.setattr(celery_crew, "get_settings", lambda: Settings(broker_url="memory://"))
+    with pytest.raises(ValueError, match=r"--celery needs Redis, .*REGIONWISE_BROKER_URL"):
+        crew(Run(experiment=tiny_experiment(tmp_path), root=None, out=tmp_path))
+
+
+def test_a_redis_that_does_not_answer_is_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, but it does not listen
+        away = CeleryCrew(
+            Run(experiment=tiny_experiment(tmp_path), root=None, out=tmp_path),
+            f"redis://127.0.0.1:{nobody.getsockname()[1]}/0",
+        )
+        with pytest.raises(ValueError, match="No Redis answers at REGIONWISE_BROKER_URL"), away:
+            pass
+
+
+def test_only_a_worker_for_simulations_takes_from_their_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(broker_url="redis://127.0.0.1:1/0")
+    taken: list[str] = []
+    for simulations in (False, True):
+        app = make_app(settings)
+        monkeypatch.setattr(app, "worker_main", taken.extend)
+        monkeypatch.setattr(worker_app, "app", app)
+        monkeypatch.setattr(worker_app, "get_settings", lambda: settings)
+        worker_app.run_worker(concurrency=1, log_level="INFO", simulations=simulations)
+    assert [each for each in taken if each.startswith("--queues")] == [
+        "--queues=rounds,training",
+        "--queues=rounds,training,simulations",
+    ]
