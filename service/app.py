@@ -14,7 +14,7 @@ from service.failures import add_handlers
 from service.limits import BodyLimit
 from service.openapi import TAGS, describe
 from service.queue import Sender
-from service.routes import annotators, export, health, images, jobs, labels, projects, regions, rounds
+from service.routes import annotators, checkpoints, export, health, images, jobs, labels, projects, regions, rounds
 from service.settings import Settings, get_settings
 from service.sweeper import Sweeper
 
@@ -49,7 +49,7 @@ def create_app(
     app.state.clock = clock
     add_handlers(app)
     app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)
-    for module in (projects, images, regions, labels, rounds, jobs, export, annotators, health):
+    for module in (projects, images, regions, labels, rounds, jobs, checkpoints, export, annotators, health):
         app.include_router(module.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     describe(app)

@@ -18,11 +18,20 @@ def _bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
 
 PNG_RESPONSE = _bytes_of("image/png")
 PICTURE_RESPONSE = _bytes_of("image/png", "image/jpeg", "image/webp")
+WEIGHTS_RESPONSE = _bytes_of("application/octet-stream")
 
 
-def unchanging(request: Request, *, tag: str, media_type: str, body: Callable[[], bytes]) -> Response:
-    """The bytes of `body`, or 304 where the caller has them already; `tag` names them and nothing else."""
-    return _tagged(request, tag, media_type, body, _FOREVER)
+def unchanging(
+    request: Request, *, tag: str, media_type: str, body: Callable[[], bytes], filename: str | None = None
+) -> Response:
+    """The bytes of `body`, or 304 where the caller has them already; `tag` names them and nothing else.
+
+    With a `filename`, in plain letters, they are there to be kept rather than looked at.
+    """
+    response = _tagged(request, tag, media_type, body, _FOREVER)
+    if filename is not None:
+        response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return response
 
 
 def revalidated(request: Request, *, tag: str, media_type: str, body: Callable[[], bytes]) -> Response:

@@ -14,6 +14,10 @@ TAGS = [
     {"name": "labels", "description": "Label maps of regions."},
     {"name": "rounds", "description": "What was asked, when, and what it taught the network."},
     {"name": "jobs", "description": "Long work: training, scoring, learning."},
+    {
+        "name": "checkpoints",
+        "description": "Network weights: those there are, their files, and policies from elsewhere.",
+    },
     {"name": "export", "description": "Everything labelled, to take away."},
     {"name": "annotators", "description": "Who may call."},
     {"name": "health", "description": "For whoever watches the process."},

@@ -22,7 +22,9 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(64 << 20, gt=0, description="Largest image file that an upload may hold.")
     max_image_pixels: int = Field(64_000_000, gt=0, description="Largest image, in pixels, that is decoded.")
     max_request_bytes: int = Field(512 << 20, gt=0, description="Largest request body of an image upload.")
-    max_json_bytes: int = Field(32 << 20, gt=0, description="Largest request body of every other route.")
+    max_json_bytes: int = Field(
+        32 << 20, gt=0, description="Largest request body of every other route; of a policy's upload, too."
+    )
     device: str = Field("auto", description="Torch device of a worker: auto, cpu, cuda, cuda:1.")
     threads: int = Field(0, ge=0, description="Torch threads of a worker; 0: as many as there are cores.")
     slice_seconds: float = Field(20.0, gt=0, description="A training job yields to waiting rounds this often.")

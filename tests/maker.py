@@ -17,7 +17,7 @@ from service.domain.masks import encode_label_png
 from service.schemas.projects import ProjectSettings
 from service.store import images as image_store
 from service.store.rounds import grid_of
-from service.tables import Annotator, Image, Project, Region, Round
+from service.tables import Annotator, Checkpoint, Image, Project, Region, Round
 
 
 class Maker:
@@ -104,6 +104,14 @@ class Maker:
                 )
         assert len(made) == regions, "too few images for so many regions"
         return self._add(*made)
+
+    def checkpoint(self, project: Project, kind: str = "policy", data: bytes = b"weights") -> Checkpoint:
+        """A checkpoint of these bytes, which need not be weights."""
+        key = self.blobs.put_content("checkpoints", data, ".safetensors")
+        row = Checkpoint(
+            project_id=project.id, kind=kind, blob_key=key, description={"miou": 0.5}, created_at=self.clock()
+        )
+        return self._add(row)
 
     def _add(self, *rows: Any) -> Any:
         with self.database.write() as session:

@@ -1,5 +1,6 @@
 """Rows of network weights; the bytes are blobs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.errors import NotFound
 from service.store import events
-from service.tables import Checkpoint
+from service.tables import Checkpoint, Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,32 @@ class NewCheckpoint:
     description: dict[str, Any]
     parent_id: int | None = None
     job_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """A checkpoint and whether it came with this call."""
+
+    checkpoint: Checkpoint
+    created: bool
+
+
+def get_checkpoint(session: Session, checkpoint_id: int) -> Checkpoint:
+    """The checkpoint, or NotFound."""
+    checkpoint = session.get(Checkpoint, checkpoint_id)
+    if checkpoint is None:
+        raise NotFound(f"There is no checkpoint {checkpoint_id}.")
+    return checkpoint
+
+
+def list_checkpoints(
+    session: Session, project_id: int, *, kind: str | None, limit: int, after: int
+) -> Sequence[Checkpoint]:
+    """Checkpoints of a project with ids above `after`, oldest first."""
+    chosen = select(Checkpoint).where(Checkpoint.project_id == project_id, Checkpoint.id > after)
+    if kind is not None:
+        chosen = chosen.where(Checkpoint.kind == kind)
+    return session.scalars(chosen.order_by(Checkpoint.id).limit(limit)).all()
 
 
 def latest_checkpoint(session: Session, project_id: int, kind: str) -> Checkpoint | None:
@@ -51,6 +79,30 @@ def record_checkpoint(session: Session, new: NewCheckpoint, now: datetime) -> Ch
         session, now=now, kind="checkpoint_saved", project_id=new.project_id, checkpoint=new.kind, job=new.job_id
     )
     return add_checkpoint(session, new, now)
+
+
+def upload_checkpoint(session: Session, new: NewCheckpoint, now: datetime, *, by: int | None = None) -> Uploaded:
+    """A new row, and an event that says so, for weights that somebody brought; the project uses the newest of a kind.
+
+    Where the newest has these very bytes, it is returned as it is. Older ones with these bytes are no reason to stop: whoever
+    brings one back wants it to be used.
+    """
+    # One upload at a time in each project: of two that are the same, the second finds the first.
+    session.execute(select(Project.id).where(Project.id == new.project_id).with_for_update(key_share=True))
+    newest = latest_checkpoint(session, new.project_id, new.kind)
+    if newest is not None and newest.blob_key == new.blob_key:
+        return Uploaded(checkpoint=newest, created=False)
+    checkpoint = add_checkpoint(session, new, now)
+    events.record(
+        session,
+        now=now,
+        kind="checkpoint_uploaded",
+        project_id=new.project_id,
+        annotator_id=by,
+        checkpoint=new.kind,
+        checkpoint_id=checkpoint.id,
+    )
+    return Uploaded(checkpoint=checkpoint, created=True)
 
 
 def checkpoint_of_job(session: Session, job_id: int, kind: str) -> Checkpoint | None:

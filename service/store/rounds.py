@@ -126,8 +126,18 @@ def region_counts(session: Session, project_id: int) -> dict[str, int]:
 
 
 def pool_regions(session: Session, project_id: int, settings: ProjectSettings) -> int:
-    """All regions of the pool split: arithmetic over the few image sizes."""
-    groups = session.scalars(select(ImageGroup).where(ImageGroup.project_id == project_id, ImageGroup.split == "pool"))
+    """All regions of the pool split."""
+    return _split_regions(session, project_id, "pool", settings)
+
+
+def state_regions(session: Session, project: Project) -> int:
+    """All regions of D_S."""
+    return _split_regions(session, project.id, "state", ProjectSettings.model_validate(project.settings))
+
+
+def _split_regions(session: Session, project_id: int, split: str, settings: ProjectSettings) -> int:
+    """Arithmetic over the few image sizes."""
+    groups = session.scalars(select(ImageGroup).where(ImageGroup.project_id == project_id, ImageGroup.split == split))
     return sum(group.count * grid_of(group.height, group.width, settings).cells for group in groups)
 
 

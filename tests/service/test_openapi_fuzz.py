@@ -27,8 +27,9 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", SERVED)
 
 @pytest.fixture
 def served(app: FastAPI, make: Maker, monkeypatch: pytest.MonkeyPatch) -> Maker:
-    """`SERVED` over a project with an open round and predictions: small numbers lead somewhere."""
+    """`SERVED` over a project with a policy, an open round and predictions: small numbers lead somewhere."""
     project = make.project(batch_size=2)
+    make.checkpoint(project)
     make.round_(project, make.images(project, 2), regions=3, prediction=True)
     monkeypatch.setattr(SERVED, "state", app.state)
     return make

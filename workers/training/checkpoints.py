@@ -1,6 +1,8 @@
 """Networks to bytes and back: safetensors with a JSON description, never pickle."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +16,10 @@ from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from models.segmenter import Segmenter, build
 from service.domain.classes import ClassSet
+from service.domain.policy_files import check_policy
+from service.domain.weights import FORMAT, WeightsError, check_format, check_kind
 from workers.files import settings_hash
 
-FORMAT = 1
 Policy = QueryNetwork | RegionwiseNetwork
 
 
@@ -43,18 +46,17 @@ def to_bytes(description: dict[str, Any], weights: dict[str, Tensor], extra: dic
 
 def from_bytes(data: bytes) -> Checkpoint:
     """The inverse of to_bytes. Raises CheckpointError."""
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "extra": {}}
     try:
         length = int.from_bytes(data[:8], "little")
         description = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["regionwise"])
-        tensors = load_tensors(data)
+        for key, tensor in load_tensors(data).items():
+            part, _, name = key.partition(".")
+            parts[part][name] = tensor
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"This is not a checkpoint of regionwise ({error}).") from error
-    if description.get("format") != FORMAT:
-        raise CheckpointError(f"The checkpoint has format {description.get('format')}; this version reads {FORMAT}.")
-    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "extra": {}}
-    for key, tensor in tensors.items():
-        part, _, name = key.partition(".")
-        parts[part][name] = tensor
+    with _refused_here():
+        check_format(description)
     return Checkpoint(description=description, weights=parts["weights"], extra=parts["extra"])
 
 
@@ -80,7 +82,8 @@ def save_segmenter(
 def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = "cpu") -> tuple[Segmenter, Checkpoint]:
     """The segmenter in evaluation mode. Raises CheckpointError where kind or classes do not fit."""
     checkpoint = from_bytes(data)
-    _expect(checkpoint, "segmenter")
+    with _refused_here():
+        check_kind(checkpoint.description, "segmenter")
     if checkpoint.description["classes"] != list(classes.names):
         raise CheckpointError(
             f"The checkpoint knows the classes {', '.join(checkpoint.description['classes'])}, the project has "
@@ -113,41 +116,27 @@ def save_policy(policy: Policy, classes: ClassSet, extra: dict[str, Tensor] | No
 def load_policy(
     data: bytes, classes: ClassSet, state_regions: int, device: str | torch.device = "cpu"
 ) -> tuple[Policy, Checkpoint]:
-    """The query network in evaluation mode. Raises CheckpointError where it was trained for other classes or another D_S.
-
-    A regionwise network that relates classes to each other fits any classes and any D_S.
-    """
+    """The query network in evaluation mode. Raises CheckpointError where it does not fit, see `check_policy`."""
     checkpoint = from_bytes(data)
-    _expect(checkpoint, "policy")
+    with _refused_here():
+        check_policy(checkpoint.description, classes, state_regions)
     sizes = dict(checkpoint.description["architecture"])
     policy: Policy
     if sizes.pop("network", "paper") == "regionwise":
         policy = RegionwiseNetwork.from_description(sizes)
     else:
         policy = QueryNetwork(sizes["classes"], sizes["state_regions"])
-    if getattr(policy, "classes", None) is not None and checkpoint.description["classes"] != list(classes.names):
-        raise CheckpointError("The policy was trained for other classes. Train a new one with a train-policy job.")
-    regions = _state_regions(sizes)
-    if regions is not None and regions != state_regions:
-        raise CheckpointError(
-            f"The policy was trained for a state set of {regions} regions, the project's has {state_regions}. "
-            "Train a new one with a train-policy job."
-        )
     _load(policy, checkpoint)
     return policy.to(device).eval(), checkpoint
 
 
-def _state_regions(sizes: dict[str, Any]) -> int | None:
-    """How many regions of D_S a policy is bound to; None: any number."""
-    if sizes.get("state_encoder") == "list":  # its rows are one for each region, then one for each class
-        listed: int = sizes["state_rows"] - sizes["classes"]
-        return listed
-    return sizes.get("state_regions")
-
-
-def _expect(checkpoint: Checkpoint, kind: str) -> None:
-    if checkpoint.description.get("kind") != kind:
-        raise CheckpointError(f"A {kind} was expected; the checkpoint holds a {checkpoint.description.get('kind')}.")
+@contextmanager
+def _refused_here() -> Iterator[None]:
+    """What the domain's rules refuse, in this module's words."""
+    try:
+        yield
+    except WeightsError as error:
+        raise CheckpointError(error.message) from error
 
 
 def _load(network: nn.Module, checkpoint: Checkpoint) -> None:

@@ -1,0 +1,189 @@
+"""The architectures of policies as far as they can be told without torch: what they are bound to, and their weights.
+
+They stand in the domain because the API cannot look into models/; a contract test holds them against the networks there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.weights import WeightsError
+
+Shapes = dict[str, tuple[int, ...]]
+
+COUNTER = "num_batches_tracked"
+"""What a batch normalisation calls the one of its weights that is a whole number."""
+
+SETTINGS = ("deep", "width", "dueling", "state_encoder", "classes", "state_rows")
+VIEW = ("class_relative", "similarity", "uncertainty", "state", "guide")
+
+_UNCERTAINTY, _SIMILARITY, _ACQUISITION = 192, 64, 18
+_CLASS, _IDENTITY, _REGION, _STATE = (
+    14,
+    3,
+    11,
+    14,
+)  # features of a class, by relation or by identity, a region, a state row
+_QUERIES = 8  # seeds times heads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperArchitecture:
+    """The paper's query network, models/query_network.py: bound to its classes and to the regions of D_S."""
+
+    classes: int
+    state_regions: int
+
+    def __post_init__(self) -> None:
+        _check_count("classes", self.classes, 2)
+        _check_count("state_regions", self.state_regions, 1)
+
+    @property
+    def bound_to_regions(self) -> int:
+        """How many regions D_S must have."""
+        return self.state_regions
+
+    def shapes(self) -> Shapes:
+        """Its weights by name."""
+        features = self.classes + _UNCERTAINTY
+        return {
+            **_pre_activated("state_rows", features, (256, 128, 1)),
+            **_linear("state_code", self.state_regions, 128),
+            **_pre_activated("action_rows", features, (512, 256, 128)),
+            **_linear("head", 128 + 128, 1),
+            **_linear("gate", _SIMILARITY, 1),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionwiseArchitecture:
+    """The regionwise network, models/regionwise_network.py: bound to classes only where it was told how many there are."""
+
+    deep: bool = True
+    width: int = 32
+    dueling: bool = True
+    state_encoder: str = "attention"
+    classes: int | None = None
+    state_rows: int | None = None
+    class_relative: bool = True
+
+    def __post_init__(self) -> None:
+        _check_count("width", self.width, 2)
+        for name in ("deep", "dueling", "class_relative"):
+            _check(type(getattr(self, name)) is bool, f"{name} is true or false")
+        for name in ("classes", "state_rows"):
+            if getattr(self, name) is not None:
+                _check_count(name, getattr(self, name), 2)
+        _check(self.width % 2 == 0, "width is even")
+        _check(self.state_encoder in ("attention", "mean", "list"), "state_encoder is attention, mean or list")
+        _check(self.class_relative or self.classes is not None, "without class_relative, classes is given")
+        if self.state_encoder == "list":
+            _check(
+                (self.state_rows or 0) > (self.classes or self.state_rows or 0), "a list has rows beside its classes"
+            )
+
+    @property
+    def bound_to_regions(self) -> int | None:
+        """How many regions D_S must have; None: any number."""
+        if self.state_encoder == "list":  # its rows are one for each region, then one for each class
+            return (self.state_rows or 0) - (self.classes or 0)
+        return None
+
+    def shapes(self) -> Shapes:
+        """Its weights by name."""
+        width = self.width
+        return {
+            "scores.weight": (1, _ACQUISITION),
+            **self._state_encoder(),
+            **(self._codes() if self.deep else {}),
+            **(_two_layers("value", 0, width, width) if self.dueling else {}),
+        }
+
+    def _state_encoder(self) -> Shapes:
+        width = self.width
+        if self.state_encoder == "list":
+            return _linear("state_encoder.code.0", (self.state_rows or 0) * _STATE, width)
+        rows = _linear("state_encoder.rows.0", _STATE, width)
+        if self.state_encoder == "mean":
+            return rows | _linear("state_encoder.code.0", 2 * width, width)
+        return {
+            **rows,
+            **_norm("state_encoder.rows.2", width),
+            "state_encoder.seeds.weight": (_QUERIES, width),
+            **_linear("state_encoder.code.0", _QUERIES * width, width),
+        }
+
+    def _codes(self) -> Shapes:
+        width = self.width
+        features = _CLASS if self.class_relative else _IDENTITY + (self.classes or 0)
+        codes = 4 * width + width // 2
+        return {
+            **_linear("codes.class_branch.phi.0", features, width),
+            **_linear("codes.class_branch.phi.2", width, width),
+            **_linear("codes.class_branch.attention", width, 1),
+            **_linear("codes.class_branch.worth", width, 1),
+            **_linear("codes.region_branch.0", _REGION, width),
+            **_linear("codes.similarity_branch.0", _SIMILARITY, width // 2),
+            **_norm("codes.head.0", codes),
+            **_two_layers("codes.head", 1, codes, width),
+        }
+
+
+Architecture = PaperArchitecture | RegionwiseArchitecture
+
+
+def architecture_of(description: Mapping[str, Any]) -> Architecture:
+    """The architecture that a policy's description speaks of. Raises WeightsError `unknown_architecture`."""
+    try:
+        return _architecture(description.get("architecture"))
+    except ValueError as error:
+        sentence = f"The architecture of the policy is not one that is known here, where {error}."
+        advice = "Take a policy that this version of regionwise has saved."
+        raise WeightsError("unknown_architecture", f"{sentence} {advice}") from error
+
+
+def _architecture(described: Any) -> Architecture:
+    _check(isinstance(described, Mapping), "it is an object")
+    sizes = dict(described)
+    network = sizes.pop("network", "paper")
+    _check(network in ("paper", "regionwise"), "network is paper or regionwise")
+    if network == "paper":
+        _check(sizes.keys() == {"classes", "state_regions"}, "paper has just classes and state_regions")
+        return PaperArchitecture(**sizes)
+    view = sizes.pop("view", {})
+    _check(isinstance(view, Mapping) and view.keys() <= set(VIEW), f"view has only {', '.join(VIEW)}")
+    _check(all(type(value) is bool for value in view.values()), "what view has is true or false")
+    _check(sizes.keys() <= set(SETTINGS), f"regionwise has only {', '.join(SETTINGS)} and view")
+    return RegionwiseArchitecture(**sizes, class_relative=view.get("class_relative", True))
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    _check(type(value) is int and value >= least, f"{name} is a whole number, {least} at least")
+
+
+def _check(holds: bool, rule: str) -> None:
+    if not holds:
+        raise ValueError(rule)
+
+
+def _linear(name: str, width_in: int, width_out: int) -> Shapes:
+    return {f"{name}.weight": (width_out, width_in), f"{name}.bias": (width_out,)}
+
+
+def _two_layers(name: str, first: int, width_in: int, width: int) -> Shapes:
+    return _linear(f"{name}.{first}", width_in, width) | _linear(f"{name}.{first + 2}", width, 1)
+
+
+def _norm(name: str, width: int) -> Shapes:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _pre_activated(name: str, width_in: int, widths: Sequence[int]) -> Shapes:
+    """BatchNorm, ReLU, Linear for each width."""
+    shapes: Shapes = {}
+    for place, width_out in enumerate(widths):
+        norm = f"{name}.{3 * place}"
+        shapes |= _norm(norm, width_in) | _linear(f"{name}.{3 * place + 2}", width_in, width_out)
+        shapes |= {f"{norm}.running_mean": (width_in,), f"{norm}.running_var": (width_in,), f"{norm}.{COUNTER}": ()}
+        width_in = width_out
+    return shapes

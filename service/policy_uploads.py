@@ -1,0 +1,27 @@
+"""Policy uploads: a file is checked against the project it is for, and stored; its row comes after."""
+
+from fastapi import UploadFile
+
+from service.blobs import Blobs
+from service.domain.classes import ClassSet
+from service.domain.policy_files import check_policy, check_policy_weights
+from service.domain.weights import WeightsError, read_weights
+from service.errors import Invalid
+from service.store.checkpoints import NewCheckpoint
+from service.tables import Project
+
+
+def store_policy(file: UploadFile, project: Project, *, state_regions: int, blobs: Blobs) -> NewCheckpoint:
+    """Check a policy's file against the project's classes and the regions of its D_S, then store it; its row is still needed.
+
+    Raises Invalid, with the code of the rule that it breaks (service/domain/policy_files.py), before anything is stored.
+    """
+    data = file.file.read()
+    try:
+        weights = read_weights(data)
+        check_policy(weights.description, ClassSet.from_json(project.classes), state_regions)
+        check_policy_weights(weights)
+    except WeightsError as error:
+        raise Invalid(error.message, code=error.code) from error
+    key = blobs.put_content("checkpoints", data, ".safetensors")
+    return NewCheckpoint(project_id=project.id, kind="policy", blob_key=key, description=weights.description)
