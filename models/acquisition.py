@@ -1,10 +1,9 @@
 """Owns acquisition scores: what the literature and we ourselves would ask for, in numbers that a policy can weigh.
 
-Shape suffixes: M candidates, C classes.
+Shape suffixes: M candidates, C classes, Z = 14 scores.
 
-e is a candidate's mean entropy; h its histogram of predicted classes; s f's class mass and g a guide's (without one,
-g = s); l the share of each class among the labelled pixels; g-bar the mean of g over the candidates; H an entropy, sums are
-over classes.
+e is a candidate's mean entropy; h its histogram of predicted classes; s its class mass; l the share of each class among
+the labelled pixels; s-bar the mean of s over the candidates; H an entropy, sums are over classes.
 """
 
 import math
@@ -22,23 +21,19 @@ SCORES: tuple[str, ...] = (
     "class-balanced",
     "impurity",
     "novelty",  # KL(s || l)
-    "guide entropy",  # H(g)
-    "rare among labels",  # sum g / (l + 0.01)
-    "rare among candidates",  # sum g / (g-bar + 0.002)
-    "misses",  # sum g (1 - recall)
-    "rare misses",  # sum g (1 - recall) / (l + 0.01)
-    "disagreement",  # sum |g - s|
-    "surprise",  # - sum g ln (s + 0.001)
+    "rare among labels",  # sum s / (l + 0.01)
+    "rare among candidates",  # sum s / (s-bar + 0.002)
+    "misses",  # sum s (1 - recall)
+    "rare misses",  # sum s (1 - recall) / (l + 0.01)
     "dominance",  # largest h
-    "guide dominance",  # largest g
-    "predicted rare",  # sum s / (l + 0.01)
+    "mass dominance",  # largest s
     "false alarms",  # sum s (1 - precision) / (l + 0.01)
 )
 # Those that are about how sure f is of a pixel or a region.
 OF_UNCERTAINTY = tuple(SCORES.index(name) for name in ("entropy", "histogram entropy", "mass entropy", "runner-up"))
 OF_UNCERTAINTY += tuple(SCORES.index(name) for name in ("class-balanced", "impurity"))
 FARTHEST = 4.0
-_LABELLED, _EXPECTED, _SURPRISE = 0.01, 0.002, 1e-3
+_LABELLED, _CANDIDATES = 0.01, 0.002
 _ROUNDING = 1e-4  # of a score's largest value: candidates that differ by less are alike
 
 
@@ -63,26 +58,24 @@ def acquisition_scores(
     runner_up_M: Tensor,
     novelty_M: Tensor,
     mass_MC: Tensor,
-    guide_MC: Tensor,
     labelled_share_C: Tensor,
     recall_C: Tensor,
     precision_C: Tensor,
 ) -> Tensor:
-    """Return SCORES of all candidates of a round, (M, 18), as z-scores over them, at most FARTHEST from 0."""
+    """Return SCORES of all candidates of a round, (M, 14), as z-scores over them, at most FARTHEST from 0."""
     histogram_MC = rows.class_part_RC
     dearth_C = 1 / (labelled_share_C + _LABELLED)
-    scores_M18 = torch.stack(
+    scores_MZ = torch.stack(
         [
             *(entropy_M, _entropy(histogram_MC), _entropy(mass_MC), runner_up_M),
             *(class_balanced(runner_up_M, histogram_MC), impurity(histogram_MC, entropy_M), novelty_M),
-            *(_entropy(guide_MC), guide_MC @ dearth_C, guide_MC @ (1 / (guide_MC.mean(0) + _EXPECTED))),
-            *(guide_MC @ (1 - recall_C), guide_MC @ ((1 - recall_C) * dearth_C), (guide_MC - mass_MC).abs().sum(1)),
-            *(-(guide_MC * torch.log(mass_MC + _SURPRISE)).sum(1), histogram_MC.amax(1), guide_MC.amax(1)),
-            *(mass_MC @ dearth_C, mass_MC @ ((1 - precision_C) * dearth_C)),
+            *(mass_MC @ dearth_C, mass_MC @ (1 / (mass_MC.mean(0) + _CANDIDATES))),
+            *(mass_MC @ (1 - recall_C), mass_MC @ ((1 - recall_C) * dearth_C)),
+            *(histogram_MC.amax(1), mass_MC.amax(1), mass_MC @ ((1 - precision_C) * dearth_C)),
         ],
         1,
     )
-    return z_scores(scores_M18, _ROUNDING * scores_M18.abs().amax(0) + 1e-9).clamp(-FARTHEST, FARTHEST)
+    return z_scores(scores_MZ, _ROUNDING * scores_MZ.abs().amax(0) + 1e-9).clamp(-FARTHEST, FARTHEST)
 
 
 def z_scores(values: Tensor, least: float | Tensor) -> Tensor:

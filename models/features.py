@@ -64,10 +64,6 @@ class RegionRows:
             vectors={name: rows_RE[index] for name, rows_RE in self.vectors.items()},
         )
 
-    def with_vector(self, name: str, values_RE: Tensor) -> "RegionRows":
-        """These rows with one more vector, which was not found by describing them."""
-        return replace(self, vectors={**self.vectors, name: values_RE})
-
     @staticmethod
     def empty(count: int, class_count: int, statistics: Collection[str], device: torch.device) -> "RegionRows":
         """Make room for rows that are still to be filled in."""

@@ -46,10 +46,6 @@ class View(Protocol):
     def needs_confusion(self) -> bool:
         """Whether the context should hold the confusion on D_S."""
 
-    @property
-    def needs_guide(self) -> bool:
-        """Whether candidates should come with the vector "guide_mass", where there is a guide."""
-
     def state(self, rows: RegionRows, context: RoundContext) -> Tensor:
         """Return the state, (S, F), from the rows of D_S."""
 
@@ -64,7 +60,6 @@ class PaperView:
     vectors: frozenset[str] = frozenset()
     statistics: frozenset[str] = frozenset()
     needs_confusion: bool = False
-    needs_guide: bool = False
 
     def state(self, rows: RegionRows, context: RoundContext) -> Tensor:
         """Return features.state_rows, (S, C + 192)."""

@@ -1,8 +1,8 @@
 """The regionwise network Q(state, action): the same weights value candidates for any number of classes in any order.
 
 Shapes: B transitions or rounds, N candidates of each, A features of a candidate, R = B x N rows, r some of them, C
-classes, T features of a class, G of a region, M = 64 similarities, Z = 18 acquisition scores, S state rows, F features of
-a state row, K the width, H heads of all seeds. The rows are those of models/regionwise_view.py.
+classes, T features of a class, G of a region, Z = 14 acquisition scores, S state rows, F features of a state row, K the
+width, H heads of all seeds. The rows are those of models/regionwise_view.py.
 """
 
 import dataclasses
@@ -18,7 +18,6 @@ from models.regionwise_view import (
     ACQUISITION,
     OWN_FEATURES,
     REGION_FEATURES,
-    SIMILARITY,
     STATE_FEATURES,
     RegionwiseView,
     ViewSettings,
@@ -34,26 +33,22 @@ class RegionwiseSettings:
     """What a network is made of; kept beside its weights, see `RegionwiseNetwork.describe`.
 
     view: which rows it is given. deep: beside the weighted acquisition scores, a head over codes of everything. width: K,
-    an even number. dueling: Q = V + A - mean of A over the pool. state_encoder: "attention" and "mean" take state rows as
-    a set; "list" takes them in their order and needs `state_rows` and `classes`. Without `view.class_relative` a class has
-    as many features as there are `classes`.
+    the size of its codes. dueling: Q = V + A - mean of A over the pool. state_encoder: how state rows, a set, are summed
+    up. Without `view.class_relative` a class has as many features as there are `classes`.
     """
 
     view: ViewSettings = field(default_factory=ViewSettings)
     deep: bool = True
     width: int = 32
     dueling: bool = True
-    state_encoder: Literal["attention", "mean", "list"] = "attention"
+    state_encoder: Literal["attention", "mean"] = "attention"
     classes: int | None = None
-    state_rows: int | None = None
 
     def __post_init__(self) -> None:
-        if self.width < 2 or self.width % 2:
-            raise ValueError(f"The width is an even number, not {self.width}: similarities take half of it.")
+        if self.width < 2:
+            raise ValueError(f"The width is 2 or more, not {self.width}: of one number a norm leaves nothing.")
         if self.state_encoder not in _ENCODERS:
             raise ValueError(f"No state encoder {self.state_encoder!r}: choose among {', '.join(_ENCODERS)}.")
-        if self.state_encoder == "list" and (self.classes is None or self.state_rows is None):
-            raise ValueError("A list of state rows has a fixed length: give `classes` and `state_rows`.")
         if not self.view.class_relative and self.classes is None:
             raise ValueError("Without class_relative every class has features of its own: give `classes`.")
 
@@ -61,9 +56,9 @@ class RegionwiseSettings:
 class RegionwiseNetwork(nn.Module):
     """Q of a candidate: its acquisition scores, weighed, and, where it is deep, what a head makes of everything.
 
-    The head reads codes of the candidate's classes (a set), its region, its similarities and the state (a set), and beside
-    it a linear path adds, class by class, what a class is worth times the candidate's mass of it. No BatchNorm: a batch of
-    one is as good as any.
+    The head reads codes of the candidate's classes (a set), its region and the state (a set), and beside it a linear path
+    adds, class by class, what a class is worth times the candidate's mass of it. No BatchNorm: a batch of one is as good
+    as any.
     """
 
     def __init__(self, settings: RegionwiseSettings | None = None, generator: torch.Generator | None = None) -> None:
@@ -76,7 +71,7 @@ class RegionwiseNetwork(nn.Module):
         width = settings.width
         with drawn_from(generator):
             self.scores = nn.Linear(ACQUISITION, 1, bias=False)
-            self.state_encoder = _ENCODERS[settings.state_encoder](width, settings.state_rows or 0)
+            self.state_encoder = _ENCODERS[settings.state_encoder](width)
             self.codes = _Codes(self.class_features, width) if settings.deep else None
             self.value = _two_layers(width, width, 1) if settings.dueling else None
 
@@ -126,12 +121,9 @@ class RegionwiseNetwork(nn.Module):
         return weighed_r1 if self.codes is None else weighed_r1 + self.codes(actions_rA, state_rK)
 
     def _check(self, state_BSF: Tensor, actions_BNA: Tensor, mask_BN: Tensor | None) -> None:
-        rows, classes = self.settings.state_rows, self.settings.classes
-        listed = self.settings.state_encoder == "list"
-        wrong_rows = state_BSF.ndim == 3 and (state_BSF.shape[1] != rows if listed else state_BSF.shape[1] < 1)
-        if state_BSF.ndim != 3 or state_BSF.shape[2] != STATE_FEATURES or wrong_rows:
-            wanted = f"B x {rows if listed else 'S'} x {STATE_FEATURES}"
-            raise ValueError(f"The state should be {wanted}, not {tuple(state_BSF.shape)}.")
+        classes = self.settings.classes
+        if state_BSF.ndim != 3 or state_BSF.shape[1] < 1 or state_BSF.shape[2] != STATE_FEATURES:
+            raise ValueError(f"The state should be B x S x {STATE_FEATURES}, not {tuple(state_BSF.shape)}.")
         of_classes = actions_BNA.shape[-1] - OWN_FEATURES
         fixed = classes is not None and of_classes != classes * self.class_features
         if actions_BNA.ndim != 3 or of_classes < self.class_features or of_classes % self.class_features or fixed:
@@ -144,23 +136,21 @@ class RegionwiseNetwork(nn.Module):
 
 
 class _Codes(nn.Module):
-    """The head over codes of classes, region, similarities and state, and the linear path, added, to (R, 1)."""
+    """The head over codes of classes, region and state, and the linear path, added, to (R, 1)."""
 
     def __init__(self, class_features: int, width: int) -> None:
         super().__init__()
         self.class_features = class_features
         self.class_branch = _Classes(class_features, width)
         self.region_branch = nn.Sequential(nn.Linear(REGION_FEATURES, width), nn.ReLU())
-        self.similarity_branch = nn.Sequential(nn.Linear(SIMILARITY, width // 2), nn.ReLU())
-        codes = 2 * width + width + width // 2 + width
+        codes = 2 * width + width + width
         self.head = nn.Sequential(nn.LayerNorm(codes), *_two_layers(codes, width, 1))
 
     def forward(self, actions_RA: Tensor, state_RK: Tensor) -> Tensor:
-        sizes = [actions_RA.shape[1] - OWN_FEATURES, REGION_FEATURES, SIMILARITY, ACQUISITION]
-        classes_RX, region_RG, similarity_RM, _ = torch.split(actions_RA, sizes, dim=1)
+        sizes = [actions_RA.shape[1] - OWN_FEATURES, REGION_FEATURES, ACQUISITION]
+        classes_RX, region_RG, _ = torch.split(actions_RA, sizes, dim=1)
         classes_RK, linear_R1 = self.class_branch(classes_RX.reshape(len(actions_RA), -1, self.class_features))
-        own_RK = torch.cat([self.region_branch(region_RG), self.similarity_branch(similarity_RM)], 1)
-        valued_R1: Tensor = self.head(torch.cat([classes_RK, own_RK, state_RK], 1)) + linear_R1
+        valued_R1: Tensor = self.head(torch.cat([classes_RK, self.region_branch(region_RG), state_RK], 1)) + linear_R1
         return valued_R1
 
 
@@ -176,7 +166,7 @@ class _Classes(nn.Module):
     def forward(self, classes_RCT: Tensor) -> tuple[Tensor, Tensor]:
         codes_RCK = self.phi(classes_RCT)
         attended_RK = (self.attention(codes_RCK).softmax(1) * codes_RCK).sum(1)
-        # A class's first feature is how much of it the candidate is expected to hold.
+        # A class's first feature is how much of it the candidate holds.
         linear_R1 = (classes_RCT[..., :1] * self.worth(codes_RCK)).sum(1)
         return torch.cat([attended_RK, codes_RCK.mean(1)], 1), linear_R1
 
@@ -188,7 +178,7 @@ class _AttentionEncoder(nn.Module):
     that follows: each head of each seed is one learned vector that is compared with the rows themselves.
     """
 
-    def __init__(self, width: int, state_rows: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.rows = nn.Sequential(nn.Linear(STATE_FEATURES, width), nn.ReLU(), nn.LayerNorm(width))
         self.seeds = nn.Linear(width, SEEDS * HEADS, bias=False)
@@ -204,7 +194,7 @@ class _AttentionEncoder(nn.Module):
 class _MeanEncoder(nn.Module):
     """The mean over regions beside the mean over classes, so that the many do not drown the few, to (B, K)."""
 
-    def __init__(self, width: int, state_rows: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.rows = nn.Sequential(nn.Linear(STATE_FEATURES, width), nn.ReLU())
         self.code = nn.Sequential(nn.Linear(2 * width, width), nn.ReLU())
@@ -216,22 +206,9 @@ class _MeanEncoder(nn.Module):
         return code_BK
 
 
-class _ListEncoder(nn.Module):
-    """All state rows side by side in their order, to (B, K): what the paper does, and what a set encoder is held against."""
-
-    def __init__(self, width: int, state_rows: int) -> None:
-        super().__init__()
-        self.code = nn.Sequential(nn.Linear(state_rows * STATE_FEATURES, width), nn.ReLU())
-
-    def forward(self, state_BSF: Tensor) -> Tensor:
-        code_BK: Tensor = self.code(state_BSF.flatten(1))
-        return code_BK
-
-
-_ENCODERS: dict[str, type[_AttentionEncoder] | type[_MeanEncoder] | type[_ListEncoder]] = {
+_ENCODERS: dict[str, type[_AttentionEncoder] | type[_MeanEncoder]] = {
     "attention": _AttentionEncoder,
     "mean": _MeanEncoder,
-    "list": _ListEncoder,
 }
 
 

@@ -1,16 +1,12 @@
 """Owns what the regionwise policy looks at: features of classes and regions that hold for any classes in any order.
 
 Shape suffixes: M candidates, S regions of D_S, R regions of either, C classes, L labelled regions, T features of a class,
-G of a region, F of a state row, A of an action row, U = 192 pooled uncertainties.
+G of a region, F of a state row, Z = 14 acquisition scores, U = 192 pooled uncertainties.
 
 eps is EPSILON; s is a region's class mass (mean softmax of each class), h its histogram of predicted classes, u the mean
 of s over the round's candidates, l the share of each class among the labelled pixels (zeros while there are none).
 
-g is what a guide expects of the candidate, (M, C) shares: another segmenter's class mass, which has seen labels that f has
-not (those of D_T), and stays as it is. Without a guide f is its own, g = s.
-
-The T features of a class c for a candidate: g, ln (g + eps) / (its mean over the candidates + eps),
-ln (g + eps) / (l + eps), then s, h, ln (s + eps) / (u + eps), ln (s + eps) / (l + eps),
+The T features of a class c for a candidate: s, h, ln (s + eps) / (u + eps), ln (s + eps) / (l + eps),
 ln (u + eps) / (l + eps), log10(1 + labelled pixels of c) / 6; on D_S recall, precision and IoU of c (0 where undefined),
 and 1 if c occurs there; s as a z-score over the round's candidates.
 
@@ -19,7 +15,7 @@ round's candidates of the mean entropy, of the entropy of h and of the mean p2 /
 clipped to [0, 5] / 5 (0 while nothing is labelled), the share of the budget spent, ln(1 + labelled regions) / 8, and the
 share of classes that were never labelled.
 
-After them come the 64 similarities of the paper, and last the candidate's acquisition scores (models/acquisition.py).
+After them come the candidate's acquisition scores (models/acquisition.py).
 
 A state row has a mark, then columns of a region, then columns of a class, zeros where they are not its own. A region of
 D_S has mark 1 and 4 columns: its mean entropy, the entropies of h and s, the largest of s. A class has mark 0 and 9:
@@ -33,21 +29,19 @@ import torch
 from torch import Tensor
 
 from models.acquisition import OF_UNCERTAINTY, SCORES, acquisition_scores, z_scores
-from models.features import UNCERTAINTY, RegionRows, action_rows
+from models.features import UNCERTAINTY, RegionRows
 from models.inference import on_one_thread
 from models.observation import RoundContext
 
 EPSILON = 1e-3
-CLASS_FEATURES = 14
+CLASS_FEATURES = 11
 REGION_FEATURES = 11
-SIMILARITY = 64
 ACQUISITION = len(SCORES)
-OWN_FEATURES = REGION_FEATURES + SIMILARITY + ACQUISITION
+OWN_FEATURES = REGION_FEATURES + ACQUISITION
 STATE_REGION, STATE_CLASS = 4, 9
 STATE_FEATURES = 1 + STATE_REGION + STATE_CLASS
 MASS = "class_mass"
 RUNNER_UP = "bvsb_mean"
-GUIDE = "guide_mass"
 
 _GRID = UNCERTAINTY // 3
 
@@ -56,39 +50,27 @@ _GRID = UNCERTAINTY // 3
 class ViewSettings:
     """Parts that an ablation takes away; what is taken away is zeros, so that shapes stay.
 
-    class_relative: without it a class's features are g, s, h and which class it is (T = 3 + C): identities, not relations.
-    guide: without it g is f's own class mass.
-    similarity: the two histograms of similarity. uncertainty: everything that is an entropy. state: all state rows.
+    class_relative: without it a class's features are s, h and which class it is (T = 2 + C): identities, not relations.
+    uncertainty: everything that is an entropy. state: all state rows.
     """
 
     class_relative: bool = True
-    similarity: bool = True
     uncertainty: bool = True
     state: bool = True
-    guide: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionwiseView:
-    """Makes state rows, (S + C, F), and action rows, (M, C T + G + 64 + 18), of what is known in a round."""
+    """Makes state rows, (S + C, F), and action rows, (M, C T + G + Z), of what is known in a round."""
 
     settings: ViewSettings = field(default_factory=ViewSettings)
     vectors: frozenset[str] = frozenset({MASS})
     statistics: frozenset[str] = frozenset({RUNNER_UP})
     needs_confusion: bool = True
 
-    @property
-    def needs_guide(self) -> bool:
-        """Whether candidates should come with the vector "guide_mass", where there is a guide."""
-        return self.settings.guide
-
     def class_features(self, classes: int) -> int:
         """T: how many features a class has where there are `classes` of them."""
-        return CLASS_FEATURES if self.settings.class_relative else 3 + classes
-
-    def action_features(self, classes: int) -> int:
-        """A: how long an action row is where there are `classes` classes."""
-        return classes * self.class_features(classes) + OWN_FEATURES
+        return CLASS_FEATURES if self.settings.class_relative else 2 + classes
 
     @on_one_thread()
     def state(self, rows: RegionRows, context: RoundContext) -> Tensor:
@@ -116,7 +98,7 @@ class RegionwiseView:
         return state_SF
 
     def actions(self, rows: RegionRows, context: RoundContext) -> Tensor:
-        """Return the action rows of all candidates of the round: classes, region, similarities, acquisition scores.
+        """Return the action rows of all candidates of the round: classes, region, acquisition scores.
 
         Means and z-scores are over the rows given, which should therefore be the round's candidates and no others.
 
@@ -128,44 +110,35 @@ class RegionwiseView:
             facts = _ClassFacts.of(context, mass_MC)
             classes_MCT = self._of_classes(rows, facts)
             regions_MG = self._of_regions(rows, facts, context)
-            scores_M18 = self._scores(rows, facts)
-        similarity_MK = mass_MC.new_zeros(len(rows), SIMILARITY)
-        if self.settings.similarity:
-            similarity_MK = action_rows(rows, context.labelled_LC)[:, -SIMILARITY:]
-        return torch.cat([classes_MCT.flatten(1), regions_MG, similarity_MK, scores_M18], 1)
+            scores_MZ = self._scores(rows, facts)
+        return torch.cat([classes_MCT.flatten(1), regions_MG, scores_MZ], 1)
 
     def _scores(self, rows: RegionRows, facts: "_ClassFacts") -> Tensor:
-        scores_M18 = acquisition_scores(
+        scores_MZ = acquisition_scores(
             rows,
             entropy_M=_mean_entropy(rows),
             runner_up_M=_runner_up(rows),
             novelty_M=_novelty(_mass(rows), facts.labelled_share_C),
             mass_MC=_mass(rows),
-            guide_MC=self._guide(rows),
             labelled_share_C=facts.labelled_share_C,
             recall_C=facts.recall_C,
             precision_C=facts.precision_C,
         )
         if not self.settings.uncertainty:
-            scores_M18[:, OF_UNCERTAINTY] = 0
-        return scores_M18
-
-    def _guide(self, rows: RegionRows) -> Tensor:
-        return rows.vectors.get(GUIDE, _mass(rows)) if self.settings.guide else _mass(rows)
+            scores_MZ[:, OF_UNCERTAINTY] = 0
+        return scores_MZ
 
     def _of_classes(self, rows: RegionRows, facts: "_ClassFacts") -> Tensor:
         mass_MC, share_C = _mass(rows), facts.labelled_share_C
-        guide_MC = self._guide(rows)
         if not self.settings.class_relative:
             which_MCC = torch.eye(mass_MC.shape[1], device=mass_MC.device).expand(len(rows), -1, -1)
-            return torch.cat([torch.stack([guide_MC, mass_MC, rows.class_part_RC], 2), which_MCC], 2)
+            return torch.cat([torch.stack([mass_MC, rows.class_part_RC], 2), which_MCC], 2)
         mean_C = mass_MC.mean(0)
         of_a_class = [
             *(_log_ratio(mean_C, share_C), facts.labelled_log_C),
             *(facts.recall_C, facts.precision_C, facts.iou_C, facts.occurs_C),
         ]
         features = [
-            *(guide_MC, _log_ratio(guide_MC, guide_MC.mean(0)), _log_ratio(guide_MC, share_C)),
             *(mass_MC, rows.class_part_RC, _log_ratio(mass_MC, mean_C), _log_ratio(mass_MC, share_C)),
             *(values_C.expand_as(mass_MC) for values_C in of_a_class),
             z_scores(mass_MC, EPSILON),

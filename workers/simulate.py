@@ -90,18 +90,9 @@ def evaluate(context: typer.Context, given: Evaluation) -> None:
 
 
 @app.command()
-def surrogate(
-    context: typer.Context,
-    home: Annotated[
-        bool,
-        typer.Option(
-            "--home",
-            help="Baselines and single scores instead, in both games on the same images, those of D_T and D_R.",
-        ),
-    ] = False,
-) -> None:
+def surrogate(context: typer.Context) -> None:
     """Play the evaluated methods on the surrogate game too, and say how well it ranks them."""
-    actions.surrogate(context.obj, at_home=home)
+    actions.surrogate(context.obj)
 
 
 @app.command()

@@ -28,18 +28,17 @@ LEARNED: Literal["learned"] = "learned"
 REFERENCES = ("greedy-oracle",)
 """What knows the truth: for simulations alone, to compare with."""
 
-Variant = Literal["", "untrained", "score"]
+Variant = Literal["", "untrained"]
 # What stands for each variant of a policy in a method's text, before the policy's name.
-_HEADS: dict[Variant, str] = {"": LEARNED, "untrained": "learned-untrained", "score": "score"}
+_HEADS: dict[Variant, str] = {"": LEARNED, "untrained": "learned-untrained"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """What an experiment compares: a strategy by its name, and for `learned` the policy that it acts by, and which variant.
 
-    As text `entropy`, `learned:POLICY`, `learned-untrained:POLICY` (its untrained control), or `score:NAME` (a policy that
-    knows one acquisition score and nothing else). Records, cache keys and file names hold the text. Whether there are such a
-    strategy and policy is for those to say who make them.
+    As text `entropy`, `learned:POLICY`, or `learned-untrained:POLICY` (its untrained control). Records, cache keys and file
+    names hold the text. Whether there are such a strategy and policy is for those to say who make them.
     """
 
     name: str
@@ -65,11 +64,6 @@ class Method:
     def untrained(cls, policy: str) -> Self:
         """The control of `learned`: the same policy with weights as they are before training."""
         return cls(name=LEARNED, policy=policy, variant="untrained")
-
-    @classmethod
-    def score(cls, name: str) -> Self:
-        """The method that asks for what one of the policies' acquisition scores alone is highest for."""
-        return cls(name=LEARNED, policy=name, variant="score")
 
     def __str__(self) -> str:
         return f"{self.head}:{self.policy}" if self.policy else self.head
@@ -98,11 +92,6 @@ class Method:
     def is_untrained(self) -> bool:
         """Whether it is the untrained control of a policy."""
         return self.variant == "untrained"
-
-    @property
-    def is_score(self) -> bool:
-        """Whether it goes by a single acquisition score."""
-        return self.variant == "score"
 
 
 def _policy_and_variant(text: str) -> tuple[str, Variant] | None:

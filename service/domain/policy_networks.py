@@ -14,16 +14,12 @@ Shapes = dict[str, tuple[int, ...]]
 COUNTER = "num_batches_tracked"
 """What a batch normalisation calls the one of its weights that is a whole number."""
 
-SETTINGS = ("deep", "width", "dueling", "state_encoder", "classes", "state_rows")
-VIEW = ("class_relative", "similarity", "uncertainty", "state", "guide")
+SETTINGS = ("deep", "width", "dueling", "state_encoder", "classes")
+VIEW = ("class_relative", "uncertainty", "state")
 
-_UNCERTAINTY, _SIMILARITY, _ACQUISITION = 192, 64, 18
-_CLASS, _IDENTITY, _REGION, _STATE = (
-    14,
-    3,
-    11,
-    14,
-)  # features of a class, by relation or by identity, a region, a state row
+_UNCERTAINTY, _SIMILARITY, _ACQUISITION = 192, 64, 14
+# Features of a class by relation, of one by identity, of a region, of a state row.
+_CLASS, _IDENTITY, _REGION, _STATE = 11, 2, 11, 14
 _QUERIES = 8  # seeds times heads
 
 
@@ -64,29 +60,20 @@ class RegionwiseArchitecture:
     dueling: bool = True
     state_encoder: str = "attention"
     classes: int | None = None
-    state_rows: int | None = None
     class_relative: bool = True
 
     def __post_init__(self) -> None:
         _check_count("width", self.width, 2)
         for name in ("deep", "dueling", "class_relative"):
             _check(type(getattr(self, name)) is bool, f"{name} is true or false")
-        for name in ("classes", "state_rows"):
-            if getattr(self, name) is not None:
-                _check_count(name, getattr(self, name), 2)
-        _check(self.width % 2 == 0, "width is even")
-        _check(self.state_encoder in ("attention", "mean", "list"), "state_encoder is attention, mean or list")
+        if self.classes is not None:
+            _check_count("classes", self.classes, 2)
+        _check(self.state_encoder in ("attention", "mean"), "state_encoder is attention or mean")
         _check(self.class_relative or self.classes is not None, "without class_relative, classes is given")
-        if self.state_encoder == "list":
-            _check(
-                (self.state_rows or 0) > (self.classes or self.state_rows or 0), "a list has rows beside its classes"
-            )
 
     @property
-    def bound_to_regions(self) -> int | None:
-        """How many regions D_S must have; None: any number."""
-        if self.state_encoder == "list":  # its rows are one for each region, then one for each class
-            return (self.state_rows or 0) - (self.classes or 0)
+    def bound_to_regions(self) -> None:
+        """D_S may have any number of regions."""
         return None
 
     def shapes(self) -> Shapes:
@@ -101,8 +88,6 @@ class RegionwiseArchitecture:
 
     def _state_encoder(self) -> Shapes:
         width = self.width
-        if self.state_encoder == "list":
-            return _linear("state_encoder.code.0", (self.state_rows or 0) * _STATE, width)
         rows = _linear("state_encoder.rows.0", _STATE, width)
         if self.state_encoder == "mean":
             return rows | _linear("state_encoder.code.0", 2 * width, width)
@@ -116,14 +101,13 @@ class RegionwiseArchitecture:
     def _codes(self) -> Shapes:
         width = self.width
         features = _CLASS if self.class_relative else _IDENTITY + (self.classes or 0)
-        codes = 4 * width + width // 2
+        codes = 4 * width
         return {
             **_linear("codes.class_branch.phi.0", features, width),
             **_linear("codes.class_branch.phi.2", width, width),
             **_linear("codes.class_branch.attention", width, 1),
             **_linear("codes.class_branch.worth", width, 1),
             **_linear("codes.region_branch.0", _REGION, width),
-            **_linear("codes.similarity_branch.0", _SIMILARITY, width // 2),
             **_norm("codes.head.0", codes),
             **_two_layers("codes.head", 1, codes, width),
         }

@@ -32,10 +32,8 @@ _OF_REGIONWISE = (
     "dueling",
     "state_encoder",
     "class_relative",
-    "similarity",
     "uncertainty",
     "state",
-    "guide",
 )
 
 
@@ -90,17 +88,13 @@ class PolicySettings(BaseModel):
     deep: bool = Field(True, description="Beside weighted acquisition scores, a head over all that the policy sees.")
     width: int = Field(32, ge=4, le=512, description="Channels of the network's hidden layers.")
     dueling: bool = Field(True, description="The value of the state and the advantages of candidates apart.")
-    state_encoder: Literal["attention", "mean", "list"] = Field(
-        "attention", description="How state rows are summed up."
-    )
+    state_encoder: Literal["attention", "mean"] = Field("attention", description="How state rows are summed up.")
     class_relative: bool = Field(True, description="Features relate classes to each other; without it they name them.")
-    similarity: bool = Field(True, description="The paper's histograms of similarity are among the features.")
     uncertainty: bool = Field(True, description="Entropies are among the features.")
     state: bool = Field(True, description="The state set is looked at.")
     redraw: bool = Field(
         False, description="Every game draws anew which images of D_T and D_R it plays on and which reward it."
     )
-    guide: bool = Field(True, description="What segmenters trained on D_T expect of a region is among its features.")
 
     @model_validator(mode="after")
     def _uses_what_it_sets(self) -> "PolicySettings":
@@ -127,11 +121,6 @@ class PolicySettings(BaseModel):
             if source != OWN:
                 city_of(source)
         return sources
-
-    @property
-    def guided(self) -> bool:
-        """Whether the policy looks at what a guide expects."""
-        return self.network == "regionwise" and self.guide
 
 
 def city_of(source: str) -> tuple[int, tuple[int, ...] | None]:

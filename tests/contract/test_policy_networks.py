@@ -20,10 +20,10 @@ REGIONWISE = [
     for deep, dueling, encoder, width, view, bound in product(
         (True, False),
         (True, False),
-        ("attention", "mean", "list", "sum"),
-        (8, 7, 0),
+        ("attention", "mean", "sum"),
+        (8, 7, 1),
         ({}, {"class_relative": False, "state": False}),
-        ({}, {"classes": 3}, {"classes": 3, "state_rows": 27}, {"state_rows": 27}),
+        ({}, {"classes": 3}, {"state_rows": 27}),
     )
 ]
 
@@ -54,7 +54,7 @@ def test_regionwise_networks_have_the_weights_that_the_domain_expects_or_neither
         assert architecture == architecture_of({"architecture": {"network": "regionwise", **described}})
         assert architecture.shapes() == shapes_of(network)
         assert architecture.classes == network.classes
-    assert made > 50
+    assert 20 < made < len(REGIONWISE)
 
 
 def test_the_settings_and_their_defaults_are_those_of_the_networks() -> None:

@@ -19,7 +19,7 @@ def test_every_text_is_that_of_its_method(text: str) -> None:
     assert str(Method.parse(text)) == text
 
 
-@given(st.text(), st.sampled_from(["", "untrained", "score"]))
+@given(st.text(), st.sampled_from(["", "untrained"]))
 def test_every_method_of_a_policy_is_that_of_its_text(policy: str, variant: Variant) -> None:
     method = Method(name="learned", policy=policy, variant=variant)
     assert Method.parse(str(method)) == method
@@ -34,7 +34,6 @@ def test_every_method_of_a_policy_is_that_of_its_text(policy: str, variant: Vari
         ("learned:paper", Method(name="learned", policy="paper")),
         ("learned:of:two", Method(name="learned", policy="of:two")),
         ("learned-untrained:paper", Method(name="learned", policy="paper", variant="untrained")),
-        ("score:novelty", Method(name="learned", policy="novelty", variant="score")),
         ("learned:", Method(name="learned:")),
         ("entropy:paper", Method(name="entropy:paper")),
     ],
@@ -43,13 +42,12 @@ def test_texts_are_read_as_what_they_name(text: str, method: Method) -> None:
     assert Method.parse(text) == method
 
 
-@pytest.mark.parametrize("text", ["learned:paper", "learned-untrained:paper", "score:novelty", "bvsb", "greedy-oracle"])
+@pytest.mark.parametrize("text", ["learned:paper", "learned-untrained:paper", "bvsb", "greedy-oracle"])
 def test_a_method_is_of_one_kind(text: str) -> None:
     method = Method.parse(text)
     kinds = {
         "learned:paper": method.is_learned,
         "learned-untrained:paper": method.is_untrained,
-        "score:novelty": method.is_score,
         "bvsb": method.is_baseline,
         "greedy-oracle": method.is_plain and not method.is_baseline,
     }
@@ -60,7 +58,6 @@ def test_a_method_is_of_one_kind(text: str) -> None:
 def test_short_ways_make_what_their_texts_say() -> None:
     assert str(Method.learned("paper")) == "learned:paper"
     assert str(Method.untrained("paper")) == "learned-untrained:paper"
-    assert str(Method.score("novelty")) == "score:novelty"
     assert Method.untrained("paper").head == "learned-untrained"
     assert Method(name="random").head == "random"
 

@@ -68,7 +68,9 @@ def test_other_versions_and_other_kinds_are_refused_first() -> None:
         ({**REGIONWISE, "depth": 3}, "regionwise has only deep, width, dueling, state_encoder"),
         ({**REGIONWISE, "class_relative": True}, "regionwise has only deep, width, dueling, state_encoder"),
         ({**REGIONWISE, "deep": 1}, "deep is true or false"),
-        ({**REGIONWISE, "width": 3}, "width is even"),
+        ({**REGIONWISE, "width": 1}, "width is a whole number, 2 at least"),
+        ({**REGIONWISE, "state_rows": 27}, "regionwise has only deep, width, dueling, state_encoder"),
+        ({**REGIONWISE, "view": {"guide": True}}, "view has only class_relative, uncertainty, state"),
         ({**REGIONWISE, "width": "32"}, "width is a whole number, 2 at least"),
         ({**REGIONWISE, "state_encoder": ["mean"]}, "state_encoder is attention"),
         ({**REGIONWISE, "classes": -3}, "classes is a whole number, 2 at least"),
@@ -85,9 +87,9 @@ def test_an_architecture_that_is_not_known_is_refused_by_the_rule_that_it_breaks
     assert sentence.endswith("Take a policy that this version of regionwise has saved.")
 
 
-# Of REGIONWISE by hand: 18 scores; 14 features of a state row to 2, and two means of 2 to 2.
+# Of REGIONWISE by hand: 14 scores; 14 features of a state row to 2, and two means of 2 to 2.
 SHAPES = {
-    "weights.scores.weight": (1, 18),
+    "weights.scores.weight": (1, 14),
     "weights.state_encoder.rows.0.weight": (2, 14),
     "weights.state_encoder.rows.0.bias": (2,),
     "weights.state_encoder.code.0.weight": (2, 4),
@@ -108,7 +110,7 @@ def test_weights_are_those_of_the_architecture_each_by_its_name_and_shape() -> N
     check_policy_weights(file_of(SHAPES))
     check_policy_weights(file_of({**SHAPES, "extra.momentum": (7,)}))
     for shapes, how in (
-        ({**SHAPES, "weights.scores.weight": (18, 1)}, "weights.scores.weight is F32 [18, 1], not F32 [1, 18]"),
+        ({**SHAPES, "weights.scores.weight": (14, 1)}, "weights.scores.weight is F32 [14, 1], not F32 [1, 14]"),
         ({**SHAPES, "weights.value.0.bias": (2,)}, "weights.value.0.bias does not belong there"),
         ({**SHAPES, "scores": (2,)}, "scores does not belong there"),
         (dict(list(SHAPES.items())[:-1]), "weights.state_encoder.code.0.bias is missing"),

@@ -10,15 +10,12 @@ from models.observation import RoundContext
 
 
 def some_rows(regions: int, classes: int, generator: torch.Generator) -> RegionRows:
-    """Class parts, uncertainties, runners-up and class masses of regions, those of a guide too."""
+    """Class parts, uncertainties, runners-up and class masses of regions."""
     return RegionRows(
         class_part_RC=(3 * torch.randn(regions, classes, generator=generator)).softmax(1),
         uncertainty_RU=torch.rand(regions, 192, generator=generator),
         statistics={"bvsb_mean": torch.rand(regions, generator=generator)},
-        vectors={
-            name: (2 * torch.randn(regions, classes, generator=generator)).softmax(1)
-            for name in ("class_mass", "guide_mass")
-        },
+        vectors={"class_mass": (2 * torch.randn(regions, classes, generator=generator)).softmax(1)},
     )
 
 

@@ -22,7 +22,6 @@ def known(seed: int = 0) -> dict:
         "runner_up_M": rows.statistics["bvsb_mean"],
         "novelty_M": torch.rand(CANDIDATES, generator=generator),
         "mass_MC": rows.vectors["class_mass"],
-        "guide_MC": rows.vectors["guide_mass"],
         "labelled_share_C": torch.rand(CLASSES, generator=generator).softmax(0),
         "recall_C": torch.rand(CLASSES, generator=generator),
         "precision_C": torch.rand(CLASSES, generator=generator),
@@ -30,7 +29,7 @@ def known(seed: int = 0) -> dict:
 
 
 def formulas(of: dict) -> dict[str, np.ndarray]:
-    e, r, novelty, s, g, share, recall, precision = (of[name].double().numpy() for name in list(of)[1:])
+    e, r, novelty, s, share, recall, precision = (of[name].double().numpy() for name in list(of)[1:])
     h = of["rows"].class_part_RC.double().numpy()
 
     def entropy(p: np.ndarray) -> np.ndarray:
@@ -46,16 +45,12 @@ def formulas(of: dict) -> dict[str, np.ndarray]:
         "class-balanced": (r - r.min()) / (r.max() - r.min()) * np.exp(-alike),
         "impurity": entropy(h) / np.log(CLASSES) * e,
         "novelty": novelty,
-        "guide entropy": entropy(g),
-        "rare among labels": np.array([sum(row / (share + 0.01)) for row in g]),
-        "rare among candidates": np.array([sum(row / (g.mean(0) + 0.002)) for row in g]),
-        "misses": np.array([sum(row * (1 - recall)) for row in g]),
-        "rare misses": np.array([sum(row * (1 - recall) / (share + 0.01)) for row in g]),
-        "disagreement": np.abs(g - s).sum(1),
-        "surprise": np.array([-sum(a * np.log(b + 0.001)) for a, b in zip(g, s, strict=True)]),
+        "rare among labels": np.array([sum(row / (share + 0.01)) for row in s]),
+        "rare among candidates": np.array([sum(row / (s.mean(0) + 0.002)) for row in s]),
+        "misses": np.array([sum(row * (1 - recall)) for row in s]),
+        "rare misses": np.array([sum(row * (1 - recall) / (share + 0.01)) for row in s]),
         "dominance": h.max(1),
-        "guide dominance": g.max(1),
-        "predicted rare": np.array([sum(row / (share + 0.01)) for row in s]),
+        "mass dominance": s.max(1),
         "false alarms": np.array([sum(row * (1 - precision) / (share + 0.01)) for row in s]),
     }
 
@@ -87,11 +82,10 @@ def test_candidates_that_are_all_alike_score_nothing():
     assert acquisition_scores(**alike).abs().max() < 1e-2
 
 
-def test_where_nothing_is_labelled_rounding_is_no_difference():
-    of = known()
-    of["labelled_share_C"] = torch.zeros(CLASSES)
-    scores = acquisition_scores(**of)
-    assert scores[:, [SCORES.index("rare among labels"), SCORES.index("predicted rare")]].abs().max() < 1e-2
+@pytest.mark.parametrize("name", ["rare among labels", "misses", "rare misses", "false alarms"])
+def test_where_nothing_is_known_of_any_class_rounding_is_no_difference(name):
+    nothing = {of_a_class: torch.zeros(CLASSES) for of_a_class in ("labelled_share_C", "recall_C", "precision_C")}
+    assert acquisition_scores(**{**known(), **nothing})[:, SCORES.index(name)].abs().max() < 1e-2
 
 
 def test_other_numbers_for_the_classes_change_nothing():

@@ -13,7 +13,7 @@ from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.regionwise_view import RegionwiseView, ViewSettings
 from tests.models.rounds_in_numbers import reordered_context, reordered_rows, some_context, some_rows
 
-CLASSES, REGIONS, WIDTH = 4, 6, 8
+CLASSES, REGIONS, WIDTH = 4, 6, 7
 Inputs = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -31,11 +31,6 @@ def inputs(batch: int, candidates: int, *, classes: int = CLASSES, regions: int 
 def network(seed: int = 1, **chosen: object) -> RegionwiseNetwork:
     settings = RegionwiseSettings(**{"width": WIDTH, "classes": None, **chosen})
     return RegionwiseNetwork(settings, torch.Generator().manual_seed(seed)).eval()
-
-
-def any_encoder(encoder: str, **chosen: object) -> RegionwiseNetwork:
-    fixed = {"classes": CLASSES, "state_rows": REGIONS + CLASSES} if encoder == "list" else {}
-    return network(state_encoder=encoder, **fixed, **chosen)
 
 
 class Formula:
@@ -66,17 +61,12 @@ class Formula:
         of_regions, of_classes = rows[state[:, 0] == 1], rows[state[:, 0] == 0]
         return np.maximum(self.linear("state_encoder.code.0", np.append(of_regions.mean(0), of_classes.mean(0))), 0)
 
-    def list_code(self, state: np.ndarray) -> np.ndarray:
-        return np.maximum(self.linear("state_encoder.code.0", state.ravel()), 0)
-
     def advantage(self, code: np.ndarray, action: np.ndarray) -> float:
-        own = action[-93:]
-        classes, region, similarity, scores = action[:-93].reshape(-1, 14), own[:11], own[11:75], own[75:]
+        classes, region, scores = action[:-25].reshape(-1, 11), action[-25:-14], action[-14:]
         codes = self.two_layers("codes.class_branch.phi", classes)
         attended = softmax(self.linear("codes.class_branch.attention", codes)[:, 0]) @ codes
         of_region = np.maximum(self.linear("codes.region_branch.0", region), 0)
-        of_similarity = np.maximum(self.linear("codes.similarity_branch.0", similarity), 0)
-        joined = np.concatenate([attended, codes.mean(0), of_region, of_similarity, code])
+        joined = np.concatenate([attended, codes.mean(0), of_region, code])
         worth = self.linear("codes.class_branch.worth", codes)[:, 0] @ classes[:, 0]
         weighed = self.linear("scores", scores)[0]
         return float(self.two_layers("codes.head", self.normed("codes.head.0", joined), first=1)[0] + worth + weighed)
@@ -86,10 +76,10 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return np.exp(values) / np.exp(values).sum()
 
 
-@pytest.mark.parametrize("encoder", ["attention", "mean", "list"])
+@pytest.mark.parametrize("encoder", ["attention", "mean"])
 @pytest.mark.parametrize("dueling", [True, False])
 def test_q_is_what_the_formula_says(encoder, dueling):
-    net, (states, actions) = any_encoder(encoder, dueling=dueling), inputs(2, 5)
+    net, (states, actions) = network(state_encoder=encoder, dueling=dueling), inputs(2, 5)
     mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
     formula, expected = Formula(net), np.empty((2, 5))
     for b in range(2):
@@ -104,7 +94,7 @@ def test_q_is_what_the_formula_says(encoder, dueling):
 def test_neither_the_numbers_of_the_classes_nor_the_order_of_the_regions_matters(encoder):
     generator, view, order_C = torch.Generator().manual_seed(3), RegionwiseView(), torch.tensor([3, 0, 4, 1, 2])
     context, of_state = some_context(5, generator), some_rows(REGIONS, 5, generator)
-    candidates, net = some_rows(9, 5, generator), any_encoder(encoder)
+    candidates, net = some_rows(9, 5, generator), network(state_encoder=encoder)
     other_context = reordered_context(context, order_C)
     other_state = reordered_rows(of_state[torch.tensor([4, 2, 0, 1, 5, 3])], order_C)
     q = net(view.state(of_state, context)[None], view.actions(candidates, context)[None])
@@ -115,7 +105,7 @@ def test_neither_the_numbers_of_the_classes_nor_the_order_of_the_regions_matters
 
 @pytest.mark.parametrize("encoder", ["attention", "mean"])
 def test_one_network_serves_any_number_of_classes_and_regions(encoder):
-    net = any_encoder(encoder)
+    net = network(state_encoder=encoder)
     for classes, regions in ((2, 1), (11, 240), (19, 30)):
         assert net(*inputs(2, 3, classes=classes, regions=regions)).isfinite().all()
 
@@ -144,7 +134,7 @@ def test_padding_has_no_say_in_the_mean_of_a_pool():
 
 def test_without_depth_it_weighs_acquisition_scores_and_nothing_else():
     net, (states, actions) = network(deep=False), inputs(2, 5)
-    weighed = actions[..., -18:] @ net.scores.weight[0]
+    weighed = actions[..., -14:] @ net.scores.weight[0]
     mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
     values = net(states, actions, mask)
     torch.testing.assert_close(values[0] - values[0].mean(), weighed[0] - weighed[0].mean())
@@ -158,7 +148,7 @@ def test_the_linear_path_adds_up_worth_times_mass():
         for name in ("codes.head.3.weight", "codes.head.3.bias", "codes.class_branch.worth.weight", "scores.weight"):
             net.get_parameter(name).zero_()
         net.codes.class_branch.worth.bias.fill_(2.0)
-    actions[0, 1, 0] += 0.5  # what is expected of the first class
+    actions[0, 1, 0] += 0.5  # how much of the first class the candidate holds
     torch.testing.assert_close(net(states, actions), torch.tensor([[2.0, 3.0, 2.0]]))
 
 
@@ -170,16 +160,17 @@ def test_a_large_round_is_worked_through_in_pieces(monkeypatch):
 
 
 def test_it_is_rebuilt_from_its_description():
-    view = ViewSettings(similarity=False)
-    net = any_encoder("list", view=view, dueling=False)
+    view = ViewSettings(uncertainty=False)
+    net = network(state_encoder="mean", classes=CLASSES, view=view, dueling=False)
     again = RegionwiseNetwork.from_description(json.loads(json.dumps(net.describe())))
     again.load_state_dict(net.state_dict())
     assert again.settings == net.settings
     assert again.view == RegionwiseView(settings=view)
     rows = inputs(1, 3)
     assert torch.equal(again(*rows), net(*rows))
-    with pytest.raises(ValueError, match=r"no settings of a regionwise network: .*'depth'"):
-        RegionwiseNetwork.from_description({**net.describe(), "depth": 3})
+    for unknown in ({"depth": 3}, {"view": {"depth": True}}):
+        with pytest.raises(ValueError, match=r"no settings of a regionwise network: .*'depth'"):
+            RegionwiseNetwork.from_description({**net.describe(), **unknown})
 
 
 def test_the_same_generator_gives_the_same_weights_and_leaves_global_chance_alone():
@@ -197,7 +188,7 @@ def test_absolute_classes_have_rows_as_wide_as_their_number_asks():
     context, rows = some_context(CLASSES, generator), some_rows(5, CLASSES, generator)
     state, actions = net.view.state(rows, context), net.view.actions(rows, context)
     assert net(state[None], actions[None]).shape == (1, 5)
-    with pytest.raises(ValueError, match=r"B x N x \(4 \* 7 \+ 93\)"):
+    with pytest.raises(ValueError, match=r"B x N x \(4 \* 6 \+ 25\)"):
         net(*inputs(1, 3))
 
 
@@ -210,8 +201,8 @@ def learnt(batch: Batch, updates: int) -> RegionwiseNetwork:
 
 
 def unlabelled_mass(actions: torch.Tensor, classes: int) -> torch.Tensor:
-    features = actions[..., :-93].unflatten(-1, (classes, 14))
-    return (features[..., 0] * (features[..., 8] == 0)).sum(-1)
+    features = actions[..., :-25].unflatten(-1, (classes, 11))
+    return (features[..., 0] * (features[..., 5] == 0)).sum(-1)
 
 
 def test_what_it_learns_with_three_classes_holds_for_six():
@@ -244,13 +235,14 @@ def test_it_learns_from_a_batch_of_one():
 @pytest.mark.parametrize(
     ("state", "actions", "mask", "sentence"),
     [
-        ((1, 9, 13), (1, 2, 149), None, "state should be B x S x 14, not"),
-        ((9, 14), (1, 2, 149), None, "state should be B x S x 14, not"),
-        ((1, 9, 14), (1, 2, 148), None, r"Actions should be B x N x \(C \* 14 \+ 93\), not"),
-        ((1, 9, 14), (1, 2, 93), None, r"Actions should be B x N x \(C \* 14 \+ 93\), not"),
-        ((1, 9, 14), (2, 149), None, r"Actions should be B x N x \(C \* 14 \+ 93\), not"),
-        ((2, 9, 14), (1, 2, 149), None, "2 states do not go with 1 sets"),
-        ((1, 9, 14), (1, 2, 149), (1, 3), "mask should be"),
+        ((1, 9, 13), (1, 2, 69), None, "state should be B x S x 14, not"),
+        ((1, 0, 14), (1, 2, 69), None, "state should be B x S x 14, not"),
+        ((9, 14), (1, 2, 69), None, "state should be B x S x 14, not"),
+        ((1, 9, 14), (1, 2, 68), None, r"Actions should be B x N x \(C \* 11 \+ 25\), not"),
+        ((1, 9, 14), (1, 2, 25), None, r"Actions should be B x N x \(C \* 11 \+ 25\), not"),
+        ((1, 9, 14), (2, 69), None, r"Actions should be B x N x \(C \* 11 \+ 25\), not"),
+        ((2, 9, 14), (1, 2, 69), None, "2 states do not go with 1 sets"),
+        ((1, 9, 14), (1, 2, 69), (1, 3), "mask should be"),
     ],
 )
 def test_rows_of_another_shape_are_refused(state, actions, mask, sentence):
@@ -258,17 +250,18 @@ def test_rows_of_another_shape_are_refused(state, actions, mask, sentence):
         network()(torch.zeros(state), torch.zeros(actions), None if mask is None else torch.ones(mask).bool())
 
 
-def test_a_list_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="state should be B x 10 x 14, not"):
-        any_encoder("list")(*inputs(1, 2, regions=REGIONS + 1))
+def test_a_network_of_some_classes_is_refused_another_number_of_them():
+    bound = network(classes=CLASSES)
+    assert bound(*inputs(1, 2)).shape == (1, 2)
+    with pytest.raises(ValueError, match=r"B x N x \(4 \* 11 \+ 25\), not \(1, 2, 80\)"):
+        bound(*inputs(1, 2, classes=CLASSES + 1))
 
 
 @pytest.mark.parametrize(
     ("chosen", "sentence"),
     [
-        ({"width": 7}, "even number, not 7"),
+        ({"width": 1}, "2 or more, not 1"),
         ({"state_encoder": "deep"}, "No state encoder 'deep'"),
-        ({"state_encoder": "list", "classes": 3}, "give `classes` and `state_rows`"),
         ({"view": ViewSettings(class_relative=False)}, "give `classes`"),
     ],
 )

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from models.acquisition import OF_UNCERTAINTY
-from models.features import RegionRows, action_rows
+from models.acquisition import OF_UNCERTAINTY, SCORES, acquisition_scores
+from models.features import RegionRows
 from models.observation import RoundContext
 from models.regionwise_view import (
     ACQUISITION,
     CLASS_FEATURES,
     OWN_FEATURES,
     REGION_FEATURES,
-    SIMILARITY,
     STATE_FEATURES,
     RegionwiseView,
     ViewSettings,
@@ -26,7 +25,7 @@ H75 = -(0.75 * log(0.75) + 0.25 * log(0.25)) / log(2)
 
 
 def of_two_regions() -> RegionRows:
-    """Mean entropies 0.2 and 0.4 in equal parts, and 0.5 throughout; a guide finds what f does not."""
+    """Mean entropies 0.2 and 0.4 in equal parts, and 0.5 throughout."""
     minima = torch.tensor([[0.1], [0.2]]).expand(2, 64)
     means = torch.cat([torch.tensor([[0.2], [0.5]]).expand(2, 32), torch.tensor([[0.4], [0.5]]).expand(2, 32)], 1)
     maxima = torch.tensor([[0.6], [0.9]]).expand(2, 64)
@@ -34,15 +33,8 @@ def of_two_regions() -> RegionRows:
         class_part_RC=torch.tensor([[1.0, 0.0], [0.5, 0.5]]),
         uncertainty_RU=torch.cat([minima, means, maxima], 1),
         statistics={"bvsb_mean": torch.tensor([0.4, 0.8])},
-        vectors={
-            "class_mass": torch.tensor([[0.75, 0.25], [0.25, 0.75]]),
-            "guide_mass": torch.tensor([[0.5, 0.5], [0.1, 0.9]]),
-        },
+        vectors={"class_mass": torch.tensor([[0.75, 0.25], [0.25, 0.75]])},
     )
-
-
-def without_guide(rows: RegionRows) -> RegionRows:
-    return dataclasses.replace(rows, vectors={"class_mass": rows.vectors["class_mass"]})
 
 
 def of_two_classes() -> RoundContext:
@@ -57,11 +49,11 @@ def of_two_classes() -> RoundContext:
 
 
 def parts(actions_MA: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Class features (M, C, T), region features and similarities."""
-    classes_MX, regions_MG, similarity_MK, _ = torch.split(
-        actions_MA, [actions_MA.shape[1] - OWN_FEATURES, REGION_FEATURES, SIMILARITY, ACQUISITION], 1
+    """Class features (M, C, T), region features and acquisition scores."""
+    classes_MX, regions_MG, scores_MZ = torch.split(
+        actions_MA, [actions_MA.shape[1] - OWN_FEATURES, REGION_FEATURES, ACQUISITION], 1
     )
-    return classes_MX.unflatten(1, (classes, -1)), regions_MG, similarity_MK
+    return classes_MX.unflatten(1, (classes, -1)), regions_MG, scores_MZ
 
 
 def nothing_known() -> RoundContext:
@@ -74,38 +66,17 @@ class TestActions:
         of_first = [log(0.501 / 1.001), log10(100) / 6, 3 / 4, 3 / 5, 3 / 6, 1.0]
         of_second = [log(0.501 / 0.001), 0.0, 0.0, 0.0, 0.0, 1.0]
         z = 0.25 / 0.251  # both classes: mean 0.5, standard deviation 0.25
-        guides = [
-            # the guide's means are 0.3 and 0.7, the shares of what is labelled 1 and 0
-            [
-                [0.5, log(0.501 / 0.301), log(0.501 / 1.001)],
-                [0.5, log(0.501 / 0.701), log(0.501 / 0.001)],
-            ],
-            [
-                [0.1, log(0.101 / 0.301), log(0.101 / 1.001)],
-                [0.9, log(0.901 / 0.701), log(0.901 / 0.001)],
-            ],
-        ]
         expected = [
             [
-                [*guides[0][0], 0.75, 1.0, log(0.751 / 0.501), log(0.751 / 1.001), *of_first, z],
-                [*guides[0][1], 0.25, 0.0, log(0.251 / 0.501), log(0.251 / 0.001), *of_second, -z],
+                [0.75, 1.0, log(0.751 / 0.501), log(0.751 / 1.001), *of_first, z],
+                [0.25, 0.0, log(0.251 / 0.501), log(0.251 / 0.001), *of_second, -z],
             ],
             [
-                [*guides[1][0], 0.25, 0.5, log(0.251 / 0.501), log(0.251 / 1.001), *of_first, -z],
-                [*guides[1][1], 0.75, 0.5, log(0.751 / 0.501), log(0.751 / 0.001), *of_second, z],
+                [0.25, 0.5, log(0.251 / 0.501), log(0.251 / 1.001), *of_first, -z],
+                [0.75, 0.5, log(0.751 / 0.501), log(0.751 / 0.001), *of_second, z],
             ],
         ]
         np.testing.assert_allclose(classes_MCT, expected, rtol=1e-5)
-
-    def test_without_a_guide_f_is_its_own(self):
-        alone = RegionwiseView().actions(without_guide(of_two_regions()), of_two_classes())
-        classes_MCT, regions_MG, similarity_MK = parts(alone, 2)
-        # s, and its logarithms beside its mean and beside what is labelled, are the fourth, sixth and seventh feature
-        assert torch.equal(classes_MCT[..., [0, 1, 2]], classes_MCT[..., [3, 5, 6]])
-        guided = parts(RegionwiseView().actions(of_two_regions(), of_two_classes()), 2)
-        assert torch.equal(classes_MCT[..., 3:], guided[0][..., 3:])
-        assert torch.equal(regions_MG, guided[1])
-        assert torch.equal(similarity_MK, guided[2])
 
     def test_the_features_of_each_region(self):
         _, regions_MG, _ = parts(RegionwiseView().actions(of_two_regions(), of_two_classes()), 2)
@@ -124,40 +95,57 @@ class TestActions:
         rows.vectors["class_mass"][:] = torch.tensor([0.0, 1.0])  # KL 6.9 to what is labelled
         assert parts(RegionwiseView().actions(rows, of_two_classes()), 2)[1][:, 7].tolist() == [1.0, 1.0]
 
-    def test_the_similarities_are_the_papers(self):
+    def test_the_acquisition_scores_are_of_what_is_known_of_regions_and_classes(self):
         generator = torch.Generator().manual_seed(0)
         rows, context = some_rows(6, 4, generator), some_context(4, generator)
-        _, _, similarity_MK = parts(RegionwiseView().actions(rows, context), 4)
-        assert torch.equal(similarity_MK, action_rows(rows, context.labelled_LC)[:, -64:])
+        mass, confusion = rows.vectors["class_mass"].double().numpy(), context.state_confusion_CC.numpy()
+        share = (context.labelled_counts_C / context.labelled_counts_C.sum()).double().numpy()
+        smoothed, of_labels = (mass + 0.001) / 1.004, (share + 0.001) / 1.004
+        divergence = (smoothed * np.log(smoothed / of_labels)).sum(1)
+        hits, predicted = confusion.diagonal(), confusion.sum(0)
+        expected = acquisition_scores(
+            rows,
+            entropy_M=rows.uncertainty_RU[:, 64:128].mean(1),
+            runner_up_M=rows.statistics["bvsb_mean"],
+            novelty_M=torch.tensor(np.clip(divergence, 0, 5) / 5).float(),
+            mass_MC=rows.vectors["class_mass"],
+            labelled_share_C=torch.tensor(share).float(),
+            recall_C=torch.tensor(hits / confusion.sum(1)).float(),
+            precision_C=torch.tensor([hits[c] / predicted[c] if predicted[c] else 0.0 for c in range(4)]).float(),
+        )
+        _, _, scores_MZ = parts(RegionwiseView().actions(rows, context), 4)
+        torch.testing.assert_close(scores_MZ, expected, rtol=1e-4, atol=1e-4)
 
     def test_at_the_start_nothing_is_known_of_any_class(self):
         actions_MA = RegionwiseView().actions(of_two_regions(), nothing_known())
-        classes_MCT, regions_MG, similarity_MK = parts(actions_MA, 2)
-        above_nothing = [log(0.501 / 0.001), log(0.751 / 0.001), log(0.501 / 0.001)]
-        np.testing.assert_allclose(classes_MCT[0, 0, [2, 6, 7]], above_nothing, rtol=1e-5)
-        assert not classes_MCT[:, :, 8:13].any()
+        classes_MCT, regions_MG, scores_MZ = parts(actions_MA, 2)
+        above_nothing = [log(0.751 / 0.001), log(0.501 / 0.001)]
+        np.testing.assert_allclose(classes_MCT[0, 0, [3, 4]], above_nothing, rtol=1e-5)
+        assert not classes_MCT[:, :, 5:10].any()
         assert regions_MG[:, 7:].tolist() == [[0.0, 0.0, 0.0, 1.0]] * 2
-        assert not similarity_MK[:, :32].any()
+        of_classes = ("novelty", "rare among labels", "misses", "rare misses", "false alarms")
+        assert scores_MZ[:, [SCORES.index(name) for name in of_classes]].abs().max() < 1e-2
 
     def test_a_single_candidate_is_no_outlier(self):
-        classes_MCT, regions_MG, _ = parts(RegionwiseView().actions(of_two_regions()[:1], of_two_classes()), 2)
-        assert not classes_MCT[..., [1, 5, -1]].any()
+        classes_MCT, regions_MG, scores_MZ = parts(RegionwiseView().actions(of_two_regions()[:1], of_two_classes()), 2)
+        assert not classes_MCT[..., [2, -1]].any()
         assert not regions_MG[:, 4:7].any()
+        assert not scores_MZ.any()
 
     def test_other_numbers_for_the_classes_only_reorder_the_features_of_classes(self):
         generator, order_C = torch.Generator().manual_seed(1), torch.tensor([3, 0, 4, 1, 2])
         rows, context = some_rows(8, 5, generator), some_context(5, generator)
-        classes_MCT, regions_MG, similarity_MK = parts(RegionwiseView().actions(rows, context), 5)
+        classes_MCT, regions_MG, scores_MZ = parts(RegionwiseView().actions(rows, context), 5)
         others = parts(RegionwiseView().actions(reordered_rows(rows, order_C), reordered_context(context, order_C)), 5)
-        for expected, other in zip((classes_MCT[:, order_C], regions_MG, similarity_MK), others, strict=True):
+        for expected, other in zip((classes_MCT[:, order_C], regions_MG, scores_MZ), others, strict=True):
             torch.testing.assert_close(other, expected)
 
     def test_features_are_finite_and_of_the_width_told_for_any_number_of_classes(self):
         generator = torch.Generator().manual_seed(2)
         for classes in (2, 11, 19):
             actions_MA = RegionwiseView().actions(some_rows(9, classes, generator), some_context(classes, generator))
-            assert actions_MA.shape == (9, classes * CLASS_FEATURES + OWN_FEATURES)
-            assert actions_MA.shape[1] == RegionwiseView().action_features(classes)
+            assert actions_MA.shape == (9, classes * CLASS_FEATURES + OWN_FEATURES) == (9, classes * 11 + 25)
+            assert RegionwiseView().class_features(classes) == CLASS_FEATURES == 11
             assert actions_MA.isfinite().all()
             assert actions_MA.abs().max() < 10
 
@@ -190,32 +178,25 @@ class TestWhatAnAblationTakesAway:
     def view(self, **chosen: bool) -> RegionwiseView:
         return RegionwiseView(settings=ViewSettings(**chosen))
 
-    def test_class_relations_leave_masses_histogram_and_which_class_it_is(self):
+    def test_class_relations_leave_mass_histogram_and_which_class_it_is(self):
         view = self.view(class_relative=False)
-        classes_MCT, regions_MG, _ = parts(view.actions(of_two_regions(), of_two_classes()), 2)
+        classes_MCT, *others = parts(view.actions(of_two_regions(), of_two_classes()), 2)
+        _, *whole = parts(RegionwiseView().actions(of_two_regions(), of_two_classes()), 2)
         expected = [
-            [[0.5, 0.75, 1.0, 1.0, 0.0], [0.5, 0.25, 0.0, 0.0, 1.0]],
-            [[0.1, 0.25, 0.5, 1.0, 0.0], [0.9, 0.75, 0.5, 0.0, 1.0]],
+            [[0.75, 1.0, 1.0, 0.0], [0.25, 0.0, 0.0, 1.0]],
+            [[0.25, 0.5, 1.0, 0.0], [0.75, 0.5, 0.0, 1.0]],
         ]
         assert torch.equal(classes_MCT, torch.tensor(expected))
-        assert torch.equal(regions_MG, parts(RegionwiseView().actions(of_two_regions(), of_two_classes()), 2)[1])
-        assert view.action_features(2) == 2 * 5 + OWN_FEATURES
+        for part, of_the_whole in zip(others, whole, strict=True):
+            assert torch.equal(part, of_the_whole)
+        assert view.class_features(2) == 4
 
-    def test_the_guide_leaves_f_its_own(self):
-        rows, view = of_two_regions(), self.view(guide=False)
-        assert not view.needs_guide
-        alone = RegionwiseView().actions(without_guide(rows), of_two_classes())
-        assert torch.equal(view.actions(rows, of_two_classes()), alone)
-
-    @pytest.mark.parametrize(
-        ("chosen", "columns"),
-        [("similarity", range(39, 39 + 64)), ("uncertainty", [*range(28, 28 + 7), *(103 + n for n in OF_UNCERTAINTY)])],
-    )
-    def test_similarities_or_entropies_are_zeros_and_all_else_stays(self, chosen, columns):
+    def test_entropies_are_zeros_and_all_else_stays(self):
         whole = RegionwiseView().actions(of_two_regions(), of_two_classes())
+        columns = [*range(22, 22 + 7), *(33 + n for n in OF_UNCERTAINTY)]
         assert whole[:, columns].any()
         whole[:, columns] = 0
-        assert torch.equal(self.view(**{chosen: False}).actions(of_two_regions(), of_two_classes()), whole)
+        assert torch.equal(self.view(uncertainty=False).actions(of_two_regions(), of_two_classes()), whole)
 
     def test_entropies_leave_the_state_too(self):
         whole = RegionwiseView().state(of_two_regions(), of_two_classes())
@@ -232,7 +213,6 @@ def test_it_asks_for_what_it_needs_and_says_so_where_it_lacks():
     view, rows = RegionwiseView(), of_two_regions()
     assert (view.vectors, view.statistics) == ({"class_mass"}, {"bvsb_mean"})
     assert view.needs_confusion
-    assert view.needs_guide
     for look in (view.actions, view.state):
         with pytest.raises(ValueError, match="needs 'class_mass' of each region"):
             look(dataclasses.replace(rows, vectors={}), of_two_classes())

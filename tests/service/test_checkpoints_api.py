@@ -120,9 +120,9 @@ REFUSED = {
     "other classes": (save_policy(QueryNetwork(19, REGIONS), CITYSCAPES), "other_classes", "Train a new one with a"),
     "another D_S": (save_policy(QueryNetwork(3, 24), CLASSES), "other_state_set", "24 regions, the project's has 8"),
     "a strange weight": (changed({"more": torch.ones(1)}), "wrong_weights", "weights.more does not belong there"),
-    "another shape": (changed({"scores.weight": torch.ones(18)}), "wrong_weights", "is F32 [18], not F32 [1, 18]"),
-    "another type": (changed({"scores.weight": torch.ones(1, 18).half()}), "wrong_weights", "is F16 [1, 18], not F32"),
-    "no numbers": (changed({"scores.weight": torch.ones(1, 18) / 0}), "weights_not_finite", "Train a new policy"),
+    "another shape": (changed({"scores.weight": torch.ones(14)}), "wrong_weights", "is F32 [14], not F32 [1, 14]"),
+    "another type": (changed({"scores.weight": torch.ones(1, 14).half()}), "wrong_weights", "is F16 [1, 14], not F32"),
+    "no numbers": (changed({"scores.weight": torch.ones(1, 14) / 0}), "weights_not_finite", "Train a new policy"),
 }
 
 

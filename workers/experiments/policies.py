@@ -2,14 +2,11 @@
 
 from functools import cache
 
-import torch
 from torch import Tensor
 
-from models.acquisition import SCORES
 from models.query_network import QueryNetwork
-from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
+from models.regionwise_network import RegionwiseNetwork
 from models.segmenter import Segmenter
-from workers.experiments.guides import guide_of_games
 from workers.experiments.scalars import add_progress
 from workers.experiments.stages import Bench, fresh, theta_pre
 from workers.files import FileState, write_atomically
@@ -46,10 +43,10 @@ def trained_policy(bench: Bench, name: str, seed: int) -> Policy:
 
 def ground_of(bench: Bench, name: str) -> Ground:
     """What the games of a policy stand on."""
-    return _ground(bench, bench.experiment.loop(bench.classes, policy=name), bench.experiment.policy(name).redraw)
+    return _ground(bench, bench.experiment.loop(bench.classes, policy=name))
 
 
-def _ground(bench: Bench, loop: LoopSettings, redraw: bool) -> Ground:
+def _ground(bench: Bench, loop: LoopSettings) -> Ground:
     @cache
     def weights() -> dict[str, Tensor]:
         return theta_pre(bench, 0).state_dict()
@@ -65,14 +62,13 @@ def _ground(bench: Bench, loop: LoopSettings, redraw: bool) -> Ground:
         start=start,
         loop=loop,
         device=bench.device,
-        guide=lambda: guide_of_games(bench, redraw),
     )
 
 
-def game_at_home(bench: Bench, loop: LoopSettings, *, guided: bool, redraw: bool) -> SurrogateGame:
-    """The surrogate game on D_T, D_S and D_R, with what guides expect of the regions played on, or without."""
-    ground = _ground(bench, loop, redraw)
-    return game_on(ground, ground.splits, guide_RC=guide_of_games(bench, redraw) if guided else None, redraw=redraw)
+def game_at_home(bench: Bench, loop: LoopSettings) -> SurrogateGame:
+    """The surrogate game on D_T, D_S and D_R, whose images it draws anew."""
+    ground = _ground(bench, loop)
+    return game_on(ground, ground.splits, redraw=True)
 
 
 def untrained_policy(bench: Bench, name: str, seed: int) -> Policy:
@@ -80,13 +76,3 @@ def untrained_policy(bench: Bench, name: str, seed: int) -> Policy:
     regions = ground_of(bench, name).state_regions
     network = build_network(bench.experiment.policy(name), bench.classes, regions, seed)
     return network.to(bench.device).eval()
-
-
-def policy_of_score(name: str) -> Policy:
-    """A policy that knows one acquisition score and nothing else. Raises ValueError for a name that is not in SCORES."""
-    if name not in SCORES:
-        raise ValueError(f"There is no acquisition score {name!r}; there are {', '.join(SCORES)}.")
-    network = RegionwiseNetwork(RegionwiseSettings(deep=False, dueling=False))
-    with torch.no_grad():
-        network.scores.weight.copy_(torch.eye(len(SCORES))[SCORES.index(name)])
-    return network.eval()

@@ -12,9 +12,6 @@ from workers.files import settings_hash
 from workers.loop.round import LoopSettings
 from workers.training.convergence import ConvergeSettings
 
-# Settings of a policy that came later: one that leaves them as they were keeps the key that it had before them.
-_LATER = ("redraw", "explore", "deep")
-
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -144,12 +141,9 @@ class Experiment(_Settings):
         return self.key("trajectory", str(method), seed)
 
     def _policy_values(self, name: str) -> dict[str, Any]:
-        policy = self.policy(name)
-        defaults = {each: type(policy).model_fields[each].default for each in _LATER}
-        values = policy.model_dump(mode="json", exclude={"group"})
-        return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}
+        return self.policy(name).model_dump(mode="json", exclude={"group"})
 
-    def key(self, stage: Literal["source", "theta0", "guide", "policy", "trajectory"], *more: Any) -> str:
+    def key(self, stage: Literal["source", "theta0", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""
         everything = self.model_dump(mode="json")
         # They change figures only where they are on: an experiment without them keeps the key that it had before them.
@@ -159,7 +153,6 @@ class Experiment(_Settings):
             "source": (*shared, "source"),
             "theta0": (*shared, "source", "theta0", "theta0_training", "reward_images"),
         }
-        parts["guide"] = (*shared, "source", "theta0_training", "reward_images", "cell_height", "cell_width")
         parts["policy"] = (
             *parts["source"], "cell_height", "cell_width", "batch_size", "sampling", "passes", "round", "reward_images",
             "theta0_training",

@@ -102,7 +102,6 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _game(bench: Bench) -> tuple[SurrogateGame, int]:
     # One game for all methods: its candidate pools are as large as those of chance.
     settings = bench.experiment.loop(bench.classes, Method(name="random"))
-    guided = any(policy.guided for policy in bench.experiment.policies.values())
-    game = game_at_home(bench, settings, guided=guided, redraw=True)
+    game = game_at_home(bench, settings)
     rounds = max(2, int(LARGEST_SHARE * len(game.pool) / 2) // settings.batch_size)
     return game, min(bench.experiment.budget, rounds * settings.batch_size)

@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from models.fit import FitState
 from models.segmenter import Segmenter
@@ -17,8 +16,7 @@ from service.domain.methods import Method
 from service.domain.metrics import distribution_entropy, iou_per_class, mean_iou
 from service.domain.pool import Pool
 from workers.chance import derived_seed
-from workers.experiments.guides import guide_of_pool
-from workers.experiments.policies import policy_of_score, trained_policy, untrained_policy
+from workers.experiments.policies import trained_policy, untrained_policy
 from workers.experiments.scalars import add_present
 from workers.experiments.stages import Bench, fresh, theta_0
 from workers.files import FileState, settings_hash, write_atomically
@@ -32,19 +30,12 @@ from workers.training.resumable import converge_resumably
 
 
 def strategy_of(bench: Bench, method: Method, seed: int) -> Strategy:
-    """The strategy of a method, with the policy that it acts by: trained once for the experiment, untrained, or one score."""
+    """The strategy of a method, with the policy that it acts by: trained once for the experiment, or untrained."""
     if method.is_learned:
         return build_strategy(method.name, trained_policy(bench, method.policy, 0))
     if method.is_untrained:
         return build_strategy(method.name, untrained_policy(bench, method.policy, seed))
-    if method.is_score:
-        return build_strategy(method.name, policy_of_score(method.policy))
     return build_strategy(method.name)
-
-
-def is_guided(bench: Bench, method: Method) -> bool:
-    """Whether the method's policy looks at what a guide expects."""
-    return method.is_score or (not method.is_plain and bench.experiment.policy(method.policy).guided)
 
 
 class Trajectory:
@@ -59,14 +50,10 @@ class Trajectory:
         budgets: Sequence[int],
         out: Path,
         group: str = "main",
-        guide_of: Callable[[Bench], Tensor] = guide_of_pool,
     ) -> None:
-        """`group` says in the record what the trajectory was played for: "main", or "ablation:NAME".
-
-        `guide_of` gives what a guide expects of the regions of the pool, for a method that looks at it.
-        """
+        """`group` says in the record what the trajectory was played for: "main", or "ablation:NAME"."""
         self._bench, self.method, self.seed, self.budgets = bench, method, seed, sorted(set(budgets))
-        self._group, self._guide_of = group, guide_of
+        self._group = group
         # A budget that rounds do not divide cuts one short, and so is part of what was played.
         cut_short = [budget for budget in self.budgets if budget % bench.experiment.batch_size]
         key = settings_hash([bench.experiment.method_key(method, seed), cut_short])
@@ -146,7 +133,6 @@ class Trajectory:
             seed=self.seed,
             truth=bench.split("pool"),
             budget=bench.experiment.budget,
-            guide_RC=self._guide_of(bench) if is_guided(bench, self.method) else None,
         )
         saved = self._state.load()
         if saved is None:

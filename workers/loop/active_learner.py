@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from models.segmenter import Segmenter
 from models.strategies import Strategy
 from service.domain.pool import Pool
@@ -21,8 +19,7 @@ class ActiveLearner:
     """Asks and tells in turn, as games and simulations do; the live service's jobs use either half by itself.
 
     images, state, reward: D_V, numbered as the pool numbers it, D_S and D_R, where there are any. truth: the label maps
-    of `images`, which only simulations have. budget: B, where it is known. guide_RC: what a guide expects of each region
-    of the pool, where there is one.
+    of `images`, which only simulations have. budget: B, where it is known.
     """
 
     segmenter: Segmenter
@@ -36,7 +33,6 @@ class ActiveLearner:
     seed: int
     truth: ImageSource | None = None
     budget: int | None = None
-    guide_RC: Tensor | None = None
 
     def __post_init__(self) -> None:
         observer = Observer(
@@ -54,7 +50,6 @@ class ActiveLearner:
             observer=observer,
             settings=self.settings,
             seed=self.seed,
-            guide_RC=self.guide_RC,
         )
         self.learner = Learner(
             segmenter=self.segmenter,

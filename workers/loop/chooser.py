@@ -26,7 +26,6 @@ class Chooser:
         observer: Observer,
         settings: LoopSettings,
         seed: int,
-        guide_RC: torch.Tensor | None = None,
     ) -> None:
         """The observer's images are the pool's, numbered as the pool numbers them.
 
@@ -37,7 +36,7 @@ class Chooser:
                 f"Strategy {strategy.name!r} chooses by the true labels of the pool: give them as `truth`, in a simulation only."
             )
         self.segmenter, self.strategy, self.pool, self.observer = segmenter, strategy, pool, observer
-        self.settings, self.seed, self._guide_RC = settings, seed, guide_RC
+        self.settings, self.seed = settings, seed
 
     def ask(
         self,
@@ -100,7 +99,6 @@ class Chooser:
             torch_generator(self.seed, "describe", round_number),
             keep_rows=keep_rows,
             predict=predict,
-            guide_MC=None if self._guide_RC is None else self._guide_RC[torch.from_numpy(numbers)],
         )
 
     def _missing_label_maps(self, picked: NDArray[np.int64], there: LabelMaps, round_number: int) -> LabelMaps:

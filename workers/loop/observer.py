@@ -12,7 +12,6 @@ from torch import Tensor
 
 from models.features import RegionRows, describe, embeddings
 from models.observation import PAPER, RoundContext, View
-from models.regionwise_view import GUIDE
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from service.domain.metrics import class_counts, confusion_matrix
@@ -64,12 +63,10 @@ class Observer:
         *,
         keep_rows: bool,
         predict: bool,
-        guide_MC: Tensor | None = None,
     ) -> tuple[Candidates, LabelMaps]:
         """What the strategy looks at, and predicted label maps by image where they are wanted and were computed.
 
-        `where` holds the image and the cell of each candidate, `guide_MC` what a guide expects of it.
-        One forward pass for each image that holds candidates, for
+        `where` holds the image and the cell of each candidate. One forward pass for each image that holds candidates, for
         each of D_S, and for each with labelled regions where the strategy needs those; none for a strategy that needs none.
         """
         known = Candidates(count=len(where[0]), pools_M=pools_M, wanted=wanted)
@@ -84,8 +81,6 @@ class Observer:
         view = strategy.view or PAPER
         vectors = strategy.vectors | view.vectors if looks else strategy.vectors
         rows, maps = self._candidate_rows(segmenter, where, strategy.statistics, vectors, generator, keep_maps=predict)
-        if guide_MC is not None and looks and view.needs_guide:
-            rows = rows.with_vector(GUIDE, guide_MC.to(rows.class_part_RC))
         known = replace(known, rows=rows)
         if strategy.needs_labelled:
             channels = rows.vectors["embedding"].shape[1]

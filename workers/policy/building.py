@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from models.dqn import DQNSettings
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
@@ -33,7 +31,7 @@ class Ground:
     """What a policy's games stand on.
 
     splits: D_T, D_S and D_R as `train`, `state` and `reward`. start: gives a fresh copy of theta_pre. loop: how a round
-    of its games goes. guide: gives what a guide expects of the regions that the surrogate game is played on.
+    of its games goes.
     """
 
     splits: Mapping[str, ImageSource]
@@ -41,7 +39,6 @@ class Ground:
     start: Callable[[], Segmenter]
     loop: LoopSettings
     device: str
-    guide: Callable[[], Tensor] | None = None
 
     @property
     def state_regions(self) -> int:
@@ -54,16 +51,14 @@ def build_network(settings: PolicySettings, classes: int, state_regions: int, se
     generator = torch_generator(seed, "policy")
     if settings.network == "paper":
         return QueryNetwork(classes, state_regions, generator=generator)
-    # Only what depends on identities or on order is bound to this data set's classes and D_S.
-    listed = settings.state_encoder == "list"
     shape = RegionwiseSettings(
         view=_view(settings),
         deep=settings.deep,
         width=settings.width,
         dueling=settings.dueling,
         state_encoder=settings.state_encoder,
-        classes=classes if listed or not settings.class_relative else None,
-        state_rows=state_regions + classes if listed else None,
+        # Only what depends on identities is bound to this data set's classes.
+        classes=None if settings.class_relative else classes,
     )
     return RegionwiseNetwork(shape, generator)
 
@@ -114,8 +109,7 @@ def surrogate_game(settings: PolicySettings, ground: Ground, source: str) -> Sur
     Raises ValueError for another source, and for a city where the classes are not those of the streets.
     """
     if source == OWN:
-        guide_RC = ground.guide() if settings.guided and ground.guide else None
-        return game_on(ground, ground.splits, guide_RC=guide_RC, redraw=settings.redraw)
+        return game_on(ground, ground.splits, redraw=settings.redraw)
     number, kept = city_of(source)
     classes = _classes_of_city(source, kept, ground.classes)
     height, width = ground.splits["train"].size(0)
@@ -128,7 +122,6 @@ def game_on(
     splits: Mapping[str, ImageSource],
     *,
     classes: list[int] | None = None,
-    guide_RC: Tensor | None = None,
     redraw: bool,
 ) -> SurrogateGame:
     """The surrogate game on the images of splits."""
@@ -141,7 +134,6 @@ def game_on(
         segmenter=segmenter,
         settings=ground.loop,
         classes=classes,
-        guide_RC=guide_RC,
         redraw=redraw,
     )
 

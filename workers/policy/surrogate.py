@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from models.features import RegionRows, region_rows
 from models.observation import PAPER, RoundContext, View
 from models.pooling import GRID
-from models.regionwise_view import GUIDE
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from models.uncertainty import MC_PASSES, pixel_maps
@@ -45,14 +44,12 @@ class SurrogateGame:
         settings: LoopSettings,
         training: HeadTraining | None = None,
         classes: Sequence[int] | None = None,
-        guide_RC: Tensor | None = None,
         redraw: bool = False,
     ) -> None:
         """`classes`: play with these of the segmenter's classes alone; pixels of others are unlabelled.
 
         `redraw`: D_R's regions join the pool, after D_T's, and every episode draws half of all images to play on; its
-        rewards are measured on the other half. `guide_RC`: what a guide expects of each region of the pool, those that
-        join it too, where there is one.
+        rewards are measured on the other half.
         """
         kept = list(range(settings.classes)) if classes is None else list(classes)
         self.classes, self.settings, self.training = len(kept), settings, training or HeadTraining()
@@ -63,7 +60,6 @@ class SurrogateGame:
         self._reward_points = None if redraw else _measured(_prepared(reward, basis, kept))
         self._state_points = self.state.labelled_points()
         self.head = basis.head(segmenter, kept)
-        self.guide_RC = guide_RC
         self.pixels_per_point = settings.cell_height * settings.cell_width / POINTS
         self.counts_RC = self.pool.counts(self.classes)
         self.state_counts_SC = self.state.counts(self.classes)
@@ -221,8 +217,6 @@ class SurrogateEpisode:
         numbers = torch.from_numpy(np.concatenate(pools))
         view = (strategy.view or PAPER) if strategy.needs_policy or keep_rows else None
         rows = self.rows(self.game.pool, numbers, strategy, view)
-        if self.game.guide_RC is not None and view is not None and view.needs_guide:
-            rows = rows.with_vector(GUIDE, self.game.guide_RC[numbers])
         sizes = torch.tensor([len(pool) for pool in pools])
         context = self.context() if view is not None else None
         counts_LC = self.game.counts_RC[self.labelled]

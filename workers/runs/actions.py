@@ -58,7 +58,7 @@ def headroom(shared: Shared, seeds: int) -> None:
 def policy(shared: Shared, names: str | None) -> None:
     """Trained policies."""
     chosen = checked(lambda: policies_of(names, shared.experiment))
-    _end(_do(shared, _run(shared), policy_works(shared.experiment, chosen)))
+    _end(_do(shared, _run(shared), policy_works(chosen)))
 
 
 def evaluate(shared: Shared, evaluation: Evaluation) -> None:
@@ -67,10 +67,10 @@ def evaluate(shared: Shared, evaluation: Evaluation) -> None:
     _end(_do(shared, run, works))
 
 
-def surrogate(shared: Shared, *, at_home: bool) -> None:
-    """The surrogate game beside the real one, for the methods that were evaluated, or for simple ones on the same images."""
-    _end(_do(shared, _run(shared), surrogate_works(at_home=at_home)))
-    path = shared.out / ("surrogate-home.json" if at_home else "surrogate.json")
+def surrogate(shared: Shared) -> None:
+    """The surrogate game beside the real one, for the methods that were evaluated."""
+    _end(_do(shared, _run(shared), surrogate_works()))
+    path = shared.out / "surrogate.json"
     if path.exists():
         found = json.loads(path.read_text())
         typer.echo(f"Rank correlation over {len(found['points'])} methods: {found['rank_correlation']:.2f}")

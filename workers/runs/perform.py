@@ -14,9 +14,7 @@ from service.schemas.policies import MAIN
 from workers.datasets.base import Dataset
 from workers.datasets.on_device import on_device
 from workers.experiments.clicks import add_clicks, clicks_of_split
-from workers.experiments.guides import guide_of_pool, guide_of_training
 from workers.experiments.headroom import full_supervision, headroom
-from workers.experiments.home_game import check_at_home
 from workers.experiments.policies import trained_policy
 from workers.experiments.scalars import scalars_of
 from workers.experiments.settings import Experiment
@@ -82,9 +80,6 @@ def _do(run: Run, work: Work, bench: Bench) -> None:
             theta_pre(bench, 0)
         case "theta0":
             theta_0(bench, 0)
-        case "guides":
-            guide_of_training(bench)
-            guide_of_pool(bench)
         case "clicks":
             clicks_of_split(bench, "pool")
         case "full":
@@ -93,8 +88,6 @@ def _do(run: Run, work: Work, bench: Bench) -> None:
             headroom(bench, range(run.full_seeds), run.out)
         case "surrogate":
             check_surrogate(bench, run.out)
-        case "home":
-            check_at_home(bench, run.out)
         case "policy":
             trained_policy(bench, work.name, 0)
             _write_policy_record(run, work, bench)

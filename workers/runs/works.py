@@ -11,7 +11,7 @@ from service.schemas.policies import MAIN
 from workers.experiments.settings import Experiment
 from workers.files import settings_hash
 
-Stage = Literal["source", "theta0", "guides", "clicks", "full", "headroom", "policy", "surrogate", "home", "trajectory"]
+Stage = Literal["source", "theta0", "clicks", "full", "headroom", "policy", "surrogate", "trajectory"]
 Protocol = Literal["per-pool", "global"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 FULL_SEEDS = 3
@@ -152,20 +152,14 @@ def start_of(experiment: Experiment) -> Work:
     return theta0_work() if experiment.theta0 == "dt" else source_work()
 
 
-def guides_work() -> Work:
-    """What guides expect of regions."""
-    return Work(stage="guides", after=_titles(source_work()))
-
-
 def clicks_work() -> Work:
     """The clicks that draw each region of the pool."""
     return Work(stage="clicks")
 
 
-def policy_work(experiment: Experiment, name: str) -> Work:
+def policy_work(name: str) -> Work:
     """A policy's training."""
-    guides = [guides_work()] if experiment.policy(name).guided else []
-    return Work(stage="policy", name=name, after=_titles(source_work(), *guides))
+    return Work(stage="policy", name=name, after=_titles(source_work()))
 
 
 def full_work(experiment: Experiment, seed: int) -> Work:
@@ -174,12 +168,10 @@ def full_work(experiment: Experiment, seed: int) -> Work:
 
 
 def trajectory_work(experiment: Experiment, method: Method, protocol: Protocol, seed: int) -> Work:
-    """A method's trajectory: after its policy's training, or after the guides where an untrained one looks at them."""
+    """A method's trajectory: after its policy's training, where it acts by a trained one."""
     needed = [start_of(experiment), clicks_work()]
     if method.is_learned:
-        needed.append(policy_work(experiment, method.policy))
-    elif method.is_untrained and experiment.policy(method.policy).guided:
-        needed.append(guides_work())
+        needed.append(policy_work(method.policy))
     return Work(stage="trajectory", name=str(method), protocol=protocol, seed=seed, after=_titles(*needed))
 
 
@@ -188,25 +180,23 @@ def stage_works(experiment: Experiment, until: Literal["source", "theta0"]) -> l
     return joined([source_work()], [start_of(experiment)] if until == "theta0" else [])
 
 
-def policy_works(experiment: Experiment, names: Iterable[str]) -> list[Work]:
-    """The training of policies, and before it theta_pre and, where one looks at them, the guides."""
-    policies = [policy_work(experiment, name) for name in names]
-    return joined([source_work()], _guides_for(policies), policies)
+def policy_works(names: Iterable[str]) -> list[Work]:
+    """The training of policies, and before it theta_pre."""
+    return joined([source_work()], [policy_work(name) for name in names])
 
 
 def trajectory_works(
     experiment: Experiment, methods: Sequence[Method], protocols: Sequence[Protocol], seeds: Sequence[int]
 ) -> list[Work]:
     """Every method under every protocol with every seed, and what they need. Seeds change slowest: each is complete early."""
-    policies = [policy_work(experiment, method.policy) for method in methods if method.is_learned]
+    policies = [policy_work(method.policy) for method in methods if method.is_learned]
     works = [
         trajectory_work(experiment, method, protocol, seed)
         for seed in seeds
         for protocol in protocols
         for method in methods
     ]
-    guides = _guides_for([*policies, *works])
-    return joined(stage_works(experiment, "theta0"), guides, [clicks_work()], policies, works)
+    return joined(stage_works(experiment, "theta0"), [clicks_work()], policies, works)
 
 
 def headroom_works(experiment: Experiment, seeds: int, trajectories: Sequence[Work] = ()) -> list[Work]:
@@ -226,10 +216,9 @@ def whole_run(experiment: Experiment, trajectories: Sequence[Work], full_seeds: 
     return joined(needed, headroom_works(experiment, full_seeds, trajectories), trajectories)
 
 
-def surrogate_works(*, at_home: bool = False) -> list[Work]:
-    """The surrogate game played by every method that has trajectories, whose policies are there already; or both at home."""
-    before = [source_work(), guides_work()] if at_home else [source_work()]
-    return [*before, Work(stage="home" if at_home else "surrogate", after=_titles(*before))]
+def surrogate_works() -> list[Work]:
+    """The surrogate game played by every method that has trajectories, whose policies are there already."""
+    return [source_work(), Work(stage="surrogate", after=_titles(source_work()))]
 
 
 def joined(*groups: Sequence[Work]) -> list[Work]:
@@ -245,12 +234,6 @@ def joined(*groups: Sequence[Work]) -> list[Work]:
             raise ValueError(f"These works wait for each other: {', '.join(left)}.")
         ordered.append(left.pop(ready.title))
     return ordered
-
-
-def _guides_for(works: Sequence[Work]) -> list[Work]:
-    """The guides, where one of the works waits for them."""
-    guides = guides_work()
-    return [guides] if any(guides.title in work.after for work in works) else []
 
 
 def _titles(*works: Work) -> tuple[str, ...]:

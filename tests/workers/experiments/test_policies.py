@@ -11,7 +11,6 @@ from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from service.domain.classes import CAMVID, CITYSCAPES, IGNORE, ClassSet
 from tests.workers.tiny import tiny_bench, tiny_experiment
-from workers.experiments.guides import guide_of_training
 from workers.experiments.policies import ground_of, trained_policy, untrained_policy
 from workers.experiments.stages import Bench, theta_pre
 from workers.policy import building
@@ -40,22 +39,15 @@ def frozen(bench: Bench, split: str) -> FrozenRegions:
     return freeze(theta_pre(bench, 0), bench.split(split), bench.experiment.loop(bench.classes, policy="mine"))
 
 
-def test_at_home_a_policy_plays_on_d_t_with_a_guide(tmp_path: Path) -> None:
+def test_at_home_a_policy_plays_on_d_t(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
     game = game_of(bench, "mine", "own")
     assert torch.equal(game.pool.labels_RP, frozen(bench, "train").labels_RP)
     assert torch.equal(game.state.labels_RP, frozen(bench, "state").labels_RP)
     assert (game.settings.pool_size, game.settings.batch_size) == (3, 4)
-    assert torch.equal(game.guide_RC, guide_of_training(bench))
 
 
-def test_a_policy_that_looks_at_no_guide_trains_none(tmp_path: Path) -> None:
-    bench = bench_of(tmp_path, "guide=false")
-    assert game_of(bench, "mine", "own").guide_RC is None
-    assert not list(bench.cache.glob("guide*"))
-
-
-def test_a_city_is_streets_of_its_seed_without_a_guide(tmp_path: Path) -> None:
+def test_a_city_is_streets_of_its_seed(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
     first, other = (game_of(bench, "mine", f"streets:{seed}") for seed in (1, 2))
     streets = building.streets_dataset(1, 48, 64, building.CITY)
@@ -65,7 +57,6 @@ def test_a_city_is_streets_of_its_seed_without_a_guide(tmp_path: Path) -> None:
         assert torch.equal(regions.labels_RP, expected.labels_RP)
     assert (len(first.pool), len(first.state)) == (2 * 12, 12)
     assert first.classes == bench.classes
-    assert first.guide_RC is None
     assert not torch.equal(first.pool.labels_RP, other.pool.labels_RP)
 
 
@@ -131,17 +122,14 @@ def test_a_policy_is_trained_once_on_all_its_sources_and_read_back(tmp_path: Pat
     assert not list(bench.cache.glob("*.state"))
 
 
-@pytest.mark.parametrize(
-    ("more", "classes", "rows"),
-    [((), None, None), (("class_relative=false",), 11, None), (("state_encoder=list",), 11, 2 * 12 + 11)],
-)
-def test_only_what_depends_on_identities_or_order_is_bound_to_the_data_set(
-    tmp_path: Path, more: tuple[str, ...], classes: int | None, rows: int | None
+@pytest.mark.parametrize(("more", "classes"), [((), None), (("class_relative=false",), 11)])
+def test_only_what_depends_on_identities_is_bound_to_the_data_set(
+    tmp_path: Path, more: tuple[str, ...], classes: int | None
 ) -> None:
     bench = bench_of(tmp_path, *more)
     policy = untrained_policy(bench, "mine", 0)
     assert isinstance(policy, RegionwiseNetwork)
-    assert (policy.settings.classes, policy.settings.state_rows) == (classes, rows)
+    assert policy.settings.classes == classes
     assert ground_of(bench, "mine").state_regions == 2 * 12
     assert not policy.training
     assert isinstance(untrained_policy(bench, "paper", 0), QueryNetwork)

@@ -98,7 +98,7 @@ def test_other_presets_and_protocols_and_single_budgets_are_no_real_result(tmp_p
 
 
 def test_methods_are_played_on_the_surrogate_game_and_the_report_reads_their_results(tmp_path: Path) -> None:
-    bench = bench_of(tmp_path, "policies.regionwise.guide=false")
+    bench = bench_of(tmp_path)
     methods = {"random": CURVE, "entropy": OTHER, "learned-untrained:paper": {8: 0.2, 12: 0.3}}
     for method, curve in methods.items():
         record(tmp_path, method, curve)

@@ -38,4 +38,4 @@ def test_rounds_choose_by_the_policy_that_was_uploaded_last(make_world: Callable
     assert [(each["strategy"], each["note"]) for each in rounds] == [("learned", ""), ("learned", "")]
     assert [each["policy_id"] for each in rounds] == used
     for number, data in zip(used, (first, second), strict=True):
-        assert world._client.get(f"/checkpoints/{number}/file").content == data
+        assert world.client.get(f"/checkpoints/{number}/file").content == data

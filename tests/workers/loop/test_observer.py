@@ -38,9 +38,8 @@ class Seeing(nn.Module):
     statistics = frozenset({"bvsb_mean"})
     needs_confusion = True
 
-    def __init__(self, *, needs_guide: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.needs_guide = needs_guide
         self.contexts: list[RoundContext] = []
         self.candidates: list[RegionRows] = []
 
@@ -183,32 +182,21 @@ def test_a_policy_s_own_view_makes_the_rows_from_the_vectors_it_asks_for(loop_se
         assert region.score == pytest.approx(float(actions[chosen, 0]))
 
 
-def test_a_view_is_shown_the_statistics_and_what_the_guide_expects_of_each_candidate(
+def test_a_view_is_shown_the_statistics_and_vectors_that_it_wants_of_each_candidate(
     loop_settings: LoopSettings,
 ) -> None:
-    guide_RC = torch.arange(120.0)[:, None] + torch.tensor([0.0, 0.25, 0.5])  # tells which region it is of
     policy = Seeing()
-    learner = make_learner(loop_settings, "learned", policy, guide_RC=guide_RC)
+    learner = make_learner(loop_settings, "learned", policy)
     _, together = drawn(learner, 0)
     learner.ask(round_number=0)
     (rows,) = policy.candidates
-    assert torch.equal(rows.vectors["guide_mass"], guide_RC[together])
+    assert set(rows.vectors) == {"class_mass"}
     boxes_R4 = torch.from_numpy(loop_settings.grid((48, 64)).boxes())
     for place, (image, cell) in enumerate(divmod(number, 12) for number in together):
         picture_13HW, boxes = image_tensor(POOL.image(image))[None], [boxes_R4[cell : cell + 1]]
         (alone,) = describe(learner.segmenter, picture_13HW, boxes, statistics={"bvsb_mean"}, vectors={"class_mass"})
         torch.testing.assert_close(rows.statistics["bvsb_mean"][place], alone.rows.statistics["bvsb_mean"][0])
         torch.testing.assert_close(rows.vectors["class_mass"][place], alone.rows.vectors["class_mass"][0])
-
-
-@pytest.mark.parametrize(("needs_guide", "there_is_one"), [(False, True), (True, False)])
-def test_a_view_is_shown_no_guide_where_it_wants_none_or_there_is_none(
-    loop_settings: LoopSettings, needs_guide: bool, there_is_one: bool
-) -> None:
-    policy = Seeing(needs_guide=needs_guide)
-    guide_RC = torch.zeros(120, 3) if there_is_one else None
-    make_learner(loop_settings, "learned", policy, guide_RC=guide_RC).ask(round_number=0)
-    assert set(policy.candidates[0].vectors) == {"class_mass"}
 
 
 def test_the_context_holds_labels_budget_and_how_the_segmenter_does_on_d_s(loop_settings: LoopSettings) -> None:

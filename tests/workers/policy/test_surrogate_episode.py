@@ -101,7 +101,7 @@ def policies() -> dict[str, nn.Module]:
 @pytest.mark.parametrize("name", [*STRATEGIES, *REFERENCES, "learned-paper"])
 def test_every_strategy_plays_and_the_same_seed_gives_the_same_curve(name: str) -> None:
     policy = policies()["paper" if name.endswith("paper") else "regionwise"]
-    game = tiny_game(guide_RC=torch.full((POOL_REGIONS, 3), 1 / 3))
+    game = tiny_game()
     strategy = build_strategy(name.partition("-paper")[0], policy)
     curve = play(game, strategy, budget=10, seed=1)
     assert len(curve) == 4
@@ -174,10 +174,8 @@ def test_bald_is_what_heads_with_dropout_of_features_disagree_about(dropout: flo
     assert bool((of_mean - mean).sum() > 0.1) == (dropout > 0)
 
 
-def test_a_view_is_told_of_labels_budget_state_set_and_guide() -> None:
-    generator = torch.Generator().manual_seed(0)
-    guide_RC = torch.rand(POOL_REGIONS, 3, generator=generator)
-    game = tiny_game(guide_RC=guide_RC)
+def test_a_view_is_told_of_labels_budget_and_state_set() -> None:
+    game = tiny_game()
     episode = SurrogateEpisode(game, budget=16, seed=5)
     assert episode.context().labelled_LC.shape == (0, 3)
     labelled = torch.tensor([0, 9, 20, 31])
@@ -196,11 +194,9 @@ def test_a_view_is_told_of_labels_budget_state_set_and_guide() -> None:
     assert torch.equal(context.state_confusion_CC, game.state_confusion(episode.head))
     pools = episode.draw()
     learned = episode.candidates(pools, build_strategy("learned", policies()["regionwise"]))
-    assert torch.equal(learned.rows.vectors["guide_mass"], guide_RC[numbers_of(pools)])
     assert learned.state_SF.shape == (24 + 3, 14)
     assert learned.pools_M.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     random = episode.candidates(pools, build_strategy("random"))
-    assert "guide_mass" not in random.rows.vectors
     assert random.actions_MA is None
 
 

@@ -149,7 +149,7 @@ def test_games_of_different_classes_take_turns_and_their_transitions_stay_apart(
     for _ in range(4):
         play_episode(both)
     widths = [{len(transition.action_A) for transition in buffer._transitions} for buffer in both.buffers]
-    assert widths == [{3 * 14 + 93}, {2 * 14 + 93}]
+    assert widths == [{3 * 11 + 25}, {2 * 11 + 25}]
     assert [len(buffer) for buffer in both.buffers] == [20, 20]
     assert not same(weights(both), before)
 

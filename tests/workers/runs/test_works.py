@@ -12,7 +12,6 @@ from workers.runs.works import (
     Work,
     clicks_work,
     full_work,
-    guides_work,
     headroom_works,
     joined,
     methods_of,
@@ -51,15 +50,14 @@ def test_ablations_are_the_policies_of_groups_other_than_main(tmp_path: Path) ->
     assert not {"learned:paper", "learned:regionwise", "random"} & set(found)
 
 
-def test_policies_that_look_at_guides_wait_for_them(tmp_path: Path) -> None:
+def test_trained_policies_are_waited_for_and_untrained_ones_are_not(tmp_path: Path) -> None:
     works = trajectory_works(
         tiny_experiment(tmp_path), [Method.learned("regionwise"), Method.untrained("regionwise")], ["per-pool"], [0]
     )
     after = by_title(works)
-    assert after["guides"] == ("theta_pre",)
-    assert after["policy regionwise"] == ("theta_pre", "guides")
+    assert after["policy regionwise"] == ("theta_pre",)
     assert after["learned:regionwise, seed 0"] == ("theta_0", "clicks", "policy regionwise")
-    assert after["learned-untrained:regionwise, seed 0"] == ("theta_0", "clicks", "guides")
+    assert after["learned-untrained:regionwise, seed 0"] == ("theta_0", "clicks")
 
 
 def test_learned_alone_is_the_papers_policy(tmp_path: Path) -> None:
@@ -107,7 +105,7 @@ def test_without_the_labels_of_d_t_trajectories_start_from_the_source_domain(tmp
 def test_the_headroom_looks_at_the_spread_of_random_where_that_is_played(tmp_path: Path) -> None:
     experiment = tiny_experiment(tmp_path)
     played = trajectory_works(experiment, [RANDOM, Method(name="entropy")], ["per-pool"], [0])
-    works = joined(played, policy_works(experiment, ["paper"]), headroom_works(experiment, 2, played))
+    works = joined(played, policy_works(["paper"]), headroom_works(experiment, 2, played))
     assert by_title(works)["headroom"] == (
         "clicks", "full supervision, seed 0", "full supervision, seed 1", "random, seed 0"
     )  # fmt: skip
@@ -127,7 +125,7 @@ def test_a_whole_run_begins_with_policies_and_full_supervision_and_tells_the_hea
     works = whole_run(experiment, played, 1)
     assert_each_stands_once_after_what_it_waits_for(works)
     assert [work.title for work in works] == [
-        "theta_pre", "theta_0", "guides", "clicks", "policy regionwise", "full supervision, seed 0",
+        "theta_pre", "theta_0", "clicks", "policy regionwise", "full supervision, seed 0",
         "random, seed 0", "learned:regionwise, seed 0", "random, seed 1", "headroom", "learned:regionwise, seed 1",
     ]  # fmt: skip
 
@@ -152,8 +150,7 @@ def test_works_name_what_they_wait_for(tmp_path: Path) -> None:
     assert start_of(known) == theta0_work()
     assert start_of(unknown) == source_work()
     assert full_work(unknown, 2).after == (source_work().title,)
-    assert policy_work(known, "paper").after == (source_work().title,)
-    assert policy_work(known, "regionwise").after == (source_work().title, guides_work().title)
+    assert policy_work("paper").after == (source_work().title,)
     own = trajectory_work(known, Method.untrained("paper"), "global", 0)
     assert own.after == (theta0_work().title, clicks_work().title)
     assert own.method == Method.untrained("paper")

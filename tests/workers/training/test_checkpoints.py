@@ -54,7 +54,7 @@ def values(policy: torch.nn.Module, classes: int) -> torch.Tensor:
 
 
 def test_a_regionwise_policy_comes_back_and_fits_other_classes_and_state_sets() -> None:
-    settings = RegionwiseSettings(width=8, view=ViewSettings(similarity=False))
+    settings = RegionwiseSettings(width=8, view=ViewSettings(uncertainty=False))
     policy = RegionwiseNetwork(settings, torch.Generator().manual_seed(3)).eval()
     data = save_policy(policy, CLASSES, returns=[1.0])
     for classes, state_regions in ((CLASSES, 24), (CAMVID, 36)):
@@ -74,12 +74,13 @@ def test_a_regionwise_policy_bound_to_its_classes_is_refused_for_others() -> Non
         load_policy(data, CAMVID, 36)
 
 
-def test_a_regionwise_policy_with_a_list_of_state_rows_is_refused_for_another_state_set() -> None:
-    settings = RegionwiseSettings(width=8, state_encoder="list", classes=3, state_rows=24 + 3)
-    data = save_policy(RegionwiseNetwork(settings), CLASSES)
-    assert load_policy(data, CLASSES, 24)[0].classes == 3
-    with pytest.raises(CheckpointError, match="24 regions, the project's has 36"):
-        load_policy(data, CLASSES, 36)
+def test_a_regionwise_policy_of_an_earlier_version_is_refused_with_a_sentence() -> None:
+    policy = RegionwiseNetwork(RegionwiseSettings(width=8))
+    view = {"class_relative": True, "similarity": False, "uncertainty": True, "state": False, "guide": True}
+    earlier = {"network": "regionwise", **policy.describe(), "view": view, "state_rows": None}
+    description = {"kind": "policy", "architecture": earlier, "classes": list(CLASSES.names)}
+    with pytest.raises(CheckpointError, match="Take a policy that this version of regionwise has saved"):
+        load_policy(to_bytes(description, policy.state_dict()), CLASSES, 24)
 
 
 def test_a_policy_is_no_segmenter() -> None:
