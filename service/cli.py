@@ -1,11 +1,11 @@
 """The command `regionwise`: serve, demo, worker, migrate, user, import, annotate, campaign, export."""
 
-import importlib
 import json
 import logging
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,12 +52,17 @@ def main() -> None:
         raise SystemExit(1) from None
 
 
-def _from_workers(module: str) -> Any:
-    """A module of the arm that needs torch, loaded only when a command asks for it."""
+def offered(name: str) -> Any:
+    """What the arm that needs torch offers to the command line: an entry point of the group `regionwise.workers`.
+
+    The service names no module of workers; they are registered in pyproject.toml, and an installation may lack them.
+    """
     try:
-        return importlib.import_module(f"workers.{module}")
+        return entry_points(group="regionwise.workers")[name].load()
+    except KeyError as error:
+        raise ValueError(f"Nothing is registered as {name!r} of regionwise: install it again with pip.") from error
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("torch", "safetensors", "workers"):
+        if (error.name or "").partition(".")[0] in ("torch", "safetensors", "workers", "models"):
             raise ValueError(f"This needs the package {error.name}: pip install 'regionwise[worker]'.") from error
         raise
 
@@ -70,7 +75,7 @@ def _serve(settings: Settings, host: str, port: int, lines: list[str], verbose: 
         api = create_app(settings, send=celery_sender(make_celery(settings.broker_url)))
         server.run(api, listener, started=lambda: _announce(lines), log_level="info")
         return
-    worker = _from_workers("embedded").EmbeddedWorker(settings)
+    worker = offered("embedded")(settings)
     worker.start()
     try:
         api = create_app(settings, database=worker.database)
@@ -108,7 +113,7 @@ def demo(port: Port = None, verbose: Annotated[bool, typer.Option(help="Log ever
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     migrate.upgrade(settings.resolved_database_url)
     tokens = _demo_tokens(settings)
-    _from_workers("client.demo").make_demo(settings)
+    offered("demo")(settings)
     lines = [
         f"Open http://{settings.host}:{port}",
         f"Admin token: {tokens['admin']}",
@@ -159,7 +164,7 @@ def worker(
         raise ValueError(
             "REGIONWISE_BROKER_URL is memory://; a worker of its own needs a broker, such as redis://127.0.0.1:6379/0."
         )
-    _from_workers("app").run_worker(concurrency=concurrency, log_level=log_level, simulations=simulations)
+    offered("worker")(concurrency=concurrency, log_level=log_level, simulations=simulations)
 
 
 @user_app.command("add")
@@ -188,9 +193,7 @@ def import_command(
 ) -> None:
     """Make a project of a data set: its images with their splits, and label maps but for the pool's."""
     client = Client(server, token)
-    made = _from_workers("client.importing").import_dataset(
-        client, dataset, root, name or dataset, json.loads(settings)
-    )
+    made = offered("import")(client, dataset, root, name or dataset, json.loads(settings))
     typer.echo(f"Project {made}")
 
 
@@ -235,7 +238,7 @@ def campaign(
     preset: Annotated[str, typer.Option(help="lite (two CPU cores) or paper.")] = "lite",
 ) -> None:
     """A whole campaign: import, theta_0, policy, rounds by the scripted annotator, and the table of rounds."""
-    _from_workers("client.campaign").run_campaign(
+    offered("campaign")(
         dataset=dataset, root=root, out=out, rounds=rounds, episodes=episodes, server=server, token=token, preset=preset
     )
 
