@@ -43,7 +43,9 @@ class PolicySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     group: str = Field(MAIN, description='What its trajectories are compared in: "main", or "ablation:NAME".')
-    network: Literal["paper", "regionwise"] = "paper"
+    network: Literal["paper", "regionwise"] = Field(
+        "paper", description="The paper's query network, or ours, which holds for any classes and any state set."
+    )
     game: Literal["real", "surrogate"] = Field(
         "real", description="Which game: f itself, or a head on frozen features."
     )
