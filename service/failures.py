@@ -55,8 +55,12 @@ async def _invalid_request(request: Request, error: Exception) -> Response:
 
 def invalid_request(problems: Sequence[Any]) -> Response:
     """A 422 that names each field that does not fit and says why."""
-    listed = [{"at": ".".join(str(part) for part in each["loc"]), "message": each["msg"]} for each in problems]
-    sentence = "; ".join(f"{each['at']}: {each['message']}" for each in listed[:5])
+    # Sentences of our own rules come with pydantic's words before them.
+    listed = [
+        {"at": ".".join(str(part) for part in each["loc"]), "message": each["msg"].removeprefix("Value error, ")}
+        for each in problems
+    ]
+    sentence = "; ".join(f"{each['at']}: {each['message'].rstrip('.')}" for each in listed[:5])
     if len(listed) > 5:
         sentence += f"; and {len(listed) - 5} more"
     return error_response(422, "invalid_request", f"{sentence}.", detail={"errors": listed[:100]})

@@ -111,7 +111,10 @@ def test_what_does_not_go_together_is_refused_before_a_job_is_queued(
     body = {"kind": "train-policy", "settings": wanted}
     response = world.client.post(f"/projects/{world.project.id}/jobs", json=body)
     assert response.status_code == 422
-    assert sentence in response.text.replace('\\"', '"')
+    error = response.json()["error"]
+    assert sentence.rstrip(".") in error["message"]
+    assert "Value error" not in response.text
+    assert not error["message"].endswith("..")
     assert world.call("GET", f"/projects/{world.project.id}/jobs")["items"] == []
 
 
