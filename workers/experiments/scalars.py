@@ -1,6 +1,5 @@
 """Figures that a run writes while it goes on, by name and step; docs/metrics.md says what each means."""
 
-import importlib
 import json
 import math
 from collections.abc import Sequence
@@ -57,12 +56,12 @@ class TensorBoardScalars:
     def __init__(self, folder: Path) -> None:
         """Raises ValueError where the package tensorboard is not installed."""
         try:
-            writer = importlib.import_module("torch.utils.tensorboard").SummaryWriter
+            from torch.utils.tensorboard import SummaryWriter  # an extra, which need not be installed
         except ModuleNotFoundError as error:
             raise ValueError(
                 f"TensorBoard needs the package {error.name}: pip install 'regionwise[tensorboard]'."
             ) from error
-        self._writer: Any = writer(str(folder))
+        self._writer: Any = SummaryWriter(str(folder))
 
     def add(self, name: str, value: float, step: int) -> None:
         """Write and flush: the process may be killed at any time."""

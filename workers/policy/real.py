@@ -113,8 +113,8 @@ class RealGame:
         return Told(reward=result.reward, gain=result.reward)
 
     def trial(self, strategy: Strategy, number: int) -> float:
-        """There is none: a game takes minutes."""
-        raise NotImplementedError
+        """Raises ValueError: there is none."""
+        raise ValueError("The real game has no trials: one takes minutes.")
 
     def meta(self) -> dict[str, Any]:
         """The round, what is labelled, and mIoU."""

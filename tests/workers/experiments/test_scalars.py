@@ -3,13 +3,13 @@
 import json
 import math
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tests.workers.tiny import tiny_experiment
-from workers.experiments import scalars as module
 from workers.experiments.scalars import (
     METRICS,
     JsonLines,
@@ -94,10 +94,7 @@ def test_a_return_is_written_once_at_the_end_of_its_episode() -> None:
 def test_tensorboard_is_asked_for_by_its_extra_where_it_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(name: str) -> None:
-        raise ModuleNotFoundError("No module named 'tensorboard'", name="tensorboard")
-
-    monkeypatch.setattr(module.importlib, "import_module", missing)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match=r"pip install 'regionwise\[tensorboard\]'"):
         TensorBoardScalars(tmp_path)
 
@@ -114,7 +111,7 @@ def test_tensorboard_gets_the_same_values_where_it_is_wanted(tmp_path: Path, mon
 
         def flush(self) -> None: ...
 
-    monkeypatch.setattr(module.importlib, "import_module", lambda name: SimpleNamespace(SummaryWriter=Writer))
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
     scalars_of(tmp_path, "policy", tensorboard=True).add("reward", 1.5, 7)
     assert written == [("reward", 1.5, 7)]
     assert json.loads((tmp_path / "scalars" / "policy.jsonl").read_text()) == {
