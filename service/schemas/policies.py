@@ -38,7 +38,7 @@ _OF_REGIONWISE = (
 
 
 class PolicySettings(BaseModel):
-    """One policy and the game that trains it, docs/method.md, 7 and 11. The defaults are the paper's."""
+    """One policy and the game that trains it, docs/method.md, 7, and docs/regionwise-policy.md. The defaults are the paper's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -11,7 +11,11 @@ from service.schemas.projects import ProjectSettings
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [page for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if page.exists()]
+PAGES += sorted(DOCS.rglob("*.md"))
+# What a run's report wrote is found from the page beside it.
+WRITTEN = DOCS / "results" / "report.md"
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
@@ -19,9 +23,9 @@ def test_every_setting_is_documented(name: str) -> None:
     assert f"`REGIONWISE_{name.upper()}`" in (ROOT / "docs" / "operations.md").read_text()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
 
@@ -54,3 +58,11 @@ def test_the_readme_says_every_strategy_that_a_campaign_can_choose_by() -> None:
 
 def test_every_project_setting_says_what_it_is() -> None:
     assert all(field.description for field in ProjectSettings.model_fields.values())
+
+
+def test_the_index_names_every_page() -> None:
+    index = DOCS / "README.md"
+    linked = {
+        (DOCS / target).resolve() for target in re.findall(r"^\* \[[^]]*\]\(([^)#]+)\): ", index.read_text(), re.M)
+    }
+    assert linked.issuperset(set(DOCS.rglob("*.md")) - {index, WRITTEN})

@@ -25,7 +25,7 @@ FORMAT = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerSettings:
-    """How a policy learns from its games (docs/method.md, 7 and 11).
+    """How a policy learns from its games (docs/method.md, 7, and docs/regionwise-policy.md).
 
     standardise: rewards are divided by the root of their mean square so far. feature_dropout, feature_noise: in updates,
     the chance that a feature is hidden, and the deviation of what is added to features.
