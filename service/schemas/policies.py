@@ -107,6 +107,10 @@ class PolicySettings(BaseModel):
         )
         if self.network == "paper":
             unused += [(name, "the paper's network", "network = 'regionwise'") for name in _OF_REGIONWISE]
+            if self.sources != (OWN,):
+                raise ValueError(
+                    "The paper's network is bound to its own state set: set sources = ['own'], or network = 'regionwise'."
+                )
         if not self.prioritised_alpha:
             unused.append(("prioritised_beta", "uniform replay", "prioritised_alpha above 0"))
         for name, user, instead in unused:

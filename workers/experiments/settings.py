@@ -155,7 +155,6 @@ class Experiment(_Settings):
         }
         parts["policy"] = (
             *parts["source"], "cell_height", "cell_width", "batch_size", "sampling", "passes", "round", "reward_images",
-            "theta0_training",
         )  # fmt: skip
         parts["trajectory"] = tuple(
             key

@@ -73,7 +73,7 @@ def test_settings_of_policies_change_keys_only_where_they_are_used(
     [
         ("redraw=true", "redraw is not used by the real game: leave it out, or set game = 'surrogate'"),
         ("twin=true", "twin is not used by the real game"),
-        ('sources=["streets:1"]', "sources is not used by the real game"),
+        ('sources=["streets:1"]', "The paper's network is bound to its own state set: set sources = \\['own'\\]"),
         ("deep=false", "deep is not used by the paper's network: leave it out, or set network = 'regionwise'"),
         ("width=8", "width is not used by the paper's network"),
         ("prioritised_beta=0.9", "prioritised_beta is not used by uniform replay"),
