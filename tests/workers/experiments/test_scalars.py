@@ -1,5 +1,6 @@
 """Figures of a run: each is defined in docs/metrics.md, each definition is written, and files survive a stop."""
 
+import importlib
 import json
 import math
 import re
@@ -9,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 
 from tests.workers.tiny import tiny_experiment
-from workers.experiments import scalars as module
 from workers.experiments.scalars import (
     METRICS,
     JsonLines,
@@ -97,7 +97,7 @@ def test_tensorboard_is_asked_for_by_its_extra_where_it_is_missing(
     def missing(name: str) -> None:
         raise ModuleNotFoundError("No module named 'tensorboard'", name="tensorboard")
 
-    monkeypatch.setattr(module.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(ValueError, match=r"pip install 'regionwise\[tensorboard\]'"):
         TensorBoardScalars(tmp_path)
 
@@ -114,7 +114,7 @@ def test_tensorboard_gets_the_same_values_where_it_is_wanted(tmp_path: Path, mon
 
         def flush(self) -> None: ...
 
-    monkeypatch.setattr(module.importlib, "import_module", lambda name: SimpleNamespace(SummaryWriter=Writer))
+    monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(SummaryWriter=Writer))
     scalars_of(tmp_path, "policy", tensorboard=True).add("reward", 1.5, 7)
     assert written == [("reward", 1.5, 7)]
     assert json.loads((tmp_path / "scalars" / "policy.jsonl").read_text()) == {

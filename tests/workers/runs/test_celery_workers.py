@@ -14,6 +14,7 @@ from typing import TypeVar
 import pytest
 from rich.console import Console
 
+from service.domain.methods import Method
 from service.queue import make_celery
 from tests.workers.tiny import tiny_experiment
 from workers.runs import celery_crew
@@ -97,7 +98,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, list[Work]]:
     """Two trajectories that this process played, and their works."""
     folder = tmp_path_factory.mktemp("here")
     experiment = tiny_experiment(folder)
-    works = trajectory_works(experiment, ["random", "entropy"], ["per-pool"], [0])
+    works = trajectory_works(experiment, [Method.parse("random"), Method.parse("entropy")], ["per-pool"], [0])
     run = Run(experiment=experiment, root=None, out=folder / "out", budgets=(8, 72))
     for work in works:
         perform(run, work, device="cpu", report=lambda done, text: None)
