@@ -17,7 +17,7 @@ from service.domain.masks import encode_label_png
 from service.schemas.projects import ProjectSettings
 from service.store import images as image_store
 from service.store.rounds import grid_of
-from service.tables import Annotator, Checkpoint, Image, Project, Region, Round
+from service.tables import Annotator, Base, Checkpoint, Image, Project, Region, Round
 
 
 class Maker:
@@ -38,9 +38,9 @@ class Maker:
     def project(self, name: str = "streets", classes: ClassSet = CAMVID, **settings: Any) -> Project:
         """A project whose regions are 90 x 80, unless told otherwise."""
         chosen = ProjectSettings(**settings).model_dump(mode="json")
-        return self._add(
-            Project(name=name, classes=classes.to_json(), settings=chosen, active=True, created_at=self.clock())
-        )
+        row = Project(name=name, classes=classes.to_json(), settings=chosen, active=True, created_at=self.clock())
+        self._add(row)
+        return row
 
     def images(
         self, project: Project, count: int, *, split: str = "pool", height: int = 180, width: int = 160
@@ -103,7 +103,8 @@ class Maker:
                     )
                 )
         assert len(made) == regions, "too few images for so many regions"
-        return self._add(*made)
+        self._add(*made)
+        return made
 
     def checkpoint(self, project: Project, kind: str = "policy", data: bytes = b"weights") -> Checkpoint:
         """A checkpoint of these bytes, which need not be weights."""
@@ -111,12 +112,12 @@ class Maker:
         row = Checkpoint(
             project_id=project.id, kind=kind, blob_key=key, description={"miou": 0.5}, created_at=self.clock()
         )
-        return self._add(row)
+        self._add(row)
+        return row
 
-    def _add(self, *rows: Any) -> Any:
+    def _add(self, *rows: Base) -> None:
         with self.database.write() as session:
             session.add_all(rows)
-        return list(rows) if len(rows) > 1 or isinstance(rows[0], Region) else rows[0]
 
     @staticmethod
     def picture(height: int, width: int, *, format: str = "PNG", mode: str = "RGB", seed: int = 0) -> bytes:

@@ -29,18 +29,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     tables = (
-        "leases",
-        "labels",
-        "regions",
-        "rounds",
-        "images",
-        "checkpoints",
-        "jobs",
-        "image_groups",
-        "events",
-        "projects",
+        "leases", "labels", "regions", "rounds", "images", "checkpoints", "jobs", "image_groups", "events", "projects",
         "annotators",
-    )
+    )  # fmt: skip
     for table in tables:
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":

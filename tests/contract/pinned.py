@@ -89,10 +89,12 @@ def arithmetic() -> str:
         layer = torch.nn.Conv2d(3, 16, 3, padding=1)
         weight = torch.randn(layer.weight.shape, generator=generator)
         inputs = torch.randn(4, 3, 48, 64, generator=generator)
+        assert layer.bias is not None
         with torch.no_grad():
             layer.weight.copy_(weight)
             layer.bias.zero_()
         layer(inputs).log_softmax(1).exp().square().sum().backward()
+        assert layer.weight.grad is not None
         flat = layer.weight.grad.flatten()
         product = flat.outer(flat) @ torch.randn(len(flat), 64, generator=generator)
         values = torch.cat([flat, product.flatten(), inputs.exp().flatten()])

@@ -14,7 +14,7 @@ from workers.jobs.project import load_project
 from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
 from workers.loop.oracle import Oracle
-from workers.loop.round import groups_of
+from workers.loop.round import LoopSettings, groups_of
 from workers.training.checkpoints import save_policy, save_segmenter
 
 POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
@@ -69,7 +69,7 @@ def test_celery_task_and_simulation_choose_the_same_regions(make_world: Callable
     assert {each["strategy"] for each in world.rounds()} == {strategy}
 
 
-def _settings(world: World):
+def _settings(world: World) -> LoopSettings:
     from types import SimpleNamespace
 
     worker = SimpleNamespace(database=world.database, blobs=world.blobs, decoded=None)

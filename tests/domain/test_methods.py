@@ -1,5 +1,7 @@
 """Methods and their texts: each is the other's inverse, and callers are told what they ask."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,7 +73,7 @@ def test_short_ways_make_what_their_texts_say() -> None:
         {"name": "learned:paper"},
     ],
 )
-def test_a_strategy_without_a_policy_is_not_taken_for_one_with(values: dict) -> None:
+def test_a_strategy_without_a_policy_is_not_taken_for_one_with(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="only 'learned' is"):
         Method(**values)
 

@@ -1,5 +1,7 @@
 """Acquisition scores, against the formulas in numpy, and the same whatever classes are called."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from tests.models.rounds_in_numbers import reordered_context, reordered_rows, so
 CANDIDATES, CLASSES = 12, 5
 
 
-def known(seed: int = 0) -> dict:
+def known(seed: int = 0) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)
     rows = some_rows(CANDIDATES, CLASSES, generator)
     return {
@@ -28,7 +30,7 @@ def known(seed: int = 0) -> dict:
     }
 
 
-def formulas(of: dict) -> dict[str, np.ndarray]:
+def formulas(of: dict[str, Any]) -> dict[str, np.ndarray]:
     e, r, novelty, s, share, recall, precision = (of[name].double().numpy() for name in list(of)[1:])
     h = of["rows"].class_part_RC.double().numpy()
 
@@ -56,14 +58,14 @@ def formulas(of: dict) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", SCORES)
-def test_each_score_is_its_formula_as_a_z_score(name):
+def test_each_score_is_its_formula_as_a_z_score(name: str) -> None:
     of = known()
     raw = formulas(of)[name]
     expected = np.clip((raw - raw.mean()) / raw.std(), -FARTHEST, FARTHEST)
     np.testing.assert_allclose(acquisition_scores(**of)[:, SCORES.index(name)], expected, rtol=5e-3, atol=1e-3)
 
 
-def test_an_outlier_is_no_farther_than_four():
+def test_an_outlier_is_no_farther_than_four() -> None:
     of = known()
     of["entropy_M"] = torch.zeros(CANDIDATES)
     many = {name: torch.cat([value] * 9) for name, value in of.items() if name.endswith(("_M", "_MC"))}
@@ -75,7 +77,7 @@ def test_an_outlier_is_no_farther_than_four():
     assert scores.abs().max() == FARTHEST
 
 
-def test_candidates_that_are_all_alike_score_nothing():
+def test_candidates_that_are_all_alike_score_nothing() -> None:
     of = known()
     same = torch.zeros(CANDIDATES, dtype=torch.int64)
     alike = {name: value if name.endswith("_C") else value[same] for name, value in of.items()}
@@ -83,12 +85,12 @@ def test_candidates_that_are_all_alike_score_nothing():
 
 
 @pytest.mark.parametrize("name", ["rare among labels", "misses", "rare misses", "false alarms"])
-def test_where_nothing_is_known_of_any_class_rounding_is_no_difference(name):
+def test_where_nothing_is_known_of_any_class_rounding_is_no_difference(name: str) -> None:
     nothing = {of_a_class: torch.zeros(CLASSES) for of_a_class in ("labelled_share_C", "recall_C", "precision_C")}
     assert acquisition_scores(**{**known(), **nothing})[:, SCORES.index(name)].abs().max() < 1e-2
 
 
-def test_other_numbers_for_the_classes_change_nothing():
+def test_other_numbers_for_the_classes_change_nothing() -> None:
     generator, order_C = torch.Generator().manual_seed(1), torch.tensor([3, 0, 4, 1, 2])
     rows, context, view = some_rows(8, 5, generator), some_context(5, generator), RegionwiseView()
     scores = view.actions(rows, context)[:, -ACQUISITION:]
@@ -96,7 +98,7 @@ def test_other_numbers_for_the_classes_change_nothing():
     torch.testing.assert_close(others, scores)
 
 
-def test_the_baselines_of_the_same_name_order_candidates_alike():
+def test_the_baselines_of_the_same_name_order_candidates_alike() -> None:
     generator = torch.Generator().manual_seed(5)
     rows = some_rows(CANDIDATES, CLASSES, generator)
     scores = RegionwiseView().actions(rows, some_context(CLASSES, generator))[:, -ACQUISITION:]
@@ -105,7 +107,7 @@ def test_the_baselines_of_the_same_name_order_candidates_alike():
     assert torch.equal(scores[:, SCORES.index("class-balanced")].argsort(), baseline.argsort())
 
 
-def test_without_uncertainty_those_of_it_are_nothing_and_the_others_are_as_they_were():
+def test_without_uncertainty_those_of_it_are_nothing_and_the_others_are_as_they_were() -> None:
     generator = torch.Generator().manual_seed(2)
     rows, context = some_rows(8, 5, generator), some_context(5, generator)
     whole = RegionwiseView().actions(rows, context)[:, -ACQUISITION:]

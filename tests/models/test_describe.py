@@ -1,6 +1,7 @@
 """Descriptions of whole images: one forward pass, its pixel maps, and rows, statistics and vectors of regions."""
 
 import math
+from typing import cast
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ class TestDescribe:
         with torch.no_grad():
             segmenter(torch.randint(0, 256, (2, 3, *self.size), dtype=torch.uint8, generator=seeded(9)))
         segmenter.__class__ = Counting
-        return segmenter
+        return cast(Counting, segmenter)
 
     @pytest.fixture
     def images(self) -> Tensor:
@@ -46,7 +47,9 @@ class TestDescribe:
         cells = grid(*self.size, 15, 20)
         return [cells, cells[:0], cells[2:5], cells[:1], cells.flip(0)]
 
-    def test_it_is_the_forward_pass_its_pixel_maps_and_their_rows(self, segmenter, images, boxes) -> None:
+    def test_it_is_the_forward_pass_its_pixel_maps_and_their_rows(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
+    ) -> None:
         descriptions = describe(segmenter, images, boxes, statistics=("entropy_sum", "bvsb_mean"))
         with torch.no_grad():
             logits = segmenter.eval()(images)
@@ -65,13 +68,17 @@ class TestDescribe:
         )
 
     @pytest.mark.parametrize("statistics", [(), ("margin_mean", "entropy_mean"), ("bald_sum",)])
-    def test_each_image_is_encoded_once_whatever_is_asked(self, segmenter, images, boxes, statistics) -> None:
+    def test_each_image_is_encoded_once_whatever_is_asked(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor], statistics: tuple[str, ...]
+    ) -> None:
         describe(segmenter, images, boxes, statistics=statistics, generator=seeded(0))
         assert segmenter.encoded == 5
         assert segmenter.classified == 5 * (21 if statistics == ("bald_sum",) else 1)
 
     @pytest.mark.parametrize("at_once", [1, 2, 5, 100])
-    def test_how_many_images_are_taken_at_once_changes_nothing(self, segmenter, images, boxes, at_once: int) -> None:
+    def test_how_many_images_are_taken_at_once_changes_nothing(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor], at_once: int
+    ) -> None:
         asked = {"statistics": ("bald_sum", "entropy_sum")}
         one = describe(segmenter, images, boxes, generator=seeded(4), images_at_once=1, **asked)
         some = describe(segmenter, images, boxes, generator=seeded(4), images_at_once=at_once, **asked)
@@ -81,7 +88,9 @@ class TestDescribe:
             for name in ("bald_sum", "entropy_sum"):
                 torch.testing.assert_close(first.rows.statistics[name], other.rows.statistics[name], rtol=1e-3, atol=0)
 
-    def test_the_segmenter_is_left_as_it_was_and_nothing_can_be_differentiated(self, segmenter, images, boxes) -> None:
+    def test_the_segmenter_is_left_as_it_was_and_nothing_can_be_differentiated(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
+    ) -> None:
         segmenter.decoder.eval()
         modes = [module.training for module in segmenter.modules()]
         values = {name: value.clone() for name, value in segmenter.state_dict().items()}
@@ -93,27 +102,34 @@ class TestDescribe:
         assert torch.equal(torch.get_rng_state(), random)
         assert not rows.uncertainty_RU.requires_grad
 
-    def test_dropout_and_batch_statistics_do_not_enter_the_rows(self, segmenter, images, boxes) -> None:
+    def test_dropout_and_batch_statistics_do_not_enter_the_rows(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
+    ) -> None:
         training = describe(segmenter.train(), images, boxes, statistics=("bald_sum",), generator=seeded(0))
         evaluating = describe(segmenter.eval(), images, boxes)
         for first, other in zip(training, evaluating, strict=True):
             assert torch.equal(state_rows(first.rows), state_rows(other.rows))
 
-    def test_bald_without_a_generator_is_refused(self, segmenter, images, boxes) -> None:
+    def test_bald_without_a_generator_is_refused(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
+    ) -> None:
         with pytest.raises(ValueError, match="it needs a generator"):
             describe(segmenter, images, boxes, statistics=("bald_sum",))
 
-    def test_a_diverged_segmenter_is_refused(self, segmenter, images, boxes) -> None:
+    def test_a_diverged_segmenter_is_refused(self, segmenter: Counting, images: Tensor, boxes: list[Tensor]) -> None:
+        assert segmenter.classifier.bias is not None
         with torch.no_grad():
             segmenter.classifier.bias[0] = math.nan
         with pytest.raises(ValueError, match="it has diverged, or its checkpoint is damaged"):
             describe(segmenter, images, boxes)
 
-    def test_boxes_of_fewer_images_are_refused(self, segmenter, images, boxes) -> None:
+    def test_boxes_of_fewer_images_are_refused(self, segmenter: Counting, images: Tensor, boxes: list[Tensor]) -> None:
         with pytest.raises(ValueError, match="5 images came with the boxes of 4"):
             describe(segmenter, images, boxes[:4])
 
-    def test_class_mass_is_the_mean_softmax_over_the_region_s_pixels(self, segmenter, images, boxes) -> None:
+    def test_class_mass_is_the_mean_softmax_over_the_region_s_pixels(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
+    ) -> None:
         odd = [torch.tensor([[1, 3, 7, 11], [0, 0, 40, 48], [39, 47, 1, 1], [1, 3, 7, 2]]), *boxes[1:]]
         rows = RegionRows.cat([each.rows for each in describe(segmenter, images, odd, vectors={"class_mass"})])
         with torch.no_grad():
@@ -128,7 +144,7 @@ class TestDescribe:
         torch.testing.assert_close(rows.vectors["class_mass"].sum(1), torch.ones(len(expected)))
 
     def test_an_embedding_is_the_mean_of_the_features_whose_centres_lie_in_the_region(
-        self, segmenter, images, boxes
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
     ) -> None:
         # Centres of features are 2, 6, 10, ... pixels from the edge. Three regions hold none: the feature around them.
         odd = [torch.tensor([[2, 3, 4, 9], [3, 7, 2, 20], [11, 3, 3, 3], [39, 47, 1, 1]]), *boxes[1:]]
@@ -139,7 +155,9 @@ class TestDescribe:
         expected_mean = torch.stack([each.mean((1, 2)) for each in expected])
         torch.testing.assert_close(rows.vectors["embedding"], expected_mean, rtol=1e-5, atol=1e-6)
 
-    def test_embeddings_alone_are_those_of_a_description_without_classifying(self, segmenter, images, boxes) -> None:
+    def test_embeddings_alone_are_those_of_a_description_without_classifying(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
+    ) -> None:
         described = RegionRows.cat([each.rows for each in describe(segmenter, images, boxes, vectors={"embedding"})])
         segmenter.encoded = segmenter.classified = 0
         assert torch.equal(embeddings(segmenter, images, boxes), described.vectors["embedding"])
@@ -147,7 +165,9 @@ class TestDescribe:
         with pytest.raises(ValueError, match="is not within 40 x 48 pixels"):
             embeddings(segmenter, images[:1], [torch.tensor([[30, 0, 15, 8]])])
 
-    def test_vectors_cost_no_further_pass_and_change_nothing_else(self, segmenter, images, boxes) -> None:
+    def test_vectors_cost_no_further_pass_and_change_nothing_else(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
+    ) -> None:
         plain = RegionRows.cat([each.rows for each in describe(segmenter, images, boxes)])
         segmenter.encoded = segmenter.classified = 0
         both = describe(segmenter, images, boxes, vectors=("embedding", "class_mass"))
@@ -156,9 +176,11 @@ class TestDescribe:
         assert torch.equal(state_rows(rows), state_rows(plain))
         assert (plain.vectors, set(rows.vectors)) == ({}, {"embedding", "class_mass"})
 
-    def test_an_unknown_vector_is_refused_and_the_known_ones_named(self, segmenter, images, boxes) -> None:
+    def test_an_unknown_vector_is_refused_and_the_known_ones_named(
+        self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
+    ) -> None:
         with pytest.raises(ValueError, match="no vector colour; there are class_mass, embedding"):
             describe(segmenter, images, boxes, vectors={"colour"})
 
-    def test_no_images_give_no_descriptions(self, segmenter, images) -> None:
+    def test_no_images_give_no_descriptions(self, segmenter: Counting, images: Tensor) -> None:
         assert describe(segmenter, images[:0], []) == []

@@ -72,7 +72,9 @@ class TestRegionRows:
 
     @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 3), st.integers(0, 10**6), st.data())
     @settings(max_examples=60, deadline=None)
-    def test_any_boxes_in_any_images_will_do(self, height: int, width: int, images: int, seed: int, data) -> None:
+    def test_any_boxes_in_any_images_will_do(
+        self, height: int, width: int, images: int, seed: int, data: st.DataObject
+    ) -> None:
         boxes = []
         for _ in range(images):
             drawn = []
@@ -176,7 +178,9 @@ class TestStateAndActionRows:
     def test_a_state_row_is_the_class_part_then_the_uncertainty_part(self, rows: RegionRows) -> None:
         assert torch.equal(state_rows(rows), torch.cat([rows.class_part_RC, rows.uncertainty_RU], 1))
 
-    def test_an_action_row_ends_with_similarity_to_the_labelled_and_to_the_other_candidates(self, rows) -> None:
+    def test_an_action_row_ends_with_similarity_to_the_labelled_and_to_the_other_candidates(
+        self, rows: RegionRows
+    ) -> None:
         labelled = torch.rand(7, CLASSES, generator=seeded(0))
         labelled /= labelled.sum(1, keepdim=True)
         actions = action_rows(rows, labelled)

@@ -26,8 +26,11 @@ def numbered(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     return pixels, ((rows * 31 + cols) % 200).to(torch.uint8)
 
 
+Case = tuple[int, int, tuple[int, int, int, int], tuple[int, int]]  # height, width, box, size of the crop
+
+
 @st.composite
-def boxes_in_images(draw: st.DrawFn) -> tuple[int, int, tuple[int, int, int, int], tuple[int, int]]:
+def boxes_in_images(draw: st.DrawFn) -> Case:
     height, width = draw(st.integers(8, 60)), draw(st.integers(8, 60))
     row, col = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
     box = (row, col, draw(st.integers(1, height - row)), draw(st.integers(1, width - col)))
@@ -45,7 +48,9 @@ def spans(present: torch.Tensor, start: int, size: int, length: int, crop: int) 
 class TestCrops:
     @settings(max_examples=150, deadline=None)
     @given(case=boxes_in_images(), seed=st.integers(0, 1000), flip=st.booleans())
-    def test_contain_their_box_or_lie_in_it_with_labels_on_their_pixels_and_ignore_outside(self, case, seed, flip):
+    def test_contain_their_box_or_lie_in_it_with_labels_on_their_pixels_and_ignore_outside(
+        self, case: Case, seed: int, flip: bool
+    ) -> None:
         height, width, box, crop = case
         pixels, truth = numbered(height, width)
         chosen = TrainSettings(crop=crop, flip=flip)
@@ -63,7 +68,7 @@ class TestCrops:
         assert spans(rows, box[0], box[2], height, crop[0])
         assert spans(cols, box[1], box[3], width, crop[1])
 
-    def test_take_every_place_that_contains_the_box_alike_and_mirror_half(self):
+    def test_take_every_place_that_contains_the_box_alike_and_mirror_half(self) -> None:
         pixels, truth = numbered(8, 40)
         chosen = TrainSettings(crop=(8, 10), batch=3000)
         examples = [Example(image=0, box=(0, 12, 8, 7))] * 3000
@@ -76,14 +81,14 @@ class TestCrops:
         mirrored = images[:, 1, 0, 0] > images[:, 1, 0, 1]
         assert mirrored.float().mean().item() == pytest.approx(0.5, abs=0.05)
 
-    def test_are_not_mirrored_unless_asked(self):
+    def test_are_not_mirrored_unless_asked(self) -> None:
         pixels, truth = numbered(20, 20)
         examples = [Example(image=0, box=(2, 2, 3, 3))] * 50
         chosen = TrainSettings(crop=(8, 8), batch=50, flip=False)
         ((images, _),) = crops(examples, lambda n: pixels, lambda n: truth, chosen, seeded(0))
         assert (images[:, 1, :, 0] < images[:, 1, :, 1]).all()
 
-    def test_come_once_each_in_an_order_of_the_generator_and_in_batches(self):
+    def test_come_once_each_in_an_order_of_the_generator_and_in_batches(self) -> None:
         examples = [Example(image=number, box=(0, 0, 8, 8)) for number in range(10)]
         chosen = TrainSettings(crop=(8, 8), batch=4, flip=False)
 
@@ -96,7 +101,7 @@ class TestCrops:
         assert sorted(number for batch in orders(1) for number in batch) == list(range(10))
         assert orders(1) == orders(1) != orders(2)
 
-    def test_of_nothing_are_none(self):
+    def test_of_nothing_are_none(self) -> None:
         assert list(crops([], lambda n: torch.empty(0), lambda n: torch.empty(0), SMALL, seeded(0))) == []
 
 
@@ -131,18 +136,18 @@ class TestTrainPass:
         ]
         return segmenter.state_dict(), losses
 
-    def test_gives_identical_weights_from_the_same_generator_and_others_from_another(self):
+    def test_gives_identical_weights_from_the_same_generator_and_others_from_another(self) -> None:
         (first, losses), (again, _), (other, _) = self.train(1), self.train(1), self.train(2)
         assert all(torch.equal(first[name], value) for name, value in again.items())
         assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
         assert len(set(losses)) == 2
 
-    def test_does_not_touch_global_chance(self):
+    def test_does_not_touch_global_chance(self) -> None:
         before = torch.random.get_rng_state()
         self.train(1)
         assert torch.equal(torch.random.get_rng_state(), before)
 
-    def test_returns_the_mean_of_its_batches_losses_over_labelled_pixels(self):
+    def test_returns_the_mean_of_its_batches_losses_over_labelled_pixels(self) -> None:
         segmenter = build("fpn", classes=CLASSES, width=2, dropout=0.0)
         still = make_optimizer(segmenter, TrainSettings(lr=0.0))
         pixels, truth = scenes(4, 0)
@@ -156,7 +161,7 @@ class TestTrainPass:
         loss = train_pass(segmenter, still, batches, SMALL, generator=seeded(0))
         assert loss == pytest.approx(float(sum(expected)) / 2, rel=1e-4)
 
-    def test_leaves_out_a_batch_without_a_labelled_pixel(self):
+    def test_leaves_out_a_batch_without_a_labelled_pixel(self) -> None:
         segmenter = build("fpn", classes=CLASSES, width=2)
         before = {name: value.clone() for name, value in segmenter.state_dict().items()}
         pixels, truth = scenes(2, 0)
@@ -164,7 +169,7 @@ class TestTrainPass:
         assert math.isnan(train_pass(segmenter, make_optimizer(segmenter, SMALL), batches, SMALL, generator=seeded(0)))
         assert all(torch.equal(before[name], value) for name, value in segmenter.state_dict().items())
 
-    def test_clips_the_gradient_to_its_norm(self):
+    def test_clips_the_gradient_to_its_norm(self) -> None:
         clipped = TrainSettings(clip=0.01, lr=1.0, momentum=0.0, weight_decay=0.0)
         segmenter = build("fpn", classes=CLASSES, width=2)
         before = [value.detach().clone() for value in segmenter.parameters()]
@@ -172,13 +177,13 @@ class TestTrainPass:
         moved = [(old - new.detach()).square().sum() for old, new in zip(before, segmenter.parameters(), strict=True)]
         assert math.sqrt(sum(moved)) == pytest.approx(0.01, rel=1e-3)
 
-    def test_the_optimizer_is_what_the_settings_say(self):
+    def test_the_optimizer_is_what_the_settings_say(self) -> None:
         (group,) = make_optimizer(build("fpn", classes=CLASSES, width=2), TrainSettings()).param_groups
         assert (group["lr"], group["momentum"], group["weight_decay"]) == (1e-3, 0.95, 1e-4)
 
 
 class TestEvaluate:
-    def test_counts_what_torchmetrics_counts(self):
+    def test_counts_what_torchmetrics_counts(self) -> None:
         segmenter = build("fpn", classes=CLASSES, width=2)
         oracle = MulticlassConfusionMatrix(CLASSES, ignore_index=255)
         batches = []
@@ -194,7 +199,7 @@ class TestEvaluate:
         assert confusion.sum() == sum(int((truth != 255).sum()) for _, truth in batches)
         assert (confusion.sum(dim=0) > 0).sum() > 1  # more than one class is predicted, or rows could be columns
 
-    def test_does_not_train_and_leaves_the_mode_as_it_was(self):
+    def test_does_not_train_and_leaves_the_mode_as_it_was(self) -> None:
         segmenter = build("fpn", classes=CLASSES, width=2).train()
         before = segmenter.state_dict()["encoder.stem.1.running_mean"].clone()
         first, again = (evaluate(segmenter, [scenes(2, 0)], CLASSES) for _ in range(2))
@@ -202,11 +207,11 @@ class TestEvaluate:
         assert torch.equal(segmenter.state_dict()["encoder.stem.1.running_mean"], before)
         assert segmenter.training
 
-    def test_refuses_a_label_that_is_no_class(self):
+    def test_refuses_a_label_that_is_no_class(self) -> None:
         pixels, truth = scenes(1, 0)
         truth[0, 9, 9] = CLASSES
         with pytest.raises(ValueError, match="holds 3, of 3 classes"):
             evaluate(build("fpn", classes=CLASSES, width=2), [(pixels, truth)], CLASSES)
 
-    def test_of_nothing_is_nothing(self):
+    def test_of_nothing_is_nothing(self) -> None:
         assert evaluate(build("fpn", classes=CLASSES, width=2), [], CLASSES).tolist() == [[0] * 3] * 3

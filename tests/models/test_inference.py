@@ -1,6 +1,7 @@
 """How networks are put into evaluation mode and work is spread: what is left behind, and what must not be."""
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
-def two_threads():
+def two_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

@@ -9,7 +9,7 @@ from models.pooling import box_means, feature_boxes
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_means_over_any_boxes_are_those_of_slicing(data) -> None:
+def test_means_over_any_boxes_are_those_of_slicing(data: st.DataObject) -> None:
     height, width = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 30))
     map_ = torch.rand(3, height, width, generator=torch.Generator().manual_seed(data.draw(st.integers(0, 99))))
     boxes = []

@@ -35,7 +35,7 @@ def stack(rows: np.ndarray, state: dict[str, np.ndarray], name: str) -> np.ndarr
     return rows
 
 
-def test_q_is_the_gate_times_the_head_over_both_codes():
+def test_q_is_the_gate_times_the_head_over_both_codes() -> None:
     network, (states, actions) = trained(), inputs(2, 4)
     state = {name: value.double().numpy() for name, value in network.state_dict().items()}
     expected = np.empty((2, 4))
@@ -50,7 +50,7 @@ def test_q_is_the_gate_times_the_head_over_both_codes():
     np.testing.assert_allclose(network(states, actions).detach().numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_the_widths_are_the_papers():
+def test_the_widths_are_the_papers() -> None:
     shapes = {name: tuple(value.shape) for name, value in QueryNetwork(11, 240).named_parameters() if value.ndim == 2}
     assert list(shapes.values()) == [
         *[(256, 203), (128, 256), (1, 128), (128, 240)],  # state: rows, then the code over all 240 of them
@@ -59,14 +59,14 @@ def test_the_widths_are_the_papers():
     ]
 
 
-def test_candidates_are_valued_alone_whoever_stands_beside_them():
+def test_candidates_are_valued_alone_whoever_stands_beside_them() -> None:
     network, (states, actions) = trained(), inputs(3, 6)
     together = network(states, actions)
     alone = torch.cat([network(states, actions[:, n : n + 1]) for n in range(6)], dim=1)
     torch.testing.assert_close(together, alone)
 
 
-def test_batchnorm_runs_over_batch_and_rows():
+def test_batchnorm_runs_over_batch_and_rows() -> None:
     network, (states, actions) = QueryNetwork(CLASSES, REGIONS).train(), inputs(4, 7)
     network(states, actions)
     rows = states.reshape(20, F)
@@ -76,14 +76,14 @@ def test_batchnorm_runs_over_batch_and_rows():
     torch.testing.assert_close(network.action_rows[0].running_mean, 0.1 * actions[..., :F].reshape(28, F).mean(0))
 
 
-def test_the_state_branch_runs_once_for_each_state_whatever_the_candidates():
+def test_the_state_branch_runs_once_for_each_state_whatever_the_candidates() -> None:
     network, seen = trained(), []
     network.state_rows.register_forward_hook(lambda module, given, made: seen.append(tuple(given[0].shape)))
     network(*inputs(16, 20))
     assert seen == [(16 * REGIONS, F)]
 
 
-def test_the_same_generator_gives_the_same_weights_and_leaves_global_chance_alone():
+def test_the_same_generator_gives_the_same_weights_and_leaves_global_chance_alone() -> None:
     before = torch.random.get_rng_state()
     first, again, other = (
         QueryNetwork(CLASSES, REGIONS, generator=torch.Generator().manual_seed(seed)).head.weight for seed in (1, 1, 2)
@@ -93,7 +93,7 @@ def test_the_same_generator_gives_the_same_weights_and_leaves_global_chance_alon
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_it_tells_what_it_was_made_for():
+def test_it_tells_what_it_was_made_for() -> None:
     network = QueryNetwork(CLASSES, REGIONS)
     assert (network.classes, network.state_regions) == (CLASSES, REGIONS)
     assert (network.state_features, network.action_features) == (F, A)
@@ -109,11 +109,11 @@ def test_it_tells_what_it_was_made_for():
         ((2, REGIONS, F), (1, 2, A), "2 states do not go with 1 sets"),
     ],
 )
-def test_rows_of_another_shape_are_refused(state, actions, sentence):
+def test_rows_of_another_shape_are_refused(state: tuple[int, ...], actions: tuple[int, ...], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         trained()(torch.zeros(state), torch.zeros(actions))
 
 
-def test_a_network_without_classes_or_regions_is_refused():
+def test_a_network_without_classes_or_regions_is_refused() -> None:
     with pytest.raises(ValueError, match="needs 2 classes and 1 state region"):
         QueryNetwork(1, 5)

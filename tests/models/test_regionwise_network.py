@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from models import regionwise_network
 from models.dqn import DQN, Batch, DQNSettings, Transition
@@ -28,7 +30,7 @@ def inputs(batch: int, candidates: int, *, classes: int = CLASSES, regions: int 
     return torch.stack(states), torch.stack(actions)
 
 
-def network(seed: int = 1, **chosen: object) -> RegionwiseNetwork:
+def network(seed: int = 1, **chosen: Any) -> RegionwiseNetwork:
     settings = RegionwiseSettings(**{"width": WIDTH, "classes": None, **chosen})
     return RegionwiseNetwork(settings, torch.Generator().manual_seed(seed)).eval()
 
@@ -37,31 +39,33 @@ class Formula:
     """The network's weights in float64, and its parts as numpy knows them."""
 
     def __init__(self, of: RegionwiseNetwork) -> None:
-        self.weights = {name: value.double().numpy() for name, value in of.state_dict().items()}
+        self.weights: dict[str, NDArray[np.float64]] = {
+            name: value.double().numpy() for name, value in of.state_dict().items()
+        }
 
-    def linear(self, name: str, rows: np.ndarray) -> np.ndarray:
+    def linear(self, name: str, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         bias = self.weights.get(f"{name}.bias", 0.0)
         return rows @ self.weights[f"{name}.weight"].T + bias
 
-    def two_layers(self, name: str, rows: np.ndarray, first: int = 0) -> np.ndarray:
+    def two_layers(self, name: str, rows: NDArray[np.float64], first: int = 0) -> NDArray[np.float64]:
         return self.linear(f"{name}.{first + 2}", np.maximum(self.linear(f"{name}.{first}", rows), 0))
 
-    def normed(self, name: str, rows: np.ndarray) -> np.ndarray:
+    def normed(self, name: str, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         centred = rows - rows.mean(-1, keepdims=True)
-        scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+        scaled: NDArray[np.float64] = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
         return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
-    def attention_code(self, state: np.ndarray) -> np.ndarray:
+    def attention_code(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = self.normed("state_encoder.rows.2", np.maximum(self.linear("state_encoder.rows.0", state), 0))
         pooled = [softmax(rows @ seed) @ rows for seed in self.weights["state_encoder.seeds.weight"]]
         return np.maximum(self.linear("state_encoder.code.0", np.concatenate(pooled)), 0)
 
-    def mean_code(self, state: np.ndarray) -> np.ndarray:
+    def mean_code(self, state: NDArray[np.float64]) -> NDArray[np.float64]:
         rows = np.maximum(self.linear("state_encoder.rows.0", state), 0)
         of_regions, of_classes = rows[state[:, 0] == 1], rows[state[:, 0] == 0]
         return np.maximum(self.linear("state_encoder.code.0", np.append(of_regions.mean(0), of_classes.mean(0))), 0)
 
-    def advantage(self, code: np.ndarray, action: np.ndarray) -> float:
+    def advantage(self, code: NDArray[np.float64], action: NDArray[np.float64]) -> float:
         classes, region, scores = action[:-25].reshape(-1, 11), action[-25:-14], action[-14:]
         codes = self.two_layers("codes.class_branch.phi", classes)
         attended = softmax(self.linear("codes.class_branch.attention", codes)[:, 0]) @ codes
@@ -72,13 +76,15 @@ class Formula:
         return float(self.two_layers("codes.head", self.normed("codes.head.0", joined), first=1)[0] + worth + weighed)
 
 
-def softmax(values: np.ndarray) -> np.ndarray:
-    return np.exp(values) / np.exp(values).sum()
+def softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights = np.exp(values)
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
 
 
 @pytest.mark.parametrize("encoder", ["attention", "mean"])
 @pytest.mark.parametrize("dueling", [True, False])
-def test_q_is_what_the_formula_says(encoder, dueling):
+def test_q_is_what_the_formula_says(encoder: str, dueling: bool) -> None:
     net, (states, actions) = network(state_encoder=encoder, dueling=dueling), inputs(2, 5)
     mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
     formula, expected = Formula(net), np.empty((2, 5))
@@ -91,7 +97,7 @@ def test_q_is_what_the_formula_says(encoder, dueling):
 
 
 @pytest.mark.parametrize("encoder", ["attention", "mean"])
-def test_neither_the_numbers_of_the_classes_nor_the_order_of_the_regions_matters(encoder):
+def test_neither_the_numbers_of_the_classes_nor_the_order_of_the_regions_matters(encoder: str) -> None:
     generator, view, order_C = torch.Generator().manual_seed(3), RegionwiseView(), torch.tensor([3, 0, 4, 1, 2])
     context, of_state = some_context(5, generator), some_rows(REGIONS, 5, generator)
     candidates, net = some_rows(9, 5, generator), network(state_encoder=encoder)
@@ -104,20 +110,20 @@ def test_neither_the_numbers_of_the_classes_nor_the_order_of_the_regions_matters
 
 
 @pytest.mark.parametrize("encoder", ["attention", "mean"])
-def test_one_network_serves_any_number_of_classes_and_regions(encoder):
+def test_one_network_serves_any_number_of_classes_and_regions(encoder: str) -> None:
     net = network(state_encoder=encoder)
     for classes, regions in ((2, 1), (11, 240), (19, 30)):
         assert net(*inputs(2, 3, classes=classes, regions=regions)).isfinite().all()
 
 
-def test_a_pool_shifts_its_candidates_by_one_number_and_its_mean_is_the_states_value():
+def test_a_pool_shifts_its_candidates_by_one_number_and_its_mean_is_the_states_value() -> None:
     net, (states, actions) = network(), inputs(1, 6)
     whole, part = net(states, actions)[0], net(states, actions[:, 2:])[0]
     torch.testing.assert_close(part - part.mean(), whole[2:] - whole[2:].mean())
     torch.testing.assert_close(part.mean(), whole.mean())
 
 
-def test_without_dueling_a_candidate_is_valued_alone():
+def test_without_dueling_a_candidate_is_valued_alone() -> None:
     net, (states, actions) = network(dueling=False), inputs(2, 6)
     alone = torch.cat([net(states, actions[:, n : n + 1]) for n in range(6)], 1)
     torch.testing.assert_close(net(states, actions), alone)
@@ -125,14 +131,14 @@ def test_without_dueling_a_candidate_is_valued_alone():
     assert network().needs_pool
 
 
-def test_padding_has_no_say_in_the_mean_of_a_pool():
+def test_padding_has_no_say_in_the_mean_of_a_pool() -> None:
     net, (states, actions) = network(), inputs(1, 6)
     mask = torch.tensor([[True] * 4 + [False] * 2])
     padded = torch.cat([actions[:, :4], 100 * actions[:, 4:]], 1)
     torch.testing.assert_close(net(states, padded, mask)[:, :4], net(states, actions[:, :4]))
 
 
-def test_without_depth_it_weighs_acquisition_scores_and_nothing_else():
+def test_without_depth_it_weighs_acquisition_scores_and_nothing_else() -> None:
     net, (states, actions) = network(deep=False), inputs(2, 5)
     weighed = actions[..., -14:] @ net.scores.weight[0]
     mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
@@ -142,24 +148,24 @@ def test_without_depth_it_weighs_acquisition_scores_and_nothing_else():
     assert not [name for name, _ in net.named_parameters() if name.startswith("codes")]
 
 
-def test_the_linear_path_adds_up_worth_times_mass():
+def test_the_linear_path_adds_up_worth_times_mass() -> None:
     net, (states, actions) = network(dueling=False), inputs(1, 3)
     with torch.no_grad():
         for name in ("codes.head.3.weight", "codes.head.3.bias", "codes.class_branch.worth.weight", "scores.weight"):
             net.get_parameter(name).zero_()
-        net.codes.class_branch.worth.bias.fill_(2.0)
+        net.get_parameter("codes.class_branch.worth.bias").fill_(2.0)
     actions[0, 1, 0] += 0.5  # how much of the first class the candidate holds
     torch.testing.assert_close(net(states, actions), torch.tensor([[2.0, 3.0, 2.0]]))
 
 
-def test_a_large_round_is_worked_through_in_pieces(monkeypatch):
+def test_a_large_round_is_worked_through_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     net, rows = network(), inputs(2, 5)
     whole = net(*rows)
     monkeypatch.setattr(regionwise_network, "_ROWS_AT_ONCE", 3)
     torch.testing.assert_close(net(*rows), whole)
 
 
-def test_it_is_rebuilt_from_its_description():
+def test_it_is_rebuilt_from_its_description() -> None:
     view = ViewSettings(uncertainty=False)
     net = network(state_encoder="mean", classes=CLASSES, view=view, dueling=False)
     again = RegionwiseNetwork.from_description(json.loads(json.dumps(net.describe())))
@@ -173,16 +179,17 @@ def test_it_is_rebuilt_from_its_description():
             RegionwiseNetwork.from_description({**net.describe(), **unknown})
 
 
-def test_the_same_generator_gives_the_same_weights_and_leaves_global_chance_alone():
+def test_the_same_generator_gives_the_same_weights_and_leaves_global_chance_alone() -> None:
     before = torch.random.get_rng_state()
-    first, again, other = (network(seed).codes.head[1].weight for seed in (1, 1, 2))
+    first, again, other = (network(seed).get_parameter("codes.head.1.weight") for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert torch.equal(RegionwiseNetwork().codes.head[1].weight, RegionwiseNetwork().codes.head[1].weight)
+    one, same = (RegionwiseNetwork().get_parameter("codes.head.1.weight") for _ in range(2))
+    assert torch.equal(one, same)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_absolute_classes_have_rows_as_wide_as_their_number_asks():
+def test_absolute_classes_have_rows_as_wide_as_their_number_asks() -> None:
     settings = RegionwiseSettings(view=ViewSettings(class_relative=False), classes=CLASSES, width=WIDTH)
     net, generator = RegionwiseNetwork(settings), torch.Generator().manual_seed(0)
     context, rows = some_context(CLASSES, generator), some_rows(5, CLASSES, generator)
@@ -201,11 +208,11 @@ def learnt(batch: Batch, updates: int) -> RegionwiseNetwork:
 
 
 def unlabelled_mass(actions: torch.Tensor, classes: int) -> torch.Tensor:
-    features = actions[..., :-25].unflatten(-1, (classes, 11))
+    features: torch.Tensor = actions[..., :-25].unflatten(-1, (classes, 11))
     return (features[..., 0] * (features[..., 5] == 0)).sum(-1)
 
 
-def test_what_it_learns_with_three_classes_holds_for_six():
+def test_what_it_learns_with_three_classes_holds_for_six() -> None:
     states, actions = inputs(24, 4, classes=3, seed=1)
     worth = 5 * unlabelled_mass(actions, 3)
     batch = Batch.of(
@@ -225,7 +232,7 @@ def test_what_it_learns_with_three_classes_holds_for_six():
     assert gained > worth.mean() + 0.8 * (worth.amax(1).mean() - worth.mean())
 
 
-def test_it_learns_from_a_batch_of_one():
+def test_it_learns_from_a_batch_of_one() -> None:
     states, actions = inputs(1, 3)
     one = Transition(state_SF=states[0], action_A=actions[0, 1], reward=2.0, pool_NA=actions[0], chosen=1)
     q = learnt(Batch.of([one]), 80)(states, actions).detach()
@@ -245,12 +252,14 @@ def test_it_learns_from_a_batch_of_one():
         ((1, 9, 14), (1, 2, 69), (1, 3), "mask should be"),
     ],
 )
-def test_rows_of_another_shape_are_refused(state, actions, mask, sentence):
+def test_rows_of_another_shape_are_refused(
+    state: tuple[int, ...], actions: tuple[int, ...], mask: tuple[int, ...] | None, sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         network()(torch.zeros(state), torch.zeros(actions), None if mask is None else torch.ones(mask).bool())
 
 
-def test_a_network_of_some_classes_is_refused_another_number_of_them():
+def test_a_network_of_some_classes_is_refused_another_number_of_them() -> None:
     bound = network(classes=CLASSES)
     assert bound(*inputs(1, 2)).shape == (1, 2)
     with pytest.raises(ValueError, match=r"B x N x \(4 \* 11 \+ 25\), not \(1, 2, 80\)"):
@@ -265,6 +274,6 @@ def test_a_network_of_some_classes_is_refused_another_number_of_them():
         ({"view": ViewSettings(class_relative=False)}, "give `classes`"),
     ],
 )
-def test_settings_that_cannot_be_built_are_refused(chosen, sentence):
+def test_settings_that_cannot_be_built_are_refused(chosen: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         dataclasses.replace(RegionwiseSettings(), **chosen)

@@ -61,7 +61,7 @@ def nothing_known() -> RoundContext:
 
 
 class TestActions:
-    def test_the_features_of_each_class(self):
+    def test_the_features_of_each_class(self) -> None:
         classes_MCT, _, _ = parts(RegionwiseView().actions(of_two_regions(), of_two_classes()), 2)
         of_first = [log(0.501 / 1.001), log10(100) / 6, 3 / 4, 3 / 5, 3 / 6, 1.0]
         of_second = [log(0.501 / 0.001), 0.0, 0.0, 0.0, 0.0, 1.0]
@@ -78,7 +78,7 @@ class TestActions:
         ]
         np.testing.assert_allclose(classes_MCT, expected, rtol=1e-5)
 
-    def test_the_features_of_each_region(self):
+    def test_the_features_of_each_region(self) -> None:
         _, regions_MG, _ = parts(RegionwiseView().actions(of_two_regions(), of_two_classes()), 2)
         first_kl = (0.751 * log(0.751 / 1.001) + 0.251 * log(0.251 / 0.001)) / 1.002
         second_kl = (0.251 * log(0.251 / 1.001) + 0.751 * log(0.751 / 0.001)) / 1.002
@@ -90,15 +90,17 @@ class TestActions:
         ]
         np.testing.assert_allclose(regions_MG, expected, rtol=1e-5, atol=1e-6)
 
-    def test_novelty_is_at_most_one(self):
+    def test_novelty_is_at_most_one(self) -> None:
         rows = of_two_regions()
         rows.vectors["class_mass"][:] = torch.tensor([0.0, 1.0])  # KL 6.9 to what is labelled
         assert parts(RegionwiseView().actions(rows, of_two_classes()), 2)[1][:, 7].tolist() == [1.0, 1.0]
 
-    def test_the_acquisition_scores_are_of_what_is_known_of_regions_and_classes(self):
+    def test_the_acquisition_scores_are_of_what_is_known_of_regions_and_classes(self) -> None:
         generator = torch.Generator().manual_seed(0)
         rows, context = some_rows(6, 4, generator), some_context(4, generator)
-        mass, confusion = rows.vectors["class_mass"].double().numpy(), context.state_confusion_CC.numpy()
+        confusion_CC = context.state_confusion_CC
+        assert confusion_CC is not None
+        mass, confusion = rows.vectors["class_mass"].double().numpy(), confusion_CC.numpy()
         share = (context.labelled_counts_C / context.labelled_counts_C.sum()).double().numpy()
         smoothed, of_labels = (mass + 0.001) / 1.004, (share + 0.001) / 1.004
         divergence = (smoothed * np.log(smoothed / of_labels)).sum(1)
@@ -116,7 +118,7 @@ class TestActions:
         _, _, scores_MZ = parts(RegionwiseView().actions(rows, context), 4)
         torch.testing.assert_close(scores_MZ, expected, rtol=1e-4, atol=1e-4)
 
-    def test_at_the_start_nothing_is_known_of_any_class(self):
+    def test_at_the_start_nothing_is_known_of_any_class(self) -> None:
         actions_MA = RegionwiseView().actions(of_two_regions(), nothing_known())
         classes_MCT, regions_MG, scores_MZ = parts(actions_MA, 2)
         above_nothing = [log(0.751 / 0.001), log(0.501 / 0.001)]
@@ -126,13 +128,13 @@ class TestActions:
         of_classes = ("novelty", "rare among labels", "misses", "rare misses", "false alarms")
         assert scores_MZ[:, [SCORES.index(name) for name in of_classes]].abs().max() < 1e-2
 
-    def test_a_single_candidate_is_no_outlier(self):
+    def test_a_single_candidate_is_no_outlier(self) -> None:
         classes_MCT, regions_MG, scores_MZ = parts(RegionwiseView().actions(of_two_regions()[:1], of_two_classes()), 2)
         assert not classes_MCT[..., [2, -1]].any()
         assert not regions_MG[:, 4:7].any()
         assert not scores_MZ.any()
 
-    def test_other_numbers_for_the_classes_only_reorder_the_features_of_classes(self):
+    def test_other_numbers_for_the_classes_only_reorder_the_features_of_classes(self) -> None:
         generator, order_C = torch.Generator().manual_seed(1), torch.tensor([3, 0, 4, 1, 2])
         rows, context = some_rows(8, 5, generator), some_context(5, generator)
         classes_MCT, regions_MG, scores_MZ = parts(RegionwiseView().actions(rows, context), 5)
@@ -140,7 +142,7 @@ class TestActions:
         for expected, other in zip((classes_MCT[:, order_C], regions_MG, scores_MZ), others, strict=True):
             torch.testing.assert_close(other, expected)
 
-    def test_features_are_finite_and_of_the_width_told_for_any_number_of_classes(self):
+    def test_features_are_finite_and_of_the_width_told_for_any_number_of_classes(self) -> None:
         generator = torch.Generator().manual_seed(2)
         for classes in (2, 11, 19):
             actions_MA = RegionwiseView().actions(some_rows(9, classes, generator), some_context(classes, generator))
@@ -151,7 +153,7 @@ class TestActions:
 
 
 class TestState:
-    def test_regions_of_the_state_set_then_classes(self):
+    def test_regions_of_the_state_set_then_classes(self) -> None:
         state_SF = RegionwiseView().state(of_two_regions(), of_two_classes())
         none_of_a_region, none_of_a_class = [0.0] * 4, [0.0] * 9
         expected = [
@@ -162,11 +164,11 @@ class TestState:
         ]
         np.testing.assert_allclose(state_SF, expected, rtol=1e-5, atol=1e-6)
 
-    def test_at_the_start_nothing_is_known_of_any_class(self):
+    def test_at_the_start_nothing_is_known_of_any_class(self) -> None:
         state_SF = RegionwiseView().state(of_two_regions(), nothing_known())
         assert state_SF[2:, 5:].tolist() == [[0.5, 0.75, *[0.0] * 7], [0.5, 0.25, *[0.0] * 7]]
 
-    def test_other_numbers_for_the_classes_only_reorder_the_rows_of_classes(self):
+    def test_other_numbers_for_the_classes_only_reorder_the_rows_of_classes(self) -> None:
         generator, order_C = torch.Generator().manual_seed(1), torch.tensor([3, 0, 4, 1, 2])
         rows, context = some_rows(8, 5, generator), some_context(5, generator)
         state_SF = RegionwiseView().state(rows, context)
@@ -178,7 +180,7 @@ class TestWhatAnAblationTakesAway:
     def view(self, **chosen: bool) -> RegionwiseView:
         return RegionwiseView(settings=ViewSettings(**chosen))
 
-    def test_class_relations_leave_mass_histogram_and_which_class_it_is(self):
+    def test_class_relations_leave_mass_histogram_and_which_class_it_is(self) -> None:
         view = self.view(class_relative=False)
         classes_MCT, *others = parts(view.actions(of_two_regions(), of_two_classes()), 2)
         _, *whole = parts(RegionwiseView().actions(of_two_regions(), of_two_classes()), 2)
@@ -191,27 +193,28 @@ class TestWhatAnAblationTakesAway:
             assert torch.equal(part, of_the_whole)
         assert view.class_features(2) == 4
 
-    def test_entropies_are_zeros_and_all_else_stays(self):
+    def test_entropies_are_zeros_and_all_else_stays(self) -> None:
         whole = RegionwiseView().actions(of_two_regions(), of_two_classes())
         columns = [*range(22, 22 + 7), *(33 + n for n in OF_UNCERTAINTY)]
         assert whole[:, columns].any()
         whole[:, columns] = 0
         assert torch.equal(self.view(uncertainty=False).actions(of_two_regions(), of_two_classes()), whole)
 
-    def test_entropies_leave_the_state_too(self):
+    def test_entropies_leave_the_state_too(self) -> None:
         whole = RegionwiseView().state(of_two_regions(), of_two_classes())
         whole[:2, 1:4] = 0
         assert torch.equal(self.view(uncertainty=False).state(of_two_regions(), of_two_classes()), whole)
 
-    def test_the_state_is_zeros(self):
+    def test_the_state_is_zeros(self) -> None:
         state_SF = self.view(state=False).state(of_two_regions(), of_two_classes())
         assert state_SF.shape == (4, STATE_FEATURES)
         assert not state_SF.any()
 
 
-def test_it_asks_for_what_it_needs_and_says_so_where_it_lacks():
+def test_it_asks_for_what_it_needs_and_says_so_where_it_lacks() -> None:
     view, rows = RegionwiseView(), of_two_regions()
-    assert (view.vectors, view.statistics) == ({"class_mass"}, {"bvsb_mean"})
+    assert view.vectors == {"class_mass"}
+    assert view.statistics == {"bvsb_mean"}
     assert view.needs_confusion
     for look in (view.actions, view.state):
         with pytest.raises(ValueError, match="needs 'class_mass' of each region"):

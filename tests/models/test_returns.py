@@ -1,6 +1,7 @@
 """Returns over several rounds, worked out by hand; over one round, what a game has always remembered."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def told(transition: Transition) -> tuple[object, ...]:
     )
 
 
-def played_through(returns: NStep, episode: list[PlayedRound]) -> list[tuple[object, ...]]:
+def played_through(returns: NStep, episode: list[PlayedRound]) -> list[tuple[Any, ...]]:
     transitions = []
     for held in episode:
         transitions += returns.arrive(held.state_SF, held.pools)
@@ -40,7 +41,7 @@ def played_through(returns: NStep, episode: list[PlayedRound]) -> list[tuple[obj
     return [told(transition) for transition in [*transitions, *returns.finish()]]
 
 
-def test_one_round_gives_each_region_the_rounds_reward_and_the_next_rounds_pool():
+def test_one_round_gives_each_region_the_rounds_reward_and_the_next_rounds_pool() -> None:
     episode = [played(0, reward=0.1), played(1, reward=-0.3), played(2, reward=0.7)]
     expected = []
     for number, (held, following) in enumerate(zip(episode, [*episode[1:], None], strict=True)):
@@ -51,7 +52,7 @@ def test_one_round_gives_each_region_the_rounds_reward_and_the_next_rounds_pool(
     assert played_through(NStep(1, 0.9), episode) == expected
 
 
-def test_three_rounds_are_summed_with_discounts_and_the_shorter_ones_at_the_end_have_no_future():
+def test_three_rounds_are_summed_with_discounts_and_the_shorter_ones_at_the_end_have_no_future() -> None:
     rewards = [1.0, 2.0, 4.0, 8.0, 16.0]
     transitions = played_through(NStep(3, 0.5), [played(t, 1, reward) for t, reward in enumerate(rewards)])
     assert [(told[0], *told[2:4], told[5]) for told in transitions] == [
@@ -64,18 +65,18 @@ def test_three_rounds_are_summed_with_discounts_and_the_shorter_ones_at_the_end_
     assert transitions[0][4] == [(3.0, 0.0, 0.0), (3.0, 0.0, 1.0)]
 
 
-def test_a_pool_that_has_no_counterpart_ahead_looks_at_the_last_one():
+def test_a_pool_that_has_no_counterpart_ahead_looks_at_the_last_one() -> None:
     transitions = played_through(NStep(2, 0.5), [played(0, 3), played(1, 3), played(2, 2)])
     assert [told[4][0][:2] for told in transitions[:3]] == [(2.0, 0.0), (2.0, 1.0), (2.0, 1.0)]
 
 
-def test_where_nothing_is_left_to_choose_there_is_no_future():
+def test_where_nothing_is_left_to_choose_there_is_no_future() -> None:
     returns = NStep(1, 0.9)
     returns.hold(played(0, 1, 3.0))
     assert [told(t)[2:] for t in returns.arrive(torch.zeros(1, 1), ())] == [(3.0, None, None, None)]
 
 
-def test_nothing_is_held_after_the_end():
+def test_nothing_is_held_after_the_end() -> None:
     returns = NStep(2, 0.5)
     played_through(returns, [played(0), played(1)])
     assert returns.finish() == []
@@ -83,7 +84,7 @@ def test_nothing_is_held_after_the_end():
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_own_pools_are_kept_where_the_network_values_them(keep):
+def test_own_pools_are_kept_where_the_network_values_them(keep: bool) -> None:
     returns = NStep(1, 0.9, keep_pools=keep)
     held = played(4)
     returns.hold(held)
@@ -93,7 +94,7 @@ def test_own_pools_are_kept_where_the_network_values_them(keep):
     assert second.chosen == (2 if keep else 0)
 
 
-def test_going_on_between_any_two_rounds_changes_nothing():
+def test_going_on_between_any_two_rounds_changes_nothing() -> None:
     episode = [played(t, 2, float(t)) for t in range(6)]
     expected = played_through(NStep(3, 0.9), episode)
     transitions, returns = [], NStep(3, 0.9)
@@ -106,7 +107,7 @@ def test_going_on_between_any_two_rounds_changes_nothing():
     assert [told(transition) for transition in [*transitions, *returns.finish()]] == expected
 
 
-def test_what_makes_no_sense_is_refused():
+def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 round, not 0"):
         NStep(0, 0.9)
     returns = NStep(1, 0.9)

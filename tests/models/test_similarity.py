@@ -31,7 +31,8 @@ def distributions(count: int, classes: int, *, seed: int = 0, concentration: flo
 def divergences(p: Tensor, q: Tensor) -> np.ndarray:
     """KL of each row of p to each of q, by scipy in float64, which normalises what is smoothed."""
     smooth_p, smooth_q = p.double().numpy() + EPSILON, q.double().numpy() + EPSILON
-    return scipy.stats.entropy(smooth_p[:, :, None], smooth_q.T[None], axis=1).clip(min=0)
+    found: np.ndarray = scipy.stats.entropy(smooth_p[:, :, None], smooth_q.T[None], axis=1)
+    return found.clip(min=0)
 
 
 def counted(values: np.ndarray) -> np.ndarray:
@@ -89,7 +90,9 @@ class TestValues:
             ((0.0, 1.0), (0.0, 1.0), 0.0),
         ],
     )
-    def test_divergences_worked_out_by_hand_fall_into_their_bins(self, p: tuple, q: tuple, lower: float) -> None:
+    def test_divergences_worked_out_by_hand_fall_into_their_bins(
+        self, p: tuple[float, ...], q: tuple[float, ...], lower: float
+    ) -> None:
         histogram = kl_histogram(torch.tensor([p]), torch.tensor([q]))[0]
         assert histogram.sum() == 1
         assert bin_edges()[histogram.argmax()].item() == pytest.approx(lower)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,63 +12,12 @@ from torch import Tensor
 
 from models.features import STATISTICS, VECTORS, RegionRows
 from models.observation import PAPER, PaperView
-from models.query_network import QueryNetwork
-from models.strategies import REFERENCES, STRATEGIES, Candidates, Strategy, build_strategy
+from models.strategies import REFERENCES, STRATEGIES, Candidates, build_strategy
+from tests.models.candidates import CLASSES, built, candidates_for, described, policy, seeded
 
-CLASSES, STATE_REGIONS = 5, 6
 EVERY = (*STRATEGIES, *REFERENCES)
 RANDOM = {"random", "stratified-random"}
 DETERMINISTIC = [name for name in EVERY if name not in RANDOM]
-WIDTHS = {"class_mass": CLASSES, "embedding": 4}
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def policy() -> QueryNetwork:
-    return QueryNetwork(CLASSES, STATE_REGIONS, generator=seeded(1)).train()
-
-
-def built(name: str) -> Strategy:
-    return build_strategy(name, policy() if name == "learned" else None)
-
-
-def described(
-    count: int,
-    *,
-    statistics: frozenset[str] = frozenset(STATISTICS),
-    vectors: frozenset[str] = frozenset(),
-    seed: int = 0,
-) -> RegionRows:
-    generator = seeded(seed)
-    classes = torch.rand(count, CLASSES, generator=generator).pow(4)
-    return RegionRows(
-        class_part_RC=classes / classes.sum(1, keepdim=True),
-        uncertainty_RU=torch.rand(count, 192, generator=generator),
-        statistics={name: torch.rand(count, generator=generator) for name in sorted(statistics)},
-        vectors={name: torch.rand(count, WIDTHS[name], generator=generator) for name in sorted(vectors)},
-    )
-
-
-def candidates_for(strategy: Strategy, count: int, *, seed: int = 0) -> Candidates:
-    """Only what the strategy declares that it needs."""
-    generator, rows = seeded(seed + 1), None
-    if strategy.needs_segmenter:
-        rows = described(count, statistics=strategy.statistics, vectors=strategy.vectors, seed=seed)
-    known = Candidates(count=count, rows=rows, wanted=min(3, count))
-    if strategy.needs_truth:
-        counts = torch.randint(0, 500, (count + 1, CLASSES), generator=generator)
-        known = replace(known, truth_MC=counts[1:], labelled_counts_C=counts[0])
-    if strategy.needs_labelled:
-        known = replace(known, labelled_embeddings_LE=torch.rand(7, WIDTHS["embedding"], generator=generator))
-    if not strategy.needs_policy:
-        return known
-    return replace(
-        known,
-        actions_MA=torch.rand(count, CLASSES + 192 + 64, generator=generator),
-        state_SF=torch.rand(STATE_REGIONS, CLASSES + 192, generator=generator),
-    )
 
 
 def tensors(candidates: Candidates) -> list[Tensor]:
@@ -81,7 +31,8 @@ def tensors(candidates: Candidates) -> list[Tensor]:
 
 def permuted(candidates: Candidates, order: Tensor) -> Candidates:
     moved = {name: getattr(candidates, name) for name in ("rows", "actions_MA", "truth_MC")}
-    return replace(candidates, **{name: None if each is None else each[order] for name, each in moved.items()})
+    changed: dict[str, Any] = {name: None if each is None else each[order] for name, each in moved.items()}
+    return replace(candidates, **changed)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -206,7 +157,8 @@ class TestStratifiedRandom:
         dominant = [1, 1, 1, 2, 1, 2, 2, 2, 2, 2]
         pools = torch.tensor([7, 7, 7, 7, 2, 2, 2, 2, 2, 2])
         candidates = Candidates(count=10, rows=of_classes(dominant), pools_M=pools)
-        generator, best = seeded(0), {7: [], 2: []}
+        generator = seeded(0)
+        best: dict[int, list[int]] = {7: [], 2: []}
         for _ in range(4_000):
             scores = self.strategy.scores(candidates, generator)
             for pool, chosen in best.items():
@@ -264,6 +216,8 @@ class TestLearned:
         scores = strategy.scores(candidates, seeded(0))
         assert [module.training for module in network.modules()] == modes
         assert all(torch.equal(value, values[name]) for name, value in network.state_dict().items())
+        assert candidates.state_SF is not None
+        assert candidates.actions_MA is not None
         with torch.no_grad():
             expected = network.eval()(candidates.state_SF[None], candidates.actions_MA[None])[0]
         assert torch.equal(scores, expected)
@@ -271,6 +225,7 @@ class TestLearned:
     def test_a_candidate_s_score_does_not_depend_on_the_others(self) -> None:
         strategy = build_strategy("learned", policy())
         candidates = candidates_for(strategy, 12)
+        assert candidates.actions_MA is not None
         alone = replace(candidates, count=1, actions_MA=candidates.actions_MA[4:5])
         torch.testing.assert_close(
             strategy.scores(alone, seeded(0))[0], strategy.scores(candidates, seeded(0))[4], rtol=0, atol=1e-6
@@ -281,7 +236,8 @@ class TestLearned:
         strategy = build_strategy("learned", network)
         assert (strategy.view, strategy.vectors) == (PAPER, frozenset())
         network.view = PaperView(vectors=frozenset({"embedding"}))
-        assert (strategy.view, strategy.vectors) == (network.view, {"embedding"})
+        assert strategy.view == network.view
+        assert strategy.vectors == {"embedding"}
         assert build_strategy("learned", torch.nn.Linear(1, 1)).view is PAPER
 
     def test_without_a_policy_it_cannot_be_built(self) -> None:

@@ -1,6 +1,7 @@
 """Strategies whose choices depend on each other: what their scores make the loop choose, worked out by hand."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,10 @@ def seeded(seed: int) -> torch.Generator:
 
 def chosen(scores: Tensor, candidates: Candidates) -> list[int]:
     """What is taken by these scores, as the loop takes it."""
+    rng = np.random.default_rng(0)
     if candidates.pools_M is None:
-        sizes, protocol = [1] * candidates.wanted, "global"
-    else:
-        sizes, protocol = torch.bincount(candidates.pools_M).tolist(), "per-pool"
-    return choose(scores.numpy(), sizes, protocol, 0.0, np.random.default_rng(0)).tolist()
+        return list(choose(scores.numpy(), [1] * candidates.wanted, "global", 0.0, rng))
+    return list(choose(scores.numpy(), torch.bincount(candidates.pools_M).tolist(), "per-pool", 0.0, rng))
 
 
 def pools_of(*sizes: int) -> Tensor:
@@ -32,7 +32,7 @@ def pools_of(*sizes: int) -> Tensor:
 class TestCoreset:
     strategy = build_strategy("coreset")
 
-    def candidates(self, places: Tensor, labelled: Tensor, **more) -> Candidates:
+    def candidates(self, places: Tensor, labelled: Tensor, **more: Any) -> Candidates:
         rows = RegionRows(
             class_part_RC=torch.zeros(len(places), 2),
             uncertainty_RU=torch.zeros(len(places), 192),
@@ -40,7 +40,7 @@ class TestCoreset:
         )
         return Candidates(count=len(places), rows=rows, labelled_embeddings_LE=labelled, **more)
 
-    def chosen(self, places: list[float], labelled: list[float], **more) -> list[int]:
+    def chosen(self, places: list[float], labelled: list[float], **more: Any) -> list[int]:
         along_a_line = torch.tensor(places)[:, None], torch.tensor(labelled)[:, None]
         candidates = self.candidates(*along_a_line, **more)
         return chosen(self.strategy.scores(candidates, seeded(0)), candidates)
@@ -91,11 +91,12 @@ class TestCoreset:
 class TestGreedyOracle:
     strategy = build_strategy("greedy-oracle")
 
-    def candidates(self, truth: list[list[int]], labelled: list[int], **more) -> Candidates:
-        counts = {"truth_MC": torch.tensor(truth), "labelled_counts_C": torch.tensor(labelled)}
-        return Candidates(count=len(truth), **counts, **more)
+    def candidates(self, truth: list[list[int]], labelled: list[int], **more: Any) -> Candidates:
+        return Candidates(
+            count=len(truth), truth_MC=torch.tensor(truth), labelled_counts_C=torch.tensor(labelled), **more
+        )
 
-    def chosen(self, *given, **more) -> list[int]:
+    def chosen(self, *given: Any, **more: Any) -> list[int]:
         candidates = self.candidates(*given, **more)
         return chosen(self.strategy.scores(candidates, seeded(0)), candidates)
 

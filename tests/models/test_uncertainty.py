@@ -1,6 +1,7 @@
 """Pixel maps against scipy in float64 and values worked out by hand; BALD against its definition, pass by pass."""
 
 import math
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from models import uncertainty
-from models.segmenter import build
+from models.segmenter import Segmenter, build
 from models.uncertainty import bald_map, entropy_and_classes, pixel_maps
 
 ALL = ("entropy", "margin", "bvsb", "classes", "mass")
@@ -161,22 +162,26 @@ class TestBald:
     size = (24, 32)
 
     @pytest.fixture
-    def segmenter(self):
+    def segmenter(self) -> Segmenter:
         return build("fpn", classes=5, width=4, dropout=0.5, generator=seeded(3))
 
     @pytest.fixture
-    def features(self, segmenter):
+    def features(self, segmenter: Segmenter) -> Tensor:
         images = torch.randint(0, 256, (3, 3, *self.size), dtype=torch.uint8, generator=seeded(1))
         with torch.no_grad():
             return segmenter.eval().encode(images)
 
     def test_it_is_one_bit_where_passes_are_certain_and_disagree_and_zero_where_they_agree(self) -> None:
         segmenter = Undecided()
-        bald = bald_map(segmenter, torch.tensor([[[[1.0, -1.0]]]]), (1, 2), passes=20, generator=seeded(0))
+        bald = bald_map(
+            cast(Segmenter, segmenter), torch.tensor([[[[1.0, -1.0]]]]), (1, 2), passes=20, generator=seeded(0)
+        )
         torch.testing.assert_close(bald, torch.tensor([[[1.0, 0.0]]]), rtol=0, atol=1e-6)
         assert segmenter.calls == 20
 
-    def test_it_is_the_entropy_of_the_mean_less_the_mean_entropy_of_all_passes(self, segmenter, features) -> None:
+    def test_it_is_the_entropy_of_the_mean_less_the_mean_entropy_of_all_passes(
+        self, segmenter: Segmenter, features: Tensor
+    ) -> None:
         ours = bald_map(segmenter, features[:1], self.size, passes=7, generator=seeded(5))
         segmenter.eval().dropout.train()
         generator = seeded(5)
@@ -187,30 +192,34 @@ class TestBald:
         assert (of_mean - mean_of).max() > 1e-2
         np.testing.assert_allclose(ours, (of_mean - mean_of) / math.log(5), atol=2e-6)
 
-    def test_it_is_never_negative_though_rounding_would_have_it_so(self, segmenter, features) -> None:
+    def test_it_is_never_negative_though_rounding_would_have_it_so(
+        self, segmenter: Segmenter, features: Tensor
+    ) -> None:
         assert (bald_map(segmenter, features * 1e-4, self.size, passes=3, generator=seeded(0)) >= 0).all()
 
-    def test_the_same_seed_gives_the_same_map_and_another_another(self, segmenter, features) -> None:
+    def test_the_same_seed_gives_the_same_map_and_another_another(self, segmenter: Segmenter, features: Tensor) -> None:
         first, again, other = (
             bald_map(segmenter, features, self.size, passes=2, generator=seeded(seed)) for seed in (1, 1, 2)
         )
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
 
-    def test_how_many_images_are_taken_together_changes_nothing(self, segmenter, features) -> None:
+    def test_how_many_images_are_taken_together_changes_nothing(self, segmenter: Segmenter, features: Tensor) -> None:
         together = bald_map(segmenter, features, self.size, passes=2, generator=seeded(1))
         generator = seeded(1)
         apart = [bald_map(segmenter, one, self.size, passes=2, generator=generator) for one in features.split(1)]
         assert torch.equal(together, torch.cat(apart))
 
-    def test_torch_s_own_randomness_is_neither_used_nor_disturbed(self, segmenter, features) -> None:
+    def test_torch_s_own_randomness_is_neither_used_nor_disturbed(self, segmenter: Segmenter, features: Tensor) -> None:
         before = torch.get_rng_state()
         first = bald_map(segmenter, features, self.size, passes=2, generator=seeded(1))
         assert torch.equal(torch.get_rng_state(), before)
         torch.rand(5)
         assert torch.equal(bald_map(segmenter, features, self.size, passes=2, generator=seeded(1)), first)
 
-    def test_modes_and_statistics_of_the_segmenter_stay_as_they_are(self, segmenter, features) -> None:
+    def test_modes_and_statistics_of_the_segmenter_stay_as_they_are(
+        self, segmenter: Segmenter, features: Tensor
+    ) -> None:
         segmenter.train()
         segmenter.encoder.eval()
         modes = [module.training for module in segmenter.modules()]
@@ -219,7 +228,7 @@ class TestBald:
         assert [module.training for module in segmenter.modules()] == modes
         assert all(torch.equal(value, values[name]) for name, value in segmenter.state_dict().items())
 
-    def test_a_segmenter_without_dropout_is_refused(self, features) -> None:
+    def test_a_segmenter_without_dropout_is_refused(self, features: Tensor) -> None:
         segmenter = build("fpn", classes=5, width=4, dropout=0.0)
         with pytest.raises(ValueError, match="BALD needs a segmenter built, and trained, with dropout"):
             bald_map(segmenter, features, self.size, generator=seeded(1))

@@ -16,7 +16,8 @@ from service.db import Database
 from service.domain.classes import CITYSCAPES
 from service.settings import Settings
 from service.tables import Checkpoint, Event, Project
-from tests.conftest import START, Maker
+from tests.conftest import START
+from tests.maker import Maker
 from tests.service.test_many_at_once import together
 from tests.workers.conftest import CLASSES
 from workers.training.checkpoints import Policy, save_policy, to_bytes

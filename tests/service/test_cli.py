@@ -1,6 +1,7 @@
 """The command line: errors are sentences, tokens are shown once, the scripted annotator knows when to stop."""
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from service import cli, server
 from service.annotate import ScriptedAnnotator, TruthFolder
 from service.client import ApiError, Client
 from service.domain.masks import decode_png, encode_label_png
-from tests.conftest import Maker
+from tests.maker import Maker
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -23,7 +24,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 @pytest.fixture
-def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def own_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     from service.settings import get_settings
 
     monkeypatch.setenv("REGIONWISE_DATA_DIR", str(tmp_path / "data"))

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.testclient import TestClient
 
 from service.store import projects
-from tests.conftest import Maker
+from tests.maker import Maker
 
 
 def is_error(response: Any, code: str) -> bool:

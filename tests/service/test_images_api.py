@@ -14,7 +14,8 @@ from service.db import Database
 from service.domain.masks import decode_label_png
 from service.store import images as store
 from service.store.pool import groups_of_split, image_in_group
-from tests.conftest import Maker
+from service.tables import Project
+from tests.maker import Maker
 
 
 def upload(
@@ -192,7 +193,7 @@ def test_uploads_need_a_project_a_split_a_file_and_an_admin(admin: TestClient, c
 
 def test_images_are_listed_in_pages_and_by_split(client: TestClient, make: Maker) -> None:
     with make.database.read() as session:
-        project = session.get_one(store.Project, 1)
+        project = session.get_one(Project, 1)
     make.images(project, 3)
     make.images(project, 2, split="reward")
     page = client.get("/projects/1/images", params={"limit": 2}).json()

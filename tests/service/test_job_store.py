@@ -1,6 +1,6 @@
 """Jobs: claimed once, kept alive, found again, and never two that would overwrite each other's segmenter."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
@@ -9,7 +9,8 @@ from service.db import Database
 from service.errors import Conflict
 from service.store import jobs
 from service.tables import Job
-from tests.conftest import START, Maker, Outbox
+from tests.conftest import START, Outbox
+from tests.maker import Maker
 
 STALE = timedelta(seconds=60)
 
@@ -24,7 +25,7 @@ def queue_and_fail(session: Session, project_id: int) -> None:
     raise RuntimeError("power cut")
 
 
-def claim(database: Database, job_id: int, now=START) -> Job | None:
+def claim(database: Database, job_id: int, now: datetime = START) -> Job | None:
     with database.write() as session:
         return jobs.claim_job(session, job_id, now=now, stale_after=STALE)
 

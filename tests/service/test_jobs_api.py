@@ -9,7 +9,8 @@ from starlette.testclient import TestClient
 from service.db import Database
 from service.store import jobs
 from service.tables import Round
-from tests.conftest import START, Maker, Outbox
+from tests.conftest import START, Outbox
+from tests.maker import Maker
 
 
 def test_an_admin_starts_a_job_and_anyone_watches_it(

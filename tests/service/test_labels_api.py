@@ -12,7 +12,8 @@ from starlette.testclient import TestClient
 from service.db import Database
 from service.domain.masks import decode_label_png, encode_label_png, rle_encode
 from service.tables import Event, Label, Lease, Project, Region, Round
-from tests.conftest import FakeClock, Maker, Outbox
+from tests.conftest import FakeClock, Outbox
+from tests.maker import Maker
 
 Login = Callable[..., TestClient]
 Post = Callable[..., Any]

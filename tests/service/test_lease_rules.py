@@ -16,7 +16,8 @@ from service.errors import Conflict
 from service.store import labels, leases
 from service.store.projects import get_project
 from service.tables import Event, Lease, Region
-from tests.conftest import START, Maker
+from tests.conftest import START
+from tests.maker import Maker
 
 ANNOTATORS = 3
 REGIONS = 4

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from service.db import Database
 from service.store import labels, leases
 from service.tables import Annotator, Image, ImageGroup, Job, Label, Lease, Region, Round
-from tests.conftest import Maker, Outbox
+from tests.conftest import Outbox
+from tests.maker import Maker
 
 Login = Callable[..., TestClient]
 CLIENTS = 16
@@ -80,7 +81,7 @@ def test_sixteen_annotators_empty_two_rounds_without_sharing_or_losing_anything(
         assert Counter(session.scalars(select(Lease.end))) == {"labelled": 96}
         assert session.scalars(select(Round.state)).all() == ["labelled", "labelled"]
         tells = session.scalars(select(Job.dedup_key).where(Job.kind == "tell")).all()
-    assert sorted(tells) == ["tell:1", "tell:2"]
+    assert sorted(map(str, tells)) == ["tell:1", "tell:2"]
     assert Counter(kind for _, kind in outbox)["tell"] == 2
 
 

@@ -8,7 +8,8 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.tables import Job, Project, Region, Round
-from tests.conftest import START, FakeClock, Maker, Outbox
+from tests.conftest import START, FakeClock, Outbox
+from tests.maker import Maker
 
 Login = Callable[..., TestClient]
 

@@ -10,7 +10,7 @@ from schemathesis import checks
 
 from service.app import create_app
 from service.settings import Settings
-from tests.conftest import Maker
+from tests.maker import Maker
 
 CHECKS = [
     checks.not_a_server_error,

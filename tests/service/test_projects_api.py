@@ -6,12 +6,11 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.tables import Checkpoint, Event, Round
-from tests.conftest import START, Maker
+from tests.conftest import START
+from tests.maker import Maker
 
-TWO_CLASSES = {
-    "classes": [{"id": 0, "name": "road", "color": [1, 2, 3]}, {"id": 7, "name": "rest", "color": [4, 5, 6]}],
-    "ignore_id": 9,
-}
+CLASSES = [{"id": 0, "name": "road", "color": [1, 2, 3]}, {"id": 7, "name": "rest", "color": [4, 5, 6]}]
+TWO_CLASSES = {"classes": CLASSES, "ignore_id": 9}
 
 
 def test_a_project_has_the_preset_classes_and_the_default_settings(admin: TestClient) -> None:
@@ -25,7 +24,7 @@ def test_a_project_has_the_preset_classes_and_the_default_settings(admin: TestCl
 
 def test_a_project_may_have_classes_of_its_own(admin: TestClient) -> None:
     project = admin.post("/projects", json={"name": "own", "classes": TWO_CLASSES}).json()
-    assert project["classes"] == TWO_CLASSES["classes"]
+    assert project["classes"] == CLASSES
     assert project["ignore_id"] == 9
 
 
@@ -33,11 +32,11 @@ def test_a_project_may_have_classes_of_its_own(admin: TestClient) -> None:
     ("change", "named"),
     [
         ({"ignore_id": 7}, "7"),
-        ({"classes": [TWO_CLASSES["classes"][0]] * 2}, "0"),
-        ({"classes": [TWO_CLASSES["classes"][0]]}, "classes"),
+        ({"classes": [CLASSES[0]] * 2}, "0"),
+        ({"classes": [CLASSES[0]]}, "classes"),
         ({"ignore_id": 256}, "ignore_id"),
-        ({"classes": [*TWO_CLASSES["classes"], {"id": 1, "name": "x", "color": [1, 2]}]}, "color"),
-        ({"classes": [*TWO_CLASSES["classes"], {"id": 1, "name": "x", "color": [1, 2, 300]}]}, "x"),
+        ({"classes": [*CLASSES, {"id": 1, "name": "x", "color": [1, 2]}]}, "color"),
+        ({"classes": [*CLASSES, {"id": 1, "name": "x", "color": [1, 2, 300]}]}, "x"),
     ],
 )
 def test_classes_that_contradict_each_other_are_422_with_a_sentence(

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from service.db import Database
 from service.store.images import get_image
 from service.tables import Lease, Project, Round
-from tests.conftest import FakeClock, Maker, Outbox
+from tests.conftest import FakeClock, Outbox
+from tests.maker import Maker
 
 Login = Callable[..., TestClient]
 
@@ -47,8 +48,8 @@ def test_crop_and_context_are_the_images_pixels(client: TestClient, project: Pro
         context = client.get("/regions/2/context", params={"margin": margin})
         np.testing.assert_array_equal(pixels(context), whole_HW3[rows, cols])
     np.testing.assert_array_equal(pixels(client.get("/regions/4/context?margin=1024")), whole_HW3)
-    for margin in (-1, 1025, "wide"):
-        assert client.get("/regions/2/context", params={"margin": margin}).status_code == 422
+    for wrong in (-1, 1025, "wide"):
+        assert client.get("/regions/2/context", params={"margin": wrong}).status_code == 422
 
 
 def test_crops_of_every_kind_of_image_are_rgb(admin: TestClient, make: Maker) -> None:

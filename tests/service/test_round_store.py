@@ -5,7 +5,8 @@ from sqlalchemy import select
 from service.db import Database
 from service.store import rounds
 from service.tables import Job, Project, Region, Round
-from tests.conftest import START, Maker, Outbox
+from tests.conftest import START, Outbox
+from tests.maker import Maker
 
 
 def advance(database: Database, project: Project) -> None:

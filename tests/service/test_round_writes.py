@@ -14,7 +14,8 @@ from service.store import rounds
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.rounds import NewRegion, RoundFigures, RoundProposal
 from service.tables import Checkpoint, Event, Image, Job, Project, Region, Round
-from tests.conftest import START, Maker, Outbox
+from tests.conftest import START, Outbox
+from tests.maker import Maker
 
 LATER = START + timedelta(minutes=5)
 FIGURES = RoundFigures(

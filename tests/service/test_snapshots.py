@@ -14,7 +14,8 @@ from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.rounds import ToldRound, told_rounds
 from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot, told_snapshot
 from service.tables import Annotator, Image, ImageGroup, Label, Project, Region, Round
-from tests.conftest import START, Maker
+from tests.conftest import START
+from tests.maker import Maker
 
 CLASSES = 11
 

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
 from sqlalchemy import select
+from starlette.testclient import TestClient
 
 from models.fit import TrainSettings
 from service.domain.classes import IGNORE, ClassSet, LabelClass
@@ -19,7 +20,8 @@ from service.settings import Settings
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.images import NewImage, add_images
 from service.tables import Job
-from tests.conftest import START, Maker, TestClient
+from tests.conftest import START
+from tests.maker import Maker
 from workers.app import make_app
 from workers.client.importing import encode_rgb
 from workers.jobs.delivery import Worker
@@ -41,7 +43,8 @@ class Rectangles:
     def __init__(self, count: int, seed: int = 0, size: tuple[int, int] = (48, 64)) -> None:
         rng = np.random.default_rng(seed)
         self._size = size
-        self.images, self.labels = [], []
+        self.images: list[NDArray[np.uint8]] = []
+        self.labels: list[NDArray[np.uint8]] = []
         for _ in range(count):
             labels = np.zeros(size, np.uint8)
             for value in (1, 2, 1):
@@ -162,7 +165,7 @@ class World:
 
     def work(self) -> list[str]:
         """Run every queued job through the Celery task until none is left; returns their kinds in order."""
-        done = []
+        done: list[str] = []
         while True:
             with self.database.read() as session:
                 queued = select(Job).where(Job.state == "queued").order_by(Job.id)

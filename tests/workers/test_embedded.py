@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -41,7 +42,8 @@ def started(world: World) -> Iterator[EmbeddedWorker]:
 def test_rounds_go_by_themselves(world: World, started: EmbeddedWorker) -> None:
     def labelled() -> int:
         world.label_all()
-        return world.call("GET", f"/projects/{world.project.id}")["regions"].get("labelled", 0)
+        counts: dict[str, int] = world.call("GET", f"/projects/{world.project.id}")["regions"]
+        return counts.get("labelled", 0)
 
     wait_for(lambda: labelled() == 8)
     wait_for(lambda: [each["state"] for each in world.rounds()] == ["told", "told"])
@@ -67,5 +69,6 @@ def test_a_long_job_is_put_away_at_once_and_continued_by_the_next_life(world: Wo
         next_life.stop()
 
 
-def jobs(world: World) -> list[dict]:
-    return world.call("GET", f"/projects/{world.project.id}/jobs")["items"]
+def jobs(world: World) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = world.call("GET", f"/projects/{world.project.id}/jobs")["items"]
+    return listed

@@ -13,8 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from service.domain.methods import Method
 from tests.workers.tiny import POOL_REGIONS, TINY, tiny_bench, tiny_preset

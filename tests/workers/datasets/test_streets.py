@@ -1,5 +1,7 @@
 """The synthetic streets: the same scene whenever and however large it is drawn, with CamVid's classes in its shares."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from service.domain.classes import CAMVID, IGNORE
 from workers.datasets.streets import STYLES, Streets, source, streets_dataset
 from workers.datasets.streets.camera import Camera, View
 from workers.datasets.streets.dice import Dice
+from workers.datasets.streets.scene import draw_scene
 
 # Shares of all pixels in the 367 images of CamVid's folder train, in the order of CAMVID.
 CAMVID_SHARES = (0.169, 0.233, 0.010, 0.317, 0.045, 0.097, 0.012, 0.011, 0.059, 0.006, 0.003)
@@ -39,9 +42,13 @@ class TestDeterminism:
         assert Streets(1, 5, first=4).name(0) == Streets(5, 5).name(4)
 
     def test_image_and_label_map_draw_the_scene_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        drawn = []
-        draw = source.draw_scene
-        monkeypatch.setattr(source, "draw_scene", lambda *scene: drawn.append(scene) or draw(*scene))
+        drawn: list[tuple[Any, ...]] = []
+
+        def drawing(*scene: Any) -> Any:
+            drawn.append(scene)
+            return draw_scene(*scene)
+
+        monkeypatch.setattr(source, "draw_scene", drawing)
         scenes = Streets(3, 0, 32, 48)
         for number in (0, 1, 2):
             scenes.image(number)
@@ -166,9 +173,9 @@ class TestDataset:
         ({"height": 0}, "at least one pixel"),
     ],
 )
-def test_senseless_arguments_are_refused(arguments: dict[str, object], message: str) -> None:
+def test_senseless_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Streets(**({"count": 1, "seed": 0} | arguments))
+        Streets(**{"count": 1, "seed": 0, **arguments})
 
 
 @pytest.mark.parametrize("number", [-1, 2])

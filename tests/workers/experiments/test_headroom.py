@@ -78,8 +78,8 @@ def test_the_spread_of_random_counts_where_it_is_larger(bench: Bench, tmp_path: 
     for seed, miou in enumerate((0.1, 0.5)):
         budgets = {"8": {"miou": 0.3}, "12": {"miou": miou}}
         for name, settings in (("same", experiment), ("other", {})):
-            record = {"method": "random", "group": "main", "experiment": settings, "budgets": budgets}
-            (folder / f"{name}-{seed}.json").write_text(json.dumps(record))
+            played = {"method": "random", "group": "main", "experiment": settings, "budgets": budgets}
+            (folder / f"{name}-{seed}.json").write_text(json.dumps(played))
     record = headroom(bench, [0, 1], tmp_path)
     assert record["std"] == pytest.approx(0.4 / 2**0.5)
     assert record["informative"] is False

@@ -11,6 +11,7 @@ from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from service.domain.classes import CAMVID, CITYSCAPES, IGNORE, ClassSet
 from tests.workers.tiny import tiny_bench, tiny_experiment
+from workers.datasets.streets import streets_dataset
 from workers.experiments.policies import ground_of, trained_policy, untrained_policy
 from workers.experiments.stages import Bench, theta_pre
 from workers.policy import building
@@ -50,7 +51,7 @@ def test_at_home_a_policy_plays_on_d_t(tmp_path: Path) -> None:
 def test_a_city_is_streets_of_its_seed(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
     first, other = (game_of(bench, "mine", f"streets:{seed}") for seed in (1, 2))
-    streets = building.streets_dataset(1, 48, 64, building.CITY)
+    streets = streets_dataset(1, 48, 64, building.CITY)
     settings = bench.experiment.loop(bench.classes, policy="mine")
     for regions, split in ((first.pool, "train"), (first.state, "state")):
         expected = freeze(theta_pre(bench, 0), streets.splits[split], settings)

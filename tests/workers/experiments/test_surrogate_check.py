@@ -135,6 +135,7 @@ def test_methods_are_played_on_the_surrogate_game_and_the_report_reads_their_res
     assert read.rank_correlation == pytest.approx(
         scipy.stats.spearmanr(list(areas.values()), list(reals.values())).statistic, nan_ok=True
     )
+    assert read.episodes_per_hour is not None
     assert read.episodes_per_hour > 0
 
 

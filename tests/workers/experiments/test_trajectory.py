@@ -1,6 +1,7 @@
 """A trajectory: the same figures however often it is stopped, and every budget measured where it belongs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,9 @@ def experiment(tmp_path: Path) -> Experiment:
     return tiny_experiment(tmp_path)
 
 
-def play(experiment: Experiment, out: Path, method: str = "learned:paper", stop_after: int | None = None) -> dict:
+def play(
+    experiment: Experiment, out: Path, method: str = "learned:paper", stop_after: int | None = None
+) -> dict[str, Any]:
     reports = 0
 
     def report(done: float, text: str) -> None:

@@ -5,6 +5,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,18 +24,24 @@ from workers.training.checkpoints import save_segmenter
 FAST = {"max_epochs": 2, "patience": 2, "batch": 4, "source_images": 8, "source_epochs": 1}
 
 
-def full_world(make_world: Callable[..., World], **changes) -> World:
+def full_world(make_world: Callable[..., World], **changes: Any) -> World:
     world = make_world(**changes)
     world.add("pool", Rectangles(6, 1), labelled=False).add("state", Rectangles(2, 2)).add("reward", Rectangles(2, 3))
     return world.add("train", Rectangles(4, 4))
 
 
-def start(world: World, kind: str, **settings) -> Job:
+def start(world: World, kind: str, **settings: Any) -> Job:
     made = world.call("POST", f"/projects/{world.project.id}/jobs", json={"kind": kind, "settings": settings})
     return world.job(made["id"])
 
 
-def ask_for_regions(world: World) -> dict:
+def result_of(world: World, job: Job) -> dict[str, Any]:
+    result = world.job(job.id).result
+    assert result is not None
+    return result
+
+
+def ask_for_regions(world: World) -> Any:
     return world.call("GET", "/next-regions", params={"project": world.project.id, "count": 100})
 
 
@@ -63,7 +70,7 @@ def test_pretrain_policy_rounds_and_finish(make_world: Callable[..., World]) -> 
     policy = start(world, "train-policy", episodes=2, budget=8, pool_size=3)
     world.work()
     assert world.job(pretrain.id).state == world.job(policy.id).state == "done"
-    assert len(world.job(policy.id).result["returns"]) == 2
+    assert len(result_of(world, policy)["returns"]) == 2
     ask_for_regions(world)
     for _ in range(2):
         world.work()
@@ -118,7 +125,7 @@ def test_a_round_labelled_while_pretraining_is_learned_from_when_that_ends(make_
     with world.database.write() as session:
         session.get_one(Job, job.id).state = "queued"
     world.work()
-    assert world.job(job.id).result["rounds_learned_from"] == 1
+    assert result_of(world, job)["rounds_learned_from"] == 1
 
 
 def test_long_jobs_are_cut_into_slices_and_end_with_the_same_figures(make_world: Callable[..., World]) -> None:
@@ -174,7 +181,7 @@ def test_evaluate_measures_a_split(make_world: Callable[..., World]) -> None:
     world.add_checkpoint("segmenter", save_segmenter(build("fpn", classes=3, width=4), CLASSES))
     job = start(world, "evaluate", split="test")
     world.work()
-    result = world.job(job.id).result
+    result = result_of(world, job)
     assert result["images"] == 2
     assert 0 <= result["miou"] <= 1
 
@@ -185,7 +192,7 @@ def test_an_unforeseen_error_is_in_the_jobs_row_and_the_job_is_tried_again(
     world = full_world(make_world)
     job = start(world, "evaluate")
 
-    def broken(run: JobRun) -> dict:
+    def broken(run: JobRun) -> dict[str, Any]:
         raise RuntimeError("the card fell off the bus")
 
     monkeypatch.setitem(job_tasks.HANDLERS, "evaluate", broken)
@@ -203,7 +210,7 @@ def test_a_job_given_to_another_worker_is_dropped_by_the_first(make_world: Calla
         database=world.database, blobs=world.blobs, settings=world.settings, clock=lambda: job.created_at, device="cpu"
     )
 
-    def slow(run: JobRun) -> dict:
+    def slow(run: JobRun) -> dict[str, Any]:
         with world.database.write() as session:
             session.get_one(Job, run.job_id).lock = "another"
         return {"should": "be lost"}

@@ -1,6 +1,7 @@
 """The one path: how regions are chosen and what a round's labels do."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.workers.conftest import Rectangles
 from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer, LabelledSet
 from workers.loop.oracle import Oracle
-from workers.loop.round import LoopSettings, choose, groups_of
+from workers.loop.round import LoopSettings, Proposal, choose, groups_of
 
 POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
 
@@ -25,7 +26,9 @@ def make_segmenter() -> Segmenter:
     return build("fpn", classes=3, width=4).eval()
 
 
-def make_learner(settings: LoopSettings, strategy: str = "entropy", segmenter: Segmenter | None = None, seed: int = 5):
+def make_learner(
+    settings: LoopSettings, strategy: str = "entropy", segmenter: Segmenter | None = None, seed: int = 5
+) -> ActiveLearner:
     return ActiveLearner(
         segmenter=segmenter or make_segmenter(),
         strategy=build_strategy(strategy),
@@ -39,7 +42,7 @@ def make_learner(settings: LoopSettings, strategy: str = "entropy", segmenter: S
     )
 
 
-def numbers(proposal) -> list[int]:
+def numbers(proposal: Proposal) -> list[int]:
     return [region.number for region in proposal.regions]
 
 
@@ -89,11 +92,11 @@ def test_each_candidate_image_takes_one_forward_pass(loop_settings: LoopSettings
     seen: list[int] = []
 
     class Counting(torch.nn.Module):
-        def __init__(self, inner: Segmenter) -> None:
+        def __init__(self, inner: torch.nn.Module) -> None:
             super().__init__()
             self.inner = inner
 
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
+        def forward(self, images: torch.Tensor) -> Any:
             seen.append(len(images))
             return self.inner(images)
 

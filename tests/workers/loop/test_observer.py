@@ -1,25 +1,28 @@
 """What strategies are told: centres and truth of the labelled regions, and the context that a policy's view sees."""
 
 import dataclasses
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.features import RegionRows, describe, state_rows
 from models.observation import RoundContext
 from models.segmenter import Segmenter, build
 from models.strategies import Candidates, build_strategy
+from models.strategies.contract import Strategy
 from service.domain.metrics import class_counts, confusion_matrix, distribution_entropy
 from service.domain.pool import Pool
 from tests.workers.conftest import Rectangles
 from workers.chance import numpy_generator, torch_generator
+from workers.datasets.on_device import image_tensor
 from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
 from workers.loop.oracle import Oracle
 from workers.loop.round import LoopSettings, groups_of
-from workers.training.convergence import image_tensor
 
 POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
 
@@ -27,7 +30,7 @@ POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
 class Unlabelled(Rectangles):
     """Images whose truth nobody knows."""
 
-    def label_map(self, number: int):
+    def label_map(self, number: int) -> NDArray[np.uint8]:
         raise LookupError(f"Image {number} has no label map.")
 
 
@@ -59,7 +62,7 @@ class Seeing(nn.Module):
         return actions_BNA[..., 0]
 
 
-def make_learner(settings: LoopSettings, strategy: str, policy: nn.Module | None = None, **more) -> ActiveLearner:
+def make_learner(settings: LoopSettings, strategy: str, policy: nn.Module | None = None, **more: Any) -> ActiveLearner:
     return ActiveLearner(
         segmenter=build("fpn", classes=3, width=4, generator=torch.Generator().manual_seed(2)).eval(),
         strategy=build_strategy(strategy, policy),
@@ -93,7 +96,7 @@ def embedding(learner: ActiveLearner, number: int) -> np.ndarray:
 
 @pytest.mark.parametrize("protocol", ["per-pool", "global"])
 def test_coreset_chooses_what_is_farthest_from_all_that_is_labelled_and_chosen(
-    loop_settings: LoopSettings, protocol: str
+    loop_settings: LoopSettings, protocol: Literal["per-pool", "global"]
 ) -> None:
     learner = make_learner(dataclasses.replace(loop_settings, protocol=protocol), "coreset")
     centres: list[int] = []
@@ -118,11 +121,18 @@ def test_coreset_chooses_what_is_farthest_from_all_that_is_labelled_and_chosen(
         centres += expected
 
 
-def test_coreset_describes_each_labelled_image_once(loop_settings: LoopSettings, monkeypatch) -> None:
+def test_coreset_describes_each_labelled_image_once(
+    loop_settings: LoopSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     learner = make_learner(loop_settings, "coreset")
     seen: list[int] = []
     encode = Segmenter.encode
-    monkeypatch.setattr(Segmenter, "encode", lambda self, images: (seen.append(len(images)), encode(self, images))[1])
+
+    def encoding(self: Segmenter, images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return encode(self, images)
+
+    monkeypatch.setattr(Segmenter, "encode", encoding)
     answers = Oracle(POOL).answer(learner.ask(round_number=0))
     learner.labelled.add(answers)
     assert sum(seen) == 1
@@ -138,7 +148,9 @@ def test_coreset_refuses_labelled_regions_whose_place_is_unknown(loop_settings: 
 
 
 @pytest.mark.parametrize("protocol", ["per-pool", "global"])
-def test_the_greedy_oracle_evens_out_the_true_classes(loop_settings: LoopSettings, protocol: str) -> None:
+def test_the_greedy_oracle_evens_out_the_true_classes(
+    loop_settings: LoopSettings, protocol: Literal["per-pool", "global"]
+) -> None:
     learner = make_learner(dataclasses.replace(loop_settings, protocol=protocol), "greedy-oracle", truth=POOL)
     counts = np.zeros(3, np.int64)
     for round_number in range(3):
@@ -173,8 +185,11 @@ def test_a_policy_s_own_view_makes_the_rows_from_the_vectors_it_asks_for(loop_se
     boxes = [torch.from_numpy(loop_settings.grid((48, 64)).boxes())] * 2
     images = torch.stack([image_tensor(STATE.image(number)) for number in range(2)])
     expected = RegionRows.cat([d.rows for d in describe(learner.segmenter, images, boxes, vectors={"class_mass"})])
+    assert proposal.state_SF is not None
     assert torch.equal(proposal.state_SF, expected.vectors["class_mass"])
-    state_SF = learner.chooser.observer.state(learner.segmenter, learner.strategy.view, torch_generator(0, "unused"))
+    view = learner.strategy.view
+    assert view is not None
+    state_SF = learner.chooser.observer.state(learner.segmenter, view, torch_generator(0, "unused"))
     assert torch.equal(state_SF, proposal.state_SF)
     for region, actions, chosen in zip(proposal.regions, proposal.actions, proposal.chosen, strict=True):
         assert actions.shape == (3, 2)
@@ -211,12 +226,14 @@ def test_the_context_holds_labels_budget_and_how_the_segmenter_does_on_d_s(loop_
     assert second.labelled_counts_C.tolist() == learner.labelled.counts().sum(axis=0).tolist()
     maps = [STATE.label_map(number) for number in range(2)]
     cells = [each[row : row + 16, col : col + 16] for each in maps for row in (0, 16, 32) for col in (0, 16, 32, 48)]
+    assert second.state_truth_SC is not None
     assert second.state_truth_SC.tolist() == [class_counts(cell, 3).tolist() for cell in cells]
     expected = np.zeros((3, 3), np.int64)
     for number in range(2):
         with torch.no_grad():
             predicted = learner.segmenter(image_tensor(STATE.image(number))[None]).argmax(1)[0].numpy()
         expected += confusion_matrix(maps[number], predicted.astype(np.uint8), 3)
+    assert second.state_confusion_CC is not None
     np.testing.assert_array_equal(second.state_confusion_CC.numpy(), expected)
 
 
@@ -233,17 +250,23 @@ def test_rows_kept_for_a_strategy_without_a_policy_are_the_paper_s(loop_settings
     boxes = [torch.from_numpy(loop_settings.grid((48, 64)).boxes())] * 2
     images = torch.stack([image_tensor(STATE.image(number)) for number in range(2)])
     expected = RegionRows.cat([each.rows for each in describe(learner.segmenter, images, boxes)])
+    assert proposal.state_SF is not None
     assert torch.equal(proposal.state_SF, state_rows(expected))
     assert [tuple(rows.shape) for rows in proposal.actions] == [(3, 3 + 192 + 64)] * 4
 
 
-def test_a_strategy_is_told_no_more_than_it_needs(loop_settings: LoopSettings, monkeypatch) -> None:
-    learner, told = make_learner(loop_settings, "random"), []
+def test_a_strategy_is_told_no_more_than_it_needs(loop_settings: LoopSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = make_learner(loop_settings, "random")
+    told: list[Candidates] = []
     random = type(learner.strategy).scores
-    monkeypatch.setattr(
-        type(learner.strategy), "scores", lambda self, each, rng: (told.append(each), random(self, each, rng))[1]
-    )
+
+    def scores(self: Strategy, candidates: Candidates, generator: torch.Generator) -> Tensor:
+        told.append(candidates)
+        return random(self, candidates, generator)
+
+    monkeypatch.setattr(type(learner.strategy), "scores", scores)
     learner.ask(round_number=0)
     (candidates,) = told
+    assert candidates.pools_M is not None
     assert candidates.pools_M.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert dataclasses.replace(candidates, pools_M=None) == Candidates(count=12, wanted=4)

@@ -1,9 +1,12 @@
 """What is frozen of images: features and true classes at points of each region."""
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.segmenter import Segmenter
 from service.domain.classes import IGNORE
 from tests.workers.conftest import Rectangles
 from tests.workers.games import tiny_segmenter, tiny_settings
@@ -36,6 +39,9 @@ class Checked:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def name(self, number: int) -> str:
+        return f"{number:03}"
+
     def size(self, number: int) -> tuple[int, int]:
         return self.sizes[number]
 
@@ -52,7 +58,7 @@ SIXTEEN, EIGHT, FOUR = [1, 3, 5, 7, 9, 11, 13, 15], [16, 17, 18, 19, 20, 21, 22,
 
 
 def test_a_region_is_frozen_at_64_points_also_where_its_cell_is_cut_short() -> None:
-    frozen = freeze(Places(), Checked(), tiny_settings())
+    frozen = freeze(cast(Segmenter, Places()), Checked(), tiny_settings())
     sides = [(SIXTEEN, SIXTEEN), (SIXTEEN, EIGHT), (FOUR, SIXTEEN), (FOUR, EIGHT), (SIXTEEN, SIXTEEN)]
     assert len(frozen) == len(sides)
     for number, (rows, cols) in enumerate(sides):
@@ -64,7 +70,7 @@ def test_a_region_is_frozen_at_64_points_also_where_its_cell_is_cut_short() -> N
 
 
 def test_a_level_of_many_channels_is_projected_the_same_way_every_time() -> None:
-    frozen, again = (freeze(Places(channels=300), Checked(), tiny_settings()) for _ in range(2))
+    frozen, again = (freeze(cast(Segmenter, Places(channels=300)), Checked(), tiny_settings()) for _ in range(2))
     assert torch.equal(frozen.features_RPE, again.features_RPE)
     assert frozen.features_RPE.shape == (5, 64, 2 + 64)
     assert (frozen.features_RPE[0, 0, 2:] - 10).abs().min() > 1e-3
@@ -115,7 +121,9 @@ def test_components_are_orthonormal_hold_most_of_the_variance_and_each_about_as_
     projected_XM = turned_XE @ found_EM
     assert projected_XM.square().sum() > 0.99 * turned_XE.square().sum()
     assert projected_XM.var(0).max() < 20 * projected_XM.var(0).median()
-    assert torch.equal(components(turned_XE), found_EM)
+    again_EM = components(turned_XE)
+    assert again_EM is not None
+    assert torch.equal(again_EM, found_EM)
 
 
 def test_few_features_stay_as_they_are() -> None:

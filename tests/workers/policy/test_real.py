@@ -129,6 +129,7 @@ def test_a_whole_round_is_explored_by_one_network_of_new_weights(loop_settings: 
     for number in range(3):
         trainer.play_round()
         asked = game.proposal
+        assert asked.state_SF is not None
         for pool_NA, chosen in zip(asked.actions, asked.chosen, strict=True):
             assert chosen == int(drawn[number](asked.state_SF[None], pool_NA[None])[0].argmax())
     assert len(drawn) == 3

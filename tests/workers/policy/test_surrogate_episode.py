@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.observation import PAPER
@@ -18,11 +19,11 @@ from workers.policy.linear_head import HeadTraining, train_head
 from workers.policy.surrogate import SurrogateEpisode, SurrogateGame, play
 
 
-def numbers_of(pools: list[np.ndarray]) -> list[int]:
+def numbers_of(pools: list[NDArray[np.int64]]) -> list[int]:
     return [int(number) for pool in pools for number in pool]
 
 
-def first_of(pools: list[np.ndarray]) -> Tensor:
+def first_of(pools: list[NDArray[np.int64]]) -> Tensor:
     return torch.tensor([int(pool[0]) for pool in pools])
 
 
@@ -112,18 +113,20 @@ def test_every_strategy_plays_and_the_same_seed_gives_the_same_curve(name: str) 
     assert play(game, strategy, budget=10, seed=2)[1:].tolist() != curve[1:].tolist()
 
 
-def softmax_at(episode: SurrogateEpisode, numbers: list[int]) -> np.ndarray:
+def softmax_at(episode: SurrogateEpisode, numbers: list[int]) -> NDArray[np.float64]:
     """(M, 64, C): what the head makes of each point."""
     return softmax(episode.head.logits(episode.game.pool.features_RPE[numbers]).double().numpy())
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     weights = np.exp(logits - logits.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True)
+    shares: NDArray[np.float64] = weights / weights.sum(-1, keepdims=True)
+    return shares
 
 
-def entropy(p: np.ndarray) -> np.ndarray:
-    return -(p * np.log(p)).sum(-1)
+def entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    sums: NDArray[np.float64] = (p * np.log(p)).sum(-1)
+    return -sums
 
 
 def test_entropy_takes_the_region_of_each_pool_whose_points_are_most_uncertain() -> None:
@@ -190,10 +193,14 @@ def test_a_view_is_told_of_labels_budget_and_state_set() -> None:
     assert context.labelled_counts_C.dtype == torch.int64
     np.testing.assert_allclose(context.labelled_LC, counts_LC / counts_LC.sum(1, keepdims=True), rtol=1e-6)
     assert context.budget_share == 0.25
+    assert context.state_truth_SC is not None
+    assert context.state_confusion_CC is not None
     assert torch.equal(context.state_truth_SC, frozen_splits()[1].counts(3))
     assert torch.equal(context.state_confusion_CC, game.state_confusion(episode.head))
     pools = episode.draw()
     learned = episode.candidates(pools, build_strategy("learned", policies()["regionwise"]))
+    assert learned.state_SF is not None
+    assert learned.pools_M is not None
     assert learned.state_SF.shape == (24 + 3, 14)
     assert learned.pools_M.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     random = episode.candidates(pools, build_strategy("random"))
@@ -219,6 +226,8 @@ def test_strategies_that_know_the_truth_or_what_is_labelled_are_given_it() -> No
     episode.tell(labelled)
     pools = episode.draw()
     oracle = episode.candidates(pools, build_strategy("greedy-oracle"))
+    assert oracle.truth_MC is not None
+    assert oracle.labelled_counts_C is not None
     assert torch.equal(oracle.truth_MC, game.counts_RC[numbers_of(pools)])
     assert torch.equal(oracle.labelled_counts_C, game.counts_RC[labelled].sum(0))
     coreset = episode.candidates(pools, build_strategy("coreset"))
@@ -229,6 +238,8 @@ def test_strategies_that_know_the_truth_or_what_is_labelled_are_given_it() -> No
 def test_rows_may_be_kept_for_a_strategy_without_a_policy() -> None:
     episode = SurrogateEpisode(tiny_game(), budget=12, seed=0)
     candidates = episode.candidates(episode.draw(), build_strategy("random"), keep_rows=True)
+    assert candidates.actions_MA is not None
+    assert candidates.state_SF is not None
     assert candidates.actions_MA.shape == (12, 3 + 192 + 64)
     state = episode.rows(episode.game.state, None, None, PAPER)
     assert torch.equal(candidates.state_SF, PAPER.state(state, episode.context()))

@@ -8,51 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from models.dqn import DQNSettings, Transition
-from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
+from models.dqn import Batch, Transition, Update
+from models.regionwise_network import RegionwiseNetwork
 from models.strategies import build_strategy
 from tests.workers.games import tiny_game, tiny_settings
+from tests.workers.policy.small_trainer import BUDGET, DQN, drawn_network, play_episode, trainer
 from workers.chance import derived_seed, numpy_generator
 from workers.policy import playing, surrogate_play
 from workers.policy import trainer as trainer_module
 from workers.policy.playing import play_resumably
 from workers.policy.surrogate import SurrogateEpisode, play
 from workers.policy.surrogate_play import SurrogatePlay
-from workers.policy.trainer import Progress, Trainer, TrainerSettings
+from workers.policy.trainer import Progress, Trainer
 from workers.training.checkpoints import from_bytes, to_bytes
-
-DQN = DQNSettings(
-    capacity=60,
-    batch=6,
-    gamma=0.9,
-    n_step=2,
-    sync_every=3,
-    optimizer="adamw",
-    prioritised_alpha=0.6,
-    epsilon_rounds=5.0,
-)
-BUDGET = 10  # rounds of 4, 4 and 2 regions
-
-
-def trainer(
-    games: int = 1, dqn: DQNSettings = DQN, *, twin: bool = True, explorer: Any = None, **chosen: Any
-) -> Trainer:
-    """One that plays on rectangles, and on those of two classes too."""
-    settings = TrainerSettings(**{"dqn": dqn, "episodes": 6, "updates_per_round": 2, "standardise": True, **chosen})
-    both = [SurrogatePlay(each, budget=BUDGET, seed=11, twin=twin) for each in (tiny_game(), tiny_game(classes=[2, 0]))]
-    return Trainer(games=both[:games], network=drawn_network(4), settings=settings, seed=11, explorer=explorer)
-
-
-def drawn_network(seed: int) -> RegionwiseNetwork:
-    return RegionwiseNetwork(RegionwiseSettings(width=8), torch.Generator().manual_seed(seed))
-
-
-def play_episode(alone: Trainer) -> Progress:
-    """All rounds of an episode; what the last one brought."""
-    before = alone.episode
-    while alone.episode == before:
-        progress = alone.play_round()
-    return progress
 
 
 def weights(of: Trainer) -> dict[str, torch.Tensor]:
@@ -131,14 +99,24 @@ def test_one_that_is_asked_to_stop_is_put_away_and_says_so() -> None:
 
 def test_a_trainer_that_was_not_put_away_starts_at_the_beginning() -> None:
     heard: list[tuple[int, int]] = []
-    play_resumably(trainer(episodes=2), Kept(), lambda each: heard.append((each.episode, each.round_number)) or True)
+
+    def hear(progress: Progress) -> bool:
+        heard.append((progress.episode, progress.round_number))
+        return True
+
+    play_resumably(trainer(episodes=2), Kept(), hear)
     assert heard == [(episode, number) for episode in range(2) for number in range(3)]
 
 
 def test_what_an_earlier_version_put_away_is_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
     store, heard = Kept(), []
     store.save(to_bytes({"trainer": {"episode": 3, "returns": []}}, {}, {}))
-    play_resumably(trainer(episodes=2), store, lambda progress: heard.append(progress.rounds_done) or True)
+
+    def hear(progress: Progress) -> bool:
+        heard.append(progress.rounds_done)
+        return True
+
+    play_resumably(trainer(episodes=2), store, hear)
     assert heard == [1, 2, 3, 4, 5, 6]
     assert "of an earlier version" in caplog.text
 
@@ -177,7 +155,8 @@ def test_a_trial_is_the_mean_over_rounds_and_games_of_what_the_policy_reaches_wi
     both = trainer(games=2, episodes=1)
     strategy = build_strategy("learned", both.dqn.online)
     trial = play_episode(both).trial
-    curves = [play(game.game, strategy, budget=BUDGET, seed=1_000_000) for game in both.games]
+    games = [game.game for game in both.games if isinstance(game, SurrogatePlay)]
+    curves = [play(game, strategy, budget=BUDGET, seed=1_000_000) for game in games]
     assert trial == pytest.approx(50 * (curves[0][1:].mean() + curves[1][1:].mean()))
 
 
@@ -234,6 +213,7 @@ def test_where_rounds_are_explored_a_network_of_new_weights_asks_for_the_whole_r
     for number, place in enumerate((0, 4, 8)):
         asking = drawn_network(drawn[number]) if chance else alone.dqn.online
         for transition in transitions[place : place + 4]:
+            assert transition.pool_NA is not None
             q_N = asking(transition.state_SF[None], transition.pool_NA[None])[0]
             assert transition.chosen == int(q_N.argmax())
 
@@ -260,8 +240,11 @@ def test_rounds_report_their_gains_and_an_episode_s_last_one_its_return_and_area
     # epsilon is 0.05 + 0.85 exp(-rounds / 5)
     assert [each.epsilon for each in rounds] == pytest.approx([0.05 + 0.85 * math.exp(-n / 5) for n in range(6)])
     assert [each.loss is not None for each in rounds] == [False, False, False, True, True, True]
-    assert rounds[5].loss > 0
-    assert rounds[5].target_gap >= 0
+    loss, target_gap = rounds[5].loss, rounds[5].target_gap
+    assert loss is not None
+    assert loss > 0
+    assert target_gap is not None
+    assert target_gap >= 0
     assert [each.trial is not None for each in rounds] == [False] * 5 + [True]
     assert [each.done for each in rounds] == pytest.approx([n / 9 for n in range(1, 7)])
 
@@ -270,9 +253,18 @@ def test_updates_begin_when_the_buffer_holds_a_batch_and_the_target_follows_ever
     counted: list[int] = []
     alone = trainer(dqn=dataclasses.replace(DQN, batch=4, n_step=1, sync_every=5), updates_per_round=3)
     update, sync = alone.dqn.update, alone.dqn.sync_target
-    alone.dqn.update = lambda batch: (counted.append(alone.rounds_done), update(batch))[1]  # type: ignore[method-assign]
     synced: list[int] = []
-    alone.dqn.sync_target = lambda: (synced.append(alone.rounds_done), sync())[1]  # type: ignore[method-assign]
+
+    def counting(batch: Batch) -> Update:
+        counted.append(alone.rounds_done)
+        return update(batch)
+
+    def syncing() -> None:
+        synced.append(alone.rounds_done)
+        sync()
+
+    alone.dqn.update = counting  # type: ignore[method-assign]
+    alone.dqn.sync_target = syncing  # type: ignore[method-assign]
     for _ in range(4):
         play_episode(alone)
     # A round's transitions are there when the next round is drawn, so that the second round is the first to learn.

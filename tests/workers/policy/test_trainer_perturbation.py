@@ -3,11 +3,12 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from models.dqn import Batch, Transition
-from tests.workers.policy.test_trainer import DQN, play_episode, trainer
+from models.dqn import Batch, Transition, Update
+from tests.workers.policy.small_trainer import DQN, play_episode, trainer
 from workers.chance import torch_generator
 
 
@@ -15,16 +16,23 @@ def some_batch() -> Batch:
     """Two transitions of 200 features, none of them 0, with pools of three candidates."""
     pools_2NA = 1 + torch.rand(2, 3, 200, generator=torch.Generator().manual_seed(3))
     state_SF = torch.ones(2, 4)
-    ahead = {"next_state_SF": state_SF, "next_actions_NA": pools_2NA[0]}
     return Batch.of(
         [
-            Transition(state_SF=state_SF, action_A=pool_NA[1], reward=1.0, pool_NA=pool_NA, chosen=1, **ahead)
+            Transition(
+                state_SF=state_SF,
+                action_A=pool_NA[1],
+                reward=1.0,
+                next_state_SF=state_SF,
+                next_actions_NA=pools_2NA[0],
+                pool_NA=pool_NA,
+                chosen=1,
+            )
             for pool_NA in pools_2NA
         ]
     )
 
 
-def perturbed(batch: Batch, seed: int = 0, **chosen: float) -> Batch:
+def perturbed(batch: Batch, seed: int = 0, **chosen: Any) -> Batch:
     return trainer(**chosen)._perturbed(batch, torch.Generator().manual_seed(seed))
 
 
@@ -59,7 +67,8 @@ def test_noise_has_the_deviation_that_is_set_and_differs_from_value_to_value() -
 
 
 def test_what_is_hidden_and_added_follows_from_the_generator() -> None:
-    batch, chosen = some_batch(), {"feature_dropout": 0.3, "feature_noise": 0.1}
+    batch = some_batch()
+    chosen: dict[str, Any] = {"feature_dropout": 0.3, "feature_noise": 0.1}
     assert not differing(perturbed(batch, **chosen), perturbed(batch, **chosen))
     assert differing(perturbed(batch, **chosen), perturbed(batch, seed=1, **chosen)) == {"action_BA", "pool_BNA"}
 
@@ -71,11 +80,11 @@ def hidden_in_updates() -> list[tuple[int, list[bool]]]:
     hidden: list[tuple[int, list[bool]]] = []
     sample, update = alone.buffers[0].sample, alone.dqn.update
 
-    def sampled(*given: Any) -> Batch:
-        raw.append(sample(*given))
+    def sampled(size: int, rng: np.random.Generator, beta: float = 0.0) -> Batch:
+        raw.append(sample(size, rng, beta))
         return raw[-1]
 
-    def updated(batch: Batch) -> Any:
+    def updated(batch: Batch) -> Update:
         # Where a feature was 0 in the whole batch one cannot tell.
         gone_A = ((batch.action_BA == 0) & (raw[-1].action_BA != 0)).any(0)
         assert torch.equal(batch.action_BA, raw[-1].action_BA.masked_fill(gone_A, 0))

@@ -93,7 +93,7 @@ class Bench:
 
     def waiting(self) -> int:
         """How many messages are in the queue."""
-        return int(self.redis.llen(self.queue))  # type: ignore[arg-type]
+        return int(self.redis.llen(self.queue))
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_what_is_done_is_looked_at_again_since_its_folder_may_be_gone(bench: Ben
 def test_a_message_that_was_sent_twice_is_done_once(bench: Bench) -> None:
     future = bench.submit()
     until(lambda: bench.waiting(), "the work was sent")
-    bench.redis.lpush(bench.queue, *bench.redis.lrange(bench.queue, 0, 0))  # type: ignore[misc]
+    bench.redis.lpush(bench.queue, *bench.redis.lrange(bench.queue, 0, 0))
     with bench.server():
         future.result(WITHIN)
         until(lambda: not bench.waiting(), "both messages were taken")

@@ -50,7 +50,8 @@ def values(policy: torch.nn.Module, classes: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     context, of_state = some_context(classes, generator), some_rows(6, classes, generator)
     actions = policy.view.actions(some_rows(5, classes, generator), context)
-    return policy(policy.view.state(of_state, context)[None], actions[None])
+    values: torch.Tensor = policy(policy.view.state(of_state, context)[None], actions[None])
+    return values
 
 
 def test_a_regionwise_policy_comes_back_and_fits_other_classes_and_state_sets() -> None:

@@ -113,7 +113,11 @@ def test_entropy_claim_asks_for_more_than_every_rival(judged: Judged, entropy: f
     assert judged(plays)[ENTROPY_TEXT].verdict == verdict
 
 
-OURS = {"learned:regionwise": 0.50, **dict.fromkeys(BASELINES, 0.40), "learned-untrained:regionwise": 0.41}
+OURS: dict[str, float] = {
+    "learned:regionwise": 0.50,
+    **dict.fromkeys(BASELINES, 0.40),
+    "learned-untrained:regionwise": 0.41,
+}
 
 
 def test_ahead_holds_only_with_all_baselines(judged: Judged) -> None:

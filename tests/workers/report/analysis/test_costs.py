@@ -50,7 +50,8 @@ def test_reach_reads_the_mean_curve_and_each_seed(tmp_path: Path) -> None:
     assert result is not None
     # Seed 0: 100 + 100 x 0.06 / 0.12 = 150. Seed 1 does not get there. Mean curve 0.35, 0.44: 100 + 100 x 0.07 / 0.09.
     assert result.mean == pytest.approx(100 + 700 / 9)
-    assert (result.low, result.high, result.median) == (pytest.approx(150), math.inf, math.inf)
+    assert result.low == pytest.approx(150)
+    assert (result.high, result.median) == (math.inf, math.inf)
     assert (result.reached, result.seeds, result.last) == (1, 2, 200)
     pixels = reach(plays, (100, 200), found.headroom, 0.75, "pixels")
     assert pixels is not None
@@ -81,11 +82,14 @@ def test_saving_with_and_without_labels_that_both_need() -> None:
     bare, whole = saving(at(70), at(100)), saving(at(70), at(100), extra=100)
     assert bare is not None
     assert whole is not None
-    assert (bare.share, whole.share, bare.at_least) == (pytest.approx(0.30), pytest.approx(0.15), False)
+    assert bare.share == pytest.approx(0.30)
+    assert whole.share == pytest.approx(0.15)
+    assert bare.at_least is False
 
 
 def test_saving_against_a_baseline_that_never_got_there_is_a_lower_bound() -> None:
     found = saving(at(600), at(math.inf, last=1000))
     assert found is not None
-    assert (found.share, found.at_least) == (pytest.approx(0.4), True)
+    assert found.share == pytest.approx(0.4)
+    assert found.at_least is True
     assert saving(at(math.inf), at(600)) is None

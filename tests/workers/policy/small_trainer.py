@@ -1,0 +1,44 @@
+"""A trainer on surrogate games whose episodes take milliseconds, and what plays them."""
+
+from typing import Any
+
+import torch
+
+from models.dqn import DQNSettings
+from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
+from tests.workers.games import tiny_game
+from workers.policy.surrogate_play import SurrogatePlay
+from workers.policy.trainer import Progress, Trainer, TrainerSettings
+
+DQN = DQNSettings(
+    capacity=60,
+    batch=6,
+    gamma=0.9,
+    n_step=2,
+    sync_every=3,
+    optimizer="adamw",
+    prioritised_alpha=0.6,
+    epsilon_rounds=5.0,
+)
+BUDGET = 10  # rounds of 4, 4 and 2 regions
+
+
+def trainer(
+    games: int = 1, dqn: DQNSettings = DQN, *, twin: bool = True, explorer: Any = None, **chosen: Any
+) -> Trainer:
+    """One that plays on rectangles, and on those of two classes too."""
+    settings = TrainerSettings(**{"dqn": dqn, "episodes": 6, "updates_per_round": 2, "standardise": True, **chosen})
+    both = [SurrogatePlay(each, budget=BUDGET, seed=11, twin=twin) for each in (tiny_game(), tiny_game(classes=[2, 0]))]
+    return Trainer(games=both[:games], network=drawn_network(4), settings=settings, seed=11, explorer=explorer)
+
+
+def drawn_network(seed: int) -> RegionwiseNetwork:
+    return RegionwiseNetwork(RegionwiseSettings(width=8), torch.Generator().manual_seed(seed))
+
+
+def play_episode(alone: Trainer) -> Progress:
+    """All rounds of an episode; what the last one brought."""
+    before = alone.episode
+    while alone.episode == before:
+        progress = alone.play_round()
+    return progress
