@@ -1,6 +1,9 @@
-"""The data sets that experiments run on, opened by name."""
+"""The data sets that experiments run on, opened by name.
 
-from collections.abc import Mapping
+A new one is a new module here, which opens the folder that it lies in, and its line in _IN_A_FOLDER.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from workers.datasets.base import Dataset, DatasetError, ImageSource, Resized
@@ -9,7 +12,12 @@ from workers.datasets.cityscapes import open_cityscapes
 from workers.datasets.folder import open_folder
 from workers.datasets.streets import streets_dataset
 
-NAMES = ("camvid", "cityscapes", "folder", "streets")
+_IN_A_FOLDER: dict[str, Callable[[Path, int], Dataset]] = {
+    "camvid": lambda root, seed: open_camvid(root),
+    "cityscapes": lambda root, seed: open_cityscapes(root),
+    "folder": lambda root, seed: open_folder(root, seed=seed),
+}
+NAMES = (*_IN_A_FOLDER, "streets")
 STREETS_SIZE = (360, 480)
 
 __all__ = ["NAMES", "Dataset", "DatasetError", "ImageSource", "open_dataset"]
@@ -41,14 +49,8 @@ def open_dataset(
         raise DatasetError(f"Numbers of images per split are for streets; those of {name} are what they are.")
     if root is None:
         raise DatasetError(f"The data set {name} needs the folder that it lies in (root).")
-    opened = _opened(name, Path(root), seed)
+    opened = _IN_A_FOLDER[name](Path(root), seed)
     if height is None or width is None:
         return opened
     splits = {split: Resized(source, height, width) for split, source in opened.splits.items()}
     return Dataset(name=opened.name, classes=opened.classes, splits=splits)
-
-
-def _opened(name: str, root: Path, seed: int) -> Dataset:
-    if name == "folder":
-        return open_folder(root, seed=seed)
-    return {"camvid": open_camvid, "cityscapes": open_cityscapes}[name](root)

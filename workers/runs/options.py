@@ -23,6 +23,7 @@ STRATEGY_HELP = (
     f"Methods with commas: {', '.join(BASELINES)}; learned:POLICY and its control learned-untrained:POLICY for each policy "
     "of the preset (learned alone: the paper's); greedy-oracle, a reference that knows the truth; or all."
 )
+DATASET_HELP = f"{', '.join(NAMES)}; streets without it, which need no data."
 SEEDS_HELP = "Seeds with commas. The same seed gives every method the same draws."
 BUDGETS_HELP = "Labelled regions at which a copy is trained to convergence and tested."
 PROTOCOL_HELP = (
@@ -51,9 +52,7 @@ class Evaluation:
 class Everything(Evaluation):
     """The options before the command's name, and those of `evaluate`, as they were typed."""
 
-    dataset: Annotated[
-        str | None, typer.Option(help="camvid, cityscapes, folder, or streets (the default; needs no data).")
-    ] = None
+    dataset: Annotated[str | None, typer.Option(help=DATASET_HELP)] = None
     root: Annotated[Path | None, typer.Option(help="Folder of the data set; not needed for streets.")] = None
     preset: Annotated[
         str,

@@ -8,7 +8,7 @@ import pytest
 
 from service.domain.classes import IGNORE
 from tests.workers.datasets.pictures import ids, picture
-from workers.datasets import open_dataset
+from workers.datasets import NAMES, open_dataset
 from workers.datasets.base import DatasetError
 from workers.datasets.streets import Streets
 
@@ -17,8 +17,7 @@ class TestOpenDataset:
     @pytest.mark.parametrize(
         ("name", "arguments", "message"),
         [
-            ("kitti", {}, "no data set 'kitti'; there are camvid, cityscapes, folder, streets"),
-            ("camvid", {}, "camvid needs the folder"),
+            ("no-such", {}, f"no data set 'no-such'; there are {', '.join(NAMES)}"),
             ("camvid", {"root": "/nowhere"}, "no folder /nowhere, which should hold CamVid"),
             ("folder", {"root": "/nowhere", "counts": {"pool": 3}}, "per split are for streets"),
             ("streets", {"height": 30}, "only one of them"),
@@ -27,6 +26,14 @@ class TestOpenDataset:
     def test_senseless_arguments_are_refused(self, name: str, arguments: dict[str, Any], message: str) -> None:
         with pytest.raises(DatasetError, match=message):
             open_dataset(name, **arguments)
+
+    @pytest.mark.parametrize("name", [name for name in NAMES if name != "streets"])
+    def test_what_lies_in_a_folder_says_so_where_there_is_none(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(DatasetError, match=f"{name} needs the folder"):
+            open_dataset(name)
+        for missing in (tmp_path / "missing", tmp_path):
+            with pytest.raises(DatasetError, match=f"There is no f[a-z]+ {missing}"):
+                open_dataset(name, missing)
 
     def test_streets_are_drawn_at_the_size_asked_for(self) -> None:
         dataset = open_dataset("streets", height=48, width=64, seed=5, counts={"train": 2})
