@@ -7,13 +7,12 @@ from typing import Any, Protocol
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from service.domain.job_kinds import ROUND_KINDS
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
 RUN_JOB = "regionwise.run_job"
-JOB_KINDS = ("pretrain", "train-policy", "ask", "tell", "finish", "evaluate")
-QUICK_KINDS = frozenset({"ask", "tell"})
 QUICK_QUEUE, TRAINING_QUEUE = "rounds", "training"
 # Works of simulations; only workers that were started for them take from it.
 SIMULATION_QUEUE = "simulations"
@@ -24,7 +23,7 @@ _PATIENCE = {"max_retries": 1, "interval_start": 0.2, "socket_connect_timeout": 
 
 def queue_of(kind: str) -> str:
     """Rounds have a queue of their own, so that annotators do not wait behind training."""
-    return QUICK_QUEUE if kind in QUICK_KINDS else TRAINING_QUEUE
+    return QUICK_QUEUE if kind in ROUND_KINDS else TRAINING_QUEUE
 
 
 class Sender(Protocol):

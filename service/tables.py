@@ -142,7 +142,7 @@ class Job(Base):
     )
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
-    kind: Mapped[str] = mapped_column(String(20))  # pretrain, train-policy, ask, tell, finish, evaluate
+    kind: Mapped[str] = mapped_column(String(20))  # one of domain.job_kinds
     dedup_key: Mapped[str | None] = mapped_column(String(100))
     payload: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(20), default="queued")  # queued, running, done, failed, cancelled

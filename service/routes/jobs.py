@@ -29,7 +29,7 @@ def start_job(
     session: Writer,
     now: Now,
 ) -> JobOut:
-    """Queue a job: pretrain (the first segmenter), train-policy, finish (train to convergence) or evaluate."""
+    """Queue a job of a kind; each kind takes settings of its own."""
     project = projects.get_project(session, id)
     job = store.start_job(session, project, kind=body.kind, payload=body.settings.model_dump(), now=now)
     events.record(

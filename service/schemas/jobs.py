@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.domain.job_kinds import JOB_KINDS
 from service.schemas.fields import Input
 from service.schemas.policies import PolicyPayload
 
@@ -81,7 +82,7 @@ class JobOut(BaseModel):
 
     id: int = Field(description="The job's number.", examples=[7])
     project_id: int = Field(description="Whose job it is.", examples=[1])
-    kind: str = Field(description="pretrain, train-policy, ask, tell, finish or evaluate.", examples=["pretrain"])
+    kind: str = Field(description=f"{', '.join(JOB_KINDS)}.", examples=["pretrain"])
     state: JobState = Field(description="queued, running, done, failed or cancelled.", examples=["running"])
     progress: float = Field(description="How far it is, from 0 to 1.", examples=[0.4])
     message: str = Field(description="What it is doing.", examples=["Epoch 12, mIoU 0.41"])

@@ -8,11 +8,12 @@ from uuid import uuid4
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.domain.job_kinds import ROUND_KINDS, JobKind
 from service.errors import Conflict, NotFound
 from service.tables import Job, Project
 
 # These read the newest segmenter and save its successor, so two at once would lose one's training.
-EXCLUSIVE_KINDS = ("pretrain", "tell")
+EXCLUSIVE_KINDS: tuple[JobKind, ...] = ("pretrain", "tell")
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -24,7 +25,7 @@ def queue_job(
     session: Session,
     *,
     project_id: int,
-    kind: str,
+    kind: JobKind,
     now: datetime,
     payload: dict[str, Any] | None = None,
     key: str | None = None,
@@ -49,7 +50,7 @@ def queue_job(
     return job
 
 
-def start_job(session: Session, project: Project, *, kind: str, payload: dict[str, Any], now: datetime) -> Job:
+def start_job(session: Session, project: Project, *, kind: JobKind, payload: dict[str, Any], now: datetime) -> Job:
     """A new job, unless one of its kind has not ended: then Conflict."""
     session.execute(select(Project.id).where(Project.id == project.id).with_for_update(key_share=True))
     running = pending_job(session, project.id, kind)
@@ -73,7 +74,7 @@ def list_jobs(session: Session, project_id: int, *, limit: int, after: int) -> S
     return session.scalars(chosen).all()
 
 
-def pending_job(session: Session, project_id: int, kind: str) -> Job | None:
+def pending_job(session: Session, project_id: int, kind: JobKind) -> Job | None:
     """A job of this kind that has not ended, if any."""
     chosen = select(Job).where(Job.project_id == project_id, Job.kind == kind, Job.state.in_(("queued", "running")))
     return session.scalars(chosen.limit(1)).first()
@@ -187,7 +188,7 @@ def request_cancel(session: Session, job_id: int, *, now: datetime) -> Job:
         raise NotFound(f"There is no job {job_id}.")
     if job.state in ENDED:
         raise Conflict(f"Job {job_id} has ended: it is {job.state}.", code="job_ended")
-    if job.kind in ("ask", "tell"):
+    if job.kind in ROUND_KINDS:
         raise Conflict("Rounds cannot be cancelled; set the project inactive instead.", code="not_cancellable")
     job.cancel_requested = True
     if job.state == "queued":

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from service.db import Database
+from service.domain.job_kinds import JobKind
 from service.errors import Conflict
 from service.store import jobs
 from service.tables import Job
@@ -15,7 +16,7 @@ from tests.maker import Maker
 STALE = timedelta(seconds=60)
 
 
-def queue(database: Database, project_id: int, kind: str = "finish", key: str | None = None) -> int:
+def queue(database: Database, project_id: int, kind: JobKind = "finish", key: str | None = None) -> int:
     with database.write() as session:
         return jobs.queue_job(session, project_id=project_id, kind=kind, now=START, key=key).id
 
