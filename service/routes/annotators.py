@@ -9,7 +9,8 @@ from service.schemas.errors import errors
 from service.schemas.paging import After, Id, Limit, Page
 from service.store import annotators as store
 
-router = APIRouter(tags=["annotators"], responses=errors(403))
+GROUP = {"name": "annotators", "description": "Who may call."}
+router = APIRouter(tags=[GROUP["name"]], responses=errors(403))
 
 
 @router.post("/annotators", status_code=201, responses=errors(409, 413))

@@ -16,7 +16,11 @@ from service.store import checkpoints as store
 from service.store.projects import get_project
 from service.store.rounds import state_regions
 
-router = APIRouter(tags=["checkpoints"], responses=errors(403, 404))
+GROUP = {
+    "name": "checkpoints",
+    "description": "Network weights: those there are, their files, and policies from elsewhere.",
+}
+router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 
 @router.post(

@@ -14,7 +14,8 @@ from service.schemas.errors import errors
 from service.schemas.paging import Id
 from service.store.projects import get_project
 
-router = APIRouter(tags=["export"], responses=errors(403, 404))
+GROUP = {"name": "export", "description": "Everything labelled, to take away."}
+router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 
 @router.get(

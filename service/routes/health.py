@@ -17,7 +17,8 @@ from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-router = APIRouter(tags=["health"])
+GROUP = {"name": "health", "description": "For whoever watches the process."}
+router = APIRouter(tags=[GROUP["name"]])
 
 _PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
 

@@ -17,7 +17,8 @@ from service.store import images as store
 from service.store.projects import get_project
 from service.uploads import store_uploads
 
-router = APIRouter(tags=["images"], responses=errors(403, 404))
+GROUP = {"name": "images", "description": "Images and their splits."}
+router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 ImageFiles = Annotated[list[UploadFile], File(description="PNG, JPEG or WebP; several may come at once.")]
 LabelFiles = Annotated[

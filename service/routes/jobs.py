@@ -12,7 +12,8 @@ from service.schemas.paging import After, Id, Limit, Page
 from service.store import events, projects
 from service.store import jobs as store
 
-router = APIRouter(tags=["jobs"], responses=errors(403, 404))
+GROUP = {"name": "jobs", "description": "Long work: training, scoring, learning."}
+router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 _EXAMPLES = {
     "pretrain": {"value": {"kind": "pretrain", "settings": {"source": "streets", "max_epochs": 60}}},

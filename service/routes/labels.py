@@ -16,7 +16,8 @@ from service.schemas.paging import Id
 from service.store import labels as store
 from service.store import regions
 
-router = APIRouter(tags=["labels"], responses=errors(403, 404))
+GROUP = {"name": "labels", "description": "Label maps of regions."}
+router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 
 @router.post(

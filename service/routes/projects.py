@@ -19,7 +19,8 @@ from service.schemas.projects import (
 from service.store import projects as store
 from service.tables import Project
 
-router = APIRouter(tags=["projects"], responses=errors(403))
+GROUP = {"name": "projects", "description": "Campaigns: their classes, settings and counts."}
+router = APIRouter(tags=[GROUP["name"]], responses=errors(403))
 
 
 @router.post("/projects", status_code=201, responses=errors(409, 413))

@@ -29,7 +29,8 @@ from service.store.leases import Held
 from service.store.projects import get_project, project_or_only
 from service.tables import Image, Region
 
-router = APIRouter(tags=["regions"], responses=errors(403, 404))
+GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
+router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60}
 

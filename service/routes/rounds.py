@@ -15,7 +15,8 @@ from service.store.rounds import list_rounds
 
 AfterNumber = Annotated[int, Query(ge=0, lt=2**31, description="Where to go on: the `next` of the page before.")]
 
-router = APIRouter(tags=["rounds"], responses=errors(403, 404))
+GROUP = {"name": "rounds", "description": "What was asked, when, and what it taught the network."}
+router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 
 @router.get("/projects/{id}/rounds")
