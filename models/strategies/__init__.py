@@ -1,6 +1,6 @@
 """Owns the strategies' names. A strategy scores a round's candidates; the highest score in a candidate pool is asked for.
 
-A new one is a new module here, with the strategy in its OFFERED, and a line in service/domain/methods.py.
+A new one is a new module here, with the strategy in its OFFERED, and a line in service/domain/methods.py (CONTRIBUTING.md).
 """
 
 from collections.abc import Iterable

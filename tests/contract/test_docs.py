@@ -1,6 +1,8 @@
 """What the documents promise is there: every setting, and every page that another page links to."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -30,9 +32,17 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def assert_named_once(place: str, named: Iterable[str], wanted: Iterable[str]) -> None:
+    there, due = Counter(named), Counter(wanted)
+    lacking, stray = ", ".join(due - there), ", ".join(there - due)
+    assert not lacking, f"{place} lacks {lacking}"
+    assert not stray, f"{place} has {stray}, which should not be there (again)"
+
+
 def test_the_names_of_strategies_are_those_that_the_models_have() -> None:
-    assert sorted([*methods.BASELINES, methods.LEARNED]) == sorted(STRATEGIES)
-    assert sorted(methods.REFERENCES) == sorted(REFERENCES)
+    named = [*methods.BASELINES, methods.LEARNED]
+    assert_named_once("Baseline in service/domain/methods.py", named, STRATEGIES)
+    assert_named_once("REFERENCES in service/domain/methods.py", methods.REFERENCES, REFERENCES)
 
 
 def test_a_campaign_can_choose_by_every_strategy_and_by_no_reference() -> None:
@@ -43,7 +53,8 @@ def test_a_campaign_can_choose_by_every_strategy_and_by_no_reference() -> None:
 def test_every_strategy_has_its_row_in_the_method_s_table() -> None:
     section = (ROOT / "docs" / "method.md").read_text().partition("## 10. Strategies")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\S+) \|.*\|$", section, re.MULTILINE)
-    assert sorted(rows[1:]) == sorted([*methods.BASELINES, methods.LEARNED, *methods.REFERENCES])
+    wanted = [*methods.BASELINES, methods.LEARNED, *methods.REFERENCES]
+    assert_named_once("The table of docs/method.md, section 10,", rows[1:], wanted)
 
 
 def test_the_readme_says_every_strategy_that_a_campaign_can_choose_by() -> None:
@@ -53,7 +64,8 @@ def test_the_readme_says_every_strategy_that_a_campaign_can_choose_by() -> None:
         .partition("The strategy is a project setting:")[2]
         .partition("What a strategy needs")[0]
     )
-    assert sorted(re.findall(r"`(\S+?)`", text)) == sorted([*methods.BASELINES, methods.LEARNED])
+    named = re.findall(r"`(\S+?)`", text)
+    assert_named_once("README.md, 'The strategy is a project setting',", named, [*methods.BASELINES, methods.LEARNED])
 
 
 def test_every_project_setting_says_what_it_is() -> None:
