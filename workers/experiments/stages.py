@@ -7,6 +7,7 @@ from typing import Any
 
 from models.fit import FitState
 from models.segmenter import Segmenter, build
+from service.domain.classes import CAMVID
 from service.domain.metrics import mean_iou
 from workers.chance import torch_generator
 from workers.datasets import open_dataset
@@ -87,11 +88,19 @@ def accelerated(bench: Bench, segmenter: Segmenter) -> Segmenter:
 
 
 def theta_pre(bench: Bench, seed: int) -> Segmenter:
-    """The segmenter of the source domain: where policy episodes start."""
+    """The segmenter of the source domain: where policy episodes start.
+
+    Raises ValueError for a data set of fewer classes than the source domain has.
+    """
     experiment = bench.experiment
     path = bench.path("source", experiment.key("source", seed))
     if path.exists():
         return accelerated(bench, load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0])
+    if experiment.source.images and bench.classes < len(CAMVID):
+        raise ValueError(
+            f"theta_pre is trained on synthetic streets of {len(CAMVID)} classes, and {bench.dataset.name} has "
+            f"{bench.classes}: set source.images to 0."
+        )
     segmenter = fresh(bench, seed)
     if experiment.source.images:
         size = bench.split("train").size(0)
