@@ -16,7 +16,9 @@ def places_on_the_map() -> Iterator[Path]:
     arm = Path()
     for line in MAP.splitlines():
         inside = line.startswith("  ")
-        for name in re.match(r"\s*((?:[\w.]+(?:\.py|/)(?:, )?)+)", line)[1].split(", "):
+        found = re.match(r"\s*((?:[\w.]+(?:\.py|/)(?:, )?)+)", line)
+        assert found is not None, line
+        for name in found[1].split(", "):
             if not inside:
                 arm = Path(name)
             yield arm / name if inside else Path(name)
