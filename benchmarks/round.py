@@ -59,7 +59,7 @@ def timed(trainer: Trainer) -> defaultdict[str, float]:
     seconds = defaultdict[str, float](float)
     (game,) = trainer.games
     assert isinstance(game, RealGame)
-    ask, tell, learn = game.ask, game.tell, trainer._learn
+    ask, tell, learn = game.ask, game.tell, trainer.learn
 
     def timed_ask(strategy: Strategy, epsilon: float) -> Asked:
         segmenter, before = game.learner.segmenter, seconds["encode"]
@@ -88,7 +88,7 @@ def timed(trainer: Trainer) -> defaultdict[str, float]:
         with _timed(seconds, "updates", device_of(trainer.dqn.online)):
             return learn(buffer, number)
 
-    game.ask, game.tell, trainer._learn = timed_ask, timed_tell, timed_learn  # type: ignore[method-assign]
+    game.ask, game.tell, trainer.learn = timed_ask, timed_tell, timed_learn  # type: ignore[method-assign]
     return seconds
 
 

@@ -39,7 +39,7 @@ class Candidates:
 
 
 class Strategy(Protocol):
-    """What `ActiveLearner` knows of a strategy. Scoring changes neither the candidates nor the strategy."""
+    """What the loop knows of a strategy. Scoring changes neither the candidates nor the strategy."""
 
     @property
     def name(self) -> str:

@@ -51,16 +51,17 @@ class PolicySettings(BaseModel):
     )
     sources: tuple[str, ...] = Field(
         ("own",),
+        max_length=32,
         description='Where it plays: "own" (D_T), or "streets:SEED" and "streets:SEED:CLASSES", any number of them.',
     )
-    episodes: int = Field(100, ge=1, le=100_000, description="Games to play.")
+    episodes: int = Field(100, ge=1, le=10_000, description="Games to play.")
     budget: int = Field(480, ge=1, le=10_000_000, description="Regions per game, or all that there are.")
     batch_size: int | None = Field(
         None, ge=1, le=4096, description="K of its games; none: the experiment's, or the project's."
     )
-    pool_size: int = Field(20, ge=1, le=4096, description="N: candidates per candidate pool while training.")
+    pool_size: int = Field(20, ge=1, le=1000, description="N: candidates per candidate pool while training.")
     updates_per_round: int = Field(1, ge=1, le=1000, description="Gradient steps after each round.")
-    capacity: int = Field(600, ge=1, le=1_000_000, description="Transitions that are remembered, one for each region.")
+    capacity: int = Field(600, ge=1, le=100_000, description="Transitions that are remembered, one for each region.")
     batch: int = Field(16, ge=2, le=4096, description="Transitions of a gradient step.")
     gamma: float = Field(0.999, ge=0, le=1, description="What a reward one round ahead counts.")
     sync_every: int = Field(5, ge=1, le=1_000_000, description="Rounds between copies to the target network.")
@@ -115,14 +116,16 @@ class PolicySettings(BaseModel):
             unused.append(("prioritised_beta", "uniform replay", "prioritised_alpha above 0"))
         for name, user, instead in unused:
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} is not used by {user}: leave it out, or set {instead}.")
+                raise ValueError(f"{name} is not used by {user}: leave it at its default, or set {instead}.")
+        if self.capacity < self.batch:
+            raise ValueError(f"capacity is at least batch, {self.batch}: replay would never hold a batch.")
         return self
 
     @field_validator("sources")
     @classmethod
     def _known_sources(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
-        if not sources:
-            raise ValueError('A policy plays somewhere: on "own", say.')
+        if not sources or len(set(sources)) < len(sources):
+            raise ValueError('A policy plays on one source or several, each named once: ["own"], say.')
         for source in sources:
             if source != OWN:
                 city_of(source)

@@ -123,8 +123,8 @@ class World:
         )
         self.celery = make_app(self.settings, lambda: self.worker)
 
-    def add(self, split: str, source: Rectangles, *, labelled: bool = True) -> "World":
-        """Upload a split's images."""
+    def add(self, split: str, source: Rectangles, *, labelled: bool = True, first: int = 0) -> "World":
+        """Upload a split's images, named by their numbers from `first` on."""
         self.splits[split] = source
         arrivals = []
         for number in range(len(source)):
@@ -136,7 +136,7 @@ class World:
             height, width = source.size(number)
             arrivals.append(
                 NewImage(
-                    name=f"{split}-{number:03}.png",
+                    name=f"{split}-{first + number:03}.png",
                     split=split,
                     height=height,
                     width=width,
@@ -150,11 +150,13 @@ class World:
             add_images(session, self.project.id, arrivals, START)
         return self
 
-    def add_checkpoint(self, kind: str, data: bytes, **description: Any) -> int:
+    def add_checkpoint(self, kind: str, data: bytes, *, job_id: int | None = None, **description: Any) -> int:
         """Store weights as a job would."""
         key = self.blobs.put_content("checkpoints", data, ".safetensors")
         with self.database.write() as session:
-            new = NewCheckpoint(project_id=self.project.id, kind=kind, blob_key=key, description=description)
+            new = NewCheckpoint(
+                project_id=self.project.id, kind=kind, blob_key=key, description=description, job_id=job_id
+            )
             return add_checkpoint(session, new, START).id
 
     def call(self, method: str, path: str, **request: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 from models.fit import FitState
 from models.segmenter import Segmenter, build
 from service.domain.classes import CAMVID
-from service.domain.metrics import mean_iou
 from workers.chance import torch_generator
 from workers.datasets import open_dataset
 from workers.datasets.base import Cached, Dataset, ImageSource, Subset
@@ -17,7 +16,7 @@ from workers.experiments.scalars import NullScalars, Scalars
 from workers.experiments.settings import Convergence, Experiment
 from workers.files import FileState, write_atomically
 from workers.training.checkpoints import load_segmenter, save_segmenter
-from workers.training.convergence import Material, measure
+from workers.training.convergence import Material
 from workers.training.resumable import converge_resumably
 
 # Of the synthetic scenes, one in this many is held out to tell when to stop.
@@ -175,8 +174,3 @@ def train_and_keep(
         keep_going=keep_going,
     )
     state.clear()
-
-
-def test_miou(bench: Bench, segmenter: Segmenter) -> float:
-    """mIoU on the test split."""
-    return mean_iou(measure(segmenter, bench.split("test"), classes=bench.classes))

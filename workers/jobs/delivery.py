@@ -44,6 +44,8 @@ class Worker:
     device: str
     decoded: DecodedCache[Pixels] = field(default_factory=DecodedCache)
     stopping: threading.Event = field(default_factory=threading.Event)
+    # What a job's next slice may go on with, where it comes to this process again; the truth is what the slice saved.
+    between_slices: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -77,6 +79,11 @@ class JobRun:
             raise job_store.JobLost(f"Job {self.job_id} was given to another worker.")
         if self.cancelled.is_set():
             raise JobStopped
+
+    def begin_slice(self) -> None:
+        """Count the slice from now: what was made ready is there for the next one too."""
+        self.check()
+        self.started = time.monotonic()
 
     @property
     def slice_over(self) -> bool:

@@ -7,13 +7,15 @@ from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from service.schemas.policies import PolicyPayload, PolicySettings
 from service.store import checkpoints as checkpoint_store
+from service.tables import Checkpoint
 from workers.datasets.base import ImageSource, Subset
+from workers.files import settings_hash
 from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, load_project
-from workers.jobs.saving import save_checkpoint
+from workers.jobs.saving import made_already, save_checkpoint
 from workers.jobs.segmenters import labelled_part
 from workers.loop.round import groups_of
-from workers.policy.building import Ground, build_trainer
+from workers.policy.building import Ground, SourceError, build_trainer
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.trainer import Progress, Trainer
 from workers.training.checkpoints import save_policy
@@ -21,15 +23,18 @@ from workers.training.checkpoints import save_policy
 
 def train_policy(run: JobRun) -> dict[str, Any]:
     """Play a policy's games from theta_pre; keep the weights that did best (workers/policy/trainer.py)."""
+    kept = made_already(run, "policy")
+    if kept is not None:
+        return kept
     project, payload = load_project(run.worker, run.project_id), PolicyPayload.model_validate(run.payload)
-    trainer = _trainer(project, payload.chosen())
+    trainer, made_of = _trainer(run, project, payload.chosen())
     store = run.state("policy")
 
     def keep_going(progress: Progress) -> bool:
         run.report(progress.done, f"policy: {describe_progress(trainer, progress)}")
         return not run.interrupted
 
-    if not play_resumably(trainer, store, keep_going):
+    if not play_resumably(trainer, store, keep_going, made_of=made_of):
         run.pause()
     result = {"name": payload.policy, "episodes": len(trainer.returns), **trainer.summary()}
     policy = trainer.best_policy()
@@ -43,39 +48,67 @@ def train_policy(run: JobRun) -> dict[str, Any]:
         write=checkpoint_store.record_checkpoint,
     )
     store.clear()
+    run.worker.between_slices.clear()
     return result
 
 
-def _trainer(project: ProjectData, settings: PolicySettings) -> Trainer:
+def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tuple[Trainer, str]:
+    """The trainer, and what its games are made of, in a hash. One that this process made in an earlier slice is gone on with."""
     row = project.latest("source")
     if row is None:
         raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
+    splits = _splits(project, settings, row)
+    sizes = {split: len(images) for split, images in splits.items()}
+    made_of = settings_hash([row.id, sizes, settings.model_dump(mode="json"), project.settings.model_dump(mode="json")])
+    key = f"policy {run.job_id} {made_of}"
+    if key not in run.worker.between_slices:
+        # To freeze features, or to draw a city, may take longer than a slice.
+        run.worker.between_slices.clear()
+        run.worker.between_slices[key] = _built(project, settings, row, splits)
+        run.begin_slice()
+    trainer: Trainer = run.worker.between_slices[key]
+    return trainer, made_of
+
+
+def _splits(project: ProjectData, settings: PolicySettings, source: Checkpoint) -> dict[str, ImageSource]:
     train: ImageSource = labelled_part(project.images("train"))
-    if row.description.get("source") == "half":
+    if source.description.get("source") == "half":
         train = Subset(train, range(1, len(train), 2))
-    splits = {"train": train, "state": project.images("state"), "reward": labelled_part(project.images("reward"))}
-    if settings.game == "surrogate":
-        splits["state"] = labelled_part(project.images("state"))
+    state = project.images("state")
+    splits: dict[str, ImageSource] = {
+        "train": train,
+        "state": state,
+        "reward": labelled_part(project.images("reward")),
+    }
     for split, images in splits.items():
         if not len(images):
-            labelled = " with label maps" * (split != "state" or settings.game == "surrogate")
-            raise JobFailed(f"Policy training needs images in the split `{split}`{labelled}.")
+            raise JobFailed(
+                f"Policy training needs images in the split `{split}`" + " with label maps." * (split != "state")
+            )
+    if settings.game == "surrogate" and len(labelled_part(state)) < len(state):
+        raise JobFailed("The surrogate game needs a label map for every image of the split `state`; some have none.")
+    return splits
+
+
+def _built(
+    project: ProjectData, settings: PolicySettings, source: Checkpoint, splits: dict[str, ImageSource]
+) -> Trainer:
     loop = replace(
         project.loop,
         batch_size=settings.batch_size or project.loop.batch_size,
         pool_size=settings.pool_size,
         protocol="per-pool",
     )
-    regions = sum(group.images * group.cells for group in groups_of(train, loop))
+    regions = sum(group.images * group.cells for group in groups_of(splits["train"], loop))
     ground = Ground(
         splits=splits,
         classes=project.classes,
-        start=lambda: project.load_segmenter(row)[0],
+        start=lambda: project.load_segmenter(source)[0],
         loop=loop,
         device=project.worker.device,
     )
     fitting = settings.model_copy(update={"budget": min(settings.budget, regions)})
     try:
         return build_trainer(fitting, ground, project.settings.seed)
-    except ValueError as error:  # a source whose classes are not the project's
+    except SourceError as error:
         raise JobFailed(str(error)) from error

@@ -17,7 +17,7 @@ from service.tables import Checkpoint
 from workers.jobs.delivery import JobRun
 from workers.jobs.project import ProjectData, ProjectImages, project_of
 from workers.jobs.saving import save_checkpoint
-from workers.loop.chooser import Chooser
+from workers.loop.chooser import Chooser, ScoresNotFinite
 from workers.loop.labelled import Answer, LabelledSet
 from workers.loop.learner import Learner
 from workers.loop.observer import Observer
@@ -49,8 +49,13 @@ def ask(run: JobRun) -> dict[str, Any]:
     images, state = project.images_of(known.pool), project.images_of(known.state)
     choice = choose_strategy(project, known, state)
     run.step(0.1, f"Scoring candidates of round {round_.number} ({choice.strategy.name})")
-    chooser = _asking(project, known, choice, images, state)
-    proposal = chooser.ask(round_.size, round_number=round_.number, predict=True)
+    try:
+        chooser = _asking(project, known, choice, images, state)
+        proposal = chooser.ask(round_.size, round_number=round_.number, predict=True)
+    except ScoresNotFinite as error:
+        choice = _random(choice.segmenter, f"{error} Until another one is trained regions are drawn at random.")
+        chooser = _asking(project, known, choice, images, state)
+        proposal = chooser.ask(round_.size, round_number=round_.number, predict=True)
     written = _written(project, images, choice, proposal)
     now = run.worker.clock()
     with run.worker.database.write() as session:

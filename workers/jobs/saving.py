@@ -6,11 +6,18 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from service.store.checkpoints import NewCheckpoint
+from service.store.checkpoints import NewCheckpoint, checkpoint_of_job
 from service.tables import Checkpoint
 from workers.jobs.delivery import JobRun
 
 Written = TypeVar("Written")
+
+
+def made_already(run: JobRun, kind: str) -> dict[str, Any] | None:
+    """The description of the checkpoint that this job has saved, where its worker died before it could say so; else None."""
+    with run.worker.database.read() as session:
+        row = checkpoint_of_job(session, run.job_id, kind)
+    return None if row is None else dict(row.description)
 
 
 def save_checkpoint(

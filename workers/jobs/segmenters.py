@@ -15,7 +15,7 @@ from workers.datasets.streets import Streets
 from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.rounds import plain, tell_again
-from workers.jobs.saving import save_checkpoint
+from workers.jobs.saving import made_already, save_checkpoint
 from workers.loop.labelled import LabelledSet, LabelledView
 from workers.training.checkpoints import save_segmenter
 from workers.training.convergence import ConvergeSettings, Material, measure
@@ -27,6 +27,9 @@ HELD_OUT = 5
 
 def pretrain(run: JobRun) -> dict[str, Any]:
     """theta_pre on a source domain, theta_0 on D_T (docs/method.md, 9), then one pass over what is labelled already."""
+    kept = made_already(run, "segmenter")
+    if kept is not None:
+        return kept
     project, payload = load_project(run.worker, run.project_id), PretrainPayload.model_validate(run.payload)
     train = labelled_part(project.images("train"))
     source = _source_kind(project, payload, len(train))
@@ -38,6 +41,7 @@ def pretrain(run: JobRun) -> dict[str, Any]:
     told = tell_again(project, theta_0)
     figures = _measured(project, theta_0)
     _save(run, project, theta_0, "segmenter", {"parent": source, "rounds": told, **figures}, source_row)
+    run.state("theta_0").clear()
     epochs = None if fit is None else fit.epoch
     return {"source": source, "epochs": epochs, "rounds_learned_from": told, **figures}
 
@@ -73,7 +77,9 @@ def _theta_pre(
     if images is not None:
         shorter = payload.model_copy(update={"max_epochs": payload.source_epochs})
         _fit(run, project, segmenter, images, shorter, phase="theta_pre", span=(0.0, 0.5), held_out=source == "streets")
-    return segmenter, _save(run, project, segmenter, "source", {"source": source}, None)
+    row = _save(run, project, segmenter, "source", {"source": source}, None)
+    run.state("theta_pre").clear()
+    return segmenter, row
 
 
 def _typical_size(project: ProjectData) -> tuple[int, int]:
@@ -124,7 +130,10 @@ def fit_in_slices(
     phase: str,
     span: tuple[float, float],
 ) -> FitState:
-    """Train to convergence as part of a job. Raises SliceOver when others should have the worker for a while."""
+    """Train to convergence as part of a job. Raises SliceOver when others should have the worker for a while.
+
+    What it put away stays there until the checkpoint is saved: a worker that dies before goes on from it.
+    """
 
     def keep_going(fit: FitState) -> bool:
         done = fit.epoch / payload.max_epochs
@@ -136,7 +145,6 @@ def fit_in_slices(
     train = TrainSettings(
         crop=(settings.crop_height, settings.crop_width), batch=payload.batch, lr=payload.learning_rate
     )
-    store = run.state(phase)
     fit = converge_resumably(
         segmenter,
         material,
@@ -144,17 +152,19 @@ def fit_in_slices(
         classes=len(project.classes),
         settings=ConvergeSettings(train=train, patience=payload.patience, max_epochs=payload.max_epochs),
         seed=settings.seed,
-        store=store,
+        store=run.state(phase),
         keep_going=keep_going,
     )
     if fit is None:
         run.pause()
-    store.clear()
     return fit
 
 
 def finish(run: JobRun) -> dict[str, Any]:
     """Train a copy of the newest segmenter to convergence on every labelled region."""
+    kept = made_already(run, "final")
+    if kept is not None:
+        return kept
     project, payload = load_project(run.worker, run.project_id), FinishPayload.model_validate(run.payload)
     images = project.images("pool")
     with project.worker.database.read() as session:
@@ -180,6 +190,7 @@ def finish(run: JobRun) -> dict[str, Any]:
     )
     figures = _measured(project, segmenter)
     _save(run, project, segmenter, "final", {"regions": len(regions), **figures}, row)
+    run.state("final").clear()
     return {"regions": len(regions), "epochs": fit.epoch, **figures}
 
 

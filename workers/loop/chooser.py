@@ -14,6 +14,10 @@ from workers.loop.round import LoopSettings, Proposal, ProposedRegion, choose, t
 # Shapes: K chosen regions, M candidates, N candidates of one pool, A features of an action.
 
 
+class ScoresNotFinite(ValueError):
+    """A strategy's scores cannot be compared: its policy has diverged, perhaps. Nothing was taken out of the pool."""
+
+
 class Chooser:
     """Chooses regions by a strategy. Everything random follows from the seed and the round's number."""
 
@@ -50,7 +54,7 @@ class Chooser:
         """Choose `count` regions (default K) and take them out of the pool.
 
         With `epsilon`, each choice is random with that probability. `keep_rows` computes the state and action rows whatever
-        the strategy; `predict` adds the segmenter's label map of every chosen region.
+        the strategy; `predict` adds the segmenter's label map of every chosen region. Raises ScoresNotFinite.
         """
         seconds: dict[str, float] = {}
         with timed(seconds, "draw"):
@@ -63,6 +67,8 @@ class Chooser:
         with timed(seconds, "score"):
             generator = torch_generator(self.seed, "scores", round_number)
             scores = self.strategy.scores(candidates, generator).double().cpu().numpy()
+            if not np.isfinite(scores).all():
+                raise ScoresNotFinite(f"Strategy {self.strategy.name!r} gave scores that are no finite numbers.")
             rng = numpy_generator(self.seed, "epsilon", round_number)
             chosen = choose(scores, sizes, self.settings.protocol, epsilon, rng)
         picked = numbers[chosen]

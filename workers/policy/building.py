@@ -26,6 +26,10 @@ from workers.training.checkpoints import Policy
 CITY = {"train": 60, "state": 10, "reward": 30}
 
 
+class SourceError(ValueError):
+    """A policy's source does not go with the classes at hand; the message says what to set."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ground:
     """What a policy's games stand on.
@@ -64,7 +68,7 @@ def build_network(settings: PolicySettings, classes: int, state_regions: int, se
 
 
 def build_trainer(settings: PolicySettings, ground: Ground, seed: int) -> Trainer:
-    """A policy's trainer at its beginning. Raises ValueError for a source that it cannot play on."""
+    """A policy's trainer at its beginning. Raises SourceError for one that it cannot play on."""
     # Surrogate games live in main memory, where their network is fastest too.
     device = ground.device if settings.game == "real" else "cpu"
 
@@ -106,7 +110,7 @@ def _games(settings: PolicySettings, ground: Ground, seed: int) -> list[Game]:
 def surrogate_game(settings: PolicySettings, ground: Ground, source: str) -> SurrogateGame:
     """The surrogate game on D_T ("own"), or on a city of streets: "streets:SEED", "streets:SEED:0-1-3" for some classes.
 
-    Raises ValueError for another source, and for a city where the classes are not those of the streets.
+    Raises ValueError for another source, SourceError for a city where the classes are not those of the streets.
     """
     if source == OWN:
         return game_on(ground, ground.splits, redraw=settings.redraw)
@@ -151,12 +155,12 @@ def _view(settings: PolicySettings) -> ViewSettings:
 def _classes_of_city(source: str, kept: tuple[int, ...] | None, classes: ClassSet) -> list[int] | None:
     """The classes to play with in a city; None: all."""
     if classes.names != CAMVID.names:
-        raise ValueError(
+        raise SourceError(
             f"The source {source!r} has CamVid's {len(CAMVID)} classes, {', '.join(CAMVID.names)}, and here they are "
             f'{", ".join(classes.names)}: set the policy\'s sources to ["own"].'
         )
     if kept is not None and (len(kept) < 2 or len(set(kept)) < len(kept) or max(kept) >= len(classes)):
-        raise ValueError(
+        raise SourceError(
             f"The source {source!r} should name two or more different classes from 0 to {len(classes) - 1}."
         )
     return None if kept is None else list(kept)

@@ -10,25 +10,32 @@ from workers.training.checkpoints import from_bytes, to_bytes
 
 log = logging.getLogger(__name__)
 
-# What is put away holds the replay buffers, some ten megabytes.
+# What is put away holds the replay buffers, which may be some hundred megabytes.
 SAVE_SECONDS = 30.0
 
 
 def play_resumably(
-    trainer: Trainer, store: StateStore, keep_going: Callable[[Progress], bool] = lambda progress: True
+    trainer: Trainer,
+    store: StateStore,
+    keep_going: Callable[[Progress], bool] = lambda progress: True,
+    *,
+    made_of: str = "",
 ) -> bool:
-    """Play rounds until all episodes are played, saved every half minute; False where `keep_going` said no before the end."""
-    _take_up(trainer, store)
+    """Play rounds until all episodes are played, saved every half minute; False where `keep_going` said no before the end.
+
+    `made_of` names what the games were made of: what was put away of others is begun anew.
+    """
+    _take_up(trainer, store, made_of)
     last_save = time.monotonic()
     while not trainer.done:
         progress = trainer.play_round()
         due = time.monotonic() - last_save > SAVE_SECONDS
         if due:
-            _put_away(trainer, store)
+            _put_away(trainer, store, made_of)
             last_save = time.monotonic()
         if not keep_going(progress) and not trainer.done:
             if not due:
-                _put_away(trainer, store)
+                _put_away(trainer, store, made_of)
             return False
     return True
 
@@ -41,7 +48,7 @@ def describe_progress(trainer: Trainer, progress: Progress) -> str:
     return f"{where}, mIoU {100 * progress.miou:.1f}{last}{tried}"
 
 
-def _take_up(trainer: Trainer, store: StateStore) -> None:
+def _take_up(trainer: Trainer, store: StateStore, made_of: str) -> None:
     saved = store.load()
     if saved is None:
         return
@@ -50,8 +57,12 @@ def _take_up(trainer: Trainer, store: StateStore) -> None:
     if meta.get("format") != FORMAT:
         log.warning("What was put away of a policy's training is of an earlier version; it begins anew.")
         return
-    trainer.load(meta, checkpoint.extra)
+    if checkpoint.description.get("made_of", "") != made_of:
+        log.warning("What a policy's games are made of has changed since its training was put away; it begins anew.")
+        return
+    if trainer.rounds_done != meta["rounds_done"]:  # else it is the very trainer that was put away, still in memory
+        trainer.load(meta, checkpoint.extra)
 
 
-def _put_away(trainer: Trainer, store: StateStore) -> None:
-    store.save(to_bytes({"trainer": trainer.meta()}, {}, trainer.tensors()))
+def _put_away(trainer: Trainer, store: StateStore, made_of: str) -> None:
+    store.save(to_bytes({"trainer": trainer.meta(), "made_of": made_of}, {}, trainer.tensors()))

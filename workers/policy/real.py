@@ -59,6 +59,14 @@ class RealGame:
             settings=self.settings,
             seed=self.seed_of_episode,
         )
+        self._observer = Observer(
+            images=self._images,
+            state=self._state,
+            truth=None,
+            labelled=self.labelled,
+            settings=self.settings,
+            budget=self.budget,
+        )
         self._answers: list[Answer] = []
 
     @property
@@ -81,19 +89,11 @@ class RealGame:
 
     def ask(self, strategy: Strategy, epsilon: float) -> Asked:
         """A round of the loop that the live service and the simulation go through."""
-        observer = Observer(
-            images=self._images,
-            state=self._state,
-            truth=None,
-            labelled=self.labelled,
-            settings=self.settings,
-            budget=self.budget,
-        )
         chooser = Chooser(
             segmenter=self.learner.segmenter,
             strategy=strategy,
             pool=self.pool,
-            observer=observer,
+            observer=self._observer,
             settings=self.settings,
             seed=self.seed_of_episode,
         )

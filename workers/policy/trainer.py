@@ -115,7 +115,7 @@ class Trainer:
         if over and game.learns_within_rounds:
             buffer.add(self._held.finish())
         self.round_number, self.rounds_done = number + 1, self.rounds_done + 1
-        updates = self._learn(buffer, self.rounds_done - game.learns_within_rounds)
+        updates = self.learn(buffer, self.rounds_done - game.learns_within_rounds)
         ended, trial = self._end_episode(buffer) if over else (None, None)
         return Progress(
             episode=episode,
@@ -141,7 +141,8 @@ class Trainer:
             return build_strategy("learned", self._explorer(int(rng.integers(2**31)))), 0.0
         return self._strategy, 0.0
 
-    def _learn(self, buffer: ReplayBuffer, number: int) -> list[Update]:
+    def learn(self, buffer: ReplayBuffer, number: int) -> list[Update]:
+        """The updates of a round, drawn by its number, and now and then a new target network."""
         dqn, updates = self.settings.dqn, []
         for update in range(self.settings.updates_per_round if len(buffer) >= dqn.batch else 0):
             rng = numpy_generator(self.seed, "replay", number, update)
@@ -251,6 +252,7 @@ class Trainer:
             setattr(self, name, meta[name])
         self.best, self.best_value = parts["best"], -math.inf if meta["best_value"] is None else meta["best_value"]
         self._reward_scale.count, self._reward_scale.squares = meta["reward_scale"]
+        self._held, self._gains, self._curve = self._new_returns(), [], []
         if self.round_number:
             self._held.load_state_dict(parts.get("held", {}), meta["held"])
             self._gains, self._curve = list(meta["gains"]), list(meta["curve"])

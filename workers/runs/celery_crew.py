@@ -47,6 +47,8 @@ def simulate_work(task: Any, run: dict[str, Any], work: dict[str, Any]) -> None:
     try:
         with _Hold(task, settings) as hold:
             _perform(run, work, settings, hold)
+    except RedisError as error:  # before the work began, or after it ended: it is delivered again
+        raise Reject(str(error), requeue=True) from error
     except _Taken:
         # The message is not dropped, since it may be the very one that is to outlive the other worker: it goes to the
         # queue's end, behind works that nobody is at.
@@ -81,6 +83,7 @@ class _Hold:
         self._tag = task.request.properties["delivery_tag"]
         self._progress: dict[str, Any] = {
             "worker": f"{socket.gethostname()}:{os.getpid()}",
+            "furthest": 0.0,
             "done": 0.0,
             "text": "begun",
         }
@@ -92,15 +95,27 @@ class _Hold:
         """Raises _Taken where another worker has the lock, and Ignore for a work that was sent twice and is done."""
         if not self._lock.acquire(blocking_timeout=self._stale / 10):
             raise _Taken
-        self._last = self._results.get_task_meta(self._id, cache=False)
-        if self._last["status"] == states.SUCCESS:
-            self._lock.release()
-            raise Ignore
-        # One that is under way though nobody had the lock has lost its worker.
-        self._attempt = 1 + (self._last["result"]["attempt"] if self._last["status"] == PROGRESS else 0)
-        self._renew()
+        try:
+            self._begin()
+        except BaseException:
+            with suppress(LockError, RedisError):
+                self._lock.release()
+            raise
         self._thread.start()
         return self
+
+    def _begin(self) -> None:
+        self._last = self._results.get_task_meta(self._id, cache=False)
+        if self._last["status"] == states.SUCCESS:
+            raise Ignore
+        # One that is under way though nobody had the lock has lost its worker. Workers are counted anew where it came further
+        # than with any before: a work of days may lose more than a few.
+        under_way = self._last["status"] == PROGRESS
+        last = self._last["result"] if under_way else {}
+        furthest, reached = last.get("furthest", 0.0), last.get("done", 0.0)
+        self._attempt = 1 + (last["attempt"] if under_way and reached <= furthest else 0)
+        self._progress["furthest"] = max(furthest, reached)
+        self._renew()
 
     def __exit__(self, *error: object) -> None:
         self._ending.set()

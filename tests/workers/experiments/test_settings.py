@@ -71,11 +71,17 @@ def test_settings_of_policies_change_keys_only_where_they_are_used(
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("redraw=true", "redraw is not used by the real game: leave it out, or set game = 'surrogate'"),
+        ("redraw=true", "redraw is not used by the real game: leave it at its default, or set game = 'surrogate'"),
         ("twin=true", "twin is not used by the real game"),
         ('sources=["streets:1"]', "The paper's network is bound to its own state set: set sources = \\['own'\\]"),
-        ("deep=false", "deep is not used by the paper's network: leave it out, or set network = 'regionwise'"),
+        (
+            "deep=false",
+            "deep is not used by the paper's network: leave it at its default, or set network = 'regionwise'",
+        ),
         ("width=8", "width is not used by the paper's network"),
+        ("capacity=3", "capacity is at least batch, 4"),
+        ('sources=["own", "own"]', "each named once"),
+        ("sources=[]", "each named once"),
         ("prioritised_beta=0.9", "prioritised_beta is not used by uniform replay"),
     ],
 )

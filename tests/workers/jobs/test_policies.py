@@ -6,20 +6,24 @@ from typing import Any
 import pytest
 import torch
 
-from models.regionwise_network import RegionwiseNetwork
+from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.segmenter import build
 from models.strategies import build_strategy
 from service.domain.pool import Pool
+from service.queue import RUN_JOB
 from service.schemas.policies import PolicyPayload, PolicySettings, named_policies
 from service.store.jobs import queue_job
 from service.tables import Checkpoint
 from tests.conftest import START
 from tests.workers.conftest import CLASSES, Rectangles, World
+from workers.jobs import policies
 from workers.jobs.project import load_project
 from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
 from workers.loop.round import groups_of
-from workers.training.checkpoints import load_policy, load_segmenter, save_segmenter
+from workers.policy.building import build_trainer
+from workers.policy.trainer import Trainer
+from workers.training.checkpoints import load_policy, load_segmenter, save_policy, save_segmenter
 
 POOL, STATE = Rectangles(8, 1), Rectangles(2, 2)
 TINY = {
@@ -98,7 +102,7 @@ def test_a_job_that_an_earlier_version_queued_trains_the_paper_s_policy(world: W
         ({"policy": "clairvoyant"}, "There is no policy 'clairvoyant'; there are paper, regionwise, carried"),
         (
             {"policy": "paper", "twin": True},
-            "twin is not used by the real game: leave it out, or set game = 'surrogate'.",
+            "twin is not used by the real game: leave it at its default, or set game = 'surrogate'.",
         ),
         ({"policy": "regionwise", "sources": ["mars:1"]}, "not on 'mars:1'"),
         ({"policy": "regionwise", "episodes": 0}, "greater than or equal to 1"),
@@ -123,6 +127,82 @@ def test_a_city_whose_classes_are_not_the_project_s_fails_with_a_sentence(world:
     assert job["state"] == "failed"
     assert "has CamVid's 11 classes" in job["error"]
     assert job["attempt"] == 1
+
+
+def test_games_are_made_once_however_many_slices_a_job_takes_and_give_the_same_policy(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Trainer] = []
+
+    def making(*given: Any) -> Trainer:
+        made.append(build_trainer(*given))
+        return made[-1]
+
+    monkeypatch.setattr(policies, "build_trainer", making)
+    straight = train(world, **TINY)["result"]
+    world.slice_seconds(-1.0)  # each slice is over after a round
+    assert train(world, **TINY)["result"] == straight
+    assert len(made) == 2
+
+
+def test_another_process_goes_on_from_what_a_slice_saved(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    straight = train(world, **TINY)["result"]
+    world.slice_seconds(-1.0)
+    begun: list[int] = []
+
+    def forgetful(*given: Any) -> Any:
+        begun.append(1)
+        world.worker.between_slices.clear()
+        return load_project(*given)
+
+    monkeypatch.setattr(policies, "load_project", forgetful)
+    assert train(world, **TINY)["result"] == straight
+    assert len(begun) > 3
+
+
+def test_a_training_whose_images_changed_between_two_slices_begins_anew(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.slice_seconds(-1.0)
+    body = {"kind": "train-policy", "settings": TINY}
+    job = world.call("POST", f"/projects/{world.project.id}/jobs", json=body)["id"]
+    world.celery.tasks[RUN_JOB].apply(args=[job], throw=True)
+    assert world.job(job).state == "queued"
+    world.add("reward", Rectangles(1, 9), first=7)
+    world.work()
+    assert world.job(job).state == "done"
+    assert "has changed since its training was put away" in caplog.text
+
+
+def test_a_policy_that_was_saved_by_a_worker_that_died_is_not_trained_again(world: World) -> None:
+    body = {"kind": "train-policy", "settings": TINY}
+    job = world.call("POST", f"/projects/{world.project.id}/jobs", json=body)["id"]
+    policy = save_policy(RegionwiseNetwork(RegionwiseSettings(width=4)), CLASSES)
+    saved = world.add_checkpoint("policy", policy, job_id=job, name="regionwise", episodes=2)
+    world.work()
+    assert world.job(job).result == {"name": "regionwise", "episodes": 2}
+    assert world.call("GET", f"/projects/{world.project.id}")["checkpoints"]["policy"]["id"] == saved
+
+
+def test_the_surrogate_game_needs_every_image_of_d_s_labelled(world: World) -> None:
+    world.add("state", Rectangles(1, 8), labelled=False, first=7)
+    job = train(world, **TINY)
+    assert job["state"] == "failed"
+    assert "needs a label map for every image of the split `state`" in job["error"]
+
+
+def test_a_policy_that_has_diverged_leaves_the_round_to_chance(world: World) -> None:
+    policy = RegionwiseNetwork(RegionwiseSettings(width=4))
+    with torch.no_grad():
+        for weights in policy.parameters():
+            weights.fill_(1e30)
+    world.add_checkpoint("policy", save_policy(policy, CLASSES))
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    world.work()
+    (round_, *_) = world.rounds()
+    assert (round_["state"], round_["strategy"]) == ("open", "random")
+    assert "no finite numbers. Until another one is trained" in round_["note"]
+    assert len(world.label_all()) == 4
 
 
 @pytest.mark.parametrize("name", named_policies())

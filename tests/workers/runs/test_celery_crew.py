@@ -166,10 +166,22 @@ def test_a_worker_that_lost_its_hold_stops_and_tells_nothing(bench: Bench) -> No
 def test_a_work_that_kills_its_workers_is_given_up(bench: Bench) -> None:
     future = bench.submit()
     until(lambda: bench.waiting(), "the work was sent")
-    bench.results.store_result(bench.id, {"worker": "w:1", "done": 0.5, "text": "x", "attempt": 3}, PROGRESS)
+    lost = {"worker": "w:1", "done": 0.5, "furthest": 0.5, "text": "x", "attempt": 3}
+    bench.results.store_result(bench.id, lost, PROGRESS)
     with bench.server(), pytest.raises(WorkFailed, match=r"lost 3 times, the last time w:1"):
         future.result(WITHIN)
     assert bench.done == []
+
+
+@pytest.mark.redis
+def test_a_work_that_came_further_with_each_of_its_lost_workers_is_not_given_up(bench: Bench) -> None:
+    future = bench.submit()
+    until(lambda: bench.waiting(), "the work was sent")
+    lost = {"worker": "w:1", "done": 0.7, "furthest": 0.5, "text": "x", "attempt": 3}
+    bench.results.store_result(bench.id, lost, PROGRESS)
+    with bench.server():
+        future.result(WITHIN)
+    assert bench.done == ["clicks"]
 
 
 @pytest.mark.redis
