@@ -1,5 +1,8 @@
 """Policy uploads: a file is checked against the project it is for, and stored; its row comes after."""
 
+import json
+from typing import Any
+
 from fastapi import UploadFile
 
 from service.blobs import Blobs
@@ -9,6 +12,8 @@ from service.domain.weights import WeightsError, read_weights
 from service.errors import Invalid
 from service.store.checkpoints import NewCheckpoint
 from service.tables import Project
+
+MOST_OF_A_VALUE = 2000  # characters as JSON, its name included
 
 
 def store_policy(file: UploadFile, project: Project, *, state_regions: int, blobs: Blobs) -> NewCheckpoint:
@@ -24,4 +29,9 @@ def store_policy(file: UploadFile, project: Project, *, state_regions: int, blob
     except WeightsError as error:
         raise Invalid(error.message, code=error.code) from error
     key = blobs.put_content("checkpoints", data, ".safetensors")
-    return NewCheckpoint(project_id=project.id, kind="policy", blob_key=key, description=weights.description)
+    return NewCheckpoint(project_id=project.id, kind="policy", blob_key=key, description=_kept(weights.description))
+
+
+def _kept(description: dict[str, Any]) -> dict[str, Any]:
+    """What a file says of itself, but for what is long: rows are read in pages of hundreds, and the file has it all."""
+    return {name: value for name, value in description.items() if len(json.dumps([name, value])) <= MOST_OF_A_VALUE}

@@ -26,6 +26,6 @@ class CheckpointOut(BaseModel):
     parent_id: int | None = Field(description="The checkpoint that its training went on from.", examples=[None])
     job_id: int | None = Field(description="The job that made it; null for an uploaded one.", examples=[3])
     description: dict[str, Any] = Field(
-        description="What was measured of it; for an uploaded one all that its file says of itself.",
+        description="What was measured of it; for an uploaded one what its file says of itself, but for long lists.",
         examples=[{"returns": [1.25, 2.5], "best_mean_return": 1.875}],
     )

@@ -65,6 +65,14 @@ def uploads(database: Database) -> list[dict[str, Any]]:
         return [{**each.detail, "by": each.annotator_id, "project": each.project_id} for each in found]
 
 
+def test_what_is_long_in_a_file_s_description_stays_in_the_file(admin: TestClient) -> None:
+    data = save_policy(QueryNetwork(3, REGIONS), CLASSES, returns=[0.5] * 500, trials=[0.5] * 100, note="x" * 3000)
+    assert upload(admin, data).status_code == 201
+    (row,) = admin.get("/projects/1/checkpoints").json()["items"]
+    assert set(row["description"]) == {"format", "kind", "architecture", "classes", "hash", "trials"}
+    assert admin.get("/checkpoints/1/file").content == data
+
+
 @pytest.mark.parametrize("network", [QueryNetwork(3, REGIONS), RegionwiseNetwork()], ids=["paper", "regionwise"])
 def test_a_policy_comes_and_goes_byte_by_byte(admin: TestClient, database: Database, network: Policy) -> None:
     data = save_policy(network, CLASSES, returns=[1.5, -0.25], note="Straße \x00 \U0001f6b2")
