@@ -176,24 +176,25 @@ class ReplayBuffer:
         return numbers, weights / weights.max()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything as tensors, oldest first, each state once; nothing for an empty buffer.
+        """Everything as tensors, oldest first, each state and each pool once; nothing for an empty buffer.
 
-        Discounts, own pools and priorities are there only where they are used.
+        Discounts, choices and priorities are there only where they are used.
         """
         if not self._transitions:
             return {}
         held = list(self._transitions)
-        states = {id(state): state for t in held for state in (t.state_SF, t.next_state_SF) if state is not None}
-        place = {key: number for number, key in enumerate(states)}
-        pools = [_rows(t.next_actions_NA, t.action_A) for t in held]
+        states, state_T, next_state_T = _each_once([t.state_SF for t in held], [t.next_state_SF for t in held])
+        pools, pool_T, next_pool_T = _each_once([t.pool_NA for t in held], [t.next_actions_NA for t in held])
         return {
-            "states_USF": torch.stack(list(states.values())),
-            "state_T": torch.tensor([place[id(t.state_SF)] for t in held]),
-            "next_state_T": torch.tensor([-1 if t.next_state_SF is None else place[id(t.next_state_SF)] for t in held]),
+            "states_USF": torch.stack(states),
+            "state_T": state_T,
+            "next_state_T": next_state_T,
             "actions_TA": torch.stack([t.action_A for t in held]),
             "rewards_T": torch.tensor([t.reward for t in held], dtype=torch.float64),
-            "next_actions_RA": torch.cat(pools),
-            "next_count_T": torch.tensor([len(pool) for pool in pools]),
+            "pools_RA": torch.cat([held[0].action_A.new_zeros((0, len(held[0].action_A))), *pools]),
+            "pool_count_U": torch.tensor([len(pool) for pool in pools], dtype=torch.int64),
+            "pool_T": pool_T,
+            "next_pool_T": next_pool_T,
             **self._options(held),
         }
 
@@ -202,9 +203,6 @@ class ReplayBuffer:
         if any(t.discount is not None for t in held):
             options["discounts_T"] = _discounts(held)
         if any(t.pool_NA is not None for t in held):
-            pools = [_rows(t.pool_NA, t.action_A) for t in held]
-            options["pools_RA"] = torch.cat(pools)
-            options["pool_count_T"] = torch.tensor([len(pool) for pool in pools])
             options["chosen_T"] = torch.tensor([t.chosen for t in held])
         if self.alpha > 0:
             options["priorities_T"] = torch.from_numpy(self._priorities[self._places()])
@@ -227,12 +225,9 @@ def _transitions(state: Mapping[str, Tensor]) -> list[Transition]:
     """Undo ReplayBuffer.state_dict; options that are not there are left at a transition's defaults."""
     states = [state_SF.clone() for state_SF in state["states_USF"]]
     stored = range(len(state["state_T"]))
-    next_pools = torch.split(state["next_actions_RA"], state["next_count_T"].tolist())
+    pools = [pool.clone() for pool in torch.split(state["pools_RA"], state["pool_count_U"].tolist())]
+    own, ahead = state["pool_T"].tolist(), state["next_pool_T"].tolist()
     discounts = state["discounts_T"].tolist() if "discounts_T" in state else [np.nan for _ in stored]
-    pools: Sequence[Tensor | None] = [None for _ in stored]
-    if "pools_RA" in state:
-        split = torch.split(state["pools_RA"], state["pool_count_T"].tolist())
-        pools = [pool.clone() if len(pool) else None for pool in split]
     chosen = state["chosen_T"].tolist() if "chosen_T" in state else [0 for _ in stored]
     now, then = state["state_T"].tolist(), state["next_state_T"].tolist()
     return [
@@ -241,13 +236,21 @@ def _transitions(state: Mapping[str, Tensor]) -> list[Transition]:
             action_A=state["actions_TA"][t].clone(),
             reward=float(state["rewards_T"][t]),
             next_state_SF=None if then[t] < 0 else states[then[t]],
-            next_actions_NA=None if then[t] < 0 else next_pools[t].clone(),
+            next_actions_NA=None if ahead[t] < 0 else pools[ahead[t]],
             discount=None if np.isnan(discounts[t]) else discounts[t],
-            pool_NA=pools[t],
+            pool_NA=None if own[t] < 0 else pools[own[t]],
             chosen=chosen[t],
         )
         for t in stored
     ]
+
+
+def _each_once(first: Sequence[Tensor | None], second: Sequence[Tensor | None]) -> tuple[list[Tensor], Tensor, Tensor]:
+    """The different tensors of both, and the place of each of the first and of the second among them; -1 for none."""
+    different = {id(each): each for each in (*first, *second) if each is not None}
+    place = {key: number for number, key in enumerate(different)}
+    places = [torch.tensor([place.get(id(each), -1) for each in some]) for some in (first, second)]
+    return list(different.values()), places[0], places[1]
 
 
 def _discounts(transitions: Sequence[Transition]) -> Tensor:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.replay import LEAST_PRIORITY, Batch, ReplayBuffer, Transition
+from models.returns import NStep, PlayedRound
 from tests.models.transitions import REGIONS, F, filled, rounds, step
 
 
@@ -73,8 +74,30 @@ class TestReplayBuffer:
 
     def test_what_is_not_used_is_not_put_away(self) -> None:
         assert set(filled(9, 3).state_dict()) == {
-            *("states_USF", "state_T", "next_state_T", "actions_TA", "rewards_T", "next_actions_RA", "next_count_T")
+            *("states_USF", "state_T", "next_state_T", "actions_TA", "rewards_T"),
+            *("pools_RA", "pool_count_U", "pool_T", "next_pool_T"),
         }
+
+    def test_a_pool_that_is_one_round_s_future_and_the_next_one_s_own_is_put_away_once(self) -> None:
+        returns, buffer = NStep(1, 0.9, keep_pools=True), ReplayBuffer(99)
+        for number in range(3):  # two pools a round, of 3 and 2 candidates
+            pools = (torch.full((3, 4), float(number)), torch.full((2, 4), -float(number)))
+            buffer.add(returns.arrive(torch.zeros(5, 2), pools))
+            returns.hold(PlayedRound(state_SF=torch.zeros(5, 2), pools=pools, chosen=(2, 1), reward=1.0))
+        buffer.add(returns.finish())
+        state = buffer.state_dict()
+        assert state["pool_count_U"].tolist() == [3, 2, 3, 2, 3, 2]
+        assert len(state["pools_RA"]) == 15
+        assert state["pool_T"].tolist() == [0, 1, 2, 3, 4, 5]
+        assert state["next_pool_T"].tolist() == [2, 3, 4, 5, -1, -1]
+        again = ReplayBuffer(99)
+        again.load_state_dict(state)
+        first, second, *_ = again._transitions
+        assert first.next_actions_NA is again._transitions[2].pool_NA
+        assert first.pool_NA is not None
+        assert first.pool_NA.tolist() == torch.zeros(3, 4).tolist()
+        assert second.next_actions_NA is not None
+        assert second.next_actions_NA.tolist() == torch.full((2, 4), -1.0).tolist()
 
     def test_uniform_draws_are_those_of_a_choice_without_replacement(self) -> None:
         batch = filled(20, 5).sample(6, np.random.default_rng(4), 0.7)

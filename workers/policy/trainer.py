@@ -20,7 +20,7 @@ from workers.training.convergence import device_of
 RETURN_WINDOW = 3
 EPISODES_PER_TRIAL = 20
 # Of what is put away; another version's is not gone on with.
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
