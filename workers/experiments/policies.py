@@ -65,7 +65,7 @@ def _ground(bench: Bench, loop: LoopSettings) -> Ground:
     )
 
 
-def game_at_home(bench: Bench, loop: LoopSettings) -> SurrogateGame:
+def redrawn_game(bench: Bench, loop: LoopSettings) -> SurrogateGame:
     """The surrogate game on D_T, D_S and D_R, whose images it draws anew."""
     ground = _ground(bench, loop)
     return game_on(ground, ground.splits, redraw=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.domain.methods import Method
 from service.domain.metrics import area_under_curve
-from workers.experiments.policies import game_at_home
+from workers.experiments.policies import redrawn_game
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench
 from workers.experiments.trajectory import strategy_of
@@ -102,6 +102,6 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _game(bench: Bench) -> tuple[SurrogateGame, int]:
     # One game for all methods: its candidate pools are as large as those of chance.
     settings = bench.experiment.loop(bench.classes, Method(name="random"))
-    game = game_at_home(bench, settings)
+    game = redrawn_game(bench, settings)
     rounds = max(2, int(LARGEST_SHARE * len(game.pool) / 2) // settings.batch_size)
     return game, min(bench.experiment.budget, rounds * settings.batch_size)

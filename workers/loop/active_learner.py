@@ -60,11 +60,9 @@ class ActiveLearner:
             seed=self.seed,
         )
 
-    def ask(
-        self, count: int | None = None, *, round_number: int, epsilon: float = 0.0, keep_rows: bool = False
-    ) -> Proposal:
+    def ask(self, count: int | None = None, *, round_number: int) -> Proposal:
         """As Chooser.ask."""
-        return self.chooser.ask(count, round_number=round_number, epsilon=epsilon, keep_rows=keep_rows)
+        return self.chooser.ask(count, round_number=round_number)
 
     def tell(self, answers: Sequence[Answer], *, round_number: int, measured: bool = True) -> RoundResult:
         """As Learner.tell."""

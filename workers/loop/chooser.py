@@ -48,13 +48,12 @@ class Chooser:
         *,
         round_number: int,
         epsilon: float = 0.0,
-        keep_rows: bool = False,
         predict: bool = False,
     ) -> Proposal:
         """Choose `count` regions (default K) and take them out of the pool.
 
-        With `epsilon`, each choice is random with that probability. `keep_rows` computes the state and action rows whatever
-        the strategy; `predict` adds the segmenter's label map of every chosen region. Raises ScoresNotFinite.
+        With `epsilon`, each choice is random with that probability. `predict` adds the segmenter's label map of every chosen
+        region. Raises ScoresNotFinite.
         """
         seconds: dict[str, float] = {}
         with timed(seconds, "draw"):
@@ -63,7 +62,7 @@ class Chooser:
             return Proposal(round_number=round_number, strategy=self.strategy.name, regions=(), seconds=seconds)
         numbers, sizes = np.concatenate(pools), [len(pool) for pool in pools]
         with timed(seconds, "describe"):
-            candidates, label_maps = self._described(numbers, sizes, round_number, keep_rows=keep_rows, predict=predict)
+            candidates, label_maps = self._described(numbers, sizes, round_number, predict=predict)
         with timed(seconds, "score"):
             generator = torch_generator(self.seed, "scores", round_number)
             scores = self.strategy.scores(candidates, generator).double().cpu().numpy()
@@ -93,7 +92,7 @@ class Chooser:
         return self.pool.sample(pools=count, size=self.settings.pool_size, by=self.settings.sampling, rng=rng)
 
     def _described(
-        self, numbers: NDArray[np.int64], sizes: list[int], round_number: int, *, keep_rows: bool, predict: bool
+        self, numbers: NDArray[np.int64], sizes: list[int], round_number: int, *, predict: bool
     ) -> tuple[Candidates, LabelMaps]:
         pools_M = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
         return self.observer.candidates(
@@ -103,7 +102,6 @@ class Chooser:
             pools_M if self.settings.protocol == "per-pool" else None,
             len(sizes),
             torch_generator(self.seed, "describe", round_number),
-            keep_rows=keep_rows,
             predict=predict,
         )
 

@@ -61,7 +61,6 @@ class Observer:
         wanted: int,
         generator: torch.Generator,
         *,
-        keep_rows: bool,
         predict: bool,
     ) -> tuple[Candidates, LabelMaps]:
         """What the strategy looks at, and predicted label maps by image where they are wanted and were computed.
@@ -75,17 +74,16 @@ class Observer:
             by_image, order = _by_image(where)
             truth_MC = torch.from_numpy(self._true_counts(self._truth, by_image)[order])
             known = replace(known, truth_MC=truth_MC, labelled_counts_C=self._labelled_counts_C)
-        if segmenter is None or not (strategy.needs_segmenter or keep_rows):
+        if segmenter is None or not strategy.needs_segmenter:
             return known, {}
-        looks = keep_rows or strategy.needs_policy
-        view = strategy.view or PAPER
-        vectors = strategy.vectors | view.vectors if looks else strategy.vectors
+        view = (strategy.view or PAPER) if strategy.needs_policy else None
+        vectors = strategy.vectors if view is None else strategy.vectors | view.vectors
         rows, maps = self._candidate_rows(segmenter, where, strategy.statistics, vectors, generator, keep_maps=predict)
         known = replace(known, rows=rows)
         if strategy.needs_labelled:
             channels = rows.vectors["embedding"].shape[1]
             known = replace(known, labelled_embeddings_LE=self._labelled_embeddings(segmenter, channels))
-        if not looks:
+        if view is None:
             return known, maps
         state_rows, context = self._round(segmenter, view, generator)
         actions_MA = view.actions(rows, context)

@@ -210,12 +210,10 @@ class SurrogateEpisode:
             state_confusion_CC=self.game.state_confusion(self.head),
         )
 
-    def candidates(
-        self, pools: Sequence[NDArray[np.int64]], strategy: Strategy, *, keep_rows: bool = False
-    ) -> Candidates:
+    def candidates(self, pools: Sequence[NDArray[np.int64]], strategy: Strategy) -> Candidates:
         """What the strategy looks at."""
         numbers = torch.from_numpy(np.concatenate(pools))
-        view = (strategy.view or PAPER) if strategy.needs_policy or keep_rows else None
+        view = (strategy.view or PAPER) if strategy.needs_policy else None
         rows = self.rows(self.game.pool, numbers, strategy, view)
         sizes = torch.tensor([len(pool) for pool in pools])
         context = self.context() if view is not None else None

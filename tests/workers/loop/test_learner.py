@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.query_network import QueryNetwork
 from models.segmenter import Segmenter, build
 from models.strategies import build_strategy
 from service.domain.classes import IGNORE
@@ -126,9 +127,11 @@ def test_predictions_are_the_segmenters_label_maps(loop_settings: LoopSettings, 
         np.testing.assert_array_equal(region.prediction, expected)
 
 
-def test_rows_are_kept_for_the_policy_when_asked_for(loop_settings: LoopSettings) -> None:
+def test_rows_are_kept_where_a_policy_looks_at_them(loop_settings: LoopSettings) -> None:
     learner = make_learner(loop_settings)
-    proposal = learner.ask(round_number=1, keep_rows=True)
+    assert learner.ask(round_number=0).state_SF is None
+    learner.chooser.strategy = build_strategy("learned", QueryNetwork(3, 24))
+    proposal = learner.ask(round_number=1)
     assert proposal.state_SF is not None
     assert proposal.state_SF.shape == (2 * 12, 3 + 192)
     assert [tuple(rows.shape) for rows in proposal.actions] == [(3, 3 + 192 + 64)] * 4

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from models.features import RegionRows, describe, state_rows
 from models.observation import RoundContext
+from models.query_network import QueryNetwork
 from models.segmenter import Segmenter, build
 from models.strategies import Candidates, build_strategy
 from models.strategies.contract import Strategy
@@ -244,9 +245,9 @@ def test_where_d_s_has_no_label_maps_the_context_says_so(loop_settings: LoopSett
     assert (context.state_truth_SC, context.state_confusion_CC, context.budget_share) == (None, None, 0.0)
 
 
-def test_rows_kept_for_a_strategy_without_a_policy_are_the_paper_s(loop_settings: LoopSettings) -> None:
-    learner = make_learner(loop_settings, "greedy-oracle", truth=POOL)
-    proposal = learner.ask(round_number=0, keep_rows=True)
+def test_rows_for_a_policy_without_a_view_of_its_own_are_the_paper_s(loop_settings: LoopSettings) -> None:
+    learner = make_learner(loop_settings, "learned", QueryNetwork(3, 24))
+    proposal = learner.ask(round_number=0)
     boxes = [torch.from_numpy(loop_settings.grid((48, 64)).boxes())] * 2
     images = torch.stack([image_tensor(STATE.image(number)) for number in range(2)])
     expected = RegionRows.cat([each.rows for each in describe(learner.segmenter, images, boxes)])

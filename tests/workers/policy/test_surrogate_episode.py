@@ -235,9 +235,9 @@ def test_strategies_that_know_the_truth_or_what_is_labelled_are_given_it() -> No
     assert coreset.truth_MC is None
 
 
-def test_rows_may_be_kept_for_a_strategy_without_a_policy() -> None:
+def test_a_policy_without_a_view_of_its_own_looks_at_the_paper_s_rows() -> None:
     episode = SurrogateEpisode(tiny_game(), budget=12, seed=0)
-    candidates = episode.candidates(episode.draw(), build_strategy("random"), keep_rows=True)
+    candidates = episode.candidates(episode.draw(), build_strategy("learned", policies()["paper"]))
     assert candidates.actions_MA is not None
     assert candidates.state_SF is not None
     assert candidates.actions_MA.shape == (12, 3 + 192 + 64)
