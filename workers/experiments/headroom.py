@@ -17,7 +17,7 @@ from workers.chance import derived_seed
 from workers.datasets.base import ImageSource, Joined
 from workers.experiments.clicks import clicks_of_split, region_grids
 from workers.experiments.settings import Experiment
-from workers.experiments.stages import Bench, theta_0, train_and_keep
+from workers.experiments.stages import Bench, state_beside, theta_0, train_and_keep
 from workers.files import settings_hash, write_atomically
 from workers.training.convergence import Material, measure
 
@@ -47,6 +47,7 @@ def full_supervision(bench: Bench, seed: int) -> Record:
     )
     found = _tested(bench, segmenter)
     write_atomically(path, json.dumps(found).encode())
+    state_beside(path).clear()
     return found
 
 

@@ -116,6 +116,7 @@ def theta_pre(bench: Bench, seed: int) -> Segmenter:
             name="theta_pre (source domain)",
         )
     write_atomically(path, save_segmenter(segmenter, bench.dataset.classes, stage="source"))
+    state_beside(path).clear()
     return segmenter
 
 
@@ -139,6 +140,7 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
         name="theta_0 (fine-tuned on D_T)",
     )
     write_atomically(path, save_segmenter(segmenter, bench.dataset.classes, stage="theta0"))
+    state_beside(path).clear()
     return segmenter
 
 
@@ -153,8 +155,7 @@ def train_and_keep(
     path: Path,
     name: str,
 ) -> None:
-    """Train on labels as the settings say; begun again after a stop, it goes on from beside `path`."""
-    state = FileState(path.with_suffix(".state"))
+    """Train on labels as the settings say; begun again after a stop, it goes on from beside `path` (see `state_beside`)."""
     epochs = settings.converge().epochs(len(material.examples))
 
     def keep_going(fit: FitState) -> bool:
@@ -170,7 +171,11 @@ def train_and_keep(
         classes=bench.classes,
         settings=settings.converge(),
         seed=seed,
-        store=state,
+        store=state_beside(path),
         keep_going=keep_going,
     )
-    state.clear()
+
+
+def state_beside(path: Path) -> FileState:
+    """Where the training of what will lie at `path` is kept; to be cleared once that lies there."""
+    return FileState(path.with_suffix(".state"))

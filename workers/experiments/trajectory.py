@@ -112,6 +112,7 @@ class Trajectory:
             record["rounds"] = self._rounds
             record["asked"] = [[answer.image, answer.cell] for answer in answers]
             write_atomically(self.result_path, json.dumps(record, indent=1).encode())
+            self._state_at(budget).clear()
         return record
 
     def _report(self, progress: float, message: str) -> None:
@@ -155,13 +156,15 @@ class Trajectory:
         }
         self._state.save(to_bytes(description, active.segmenter.state_dict(), active.learner.momentum))
 
+    def _state_at(self, budget: int) -> FileState:
+        return FileState(self._folder / f"{self._name}.{budget}.state")
+
     def _measure(self, active: ActiveLearner, budget: int) -> dict[str, Any]:
         """Train a copy to convergence on all of L and test it."""
         bench = self._bench
         copy: Segmenter = fresh(bench, 0)
         copy.load_state_dict(active.segmenter.state_dict())
         settings = bench.experiment.converge
-        state = FileState(self._folder / f"{self._name}.{budget}.state")
         share = 0.3 / len(self.budgets)
 
         epochs = settings.converge().epochs(active.labelled.regions)
@@ -178,12 +181,11 @@ class Trajectory:
             classes=bench.classes,
             settings=settings.converge(),
             seed=derived_seed(self.seed, "budget", budget),
-            store=state,
+            store=self._state_at(budget),
             keep_going=keep_going,
         )
         confusion = measure(copy, bench.split("test"), classes=bench.classes)
         counts = active.labelled.counts().sum(axis=0)
-        state.clear()
         return {
             "regions": active.labelled.regions,
             "pixels": int(counts.sum()),

@@ -27,7 +27,10 @@ def converge_resumably(
     store: StateStore,
     keep_going: Callable[[FitState], bool] = lambda fit: True,
 ) -> FitState | None:
-    """As `converge`, saved every few seconds; None where `keep_going` said no (the state is saved, the next call continues)."""
+    """As `converge`, saved every few seconds and at the end; None where `keep_going` said no: the next call continues.
+
+    Whoever keeps the outcome clears the store after that, so that a process that dies in between trains nothing again.
+    """
     saved = store.load()
     state: tuple[FitState, dict[str, Tensor]] | None = None
     if saved is not None:
@@ -37,6 +40,7 @@ def converge_resumably(
         fit_tensors = {k.removeprefix("fit."): v for k, v in checkpoint.extra.items() if k.startswith("fit.")}
         state = (FitState.from_parts(fit_tensors, checkpoint.description["fit"]), momentum)
     interrupted = False
+    used: torch.optim.Optimizer | None = None
     last_save = time.monotonic()
 
     def save(fit: FitState, optimizer: torch.optim.Optimizer) -> None:
@@ -44,7 +48,8 @@ def converge_resumably(
         store.save(to_bytes({"fit": fit.meta()}, segmenter.state_dict(), extra))
 
     def on_epoch(fit: FitState, optimizer: torch.optim.Optimizer) -> bool:
-        nonlocal interrupted, last_save
+        nonlocal interrupted, last_save, used
+        used = optimizer
         due = time.monotonic() - last_save > SAVE_SECONDS
         if due:
             save(fit, optimizer)
@@ -64,4 +69,8 @@ def converge_resumably(
         state=state,
         on_epoch=on_epoch,
     )
-    return None if interrupted else fit
+    if interrupted:
+        return None
+    if used is not None:  # else there was nothing left to train
+        save(fit, used)
+    return fit

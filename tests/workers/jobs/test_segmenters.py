@@ -1,0 +1,59 @@
+"""Jobs that train a segmenter: a worker that dies between the training and the job's end costs nothing of the training."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from models import fit
+from models.segmenter import build
+from service.queue import RUN_JOB
+from tests.workers.conftest import CLASSES, World
+from tests.workers.jobs.test_tasks import full_world, start
+from workers.jobs import segmenters
+from workers.jobs.saving import save_checkpoint
+from workers.training import convergence
+from workers.training.checkpoints import save_segmenter
+
+
+@pytest.mark.parametrize("kind", ["pretrain", "finish"])
+def test_a_worker_that_dies_before_it_saved_what_it_trained_trains_it_once(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    world = full_world(make_world, strategy="random", budget=8)
+    if kind == "finish":
+        world.call("GET", "/next-regions", params={"project": world.project.id})
+        world.work()
+        world.label_all()
+        world.celery.tasks[RUN_JOB].apply(args=[2], throw=True)  # the tell
+    job = start(world, kind, max_epochs=2, patience=2, batch=4, **({"source": "none"} if kind == "pretrain" else {}))
+    epochs: list[int] = []
+    training, saving = fit.fit_to_convergence, save_checkpoint
+
+    def counted(*given: Any, **named: Any) -> fit.FitState:
+        before = named["state"].epoch if named["state"] is not None else 0
+        after = training(*given, **named)
+        epochs.append(after.epoch - before)
+        return after
+
+    def dying(run: Any, data: bytes, **named: Any) -> Any:
+        if named["kind"] in ("segmenter", "final") and len(epochs) == 1:
+            raise RuntimeError("the machine is off")
+        return saving(run, data, **named)
+
+    monkeypatch.setattr(convergence, "fit_to_convergence", counted)
+    monkeypatch.setattr(segmenters, "save_checkpoint", dying)
+    world.celery.tasks[RUN_JOB].apply(args=[job.id], throw=True)
+    assert (world.job(job.id).state, world.job(job.id).error) == ("queued", "RuntimeError: the machine is off")
+    world.work()
+    assert world.job(job.id).state == "done"
+    assert epochs[:2] == [2, 0]
+
+
+@pytest.mark.parametrize(("kind", "saved"), [("pretrain", "segmenter"), ("finish", "final")])
+def test_what_a_job_has_saved_is_not_trained_again(make_world: Callable[..., World], kind: str, saved: str) -> None:
+    world = full_world(make_world, strategy="random", budget=4)
+    job = start(world, kind)
+    world.add_checkpoint(saved, save_segmenter(build("fpn", classes=3, width=4), CLASSES), job_id=job.id, miou=0.5)
+    world.work()
+    assert (world.job(job.id).state, world.job(job.id).result) == ("done", {"miou": 0.5})
