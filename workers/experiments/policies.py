@@ -8,8 +8,8 @@ from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from models.segmenter import Segmenter
 from workers.experiments.scalars import add_progress
-from workers.experiments.stages import Bench, fresh, theta_pre
-from workers.files import FileState, write_atomically
+from workers.experiments.stages import Bench, fresh, state_beside, theta_pre
+from workers.files import write_atomically
 from workers.loop.round import LoopSettings
 from workers.policy.building import Ground, build_network, build_trainer, game_on
 from workers.policy.playing import describe_progress, play_resumably
@@ -26,7 +26,7 @@ def trained_policy(bench: Bench, name: str, seed: int) -> Policy:
     path = bench.path("policy", bench.experiment.policy_key(name, seed))
     if path.exists():
         return load_policy(path.read_bytes(), bench.dataset.classes, ground.state_regions, bench.device)[0]
-    trainer, state = build_trainer(bench.experiment.policy(name), ground, seed), FileState(path.with_suffix(".state"))
+    trainer, state = build_trainer(bench.experiment.policy(name), ground, seed), state_beside(path)
 
     def report(progress: Progress) -> bool:
         add_progress(bench.scalars, progress)

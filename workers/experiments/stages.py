@@ -94,7 +94,7 @@ def theta_pre(bench: Bench, seed: int) -> Segmenter:
     experiment = bench.experiment
     path = bench.path("source", experiment.key("source", seed))
     if path.exists():
-        return accelerated(bench, load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0])
+        return _kept(bench, path)
     if experiment.source.images and bench.classes < len(CAMVID):
         raise ValueError(
             f"theta_pre is trained on synthetic streets of {len(CAMVID)} classes, and {bench.dataset.name} has "
@@ -115,8 +115,7 @@ def theta_pre(bench: Bench, seed: int) -> Segmenter:
             path=path,
             name="theta_pre (source domain)",
         )
-    write_atomically(path, save_segmenter(segmenter, bench.dataset.classes, stage="source"))
-    state_beside(path).clear()
+    _keep(bench, path, segmenter, "source")
     return segmenter
 
 
@@ -127,7 +126,7 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
         return theta_pre(bench, seed)
     path = bench.path("theta0", experiment.key("theta0", seed))
     if path.exists():
-        return accelerated(bench, load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0])
+        return _kept(bench, path)
     segmenter = theta_pre(bench, seed)
     train_and_keep(
         bench,
@@ -139,9 +138,17 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
         path=path,
         name="theta_0 (fine-tuned on D_T)",
     )
-    write_atomically(path, save_segmenter(segmenter, bench.dataset.classes, stage="theta0"))
-    state_beside(path).clear()
+    _keep(bench, path, segmenter, "theta0")
     return segmenter
+
+
+def _kept(bench: Bench, path: Path) -> Segmenter:
+    return accelerated(bench, load_segmenter(path.read_bytes(), bench.dataset.classes, bench.device)[0])
+
+
+def _keep(bench: Bench, path: Path, segmenter: Segmenter, stage: str) -> None:
+    write_atomically(path, save_segmenter(segmenter, bench.dataset.classes, stage=stage))
+    state_beside(path).clear()
 
 
 def train_and_keep(

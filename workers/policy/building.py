@@ -71,9 +71,10 @@ def build_trainer(settings: PolicySettings, ground: Ground, seed: int) -> Traine
     """A policy's trainer at its beginning. Raises SourceError for one that it cannot play on."""
     # Surrogate games live in main memory, where their network is fastest too.
     device = ground.device if settings.game == "real" else "cpu"
+    state_regions = ground.state_regions  # once, since exploring makes a network in many a round
 
     def network(drawn: int) -> Policy:
-        return build_network(settings, len(ground.classes), ground.state_regions, drawn).to(device)
+        return build_network(settings, len(ground.classes), state_regions, drawn).to(device)
 
     return Trainer(
         games=_games(settings, ground, seed),
