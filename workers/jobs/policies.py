@@ -1,6 +1,6 @@
 """The task that trains a policy by playing episodes on D_T."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from models.query_network import QueryNetwork
@@ -14,7 +14,7 @@ from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.saving import made_already, save_checkpoint
 from workers.jobs.segmenters import labelled_part
-from workers.loop.round import groups_of
+from workers.loop.round import LoopSettings, groups_of
 from workers.policy.building import Ground, SourceError, build_trainer
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.trainer import Progress, Trainer
@@ -58,13 +58,20 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     if row is None:
         raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
     splits = _splits(project, settings, row)
+    loop = replace(
+        project.loop,
+        batch_size=settings.batch_size or project.loop.batch_size,
+        pool_size=settings.pool_size,
+        protocol="per-pool",
+    )
     sizes = {split: len(images) for split, images in splits.items()}
-    made_of = settings_hash([row.id, sizes, settings.model_dump(mode="json"), project.settings.model_dump(mode="json")])
+    # Of the project's settings those that a game goes by: others may change while a campaign runs.
+    made_of = settings_hash([row.id, sizes, settings.model_dump(mode="json"), asdict(loop), project.settings.seed])
     key = f"policy {run.job_id} {made_of}"
     if key not in run.worker.between_slices:
         # To freeze features, or to draw a city, may take longer than a slice.
         run.worker.between_slices.clear()
-        run.worker.between_slices[key] = _built(project, settings, row, splits)
+        run.worker.between_slices[key] = _built(project, settings, row, splits, loop)
         run.begin_slice()
     trainer: Trainer = run.worker.between_slices[key]
     return trainer, made_of
@@ -91,14 +98,12 @@ def _splits(project: ProjectData, settings: PolicySettings, source: Checkpoint) 
 
 
 def _built(
-    project: ProjectData, settings: PolicySettings, source: Checkpoint, splits: dict[str, ImageSource]
+    project: ProjectData,
+    settings: PolicySettings,
+    source: Checkpoint,
+    splits: dict[str, ImageSource],
+    loop: LoopSettings,
 ) -> Trainer:
-    loop = replace(
-        project.loop,
-        batch_size=settings.batch_size or project.loop.batch_size,
-        pool_size=settings.pool_size,
-        protocol="per-pool",
-    )
     regions = sum(group.images * group.cells for group in groups_of(splits["train"], loop))
     ground = Ground(
         splits=splits,

@@ -174,6 +174,20 @@ def test_a_training_whose_images_changed_between_two_slices_begins_anew(
     assert "has changed since its training was put away" in caplog.text
 
 
+def test_a_setting_that_no_game_goes_by_may_change_between_two_slices(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    straight = train(world, **TINY)["result"]
+    world.slice_seconds(-1.0)
+    body = {"kind": "train-policy", "settings": TINY}
+    job = world.call("POST", f"/projects/{world.project.id}/jobs", json=body)["id"]
+    world.celery.tasks[RUN_JOB].apply(args=[job], throw=True)
+    world.call("PATCH", f"/projects/{world.project.id}", json={"settings": {"lease_minutes": 3.0}})
+    world.work()
+    assert world.job(job).result == straight
+    assert "begins anew" not in caplog.text
+
+
 def test_a_policy_that_was_saved_by_a_worker_that_died_is_not_trained_again(world: World) -> None:
     body = {"kind": "train-policy", "settings": TINY}
     job = world.call("POST", f"/projects/{world.project.id}/jobs", json=body)["id"]
