@@ -41,10 +41,12 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever runs on PostgreSQL is marked so."""
+    """Whatever runs on PostgreSQL is marked so; tests with a broker follow one another in one process of a run."""
     for item in items:
         if "postgresql" in item.name:
             item.add_marker(pytest.mark.postgres)
+        if "redis" in item.keywords:
+            item.add_marker(pytest.mark.xdist_group("redis"))
 
 
 @pytest.hookimpl(trylast=True)

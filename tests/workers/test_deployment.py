@@ -171,7 +171,7 @@ class Deployment:
             return False
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
+def until(true: Callable[[], bool], what: str, seconds: float = 240.0) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + seconds
     while not true():

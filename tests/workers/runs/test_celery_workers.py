@@ -35,7 +35,7 @@ pytestmark = [
 T = TypeVar("T")
 
 
-def found(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> T:
+def found(look: Callable[[], T | None], what: str, seconds: float = 240.0) -> T:
     """What `look` sees once it is there."""
     deadline = time.monotonic() + seconds
     while (seen := look()) is None:
