@@ -96,9 +96,10 @@ class ImageDescription:
 
 def describe(
     segmenter: Segmenter,
-    images_B3HW: Tensor,
+    seen: Tensor,
     boxes: Sequence[Tensor],
     *,
+    size: tuple[int, int] | None = None,
     statistics: Collection[str] = (),
     vectors: Collection[str] = frozenset(),
     generator: torch.Generator | None = None,
@@ -108,8 +109,9 @@ def describe(
 
     Args:
         segmenter: on any device; its weights, statistics and modes are left as they are.
-        images_B3HW: uint8, on any device.
+        seen: what the segmenter's `look` gives of B images, on any device: of one that is not frozen the images, uint8.
         boxes: for each image, (n, 4) int64 rows of (row, col, height, width) in pixels; n may be 0 and may differ.
+        size: (H, W) of the images; may be left out where they are what is seen.
         statistics: names among STATISTICS.
         vectors: names among VECTORS. "class_mass", (R, C), is the mean probability of each class over the region's
             pixels; "embedding", (R, E), the mean of the decoder's features whose centres lie in the region, or of the
@@ -121,15 +123,16 @@ def describe(
         ValueError: a box that leaves its image, an unknown statistic or vector, BALD without generator or dropout, or
             predictions that are not finite.
     """
-    if len(boxes) != len(images_B3HW):
-        raise ValueError(f"{len(images_B3HW)} images came with the boxes of {len(boxes)}")
+    if len(boxes) != len(seen):
+        raise ValueError(f"{len(seen)} images came with the boxes of {len(boxes)}")
+    size = size or _size(seen)
     names = _maps_for(statistics, vectors)
     if "bald" in names and generator is None:
         raise ValueError("BALD draws dropout masks: it needs a generator")
-    at_once = images_at_once or _images_at_once(images_B3HW)
+    at_once = images_at_once or _images_at_once(size)
     descriptions: list[ImageDescription] = []
-    for start in range(0, len(images_B3HW), at_once):
-        maps = _maps(segmenter, images_B3HW[start : start + at_once], names, generator)
+    for start in range(0, len(seen), at_once):
+        maps = _maps(segmenter, seen[start : start + at_once], size, names, generator)
         some_boxes = boxes[start : start + at_once]
         rows = replace(
             region_rows(maps, some_boxes, class_count=segmenter.classes, statistics=statistics),
@@ -143,26 +146,32 @@ def describe(
     return descriptions
 
 
-def embeddings(segmenter: Segmenter, images_B3HW: Tensor, boxes: Sequence[Tensor]) -> Tensor:
+def embeddings(
+    segmenter: Segmenter, seen: Tensor, boxes: Sequence[Tensor], *, size: tuple[int, int] | None = None
+) -> Tensor:
     """Return the vectors "embedding" of regions, (R, E), image by image, as describe does but without classifying.
 
     There is at least one image. Raises ValueError for a box that leaves its image.
     """
-    if len(boxes) != len(images_B3HW):
-        raise ValueError(f"{len(images_B3HW)} images came with the boxes of {len(boxes)}")
-    _check_boxes(torch.cat(list(boxes)).cpu(), (int(images_B3HW.shape[-2]), int(images_B3HW.shape[-1])))
-    at_once, parts = _images_at_once(images_B3HW), []
+    if len(boxes) != len(seen):
+        raise ValueError(f"{len(seen)} images came with the boxes of {len(boxes)}")
+    size = size or _size(seen)
+    _check_boxes(torch.cat(list(boxes)).cpu(), size)
+    at_once, parts = _images_at_once(size), []
     device = next(segmenter.parameters()).device
     with evaluating(segmenter):
-        for start in range(0, len(images_B3HW), at_once):
-            features_BEhw = segmenter.encode(images_B3HW[start : start + at_once].to(device))
+        for start in range(0, len(seen), at_once):
+            features_BEhw = segmenter.encode(seen[start : start + at_once].to(device))
             parts.append(_vectors("embedding", features_BEhw, boxes[start : start + at_once], segmenter.stride))
     return torch.cat(parts)
 
 
-def _images_at_once(images_B3HW: Tensor) -> int:
-    height, width = images_B3HW.shape[-2:]
-    return max(1, _IMAGE_PIXELS // (height * width))
+def _size(images_B3HW: Tensor) -> tuple[int, int]:
+    return int(images_B3HW.shape[-2]), int(images_B3HW.shape[-1])
+
+
+def _images_at_once(size: tuple[int, int]) -> int:
+    return max(1, _IMAGE_PIXELS // (size[0] * size[1]))
 
 
 def _vectors(name: str, maps_BDhw: Tensor, boxes: Sequence[Tensor], stride: int) -> Tensor:
@@ -181,11 +190,10 @@ def _maps_for(statistics: Iterable[str], vectors: Iterable[str] = ()) -> set[str
 
 
 def _maps(
-    segmenter: Segmenter, images_B3HW: Tensor, names: set[str], generator: torch.Generator | None
+    segmenter: Segmenter, seen: Tensor, size: tuple[int, int], names: set[str], generator: torch.Generator | None
 ) -> dict[str, Tensor]:
-    size = (int(images_B3HW.shape[-2]), int(images_B3HW.shape[-1]))
     with evaluating(segmenter):
-        features_BEhw = segmenter.encode(images_B3HW.to(next(segmenter.parameters()).device))
+        features_BEhw = segmenter.encode(seen.to(next(segmenter.parameters()).device))
         maps = pixel_maps(segmenter.classify(features_BEhw, size), names - {"bald", "features"})
         if "bald" in names and generator is not None:
             maps["bald"] = bald_map(segmenter, features_BEhw, size, generator=generator)

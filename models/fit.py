@@ -72,8 +72,8 @@ def _crop(
 ) -> Batch:
     pixels_3HW, labels_HW = image(example.image), labels(example.image)
     row, col, height, width = example.box
-    top = _window_start(labels_HW.shape[0], settings.crop[0], row, height, generator)
-    left = _window_start(labels_HW.shape[1], settings.crop[1], col, width, generator)
+    top = window_start(labels_HW.shape[0], settings.crop[0], row, height, generator)
+    left = window_start(labels_HW.shape[1], settings.crop[1], col, width, generator)
     window = (..., slice(top, top + settings.crop[0]), slice(left, left + settings.crop[1]))
     pixels, truth = (
         _padded(pixels_3HW[window], settings.crop, PADDING),
@@ -84,7 +84,7 @@ def _crop(
     return pixels, truth
 
 
-def _window_start(length: int, crop: int, start: int, size: int, generator: torch.Generator) -> int:
+def window_start(length: int, crop: int, start: int, size: int, generator: torch.Generator) -> int:
     """Where along one side of `length` pixels a window of `crop` begins, for a box of `size` at `start`."""
     if length <= crop:
         return 0
@@ -156,29 +156,35 @@ def train_pass(
 
 
 def evaluate(segmenter: Segmenter, batches: Iterable[Batch], classes: int) -> Tensor:
-    """Confusion C x C, int64, on the CPU: rows are the truth, columns the prediction; pixels of IGNORE are not counted.
+    """Confusions N x C x C, int64, on the CPU, one for each image: rows are the truth, columns the prediction.
 
-    The segmenter is in eval mode meanwhile, and afterwards as it was. Raises ValueError for a label that is no class.
+    Batches hold what the segmenter's `look` gives of images, and their labels; pixels of IGNORE are not counted. The
+    segmenter is in eval mode meanwhile, and afterwards as it was. Raises ValueError for a label that is no class.
     """
     device = segmenter.classifier.weight.device
-    counts = torch.zeros(1 + classes * classes, dtype=torch.int64)  # bin 0 takes the ignored pixels
+    bins = 1 + classes * classes  # of each image; the first takes the ignored pixels
+    counts = []
     was_training = segmenter.training
     segmenter.eval()
     try:
         with torch.no_grad():
-            for images_B3HW, labels_BHW in batches:
-                predicted_BHW = segmenter(images_B3HW.to(device)).argmax(dim=1)
+            for seen, labels_BHW in batches:
+                size = (int(labels_BHW.shape[-2]), int(labels_BHW.shape[-1]))
+                # max gives the same indices as argmax, in a tenth of its time.
+                predicted_BHW = segmenter.classify(segmenter.encode(seen.to(device)), size).max(dim=1).indices
                 truth_BHW = labels_BHW.to(device, torch.int64)
+                highest = int(labels_BHW[labels_BHW != IGNORE].max()) if bool((labels_BHW != IGNORE).any()) else 0
+                if highest >= classes:
+                    raise ValueError(f"A label map holds {highest}, of {classes} classes.")
                 bins_BHW = torch.where(truth_BHW == IGNORE, 0, 1 + truth_BHW * classes + predicted_BHW)
-                found = torch.bincount(bins_BHW.flatten(), minlength=len(counts))
-                if len(found) > len(counts):
-                    raise ValueError(
-                        f"A label map holds {int(labels_BHW[labels_BHW != IGNORE].max())}, of {classes} classes."
-                    )
-                counts += found.cpu()
+                firsts_B11 = bins * torch.arange(len(bins_BHW), device=device)[:, None, None]
+                found = torch.bincount((bins_BHW + firsts_B11).flatten(), minlength=bins * len(bins_BHW))
+                counts.append(found.view(-1, bins)[:, 1:].cpu())
     finally:
         segmenter.train(was_training)
-    return counts[1:].view(classes, classes)
+    return (
+        torch.cat(counts).view(-1, classes, classes) if counts else torch.zeros(0, classes, classes, dtype=torch.int64)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

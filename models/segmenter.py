@@ -39,8 +39,13 @@ class Dropout(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """Encoder, decoder, dropout, 1x1 classifier. Dropout stands only before the classifier: MC dropout encodes once."""
+    """Encoder, decoder, dropout, 1x1 classifier. Dropout stands only before the classifier: MC dropout encodes once.
 
+    Logits come in three steps, so that each is done once: `look` is all that training does not change, `encode` all that
+    dropout does not, `classify` the rest.
+    """
+
+    frozen = False  # whether looking is more than taking the image as it is
     mean: Tensor
     std: Tensor
 
@@ -55,6 +60,10 @@ class Segmenter(nn.Module):
         self.classifier = nn.Conv2d(parts.channels, classes, 1)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+
+    def look(self, images_B3HW: Tensor) -> Tensor:
+        """What `encode` takes of RGB images, uint8 or float in [0, 1], of any H, W >= 8: here the images themselves."""
+        return images_B3HW
 
     def encode(self, images_B3HW: Tensor) -> Tensor:
         """Features B x F x h x w of RGB images, uint8 or float in [0, 1], of any H, W >= 8."""
@@ -97,7 +106,7 @@ class Segmenter(nn.Module):
     def forward(self, images_B3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Logits B x C x H x W."""
         height, width = images_B3HW.shape[-2:]
-        return self.classify(self.encode(images_B3HW), (height, width), generator)
+        return self.classify(self.encode(self.look(images_B3HW)), (height, width), generator)
 
     def _missing(self, side: int) -> int:
         """Pixels to add to a side: zeros, which after normalisation are the mean colour."""

@@ -26,6 +26,15 @@ class Settings(BaseSettings):
         32 << 20, gt=0, description="Largest request body of every other route; of a policy's upload, too."
     )
     device: str = Field("auto", description="Torch device of a worker: auto, cpu, cuda, cuda:1.")
+    encoder_weights: Path | None = Field(
+        None,
+        description="A file of pretrained encoder weights, or a folder of them; none: those of the installed packages.",
+    )
+    feature_dir: Path | None = Field(
+        None, description="Where a worker keeps what frozen encoders saw of images; none: DATA_DIR/features."
+    )
+    feature_disk_bytes: int = Field(20 << 30, gt=0, description="Largest size of that folder.")
+    feature_memory_bytes: int = Field(2 << 30, gt=0, description="As much of it is kept in a worker's memory.")
     threads: int = Field(0, ge=0, description="Torch threads of a worker; 0: as many as there are cores.")
     slice_seconds: float = Field(20.0, gt=0, description="A training job yields to waiting rounds this often.")
     heartbeat_seconds: float = Field(

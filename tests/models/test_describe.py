@@ -1,7 +1,7 @@
 """Descriptions of whole images: one forward pass, its pixel maps, and rows, statistics and vectors of regions."""
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -79,7 +79,7 @@ class TestDescribe:
     def test_how_many_images_are_taken_at_once_changes_nothing(
         self, segmenter: Counting, images: Tensor, boxes: list[Tensor], at_once: int
     ) -> None:
-        asked = {"statistics": ("bald_sum", "entropy_sum")}
+        asked: dict[str, Any] = {"statistics": ("bald_sum", "entropy_sum")}
         one = describe(segmenter, images, boxes, generator=seeded(4), images_at_once=1, **asked)
         some = describe(segmenter, images, boxes, generator=seeded(4), images_at_once=at_once, **asked)
         assert len(one) == len(some) == 5

@@ -1,6 +1,7 @@
 """A tiny world: images of coloured rectangles whose classes can be learned in a few steps."""
 
 import base64
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -64,6 +65,9 @@ class Rectangles:
 
     def size(self, number: int) -> tuple[int, int]:
         return self._size
+
+    def digest(self, number: int) -> str:
+        return hashlib.sha256(self.images[number].tobytes()).hexdigest()
 
     def image(self, number: int) -> NDArray[np.uint8]:
         return self.images[number]

@@ -1,5 +1,6 @@
 """What a dataset is to the rest of the project: named splits of images with label maps."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ class ImageSource(Protocol):
     def size(self, number: int) -> tuple[int, int]:
         """(height, width) in pixels, without decoding the image."""
 
+    def digest(self, number: int) -> str:
+        """Names the image's pixels: images with other pixels have other digests. Letters, digits, "-" and "_" alone."""
+
     def image(self, number: int) -> Pixels:
         """RGB pixels, uint8, height x width x 3, perhaps read-only."""
 
@@ -58,6 +62,7 @@ class Files:
         """`pairs` holds (name, image path, label map path or None); `read_labels` gives class indices."""
         self._pairs = list(pairs)
         self._read_labels = read_labels
+        self._digests: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -72,6 +77,11 @@ class Files:
                 return image.height, image.width
         except OSError as error:
             raise DatasetError(f"{path} cannot be read as an image: {error}.") from error
+
+    def digest(self, number: int) -> str:
+        if number not in self._digests:
+            self._digests[number] = hashlib.sha256(self._pairs[number][1].read_bytes()).hexdigest()
+        return self._digests[number]
 
     def image(self, number: int) -> Pixels:
         return read_rgb(self._pairs[number][1])
@@ -112,6 +122,9 @@ class Resized:
     def size(self, number: int) -> tuple[int, int]:
         return self._size
 
+    def digest(self, number: int) -> str:
+        return f"{self._source.digest(number)}-{self._size[0]}x{self._size[1]}"
+
     def image(self, number: int) -> Pixels:
         return self._resample(self._source.image(number), Image.Resampling.BOX)
 
@@ -139,6 +152,9 @@ class Forwarding:
 
     def size(self, number: int) -> tuple[int, int]:
         return self._source.size(number)
+
+    def digest(self, number: int) -> str:
+        return self._source.digest(number)
 
     def image(self, number: int) -> Pixels:
         return self._source.image(number)
@@ -182,6 +198,9 @@ class Subset:
     def size(self, number: int) -> tuple[int, int]:
         return self._source.size(self._numbers[number])
 
+    def digest(self, number: int) -> str:
+        return self._source.digest(self._numbers[number])
+
     def image(self, number: int) -> Pixels:
         return self._source.image(self._numbers[number])
 
@@ -209,6 +228,10 @@ class Joined:
     def size(self, number: int) -> tuple[int, int]:
         source, own = self.behind(number)
         return source.size(own)
+
+    def digest(self, number: int) -> str:
+        source, own = self.behind(number)
+        return source.digest(own)
 
     def image(self, number: int) -> Pixels:
         source, own = self.behind(number)

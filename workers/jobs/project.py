@@ -63,6 +63,9 @@ class ProjectImages:
         group = self._group(number)
         return group.height, group.width
 
+    def digest(self, number: int) -> str:
+        return self.row(number).digest
+
     def image(self, number: int) -> Pixels:
         key = self.row(number).blob_key
         return self._decoded.get(key, lambda: _read_rgb(self._blobs.get(key)))

@@ -19,7 +19,7 @@ class ActiveLearner:
     """Asks and tells in turn, as games and simulations do; the live service's jobs use either half by itself.
 
     images, state, reward: D_V, numbered as the pool numbers it, D_S and D_R, where there are any. truth: the label maps
-    of `images`, which only simulations have. budget: B, where it is known.
+    of `images`, which only simulations have. budget: B, where it is known. known: images labelled as a whole, for a refit.
     """
 
     segmenter: Segmenter
@@ -33,6 +33,7 @@ class ActiveLearner:
     seed: int
     truth: ImageSource | None = None
     budget: int | None = None
+    known: Sequence[ImageSource] = ()
 
     def __post_init__(self) -> None:
         observer = Observer(
@@ -58,6 +59,7 @@ class ActiveLearner:
             reward=self.reward,
             settings=self.settings,
             seed=self.seed,
+            known=self.known,
         )
 
     def ask(self, count: int | None = None, *, round_number: int) -> Proposal:

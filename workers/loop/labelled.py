@@ -54,6 +54,11 @@ class LabelledSet:
         self.examples.extend(examples)
         return examples
 
+    @property
+    def answers(self) -> list[Answer]:
+        """All that were added, image by image."""
+        return [answer for answers in self._by_image.values() for answer in answers]
+
     def counts(self) -> NDArray[np.int64]:
         """(L, C) labelled pixels of each class in each region."""
         return np.concatenate(self._counts) if self._counts else np.zeros((0, self._classes), np.int64)
@@ -87,6 +92,9 @@ class LabelledView:
 
     def size(self, number: int) -> tuple[int, int]:
         return self._images.size(number)
+
+    def digest(self, number: int) -> str:
+        return self._images.digest(number)
 
     def image(self, number: int) -> NDArray[np.uint8]:
         return self._images.image(number)

@@ -16,10 +16,10 @@ from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from service.domain.metrics import class_counts, confusion_matrix
 from workers.datasets.base import ImageSource
-from workers.datasets.on_device import stack_images
 from workers.loop.labelled import LabelledSet
 from workers.loop.round import LoopSettings
 from workers.training.convergence import device_of, same_size_runs
+from workers.training.looking import seen
 
 # Shapes: M candidates, S regions of D_S, C classes, L labelled regions, E channels of an embedding, F features, H x W pixels.
 
@@ -108,10 +108,17 @@ class Observer:
         parts: list[RegionRows] = []
         maps: LabelMaps = {}
         for run in same_size_runs(source, list(cells)):
-            boxes = self._settings.grid(source.size(run[0])).boxes()
-            batch = stack_images(source, run, device_of(segmenter))
-            wanted = [torch.from_numpy(boxes[cells[number]]) for number in run]
-            described = describe(segmenter, batch, wanted, statistics=statistics, vectors=vectors, generator=generator)
+            size = source.size(run[0])
+            boxes = self._settings.grid(size).boxes()
+            described = describe(
+                segmenter,
+                seen(segmenter, source, run, device_of(segmenter)),
+                [torch.from_numpy(boxes[cells[number]]) for number in run],
+                size=size,
+                statistics=statistics,
+                vectors=vectors,
+                generator=generator,
+            )
             for number, each in zip(run, described, strict=True):
                 parts.append(each.rows)
                 if keep_maps:
@@ -153,8 +160,9 @@ class Observer:
         parts = [
             embeddings(
                 segmenter,
-                stack_images(self.images, run, device_of(segmenter)),
+                seen(segmenter, self.images, run, device_of(segmenter)),
                 [torch.tensor(boxes[number], dtype=torch.int64) for number in run],
+                size=self.images.size(run[0]),
             )
             for run in same_size_runs(self.images, list(boxes))
         ]

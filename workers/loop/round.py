@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.fit import TrainSettings
+from models.refit import RefitSettings
 from service.domain.pool import ImageGroup
 from service.domain.regions import Box, Grid
 from workers.datasets.base import ImageSource
@@ -29,8 +30,10 @@ class LoopSettings:
     pool_size: int = 10
     sampling: Literal["uniform", "images"] = "images"
     protocol: Literal["per-pool", "global"] = "per-pool"
+    learning: Literal["pass", "refit"] = "pass"
     passes: int = 1
     train: TrainSettings = field(default_factory=TrainSettings)
+    refit: RefitSettings = field(default_factory=RefitSettings)
 
     def grid(self, size: tuple[int, int]) -> Grid:
         """The region grid of an image of (height, width)."""
@@ -73,6 +76,7 @@ class RoundResult:
     miou_before: float | None
     miou_after: float | None
     reward: float | None
+    fell: bool = False  # whether mIoU fell by more than its noise
     iou_per_class: NDArray[np.float64] | None
     class_counts: NDArray[np.int64]
     loss: float | None

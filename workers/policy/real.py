@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
 
 from models.segmenter import Segmenter
@@ -117,17 +117,15 @@ class RealGame:
         raise ValueError("The real game has no trials: one takes minutes.")
 
     def meta(self) -> dict[str, Any]:
-        """The round, what is labelled, and mIoU."""
-        measured = self.learner.measured_miou()
-        assert measured is not None
-        per_class = [None if np.isnan(value) else value for value in measured[1].tolist()]
-        regions = [[answer.image, answer.cell] for answer in self._answers]
-        return {"round": self.round, "regions": regions, "miou": [measured[0], per_class]}
+        """The round and what is labelled."""
+        return {"round": self.round, "regions": [[answer.image, answer.cell] for answer in self._answers]}
 
     def tensors(self) -> dict[str, Tensor]:
-        """f's weights, and what its optimizer remembers."""
+        """f's weights, what its optimizer remembers, and how it does on D_R."""
+        measured = self.learner.measured()
+        assert measured is not None
         saved = {f"segmenter.{key}": tensor for key, tensor in self.learner.segmenter.state_dict().items()}
-        return saved | self.learner.momentum
+        return saved | self.learner.momentum | {"confusions": torch.from_numpy(measured)}
 
     def load(self, episode: int, meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go on with an episode from what `meta` and `tensors` gave."""
@@ -136,6 +134,5 @@ class RealGame:
         self.learner.segmenter.load_state_dict({key.removeprefix("segmenter."): each for key, each in weights.items()})
         self.round, self._answers = meta["round"], self._oracle.answers_at(meta["regions"], self.settings)
         restore(self._answers, self.labelled, self.pool)
-        mean, per_class = meta["miou"]
-        miou = (float(mean), np.array([np.nan if value is None else value for value in per_class]))
-        self.learner.resume({key: value for key, value in tensors.items() if key not in weights}, miou)
+        momentum = {key: value for key, value in tensors.items() if key.startswith("momentum.")}
+        self.learner.resume(momentum, tensors["confusions"].cpu().numpy())

@@ -12,6 +12,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from models.frozen import FrozenSegmenter, build_frozen
+from models.projection import Projection
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from models.segmenter import Segmenter, build
@@ -19,8 +21,10 @@ from service.domain.classes import ClassSet
 from service.domain.policy_files import check_policy
 from service.domain.weights import FORMAT, WeightsError, check_format, check_kind
 from workers.files import settings_hash
+from workers.training.encoders import EncoderError, frozen_eye
 
 Policy = QueryNetwork | RegionwiseNetwork
+_PROJECTION = "projection."
 
 
 class CheckpointError(ValueError):
@@ -62,7 +66,10 @@ def from_bytes(data: bytes) -> Checkpoint:
 
 def segmenter_description(segmenter: Segmenter, classes: ClassSet, **more: Any) -> dict[str, Any]:
     """What must be known to build the network again, and to refuse one that does not fit."""
-    settings = {"name": segmenter.name, "width": segmenter.width, "dropout": segmenter.dropout.p}
+    settings: dict[str, Any] = {"name": segmenter.name, "width": segmenter.width, "dropout": segmenter.dropout.p}
+    if isinstance(segmenter, FrozenSegmenter):
+        eye = segmenter.eye
+        settings["frozen"] = {"stride": eye.stride, "magnification": eye.magnification, "sha256": eye.sha256}
     return {
         "kind": "segmenter",
         "architecture": settings,
@@ -75,7 +82,10 @@ def segmenter_description(segmenter: Segmenter, classes: ClassSet, **more: Any) 
 def save_segmenter(
     segmenter: Segmenter, classes: ClassSet, extra: dict[str, Tensor] | None = None, **more: Any
 ) -> bytes:
-    """A segmenter's checkpoint."""
+    """A segmenter's checkpoint. Of a frozen encoder it holds the weights' SHA-256 and the projection, of the rest the weights."""
+    if isinstance(segmenter, FrozenSegmenter):
+        projection = {f"{_PROJECTION}{key}": tensor for key, tensor in segmenter.projection.tensors().items()}
+        extra = projection | (extra or {})
     return to_bytes(segmenter_description(segmenter, classes, **more), segmenter.state_dict(), extra)
 
 
@@ -89,12 +99,27 @@ def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = 
             f"The checkpoint knows the classes {', '.join(checkpoint.description['classes'])}, the project has "
             f"{', '.join(classes.names)}. Train a new one with a pretrain job."
         )
-    architecture = checkpoint.description["architecture"]
-    segmenter = build(
-        architecture["name"], classes=len(classes), width=architecture["width"], dropout=architecture["dropout"]
-    )
+    segmenter = _built(checkpoint, len(classes))
     _load(segmenter, checkpoint)
     return segmenter.to(device).eval(), checkpoint
+
+
+def _built(checkpoint: Checkpoint, classes: int) -> Segmenter:
+    architecture = checkpoint.description["architecture"]
+    if "frozen" not in architecture:
+        return build(
+            architecture["name"], classes=classes, width=architecture["width"], dropout=architecture["dropout"]
+        )
+    try:
+        eye = frozen_eye(architecture["name"], **architecture["frozen"])
+    except EncoderError as error:
+        raise CheckpointError(str(error)) from error
+    tensors = {
+        key.removeprefix(_PROJECTION): tensor for key, tensor in checkpoint.extra.items() if key.startswith(_PROJECTION)
+    }
+    return build_frozen(
+        eye, Projection(**tensors), classes=classes, hidden=architecture["width"], dropout=architecture["dropout"]
+    )
 
 
 def save_policy(policy: Policy, classes: ClassSet, extra: dict[str, Tensor] | None = None, **more: Any) -> bytes:

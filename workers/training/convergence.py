@@ -26,7 +26,8 @@ from models.segmenter import Segmenter
 from service.domain.metrics import mean_iou
 from workers.chance import derived_seed, torch_generator
 from workers.datasets.base import ImageSource
-from workers.datasets.on_device import image_tensor, stack_images, stack_label_maps
+from workers.datasets.on_device import image_tensor, stack_label_maps
+from workers.training.looking import seen
 
 # Images of one forward pass together hold at most this many pixels: bounds memory at any image size.
 PIXELS_PER_BATCH = 2_000_000
@@ -73,11 +74,16 @@ def same_size_runs(source: ImageSource, numbers: Sequence[int]) -> Iterator[list
 
 def measure(segmenter: Segmenter, source: ImageSource, *, classes: int) -> NDArray[np.int64]:
     """The confusion matrix (C, C), rows = truth, of the segmenter on all images of a source."""
+    return np.asarray(confusions(segmenter, source, classes=classes).sum(axis=0), np.int64)
+
+
+def confusions(segmenter: Segmenter, source: ImageSource, *, classes: int) -> NDArray[np.int64]:
+    """The confusion matrices (N, C, C), rows = truth, of the segmenter on each of N images of a source."""
     device = device_of(segmenter)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for run in same_size_runs(source, range(len(source))):
-            yield stack_images(source, run, device), stack_label_maps(source, run)
+            yield seen(segmenter, source, run, device), stack_label_maps(source, run)
 
     return np.asarray(evaluate(segmenter, batches(), classes).cpu().numpy(), np.int64)
 

@@ -179,7 +179,7 @@ def test_a_learner_put_away_and_continued_learns_the_same(loop_settings: LoopSet
     straight.tell(told[0], round_number=1)
     resumed = make_learner(loop_settings)
     resumed.segmenter.load_state_dict(straight.segmenter.state_dict())
-    resumed.learner.resume(straight.learner.momentum, straight.learner.measured_miou())
+    resumed.learner.resume(straight.learner.momentum, straight.learner.measured())
     resumed.labelled.add(told[0])
     resumed.pool.take(np.array([region.number for region in make_learner(loop_settings).ask(round_number=1).regions]))
     for learner in (straight, resumed):

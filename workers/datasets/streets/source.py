@@ -1,5 +1,6 @@
 """Street scenes as image sources and as a data set with the splits of an experiment."""
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 
@@ -48,6 +49,10 @@ class Streets:
         """(height, width), the same for all."""
         self._index(number)
         return self._height, self._width
+
+    def digest(self, number: int) -> str:
+        """Of the drawn pixels: how scenes are drawn may change."""
+        return hashlib.sha256(self.image(number).tobytes()).hexdigest()
 
     def image(self, number: int) -> Pixels:
         """The photograph, uint8, height x width x 3."""

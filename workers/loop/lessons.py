@@ -1,0 +1,153 @@
+"""How labels are learned from: by one pass over a round's crops, or by fitting the head anew to all that is labelled."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.fit import Example, crops, make_optimizer, train_pass
+from models.frozen import FrozenSegmenter
+from models.refit import refit
+from models.segmenter import Segmenter
+from service.domain.regions import Box
+from workers.chance import torch_generator
+from workers.datasets.base import ImageSource
+from workers.datasets.on_device import image_tensor
+from workers.loop.labelled import Answer, LabelledSet
+from workers.loop.round import LoopSettings
+from workers.training.convergence import load_momentum, momentum_tensors
+from workers.training.refitting import LabelledCells
+
+
+class Lesson(Protocol):
+    """What a round's labels do to a segmenter."""
+
+    @property
+    def momentum(self) -> dict[str, Tensor]:
+        """What is remembered from one round to the next."""
+
+    def resume(self, momentum: dict[str, Tensor]) -> None:
+        """Go on from what another lesson remembered."""
+
+    def learn(self, answers: Sequence[Answer], round_number: int) -> float | None:
+        """Learn from a round, whose answers are among what is labelled by now; the loss, None without a labelled pixel."""
+
+
+class OnePass:
+    """The paper's: one pass over crops around the round's regions (docs/method.md, 2)."""
+
+    def __init__(
+        self, segmenter: Segmenter, labelled: LabelledSet, images: ImageSource, settings: LoopSettings, seed: int
+    ) -> None:
+        self._segmenter, self._labelled, self._images = segmenter, labelled, images
+        self._settings, self._seed = settings, seed
+        self._optimizer = make_optimizer(segmenter, settings.train)
+
+    @property
+    def momentum(self) -> dict[str, Tensor]:
+        """What the optimizer remembers between rounds."""
+        return momentum_tensors(self._optimizer)
+
+    def resume(self, momentum: dict[str, Tensor]) -> None:
+        """Raises ValueError for the momentum of another network."""
+        load_momentum(self._optimizer, momentum)
+
+    def learn(self, answers: Sequence[Answer], round_number: int) -> float | None:
+        """The loss of the last pass."""
+        examples = [_example(answer) for answer in answers]
+        losses = []
+        for number in range(self._settings.passes if examples else 0):
+            generator = torch_generator(self._seed, "train", round_number, number)
+            batches = crops(examples, self._image, self._labels, self._settings.train, generator)
+            dropout = torch_generator(self._seed, "dropout", round_number, number)
+            losses.append(
+                train_pass(self._segmenter, self._optimizer, batches, self._settings.train, generator=dropout)
+            )
+        return losses[-1] if losses else None
+
+    def _image(self, number: int) -> Tensor:
+        return image_tensor(self._images.image(number))
+
+    def _labels(self, number: int) -> Tensor:
+        return torch.from_numpy(self._labelled.label_map(number, self._images.size(number)))
+
+
+class Refit:
+    """Ours: the head, on frozen features, goes on from where it is on everything that is labelled (docs/method.md, 11)."""
+
+    def __init__(
+        self,
+        segmenter: FrozenSegmenter,
+        labelled: LabelledSet,
+        images: ImageSource,
+        known: Sequence[ImageSource],
+        settings: LoopSettings,
+        seed: int,
+    ) -> None:
+        """`known`: images that are labelled as a whole, D_S or D_T say."""
+        self._segmenter, self._labelled, self._images = segmenter, labelled, images
+        self._known, self._settings, self._seed = known, settings, seed
+        self._cells: LabelledCells | None = None
+        self.momentum: dict[str, Tensor] = {}
+
+    def resume(self, momentum: dict[str, Tensor]) -> None:
+        """There is none: each fit has an optimizer of its own."""
+
+    def learn(self, answers: Sequence[Answer], round_number: int) -> float | None:
+        """The mean loss of the fit's last steps."""
+        return self.fit(answers, round_number, steps=None)
+
+    def fit(self, answers: Sequence[Answer], round_number: int, *, steps: int | None) -> float | None:
+        """As `learn`, in so many steps."""
+        cells = self._taken_in(answers)
+        if not bool(cells.counts_C.sum()):
+            return None
+        return refit(
+            self._segmenter,
+            cells.draw,
+            cells.counts_C,
+            self._settings.refit,
+            generator=torch_generator(self._seed, "refit", round_number),
+            steps=steps,
+        )
+
+    def _taken_in(self, answers: Sequence[Answer]) -> LabelledCells:
+        """All labelled cells: at first of the known images and of every answer, then of the new answers too."""
+        if self._cells is None:
+            self._cells = LabelledCells(self._segmenter)
+            for source in self._known:
+                for number in range(len(source)):
+                    grid = self._settings.grid(source.size(number))
+                    self._cells.add_whole(source, number, [grid.box(cell) for cell in range(grid.cells)])
+            answers = self._labelled.answers
+        boxes: dict[int, list[Box]] = defaultdict(list)
+        for answer in answers:
+            boxes[answer.image].append(answer.box)
+        for image, of_image in boxes.items():
+            label_map = self._labelled.label_map(image, self._images.size(image))
+            self._cells.add(self._images, image, np.asarray(label_map), of_image)
+        return self._cells
+
+
+def lesson_of(
+    segmenter: Segmenter,
+    labelled: LabelledSet,
+    images: ImageSource,
+    known: Sequence[ImageSource],
+    settings: LoopSettings,
+    seed: int,
+) -> Lesson:
+    """The lesson that the settings name. Raises ValueError where the segmenter cannot be taught so."""
+    if settings.learning == "pass":
+        return OnePass(segmenter, labelled, images, settings, seed)
+    if not isinstance(segmenter, FrozenSegmenter):
+        raise ValueError(f"Only the head of a frozen encoder is refitted; {segmenter.name} is trained as a whole.")
+    return Refit(segmenter, labelled, images, known, settings, seed)
+
+
+def _example(answer: Answer) -> Example:
+    box = answer.box
+    return Example(image=answer.image, box=(box.row, box.col, box.height, box.width))

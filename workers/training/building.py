@@ -1,0 +1,74 @@
+"""Segmenters as settings name them, with fresh weights; a frozen encoder's projection is fitted to images at hand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.frozen import TILE, Eye, build_frozen
+from models.projection import COMPONENTS, fit_projection
+from models.segmenter import Segmenter, build
+from workers.chance import numpy_generator, torch_generator
+from workers.datasets.base import ImageSource
+from workers.datasets.on_device import image_tensor
+from workers.training.encoders import frozen_eye
+
+# A projection is fitted to so many cells of so many images.
+PROJECTION_IMAGES, PROJECTION_CELLS = 32, 1500
+# Regions this high and wide, in pixels, are told apart well enough by cells of this stride.
+_STRIDES = ((40, 8), (20, 4))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A segmenter's: its name, whether its encoder stays frozen, and the channels of its first stage, or half a head's."""
+
+    name: str
+    frozen: bool
+    width: int
+    dropout: float
+    stride: int = 8
+    magnification: float = 1.5
+
+
+def stride_for(cell_height: int, cell_width: int) -> int:
+    """The stride of a frozen encoder's features that suits regions of this size: smaller ones are about finer things."""
+    side = min(cell_height, cell_width)
+    return next((stride for least, stride in _STRIDES if side >= least), 2)
+
+
+def fresh_segmenter(
+    architecture: Architecture, classes: int, images: Sequence[ImageSource], seed: int, device: str
+) -> Segmenter:
+    """A segmenter with weights drawn from the seed. A frozen encoder's projection is fitted to some of the images.
+
+    Raises EncoderError where pretrained weights are wanted that cannot be had, ValueError for a projection without an image.
+    """
+    each, generator = architecture, torch_generator(seed, "segmenter")
+    if not each.frozen:
+        built = build(each.name, classes=classes, width=each.width, dropout=each.dropout, generator=generator)
+        return built.to(device)
+    eye = frozen_eye(each.name, stride=each.stride, magnification=each.magnification)
+    places = [(source, number) for source in images for number in range(len(source))]
+    drawn = numpy_generator(seed, "projection").permutation(len(places))[:PROJECTION_IMAGES]
+    if not len(drawn):
+        raise ValueError("A frozen encoder is fitted to the images it will see: upload some first.")
+    samples_XE = torch.cat(list(_sampled(eye, [places[n] for n in drawn], seed, device)))
+    projection = fit_projection(samples_XE.cpu(), COMPONENTS, torch_generator(seed, "turn"))
+    frozen = build_frozen(
+        eye, projection, classes=classes, hidden=2 * each.width, dropout=each.dropout, generator=generator
+    )
+    return frozen.to(device)
+
+
+def _sampled(eye: Eye, places: Sequence[tuple[ImageSource, int]], seed: int, device: str) -> Iterator[Tensor]:
+    """(X, E) cells of a part, no larger than a tile, of each image."""
+    eye.encoder.to(device)
+    for place, (source, number) in enumerate(places):
+        generator = torch_generator(seed, "projection", place)
+        pixels = image_tensor(source.image(number))
+        top, left = (int(torch.randint(max(1, side - TILE + 1), (), generator=generator)) for side in pixels.shape[-2:])
+        with torch.no_grad():
+            cells_XE = eye.levels(pixels[None, :, top : top + TILE, left : left + TILE].to(device))[0].flatten(1).T
+        yield cells_XE[torch.randint(len(cells_XE), (PROJECTION_CELLS,), generator=generator).to(device)]

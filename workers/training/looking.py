@@ -1,0 +1,125 @@
+"""What a segmenter sees of images before anything that it learns: images as they are, or frozen features, computed once."""
+
+import io
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.frozen import FrozenSegmenter
+from models.segmenter import Segmenter
+from workers.datasets.base import ImageSource
+from workers.datasets.decoded import DecodedCache
+from workers.datasets.on_device import stack_images
+from workers.files import write_atomically
+
+log = logging.getLogger(__name__)
+
+Features = NDArray[np.float16]
+MEMORY_BYTES = 3 << 30
+DISK_BYTES = 20 << 30
+# Of what is over the limit of the disk so much more is removed, so that it is not looked through for every image.
+_HEADROOM = 0.1
+
+
+class FeatureCache:
+    """Features of images by what they are of and who saw them: in memory, and on disk where a folder is given.
+
+    Both are bounded, least recently used out first; what is gone is computed again. Processes may share a folder.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, memory_bytes: int = MEMORY_BYTES, disk_bytes: int = DISK_BYTES
+    ) -> None:
+        self.folder, self._disk_bytes = folder, disk_bytes
+        self._memory: DecodedCache[Features] = DecodedCache(memory_bytes)
+        self._written: int | None = None  # bytes on disk, as far as this process knows; None: not looked yet
+        self._lock = threading.Lock()
+
+    def get(self, sight: str, digest: str, look: Callable[[], Features]) -> Features:
+        """The features of an image that `digest` names, as they are seen by `sight`; looked for with `look` only once."""
+        return self._memory.get(f"{sight}/{digest}", lambda: self._from_disk(sight, digest, look))
+
+    def _from_disk(self, sight: str, digest: str, look: Callable[[], Features]) -> Features:
+        if self.folder is None:
+            return look()
+        path = self.folder / sight / digest[:2] / f"{digest}.npy"
+        try:
+            kept: Features = np.load(path, allow_pickle=False)
+            os.utime(path)
+            return kept
+        except FileNotFoundError:
+            pass
+        except (ValueError, EOFError, OSError) as error:  # cut off by a machine that died, say
+            log.warning("Features at %s cannot be read (%s); they are computed again.", path, error)
+        seen = look()
+        try:
+            self._write(path, seen)
+        except OSError as error:  # a full disk costs time, not work
+            log.warning("Features cannot be kept at %s: %s", path, error)
+        return seen
+
+    def _write(self, path: Path, seen: Features) -> None:
+        data = io.BytesIO()
+        np.save(data, seen, allow_pickle=False)
+        write_atomically(path, data.getvalue())
+        with self._lock:
+            self._written = self._on_disk() if self._written is None else self._written + seen.nbytes
+            if self._written > self._disk_bytes:
+                self._written = self._make_room()
+
+    def _files(self) -> list[tuple[float, int, Path]]:
+        """(last used, bytes, path) of all that is kept."""
+        found = []
+        for path in self.folder.rglob("*.npy") if self.folder else ():
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # another process has made room
+                continue
+            found.append((status.st_mtime, status.st_size, path))
+        return sorted(found)
+
+    def _on_disk(self) -> int:
+        return sum(size for _, size, _ in self._files())
+
+    def _make_room(self) -> int:
+        files = self._files()
+        held = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if held <= self._disk_bytes * (1 - _HEADROOM):
+                break
+            path.unlink(missing_ok=True)
+            held -= size
+        return held
+
+
+_cache = FeatureCache()
+
+
+def keep_features(cache: FeatureCache) -> None:
+    """Have this process keep features there from now on; until it is told where, they stay in memory."""
+    global _cache
+    _cache = cache
+
+
+def seen(segmenter: Segmenter, source: ImageSource, numbers: Sequence[int], device: torch.device | str) -> Tensor:
+    """What `segmenter.encode` takes of images of one size, (B, ...) on `device`."""
+    if not isinstance(segmenter, FrozenSegmenter):
+        return stack_images(source, numbers, device)
+    return torch.stack([torch.from_numpy(features(segmenter, source, number)) for number in numbers]).to(device)
+
+
+def features(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Features:
+    """(F, h, w) float16, perhaps read-only: what the segmenter's eye sees of an image, from the cache if it is there."""
+
+    def look() -> Features:
+        images_13HW = stack_images(source, [number], segmenter.classifier.weight.device)
+        return np.asarray(segmenter.look(images_13HW)[0].cpu().numpy())
+
+    return _cache.get(segmenter.sight, source.digest(number), look)

@@ -1,0 +1,101 @@
+"""What a head is fitted to: features and labels of every labelled region, and the fit itself."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.fit import window_start
+from models.frozen import FrozenSegmenter
+from models.head import class_shares
+from models.refit import Windows
+from service.domain.regions import Box
+from workers.datasets.base import ImageSource
+from workers.training.looking import features
+
+# Cells of unlabelled image kept around a region of a large image: windows reach into it for context.
+AROUND = 24
+
+
+class LabelledCells:
+    """Windows around labelled regions, drawn with the same chance for each region, as large as its image is."""
+
+    def __init__(self, segmenter: FrozenSegmenter) -> None:
+        self._segmenter, self._stride, self._classes = segmenter, segmenter.stride, segmenter.classes
+        self._shares: dict[tuple[int, int], Tensor] = {}
+        self._seen: list[Tensor] = []
+        # Of each region: its image, its (row, col, height, width) in cells, and where its features begin in the image.
+        self._regions: list[tuple[tuple[int, int], tuple[int, int, int, int], tuple[int, int]]] = []
+        self._sources: list[ImageSource] = []
+
+    def __len__(self) -> int:
+        return len(self._regions)
+
+    @property
+    def counts_C(self) -> Tensor:
+        """Labelled pixels of each class."""
+        totals = [shares.sum((1, 2), dtype=torch.float64) for shares in self._shares.values()]
+        return torch.stack(totals).sum(0) * self._stride**2 if totals else torch.zeros(self._classes)
+
+    def add(self, source: ImageSource, number: int, label_map_HW: NDArray[np.uint8], boxes: Iterable[Box]) -> None:
+        """Take labelled regions of an image in. `label_map_HW` holds all that is labelled in it by now, of earlier ones too."""
+        key = (self._source_number(source), number)
+        shares_Chw = class_shares(torch.from_numpy(np.array(label_map_HW)), self._classes, self._stride)
+        self._shares[key] = shares_Chw.half()
+        seen_Fhw = torch.from_numpy(np.asarray(features(self._segmenter, source, number)))
+        for box in boxes:
+            row, col = box.row // self._stride, box.col // self._stride
+            stop = -(-(box.row + box.height) // self._stride), -(-(box.col + box.width) // self._stride)
+            around = (slice(max(0, row - AROUND), stop[0] + AROUND), slice(max(0, col - AROUND), stop[1] + AROUND))
+            part_Fhw = seen_Fhw[(..., *around)]
+            if 2 * part_Fhw.numel() < seen_Fhw.numel():
+                part_Fhw, origin = part_Fhw.clone(), (around[0].start, around[1].start)
+            else:
+                part_Fhw, origin = seen_Fhw, (0, 0)
+            self._seen.append(part_Fhw)
+            self._regions.append((key, (row, col, stop[0] - row, stop[1] - col), origin))
+
+    def add_whole(self, source: ImageSource, number: int, boxes: Sequence[Box]) -> None:
+        """Take an image in that is labelled as a whole, cut into the boxes."""
+        self.add(source, number, source.label_map(number), boxes)
+
+    def draw(self, batch: int, window: int, generator: torch.Generator) -> Windows:
+        """Features (B, F, w, w) float16 and shares (B, C, w, w) of windows around regions drawn from the generator.
+
+        Half of them are mirrored. A region larger than a window holds it. Raises ValueError where nothing is labelled.
+        """
+        if not self._regions:
+            raise ValueError("There is nothing labelled to fit a head to.")
+        pairs = [self._window(n, window, generator) for n in self._drawn(batch, generator)]
+        return torch.stack([seen for seen, _ in pairs]), torch.stack([shares for _, shares in pairs]).float()
+
+    def _drawn(self, batch: int, generator: torch.Generator) -> list[int]:
+        numbers: list[int] = torch.randint(len(self._regions), (batch,), generator=generator).tolist()
+        return numbers
+
+    def _window(self, region: int, window: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        key, (row, col, height, width), origin = self._regions[region]
+        shares_Chw, seen_Fhw = self._shares[key], self._seen[region]
+        shares_Chw = shares_Chw[:, origin[0] : origin[0] + seen_Fhw.shape[1], origin[1] : origin[1] + seen_Fhw.shape[2]]
+        top = window_start(seen_Fhw.shape[1], window, row - origin[0], height, generator)
+        left = window_start(seen_Fhw.shape[2], window, col - origin[1], width, generator)
+        cut = (..., slice(top, top + window), slice(left, left + window))
+        pair = _filled(seen_Fhw[cut], window), _filled(shares_Chw[cut], window)
+        mirrored = bool(torch.randint(2, (), generator=generator))
+        return (pair[0].flip(-1), pair[1].flip(-1)) if mirrored else pair
+
+    def _source_number(self, source: ImageSource) -> int:
+        for number, known in enumerate(self._sources):
+            if known is source:
+                return number
+        self._sources.append(source)
+        return len(self._sources) - 1
+
+
+def _filled(maps: Tensor, window: int) -> Tensor:
+    """Maps of an image smaller than the window with zeros below and to the right: nothing seen, nothing labelled."""
+    height, width = maps.shape[-2:]
+    return maps if (height, width) == (window, window) else F.pad(maps, (0, window - width, 0, window - height))
