@@ -12,12 +12,16 @@ from torch.nn import functional as F
 
 from models.initialisation import kaiming
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What an architecture gives to a segmenter: `decoder(encoder(images))` is a map of `channels` at `stride`.
 
-    Images must have sides of at least `least_side` pixels, divisible by `multiple`.
+    Images must have sides of at least `least_side` pixels, divisible by `multiple`; `mean` and `std` of red, green and blue
+    normalise them.
     """
 
     encoder: nn.Module
@@ -26,6 +30,8 @@ class Parts:
     stride: int = 4
     multiple: int = 1
     least_side: int = 64  # below it the coarsest map is one cell, of which BatchNorm cannot take a variance
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
 
 
 def convolution(

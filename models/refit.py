@@ -26,13 +26,13 @@ class RefitSettings:
     is kept. hide, noise: the chance that a feature is hidden in a window, and the deviation of what is added to features.
     """
 
-    first_steps: int = 1000
-    steps: int = 150
+    first_steps: int = 1200
+    steps: int = 100
     lr: float = 3e-3
     next_lr: float = 2e-3
     weight_decay: float = 1e-2
-    batch: int = 4
-    window: int = 24
+    batch: int = 6
+    window: int = 16
     balance: float = 0.2
     overlap: float = 1.0
     average: float = 0.98
@@ -49,12 +49,12 @@ def refit(
     *,
     generator: torch.Generator,
     steps: int | None = None,
-    on_step: Callable[[int], bool] = lambda step: True,
+    on_step: Callable[[int], None] = lambda step: None,
 ) -> float:
     """Fit the head, in place, to windows that `draw(batch, window, generator)` gives; the mean loss of the last tenth.
 
     Goes on from the weights that the head has, in `steps` steps or as many as the settings say. `counts_C`: labelled pixels
-    of each class. `on_step` hears the number of each step and ends the fit by returning False.
+    of each class. `on_step` hears the number of each step, and may raise: the head is of no use then.
     """
     first = not bool(segmenter.fitted)
     total = steps or (settings.first_steps if first else settings.steps)
@@ -79,8 +79,7 @@ def refit(
         optimizer.step()
         mean.add(step)
         losses.append(loss.detach())
-        if not on_step(step + 1):
-            break
+        on_step(step + 1)
     mean.keep()
     segmenter.fitted.fill_(True)
     segmenter.eval()

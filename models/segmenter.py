@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import smp
+from models.efficientnet_lite import VARIANTS
+from models.enlarging import TUNED, pyramid_parts, tuned_parts
 from models.fpn import Parts, small_parts
 from models.initialisation import drawn_from
 from models.resnet_fpn import resnet50_parts
 
-NAMES = ("fpn", "fpn-resnet50", "smp:ARCH:ENCODER")
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+NAMES = ("fpn", "fpn-resnet50", *VARIANTS, "smp:ARCH:ENCODER")
 
 
 class Dropout(nn.Module):
@@ -58,8 +58,8 @@ class Segmenter(nn.Module):
         self.dropout = Dropout(dropout)
         self.half_precision = False  # bfloat16 in encoder and decoder, on CUDA; weights and logits stay float32
         self.classifier = nn.Conv2d(parts.channels, classes, 1)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(parts.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(parts.std).view(3, 1, 1), persistent=False)
 
     def look(self, images_B3HW: Tensor) -> Tensor:
         """What `encode` takes of RGB images, uint8 or float in [0, 1], of any H, W >= 8: here the images themselves."""
@@ -125,8 +125,9 @@ def build(
 ) -> Segmenter:
     """A segmenter with fresh weights drawn from `generator` (without one: the same weights every time).
 
-    "fpn": ours, `width` channels in its first stage. "fpn-resnet50": the paper's. "smp:ARCH:ENCODER": any of
-    segmentation-models-pytorch's; `pretrained` downloads its ImageNet encoder. The last two have widths of their own.
+    "fpn": ours, `width` channels in its first stage. "fpn-resnet50": the paper's. "efficientnet-lite0", 1 and 2: under a
+    pyramid of twice the width; see models.frozen for the frozen ones. "smp:ARCH:ENCODER": any of
+    segmentation-models-pytorch's; `pretrained` downloads its ImageNet encoder. "tuned:...": what models.tuned makes.
     Raises ValueError for any other name, ImportError where the extra smp is wanted and not installed.
     """
     if classes < 2 or width < 1:
@@ -139,6 +140,10 @@ def build(
 def _parts(name: str, width: int, pretrained: bool) -> Parts:
     if name.startswith(smp.PREFIX):
         return smp.smp_parts(name, pretrained=pretrained)
+    if name.startswith(TUNED):
+        return tuned_parts(name, width)
+    if name in VARIANTS:
+        return pyramid_parts(name, width)
     if name not in NAMES:
         raise ValueError(f"There is no segmenter {name!r}. There are: {', '.join(NAMES)}.")
     if pretrained:

@@ -57,6 +57,11 @@ class Settings(BaseSettings):
         return self.blob_url or (self.data_dir / "blobs").absolute().as_uri()
 
     @property
+    def resolved_feature_dir(self) -> Path:
+        """Where features go: the folder named, else one beside the embedded database."""
+        return self.feature_dir or self.data_dir / "features"
+
+    @property
     def embedded(self) -> bool:
         """Whether the worker lives inside the API process."""
         return self.broker_url.startswith("memory:")

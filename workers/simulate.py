@@ -35,7 +35,7 @@ def simulate(context: typer.Context, given: Everything) -> None:
         return
     shared = Shared(
         experiment=options.checked(
-            lambda: options.chosen_experiment(given.preset, given.dataset, given.override or (), given.theta0)
+            lambda: options.chosen_experiment(given.preset, given.dataset, given.override or (), given.start)
         ),
         root=given.root,
         out=given.out,

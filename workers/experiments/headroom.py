@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from models.fit import Example
+from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
 from service.domain.metrics import class_counts, iou_per_class, mean_iou
 from workers.chance import derived_seed
 from workers.datasets.base import ImageSource, Joined
 from workers.experiments.clicks import clicks_of_split, region_grids
 from workers.experiments.settings import Experiment
-from workers.experiments.stages import Bench, state_beside, theta_0, train_and_keep
+from workers.experiments.stages import Bench, fit_head, state_beside, theta_0, train_and_keep
 from workers.files import settings_hash, write_atomically
+from workers.training.building import with_fresh_head
 from workers.training.convergence import Material, measure
 
 # The pool is informative where full supervision lies this many std above theta_0.
@@ -35,6 +37,15 @@ def full_supervision(bench: Bench, seed: int) -> Record:
         return kept
     splits = ["pool"] if bench.experiment.theta0 == "source" else ["train", "pool"]
     segmenter = theta_0(bench, 0)
+    if isinstance(segmenter, FrozenSegmenter):
+        splits = [*bench.experiment.known_splits, "pool"]
+        bench.report(0.0, f"full supervision, seed {seed}")
+        segmenter = with_fresh_head(segmenter, derived_seed(seed, "full"))
+        known, steps = [bench.split(name) for name in splits], bench.experiment.refit.full_steps
+        fit_head(bench, segmenter, known=known, seed=derived_seed(seed, "full"), steps=steps)
+        found = _tested(bench, segmenter)
+        write_atomically(path, json.dumps(found).encode())
+        return found
     train_and_keep(
         bench,
         segmenter,
@@ -144,7 +155,7 @@ def _class_counts(source: ImageSource, classes: int) -> NDArray[np.int64]:
 
 def _full_key(bench: Bench, seed: int) -> str:
     each = bench.experiment
-    settings = each.converge.model_dump(mode="json")
+    settings = (each.refit if each.learning == "refit" else each.converge).model_dump(mode="json")
     return settings_hash(["full", each.key("theta0", 0), settings, each.cell_height, each.cell_width, seed])
 
 

@@ -1,16 +1,22 @@
 """What an experiment is: its settings, and what each of its stages depends on."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.fit import TrainSettings
+from models.frozen import MAGNIFICATIONS
+from models.refit import RefitSettings
 from service.domain.methods import Method
 from service.domain.regions import Grid
 from service.schemas.policies import PolicySettings
 from workers.files import settings_hash
 from workers.loop.round import LoopSettings
+from workers.training.building import Architecture, stride_for
 from workers.training.convergence import ConvergeSettings
+
+# They change figures only where a head is refitted: other experiments keep the keys that they had before.
+_OF_REFIT = ("encoder", "learning", "stride", "magnification", "refit")
 
 
 class _Settings(BaseModel):
@@ -69,6 +75,25 @@ class Source(Convergence):
     images: int = Field(1000, ge=0, description="Scenes; 0: theta_pre is fresh weights.")
 
 
+class Refit(_Settings):
+    """How the head of a frozen encoder is fitted, docs/method.md, 11: steps of the first fit, of each round's, of the one that
+    a budget is judged by, and of full supervision's.
+    """
+
+    first_steps: int = Field(1200, ge=1)
+    steps: int = Field(60, ge=1)
+    judge_steps: int = Field(600, ge=1)
+    full_steps: int = Field(3000, ge=1)
+    window: int = Field(16, ge=8)
+    batch: int = Field(6, ge=1)
+
+    def built(self, first_steps: int | None = None) -> RefitSettings:
+        """As the models take it; the first fit in so many steps, where they are given."""
+        return RefitSettings(
+            first_steps=first_steps or self.first_steps, steps=self.steps, window=self.window, batch=self.batch
+        )
+
+
 class Experiment(_Settings):
     """Everything that decides an experiment's figures, but for strategies, seeds and budgets."""
 
@@ -80,6 +105,12 @@ class Experiment(_Settings):
     cell_width: int = 80
     segmenter: str = "fpn"
     segmenter_width: int = 32
+    encoder: Literal["frozen", "trained"] = "trained"
+    learning: Literal["refit", "pass"] = "pass"
+    stride: Literal[2, 4, 8] | None = Field(
+        None, description="Of a frozen encoder's features; none: by the cell's size."
+    )
+    magnification: float = Field(1.5, description="Images are enlarged by this before a frozen encoder looks at them.")
     dropout: float = 0.2
     batch_size: int = 24
     budget: int = Field(1920, ge=1, description="B, of which a policy is told the share that is spent.")
@@ -89,15 +120,55 @@ class Experiment(_Settings):
     protocol: Literal["per-pool", "global"] = "per-pool"
     passes: int = 1
     reward_images: int | None = Field(None, ge=1, description="Use only this many images of D_R, evenly spaced.")
-    theta0: Literal["source", "dt"] = Field("dt", description="Whether theta_0 has seen D_T's labels.")
+    theta0: Literal["source", "state", "dt"] = Field(
+        "dt",
+        description="What theta_0 has learned from: no label of the target, those of D_S (refit alone), or those of D_T, and of "
+        "D_S too where it is refitted.",
+    )
     counts: dict[str, int] = Field(default_factory=dict, description="Images per split, for synthetic streets.")
     amp: bool = Field(False, description="bfloat16 in the segmenter's encoder and decoder, on CUDA alone.")
     compile: bool = Field(False, description="torch.compile for the segmenter's encoder and decoder, on CUDA alone.")
     round: Training = Training()
+    refit: Refit = Refit()
     source: Source = Source()
     theta0_training: Convergence = Convergence()
     converge: Convergence = Convergence()
     policies: dict[str, PolicySettings] = Field(default_factory=lambda: {"paper": PolicySettings()})
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if (self.learning == "refit") != (self.encoder == "frozen"):
+            raise ValueError(
+                "A frozen encoder and a refitted head go together: set encoder='frozen' and learning='refit'."
+            )
+        if self.theta0 == "state" and self.learning == "pass":
+            raise ValueError("Only a refitted head starts from D_S: set theta0 to 'source' or 'dt'.")
+        if self.magnification not in MAGNIFICATIONS:
+            raise ValueError(
+                f"magnification is one of {', '.join(map(str, MAGNIFICATIONS))}, not {self.magnification}."
+            )
+        return self
+
+    @property
+    def architecture(self) -> Architecture:
+        """The segmenter's."""
+        return Architecture(
+            name=self.segmenter,
+            frozen=self.encoder == "frozen",
+            width=self.segmenter_width,
+            dropout=self.dropout,
+            stride=self.stride or stride_for(self.cell_height, self.cell_width),
+            magnification=self.magnification,
+        )
+
+    @property
+    def known_splits(self) -> tuple[str, ...]:
+        """The splits whose labels a refitted head knows before the first region."""
+        return (
+            {"source": (), "state": ("state",), "dt": ("state", "train")}[self.theta0]
+            if self.learning == "refit"
+            else ()
+        )
 
     def policy(self, name: str) -> PolicySettings:
         """The policy of this name. Raises ValueError naming those there are."""
@@ -124,8 +195,10 @@ class Experiment(_Settings):
             pool_size=size,
             sampling=self.sampling,
             protocol=self.protocol if method is not None else "per-pool",
+            learning=self.learning,
             passes=self.passes,
             train=self.round.built(),
+            refit=self.refit.built(),
         )
 
     def policy_key(self, name: str, seed: int) -> str:
@@ -147,18 +220,25 @@ class Experiment(_Settings):
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""
         everything = self.model_dump(mode="json")
         # They change figures only where they are on: an experiment without them keeps the key that it had before them.
-        fast = tuple(name for name in ("amp", "compile") if everything[name])
-        shared = ("dataset", "height", "width", "segmenter", "segmenter_width", "dropout", "counts", *fast)
+        on = {name for name in ("amp", "compile") if everything[name]} | (
+            {*_OF_REFIT} if self.learning == "refit" else set()
+        )
+        off = {"amp", "compile", *_OF_REFIT} - on
+        shared = ("dataset", "height", "width", "segmenter", "segmenter_width", "dropout", "counts", *sorted(on))
+        cells = ("cell_height", "cell_width")
         parts: dict[str, tuple[str, ...]] = {
-            "source": (*shared, "source"),
-            "theta0": (*shared, "source", "theta0", "theta0_training", "reward_images"),
+            "source": (*shared, "source", *(cells if self.learning == "refit" else ())),
+            "theta0": (
+                *shared,
+                "source",
+                "theta0",
+                "theta0_training",
+                "reward_images",
+                *cells[: 2 * (self.learning == "refit")],
+            ),
         }
         parts["policy"] = (
-            *parts["source"], "cell_height", "cell_width", "batch_size", "sampling", "passes", "round", "reward_images",
+            *parts["source"], *cells, "batch_size", "sampling", "passes", "round", "reward_images",
         )  # fmt: skip
-        parts["trajectory"] = tuple(
-            key
-            for key in everything
-            if key not in ("policies", "name") and (key not in ("amp", "compile") or key in fast)
-        )
+        parts["trajectory"] = tuple(key for key in everything if key not in ("policies", "name") and key not in off)
         return settings_hash([stage, {key: everything[key] for key in parts[stage]}, more])

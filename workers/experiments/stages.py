@@ -1,20 +1,24 @@
 """The stages before a trajectory, each kept in a cache by the hash of what it depends on: theta_pre and theta_0."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from models.fit import FitState
-from models.segmenter import Segmenter, build
+from models.segmenter import Segmenter
 from service.domain.classes import CAMVID
-from workers.chance import torch_generator
+from service.domain.methods import Method
 from workers.datasets import open_dataset
 from workers.datasets.base import Cached, Dataset, ImageSource, Subset
 from workers.datasets.streets import Streets
 from workers.experiments.scalars import NullScalars, Scalars
 from workers.experiments.settings import Convergence, Experiment
 from workers.files import FileState, write_atomically
+from workers.loop.labelled import LabelledSet
+from workers.loop.learner import Learner
+from workers.loop.lessons import Fit
+from workers.training.building import fresh_segmenter
 from workers.training.checkpoints import load_segmenter, save_segmenter
 from workers.training.convergence import Material
 from workers.training.resumable import converge_resumably
@@ -65,13 +69,10 @@ def open_experiment_data(experiment: Experiment, root: Path | None) -> Dataset:
 
 
 def fresh(bench: Bench, seed: int) -> Segmenter:
-    """The experiment's architecture with weights drawn from the seed."""
-    each = bench.experiment
-    generator = torch_generator(seed, "segmenter")
-    built = build(
-        each.segmenter, classes=bench.classes, width=each.segmenter_width, dropout=each.dropout, generator=generator
-    )
-    return accelerated(bench, built.to(bench.device))
+    """The experiment's architecture with weights drawn from the seed, a frozen encoder's projection fitted to D_V and D_T."""
+    images = [bench.split("pool"), bench.split("train")]
+    built = fresh_segmenter(bench.experiment.architecture, bench.classes, images, seed, bench.device)
+    return accelerated(bench, built)
 
 
 def accelerated(bench: Bench, segmenter: Segmenter) -> Segmenter:
@@ -87,7 +88,7 @@ def accelerated(bench: Bench, segmenter: Segmenter) -> Segmenter:
 
 
 def theta_pre(bench: Bench, seed: int) -> Segmenter:
-    """The segmenter of the source domain: where policy episodes start.
+    """The segmenter of the source domain, where policy episodes start; of a frozen encoder one with a fresh head.
 
     Raises ValueError for a data set of fewer classes than the source domain has.
     """
@@ -95,13 +96,14 @@ def theta_pre(bench: Bench, seed: int) -> Segmenter:
     path = bench.path("source", experiment.key("source", seed))
     if path.exists():
         return _kept(bench, path)
-    if experiment.source.images and bench.classes < len(CAMVID):
+    trains = experiment.encoder == "trained" and experiment.source.images > 0
+    if trains and bench.classes < len(CAMVID):
         raise ValueError(
             f"theta_pre is trained on synthetic streets of {len(CAMVID)} classes, and {bench.dataset.name} has "
             f"{bench.classes}: set source.images to 0."
         )
     segmenter = fresh(bench, seed)
-    if experiment.source.images:
+    if trains:
         size = bench.split("train").size(0)
         streets = Cached(Streets(experiment.source.images, SOURCE_SEED, size[0], size[1]))
         numbers = range(len(streets))
@@ -128,6 +130,11 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
     if path.exists():
         return _kept(bench, path)
     segmenter = theta_pre(bench, seed)
+    if experiment.learning == "refit":
+        bench.report(0.0, f"theta_0 (fitted to {' and '.join(experiment.known_splits)})")
+        fit_head(bench, segmenter, known=[bench.split(name) for name in experiment.known_splits], seed=seed)
+        _keep(bench, path, segmenter, "theta0")
+        return segmenter
     train_and_keep(
         bench,
         segmenter,
@@ -149,6 +156,28 @@ def _kept(bench: Bench, path: Path) -> Segmenter:
 def _keep(bench: Bench, path: Path, segmenter: Segmenter, stage: str) -> None:
     write_atomically(path, save_segmenter(segmenter, bench.dataset.classes, stage=stage))
     state_beside(path).clear()
+
+
+def fit_head(
+    bench: Bench,
+    segmenter: Segmenter,
+    *,
+    known: Sequence[ImageSource],
+    seed: int,
+    labelled: LabelledSet | None = None,
+    steps: int | None = None,
+) -> None:
+    """Fit a frozen segmenter's head to all that is labelled: known images as a whole, and regions of D_V."""
+    learner = Learner(
+        segmenter=segmenter,
+        labelled=labelled or LabelledSet(bench.classes),
+        images=bench.split("pool"),
+        reward=None,
+        settings=bench.experiment.loop(bench.classes, Method(name="random")),
+        seed=seed,
+        known=known,
+    )
+    learner.learn_known(Fit(steps=steps))
 
 
 def train_and_keep(

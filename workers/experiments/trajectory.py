@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from models.fit import FitState
+from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
 from models.strategies import Strategy, build_strategy
 from service.domain.methods import Method
@@ -18,12 +19,13 @@ from service.domain.pool import Pool
 from workers.chance import derived_seed
 from workers.experiments.policies import trained_policy, untrained_policy
 from workers.experiments.scalars import add_present
-from workers.experiments.stages import Bench, fresh, theta_0
+from workers.experiments.stages import Bench, fit_head, fresh, theta_0
 from workers.files import FileState, settings_hash, write_atomically
 from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer, LabelledSet, LabelledView
 from workers.loop.oracle import Oracle, restore
 from workers.loop.round import groups_of
+from workers.training.building import with_fresh_head
 from workers.training.checkpoints import from_bytes, to_bytes
 from workers.training.convergence import Material, measure
 from workers.training.resumable import converge_resumably
@@ -134,6 +136,7 @@ class Trajectory:
             seed=self.seed,
             truth=bench.split("pool"),
             budget=bench.experiment.budget,
+            known=[bench.split(name) for name in bench.experiment.known_splits],
         )
         saved = self._state.load()
         if saved is None:
@@ -160,7 +163,22 @@ class Trajectory:
         return FileState(self._folder / f"{self._name}.{budget}.state")
 
     def _measure(self, active: ActiveLearner, budget: int) -> dict[str, Any]:
-        """Train a copy to convergence on all of L and test it."""
+        """Train a copy to convergence on all of L, or fit a head anew to it, and test it."""
+        if isinstance(active.segmenter, FrozenSegmenter):
+            judged = with_fresh_head(active.segmenter, derived_seed(self.seed, "budget", budget))
+            self._report(budget / self.budgets[-1], f"fitting at {budget}")
+            fit_head(
+                self._bench,
+                judged,
+                known=[self._bench.split(name) for name in self._bench.experiment.known_splits],
+                seed=derived_seed(self.seed, "budget", budget),
+                labelled=active.labelled,
+                steps=self._bench.experiment.refit.judge_steps,
+            )
+            return self._tested(active, judged, None)
+        return self._tested(active, *self._converged(active, budget))
+
+    def _converged(self, active: ActiveLearner, budget: int) -> tuple[Segmenter, FitState | None]:
         bench = self._bench
         copy: Segmenter = fresh(bench, 0)
         copy.load_state_dict(active.segmenter.state_dict())
@@ -184,7 +202,10 @@ class Trajectory:
             store=self._state_at(budget),
             keep_going=keep_going,
         )
-        confusion = measure(copy, bench.split("test"), classes=bench.classes)
+        return copy, fit
+
+    def _tested(self, active: ActiveLearner, segmenter: Segmenter, fit: FitState | None) -> dict[str, Any]:
+        confusion = measure(segmenter, self._bench.split("test"), classes=self._bench.classes)
         counts = active.labelled.counts().sum(axis=0)
         return {
             "regions": active.labelled.regions,

@@ -11,9 +11,8 @@ from service.tables import Checkpoint
 from workers.datasets.base import ImageSource, Subset
 from workers.files import settings_hash
 from workers.jobs.delivery import JobFailed, JobRun
-from workers.jobs.project import ProjectData, load_project
+from workers.jobs.project import ProjectData, labelled_part, load_project
 from workers.jobs.saving import made_already, save_checkpoint
-from workers.jobs.segmenters import labelled_part
 from workers.loop.round import LoopSettings, groups_of
 from workers.policy.building import Ground, SourceError, build_trainer
 from workers.policy.playing import describe_progress, play_resumably

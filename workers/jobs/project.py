@@ -9,7 +9,7 @@ import torch
 from PIL import Image as Picture
 
 from models.fit import TrainSettings
-from models.segmenter import Segmenter, build
+from models.segmenter import Segmenter
 from service.blobs import Blobs
 from service.db import Database
 from service.domain.classes import ClassSet
@@ -22,12 +22,13 @@ from service.store import pool as pool_store
 from service.store.projects import get_project
 from service.tables import Checkpoint, Image, Project
 from service.tables import ImageGroup as ImageGroupRow
-from workers.chance import torch_generator
-from workers.datasets.base import Pixels
+from workers.datasets.base import ImageSource, Pixels, Subset
 from workers.datasets.decoded import DecodedCache
-from workers.jobs.delivery import Worker
+from workers.jobs.delivery import JobFailed, Worker
 from workers.loop.labelled import Answer
 from workers.loop.round import LoopSettings
+from workers.training.building import Architecture, fresh_segmenter, is_of, stride_for
+from workers.training.checkpoints import Checkpoint as Loaded
 from workers.training.checkpoints import Policy, load_policy, load_segmenter
 
 
@@ -130,6 +131,7 @@ class ProjectData:
             pool_size=each.pool_size,
             sampling=each.sampling,
             protocol=each.protocol,
+            learning=each.learning,
             passes=each.passes_per_round,
             train=self.train,
         )
@@ -181,14 +183,42 @@ class ProjectData:
             answers.append(Answer(image=number, cell=region.cell, box=box, label_map=label_map))
         return answers
 
-    def fresh_segmenter(self) -> Segmenter:
-        """The project's architecture with weights drawn from its seed."""
+    @property
+    def architecture(self) -> Architecture:
+        """The segmenter's, as the project wants it."""
         each = self.settings
-        generator = torch_generator(each.seed, "segmenter")
-        segmenter = build(
-            each.segmenter, classes=len(self.classes), width=each.width, dropout=each.dropout, generator=generator
+        return Architecture(
+            name=each.segmenter,
+            frozen=each.encoder == "frozen",
+            width=each.width,
+            dropout=each.dropout,
+            stride=each.stride or stride_for(each.cell_height, each.cell_width),
+            magnification=each.magnification,
         )
-        return segmenter.to(self.worker.device)
+
+    def fresh_segmenter(self) -> Segmenter:
+        """The project's architecture with weights drawn from its seed. Raises JobFailed where it cannot be built here."""
+        images = [self.images(split) for split in ("pool", "train", "state", "reward")]
+        try:
+            return fresh_segmenter(self.architecture, len(self.classes), images, self.settings.seed, self.worker.device)
+        except (ValueError, ImportError) as error:
+            raise JobFailed(str(error)) from error
+
+    def to_go_on_from(self, row: Checkpoint | None) -> tuple[Segmenter, Loaded | None]:
+        """The checkpoint's segmenter with all that was saved with it, or a fresh one where the project wants another by now."""
+        if row is not None:
+            segmenter, checkpoint = load_segmenter(
+                self.worker.blobs.get(row.blob_key), self.classes, self.worker.device
+            )
+            if self.settings.learning == "pass" or is_of(segmenter, self.architecture):
+                return segmenter, checkpoint
+        return self.fresh_segmenter(), None
+
+    def known(self) -> list[ImageSource]:
+        """Images that are labelled as a whole, for a head to be fitted to: D_S and D_T, never D_R, on which it is measured."""
+        if self.settings.learning == "pass":
+            return []
+        return [labelled_part(self.images(split)) for split in ("state", "train")]
 
     def latest(self, kind: str) -> Checkpoint | None:
         """The newest checkpoint row of a kind."""
@@ -205,6 +235,11 @@ class ProjectData:
         """A checkpoint's query network; raises CheckpointError where it does not fit the project, whose D_S is `state`."""
         data = self.worker.blobs.get(row.blob_key)
         return load_policy(data, self.classes, self.regions(state), self.worker.device)[0]
+
+
+def labelled_part(images: ProjectImages) -> Subset:
+    """The images of a project's split that have label maps."""
+    return Subset(images, images.labelled_numbers())
 
 
 def load_project(worker: Worker, project_id: int) -> ProjectData:

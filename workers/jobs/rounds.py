@@ -1,24 +1,23 @@
 """The tasks of a round: ask proposes its regions, tell learns from their labels."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.segmenter import Segmenter
 from models.strategies import STRATEGIES, Strategy, build_strategy
 from service.domain.masks import encode_label_png
 from service.store import rounds as round_store
 from service.store.rounds import NewRegion, RoundFigures, RoundProposal
-from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot, told_snapshot
+from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot
 from service.tables import Checkpoint
 from workers.jobs.delivery import JobRun
+from workers.jobs.learning import learner_before, measures, plain, predicted, remembered, warning_of
 from workers.jobs.project import ProjectData, ProjectImages, project_of
 from workers.jobs.saving import save_checkpoint
 from workers.loop.chooser import Chooser, ScoresNotFinite
-from workers.loop.labelled import Answer, LabelledSet
+from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
 from workers.loop.observer import Observer
 from workers.loop.round import Proposal, RoundResult
@@ -154,78 +153,27 @@ def tell(run: JobRun) -> dict[str, Any]:
             round_store.close_round(session, round_.id, None, now=now, note=note)
         return {"round": round_.number, "note": note}
     run.step(0.1, f"Learning from round {round_.number}")
-    learner, answers = _before(project, known)
+    learner, answers = learner_before(project, known)
     result = learner.tell(answers, round_number=round_.number)
+    run.step(0.9, f"Predicting what is open after round {round_.number}")
     _close(run, project, known, learner, result)
-    return {"round": round_.number, **measures(result)}
-
-
-def _before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, list[Answer]]:
-    """The learner as it was before the round, and the round's answers."""
-    images, row = project.images_of(known.pool), known.segmenter
-    labelled = LabelledSet(len(project.classes))
-    # Crops of this round also show what earlier rounds labelled nearby.
-    labelled.add(project.answers(images, known.earlier))
-    segmenter, momentum = (project.fresh_segmenter(), {}) if row is None else project.load_segmenter(row)
-    learner = _telling(project, segmenter, labelled, images, reward=project.images_of(known.reward))
-    learner.resume(momentum, None)
-    return learner, project.answers(images, known.regions)
-
-
-def _telling(
-    project: ProjectData,
-    segmenter: Segmenter,
-    labelled: LabelledSet,
-    images: ProjectImages,
-    *,
-    reward: ProjectImages | None = None,
-) -> Learner:
-    return Learner(
-        segmenter=segmenter,
-        labelled=labelled,
-        images=images,
-        reward=reward,
-        settings=project.loop,
-        seed=project.settings.seed,
-    )
+    return {"round": round_.number, **measures(result), "warning": warning_of(result)}
 
 
 def _close(run: JobRun, project: ProjectData, known: TellSnapshot, learner: Learner, result: RoundResult) -> None:
     """Keep the segmenter and close the round in one transaction: no segmenter has learned from a round that is not told."""
     description = {"round_number": result.round_number, **measures(result)}
+    predictions = predicted(project, learner.segmenter, project.images_of(known.pool), known.open_regions)
     save_checkpoint(
         run,
-        save_segmenter(learner.segmenter, project.classes, learner.momentum, **description),
+        save_segmenter(learner.segmenter, project.classes, remembered(learner), **description),
         kind="segmenter",
         description=description,
         parent=known.segmenter,
         write=lambda session, new, now: round_store.close_round(
-            session, known.round.id, (_figures(result), new), now=now
+            session, known.round.id, (_figures(result), new), now=now, predictions=predictions
         ),
     )
-
-
-def tell_again(project: ProjectData, segmenter: Segmenter) -> int:
-    """One training pass over each round learned from so far, for a segmenter that has not seen them; returns how many."""
-    with project.worker.database.snapshot() as session:
-        known = told_snapshot(session, project.id)
-    images = project.images_of(known.pool)
-    learner = _telling(project, segmenter, LabelledSet(len(project.classes)), images)
-    for round_ in known.rounds:
-        answers = project.answers(images, known.regions[round_.id])
-        learner.tell(answers, round_number=round_.number, measured=False)
-    return len(known.rounds)
-
-
-def measures(result: RoundResult) -> dict[str, Any]:
-    """A round's figures as JSON: NaN, which JSON lacks, becomes null."""
-    return {
-        "miou_before": result.miou_before,
-        "miou": result.miou_after,
-        "reward": result.reward,
-        "iou_per_class": None if result.iou_per_class is None else plain(result.iou_per_class.tolist()),
-        "loss": result.loss,
-    }
 
 
 def _figures(result: RoundResult) -> RoundFigures:
@@ -236,9 +184,5 @@ def _figures(result: RoundResult) -> RoundFigures:
         iou_per_class=None if result.iou_per_class is None else plain(result.iou_per_class.tolist()),
         class_counts=result.class_counts.tolist(),
         seconds=result.seconds,
+        warning=warning_of(result),
     )
-
-
-def plain(values: list[float]) -> list[float | None]:
-    """Numbers for JSON: NaN becomes None."""
-    return [None if math.isnan(value) else value for value in values]

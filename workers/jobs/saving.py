@@ -1,4 +1,4 @@
-"""How every job keeps a network that it has trained: bytes first, then the row."""
+"""How every job keeps a network that it has trained, bytes first, then the row; and how it measures one."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,9 +6,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from service.store.checkpoints import NewCheckpoint, checkpoint_of_job
+from models.segmenter import Segmenter
+from service.domain.metrics import mean_iou
+from service.store.checkpoints import NewCheckpoint, checkpoint_of_job, record_checkpoint
 from service.tables import Checkpoint
 from workers.jobs.delivery import JobRun
+from workers.jobs.project import ProjectData, labelled_part
+from workers.training.checkpoints import save_segmenter
+from workers.training.convergence import measure
 
 Written = TypeVar("Written")
 
@@ -45,3 +50,32 @@ def save_checkpoint(
     now = run.worker.clock()
     with run.worker.database.write() as session:
         return write(session, new, now)
+
+
+def measured(project: ProjectData, segmenter: Segmenter) -> dict[str, Any]:
+    """mIoU on the labelled images of D_R and of the test split, where there are any."""
+    figures: dict[str, Any] = {}
+    for split, name in (("reward", "miou"), ("test", "miou_test")):
+        images = labelled_part(project.images(split))
+        if len(images):
+            figures[name] = mean_iou(measure(segmenter, images, classes=len(project.classes)))
+    return figures
+
+
+def save_network(
+    run: JobRun,
+    project: ProjectData,
+    segmenter: Segmenter,
+    kind: str,
+    description: dict[str, Any],
+    parent: Checkpoint | None,
+) -> Checkpoint:
+    """Keep a segmenter of which no round speaks."""
+    return save_checkpoint(
+        run,
+        save_segmenter(segmenter, project.classes, **description),
+        kind=kind,
+        description=description,
+        parent=parent,
+        write=record_checkpoint,
+    )

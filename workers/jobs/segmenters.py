@@ -13,11 +13,11 @@ from service.tables import Checkpoint
 from workers.datasets.base import Cached, ImageSource, Subset
 from workers.datasets.streets import Streets
 from workers.jobs.delivery import JobFailed, JobRun
-from workers.jobs.project import ProjectData, load_project
-from workers.jobs.rounds import plain, tell_again
-from workers.jobs.saving import made_already, save_checkpoint
+from workers.jobs.heads import finish_head, fit_start
+from workers.jobs.learning import plain, tell_again
+from workers.jobs.project import ProjectData, labelled_part, load_project
+from workers.jobs.saving import made_already, measured, save_network
 from workers.loop.labelled import LabelledSet, LabelledView
-from workers.training.checkpoints import save_segmenter
 from workers.training.convergence import ConvergeSettings, Material, measure
 from workers.training.resumable import converge_resumably
 
@@ -31,6 +31,8 @@ def pretrain(run: JobRun) -> dict[str, Any]:
     if kept is not None:
         return kept
     project, payload = load_project(run.worker, run.project_id), PretrainPayload.model_validate(run.payload)
+    if project.settings.learning == "refit":
+        return fit_start(run, project)
     train = labelled_part(project.images("train"))
     source = _source_kind(project, payload, len(train))
     theta_pre, source_row = _theta_pre(run, project, payload, train, source)
@@ -39,8 +41,8 @@ def pretrain(run: JobRun) -> dict[str, Any]:
         fit = _fit(run, project, theta_0, train, payload, phase="theta_0", span=(0.5, 1.0))
     run.step(0.99, "Learning from the rounds labelled so far")
     told = tell_again(project, theta_0)
-    figures = _measured(project, theta_0)
-    _save(run, project, theta_0, "segmenter", {"parent": source, "rounds": told, **figures}, source_row)
+    figures = measured(project, theta_0)
+    save_network(run, project, theta_0, "segmenter", {"parent": source, "rounds": told, **figures}, source_row)
     run.state("theta_0").clear()
     epochs = None if fit is None else fit.epoch
     return {"source": source, "epochs": epochs, "rounds_learned_from": told, **figures}
@@ -77,7 +79,7 @@ def _theta_pre(
     if images is not None:
         shorter = payload.model_copy(update={"max_epochs": payload.source_epochs})
         _fit(run, project, segmenter, images, shorter, phase="theta_pre", span=(0.0, 0.5), held_out=source == "streets")
-    row = _save(run, project, segmenter, "source", {"source": source}, None)
+    row = save_network(run, project, segmenter, "source", {"source": source}, None)
     run.state("theta_pre").clear()
     return segmenter, row
 
@@ -171,6 +173,8 @@ def finish(run: JobRun) -> dict[str, Any]:
         regions = pool_store.labelled_regions(session, project.id)
     if not regions:
         raise JobFailed("There is no labelled region to train on yet.")
+    if project.settings.learning == "refit":
+        return finish_head(run, project, payload)
     labelled = LabelledSet(len(project.classes))
     examples = labelled.add(project.answers(images, regions))
     row = project.latest("segmenter")
@@ -188,8 +192,8 @@ def finish(run: JobRun) -> dict[str, Any]:
         phase="final",
         span=(0.0, 1.0),
     )
-    figures = _measured(project, segmenter)
-    _save(run, project, segmenter, "final", {"regions": len(regions), **figures}, row)
+    figures = measured(project, segmenter)
+    save_network(run, project, segmenter, "final", {"regions": len(regions), **figures}, row)
     run.state("final").clear()
     return {"regions": len(regions), "epochs": fit.epoch, **figures}
 
@@ -211,36 +215,3 @@ def evaluate(run: JobRun) -> dict[str, Any]:
         "miou": mean_iou(confusion),
         "iou_per_class": dict(zip(project.classes.names, plain(iou_per_class(confusion).tolist()), strict=True)),
     }
-
-
-def _measured(project: ProjectData, segmenter: Segmenter) -> dict[str, Any]:
-    """mIoU on the labelled images of D_R and of the test split, where there are any."""
-    figures: dict[str, Any] = {}
-    for split, name in (("reward", "miou"), ("test", "miou_test")):
-        images = labelled_part(project.images(split))
-        if len(images):
-            figures[name] = mean_iou(measure(segmenter, images, classes=len(project.classes)))
-    return figures
-
-
-def labelled_part(images: Any) -> Subset:
-    """The images of a project's split that have label maps."""
-    return Subset(images, images.labelled_numbers())
-
-
-def _save(
-    run: JobRun,
-    project: ProjectData,
-    segmenter: Segmenter,
-    kind: str,
-    description: dict[str, Any],
-    parent: Checkpoint | None,
-) -> Checkpoint:
-    return save_checkpoint(
-        run,
-        save_segmenter(segmenter, project.classes, **description),
-        kind=kind,
-        description=description,
-        parent=parent,
-        write=checkpoint_store.record_checkpoint,
-    )

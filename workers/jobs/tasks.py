@@ -16,6 +16,7 @@ from workers.jobs.policies import train_policy
 from workers.jobs.rounds import ask, tell
 from workers.jobs.segmenters import evaluate, finish, pretrain
 from workers.training.device import resolve_device
+from workers.training.looking import FeatureCache, keep_features
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ def make_worker(settings: Settings, app: Celery, database: Database | None = Non
     """What the tasks of this process share: database, blobs, device."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    folder, disk, memory = settings.resolved_feature_dir, settings.feature_disk_bytes, settings.feature_memory_bytes
+    keep_features(FeatureCache(folder, disk_bytes=disk, memory_bytes=memory))
     return Worker(
         database=database or Database(settings.resolved_database_url, celery_sender(app)),
         blobs=Blobs(settings.resolved_blob_url),

@@ -11,7 +11,7 @@ from service.domain.metrics import fell, iou_per_class, mean_iou
 from workers.chance import numpy_generator
 from workers.datasets.base import ImageSource
 from workers.loop.labelled import Answer, LabelledSet
-from workers.loop.lessons import lesson_of
+from workers.loop.lessons import AS_SET, Fit, lesson_of
 from workers.loop.round import LoopSettings, RoundResult, timed
 from workers.training.convergence import confusions
 
@@ -75,10 +75,13 @@ class Learner:
             seconds=seconds,
         )
 
-    def learn_known(self) -> float | None:
-        """Learn from what is labelled before the first round. Only a refit knows anything of that."""
+    def learn_known(self, fit: Fit = AS_SET) -> float | None:
+        """Learn from all that is labelled before a round: what a refit knows as a whole, and earlier answers.
+
+        For a lesson of passes there is nothing to learn from.
+        """
         self.confusions = None
-        return self._lesson.learn((), 0)
+        return self._lesson.learn((), 0, fit)
 
     def measured(self) -> NDArray[np.int64] | None:
         """(R, C, C) confusions on D_R's images of the segmenter as it is now; None without D_R."""

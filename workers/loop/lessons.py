@@ -1,7 +1,8 @@
 """How labels are learned from: by one pass over a round's crops, or by fitting the head anew to all that is labelled."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,17 @@ from workers.training.convergence import load_momentum, momentum_tensors
 from workers.training.refitting import LabelledCells
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How a refit goes: in so many steps, or as many as the settings say; `on_step` hears of each, and may raise to end it."""
+
+    steps: int | None = None
+    on_step: Callable[[int], None] = lambda step: None
+
+
+AS_SET = Fit()
+
+
 class Lesson(Protocol):
     """What a round's labels do to a segmenter."""
 
@@ -32,7 +44,7 @@ class Lesson(Protocol):
     def resume(self, momentum: dict[str, Tensor]) -> None:
         """Go on from what another lesson remembered."""
 
-    def learn(self, answers: Sequence[Answer], round_number: int) -> float | None:
+    def learn(self, answers: Sequence[Answer], round_number: int, fit: Fit = AS_SET) -> float | None:
         """Learn from a round, whose answers are among what is labelled by now; the loss, None without a labelled pixel."""
 
 
@@ -55,7 +67,7 @@ class OnePass:
         """Raises ValueError for the momentum of another network."""
         load_momentum(self._optimizer, momentum)
 
-    def learn(self, answers: Sequence[Answer], round_number: int) -> float | None:
+    def learn(self, answers: Sequence[Answer], round_number: int, fit: Fit = AS_SET) -> float | None:
         """The loss of the last pass."""
         examples = [_example(answer) for answer in answers]
         losses = []
@@ -96,12 +108,8 @@ class Refit:
     def resume(self, momentum: dict[str, Tensor]) -> None:
         """There is none: each fit has an optimizer of its own."""
 
-    def learn(self, answers: Sequence[Answer], round_number: int) -> float | None:
+    def learn(self, answers: Sequence[Answer], round_number: int, fit: Fit = AS_SET) -> float | None:
         """The mean loss of the fit's last steps."""
-        return self.fit(answers, round_number, steps=None)
-
-    def fit(self, answers: Sequence[Answer], round_number: int, *, steps: int | None) -> float | None:
-        """As `learn`, in so many steps."""
         cells = self._taken_in(answers)
         if not bool(cells.counts_C.sum()):
             return None
@@ -111,7 +119,8 @@ class Refit:
             cells.counts_C,
             self._settings.refit,
             generator=torch_generator(self._seed, "refit", round_number),
-            steps=steps,
+            steps=fit.steps,
+            on_step=fit.on_step,
         )
 
     def _taken_in(self, answers: Sequence[Answer]) -> LabelledCells:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -17,6 +17,8 @@ from workers.runs.processes import Crew
 from workers.runs.works import Run
 
 T = TypeVar("T")
+Start = Literal["none", "state", "dt"]
+_THETA_0: dict[Start, str] = {"none": "source", "state": "state", "dt": "dt"}
 Options = TypeVar("Options", bound="Evaluation")
 
 STRATEGY_HELP = (
@@ -61,9 +63,11 @@ class Everything(Evaluation):
     override: Annotated[
         list[str] | None, typer.Option("--set", help="Over the preset: name=value or table.name=value.")
     ] = None
-    theta0: Annotated[
-        str | None,
-        typer.Option("--theta0", help="Over the preset: source (theta_0 is theta_pre), or dt (it knows D_T)."),
+    start: Annotated[
+        Start | None,
+        typer.Option(
+            help="Over the preset, what f has learned from before the first region: none, state (D_S), or dt (D_T)."
+        ),
     ] = None
     out: Annotated[Path, typer.Option(help="Folder of cache, states and results; the same command goes on there.")] = (
         Path("runs")
@@ -126,13 +130,13 @@ def checked(read: Callable[[], T]) -> T:
         raise typer.BadParameter(str(error)) from error
 
 
-def chosen_experiment(preset: str, dataset: str | None, overrides: Sequence[str], theta0: str | None) -> Experiment:
+def chosen_experiment(preset: str, dataset: str | None, overrides: Sequence[str], start: Start | None) -> Experiment:
     """The experiment of a preset; the data set, unless it is given, is the one that the preset's name ends in.
 
     Raises ValueError.
     """
     own = Path(preset).stem.rpartition("-")[2]
-    more = [] if theta0 is None else [f"theta0={theta0}"]
+    more = [] if start is None else [f"theta0={_THETA_0[start]}"]
     return read_preset(preset, dataset or (own if own in NAMES else "streets"), [*overrides, *more])
 
 

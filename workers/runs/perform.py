@@ -25,6 +25,7 @@ from workers.files import settings_hash, write_atomically
 from workers.policy.trainer import EPISODES_PER_TRIAL, RETURN_WINDOW
 from workers.runs.works import Run, Work
 from workers.training.checkpoints import from_bytes
+from workers.training.looking import FeatureCache, keep_features
 
 # The data set that this process opened last: its works nearly always share one, and two would not fit many machines.
 _kept: dict[str, Dataset] = {}
@@ -40,6 +41,7 @@ def perform(run: Run, work: Work, *, device: str, report: Report) -> None:
     def titled(done: float, text: str) -> None:  # a trajectory does not speak of its protocol
         report(done, text.replace(f"{work.name}, seed {work.seed}:", f"{work.title}:", 1))
 
+    keep_features(FeatureCache(run.out / "cache" / "features"))
     bench = Bench(
         experiment=experiment,
         dataset=kept_data(experiment, run.root, device),

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.frozen import TILE, Eye, build_frozen
+from models.enlarging import LevelsFromStride4
+from models.frozen import TILE, Eye, FrozenSegmenter, build_frozen
 from models.projection import COMPONENTS, fit_projection
 from models.segmenter import Segmenter, build
 from workers.chance import numpy_generator, torch_generator
 from workers.datasets.base import ImageSource
 from workers.datasets.on_device import image_tensor
-from workers.training.encoders import frozen_eye
+from workers.training.encoders import frozen_eye, pretrained_encoder
 
 # A projection is fitted to so many cells of so many images.
 PROJECTION_IMAGES, PROJECTION_CELLS = 32, 1500
 # Regions this high and wide, in pixels, are told apart well enough by cells of this stride.
-_STRIDES = ((40, 8), (20, 4))
+_STRIDES = ((72, 8), (20, 4))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ def fresh_segmenter(
     each, generator = architecture, torch_generator(seed, "segmenter")
     if not each.frozen:
         built = build(each.name, classes=classes, width=each.width, dropout=each.dropout, generator=generator)
+        if isinstance(built.encoder, LevelsFromStride4):
+            built.encoder.encoder.load_state_dict(pretrained_encoder(each.name).state_dict())
         return built.to(device)
     eye = frozen_eye(each.name, stride=each.stride, magnification=each.magnification)
     places = [(source, number) for source in images for number in range(len(source))]
@@ -60,6 +63,29 @@ def fresh_segmenter(
         eye, projection, classes=classes, hidden=2 * each.width, dropout=each.dropout, generator=generator
     )
     return frozen.to(device)
+
+
+def is_of(segmenter: Segmenter, architecture: Architecture) -> bool:
+    """Whether a segmenter has this architecture, so that learning can go on from it."""
+    if not isinstance(segmenter, FrozenSegmenter):
+        return not architecture.frozen and segmenter.name == architecture.name
+    eye = segmenter.eye
+    found = (eye.name, eye.stride, eye.magnification, segmenter.width)
+    wanted = (architecture.name, architecture.stride, architecture.magnification, 2 * architecture.width)
+    return architecture.frozen and found == wanted
+
+
+def with_fresh_head(segmenter: FrozenSegmenter, seed: int) -> FrozenSegmenter:
+    """The same eye and projection under a head with weights drawn from the seed."""
+    made = build_frozen(
+        segmenter.eye,
+        segmenter.projection,
+        classes=segmenter.classes,
+        hidden=segmenter.width,
+        dropout=segmenter.dropout.p,
+        generator=torch_generator(seed, "segmenter"),
+    )
+    return made.to(segmenter.classifier.weight.device)
 
 
 def _sampled(eye: Eye, places: Sequence[tuple[ImageSource, int]], seed: int, device: str) -> Iterator[Tensor]:

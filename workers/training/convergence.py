@@ -22,6 +22,7 @@ from models.fit import (
     make_optimizer,
     set_rate,
 )
+from models.inference import evaluating
 from models.segmenter import Segmenter
 from service.domain.metrics import mean_iou
 from workers.chance import derived_seed, torch_generator
@@ -86,6 +87,14 @@ def confusions(segmenter: Segmenter, source: ImageSource, *, classes: int) -> ND
             yield seen(segmenter, source, run, device), stack_label_maps(source, run)
 
     return np.asarray(evaluate(segmenter, batches(), classes).cpu().numpy(), np.int64)
+
+
+def predicted_label_map(segmenter: Segmenter, source: ImageSource, number: int) -> NDArray[np.uint8]:
+    """(H, W) class indices that the segmenter predicts of an image."""
+    with evaluating(segmenter):
+        features = segmenter.encode(seen(segmenter, source, [number], device_of(segmenter)))
+        predicted_HW = segmenter.classify(features, source.size(number)).max(dim=1).indices[0]
+    return np.asarray(predicted_HW.to(torch.uint8).cpu().numpy())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,83 @@
+"""EfficientNet-Lite as a trainable encoder: under a feature pyramid, or under the head that a frozen one has.
+
+Shapes: B images, E channels of all levels together, F components, h x w cells.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.efficientnet_lite import MEAN, STD, STRIDES, VARIANTS, EfficientNetLite
+from models.fpn import FeaturePyramid, Parts
+from models.head import Head
+from models.projection import COMPONENTS, resampled
+
+TUNED = "tuned:"
+
+
+class EnlargingEncoder(nn.Module):
+    """Images, enlarged, to all levels of the encoder at one stride. BatchNorm keeps the statistics it was published with."""
+
+    def __init__(self, encoder: EfficientNetLite, stride: int, magnification: float) -> None:
+        super().__init__()
+        self.encoder, self.stride, self.magnification = encoder, stride, magnification
+
+    def train(self, mode: bool = True) -> "EnlargingEncoder":
+        """Batches are small: their statistics would be worse than those of a million images."""
+        return super().train(False)
+
+    def forward(self, images_B3HW: Tensor) -> Tensor:
+        """(B, E, h, w)."""
+        height, width = images_B3HW.shape[-2:]
+        if self.magnification != 1:
+            size = [round(side * self.magnification) for side in (height, width)]
+            images_B3HW = F.interpolate(images_B3HW, size=size, mode="bicubic")
+        below, right = (-side % STRIDES[-1] for side in images_B3HW.shape[-2:])
+        levels = self.encoder(F.pad(images_B3HW, (0, right, 0, below)).contiguous(memory_format=torch.channels_last))
+        strides = [stride / self.magnification for stride in STRIDES]
+        return resampled(levels, strides, self.stride, (-(-height // self.stride), -(-width // self.stride)))
+
+
+def tuned_parts(name: str, hidden: int) -> Parts:
+    """Encoder and decoder of "tuned:VARIANT:STRIDE:MAGNIFICATION". Raises ValueError for another name."""
+    variant, stride, magnification = _parsed(name)
+    encoder = EfficientNetLite(variant)
+    channels = sum(encoder.channels)
+    return Parts(
+        encoder=EnlargingEncoder(encoder, stride, magnification),
+        decoder=nn.Sequential(nn.Conv2d(channels, COMPONENTS, 1), Head(COMPONENTS, hidden)),
+        channels=hidden,
+        stride=stride,
+        mean=MEAN,
+        std=STD,
+    )
+
+
+class LevelsFromStride4(nn.Module):
+    """The encoder's levels but for the finest, which is as large as a quarter of the image."""
+
+    def __init__(self, encoder: EfficientNetLite) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images_B3HW: Tensor) -> list[Tensor]:
+        """Maps at strides 4, 8, 16 and 32, finest first."""
+        levels: list[Tensor] = self.encoder(images_B3HW)
+        return levels[1:]
+
+
+def pyramid_parts(name: str, width: int) -> Parts:
+    """Encoder and decoder of a variant that is trained as a whole."""
+    encoder = EfficientNetLite(name)
+    decoder = FeaturePyramid(encoder.channels[1:], 2 * width)
+    return Parts(encoder=LevelsFromStride4(encoder), decoder=decoder, channels=2 * width, mean=MEAN, std=STD)
+
+
+def _parsed(name: str) -> tuple[str, int, float]:
+    try:
+        variant, stride, magnification = name.removeprefix(TUNED).split(":")
+        if variant not in VARIANTS:
+            raise ValueError(variant)
+        return variant, int(stride), float(magnification)
+    except ValueError as error:
+        raise ValueError(f"{name!r} should read tuned:VARIANT:STRIDE:MAGNIFICATION.") from error

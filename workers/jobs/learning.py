@@ -1,0 +1,126 @@
+"""What jobs that learn from rounds share: the learner as it was, what is kept of it, and what it says."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.segmenter import Segmenter
+from service.domain.masks import encode_label_png
+from service.store.regions import OpenRegion
+from service.store.snapshots import TellSnapshot, told_snapshot
+from workers.datasets.base import ImageSource
+from workers.jobs.project import ProjectData, ProjectImages
+from workers.loop.labelled import Answer, LabelledSet
+from workers.loop.learner import Learner
+from workers.loop.round import RoundResult
+from workers.training.checkpoints import Checkpoint
+from workers.training.convergence import predicted_label_map
+
+
+def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, list[Answer]]:
+    """The learner as it was before the round, and the round's answers."""
+    images = project.images_of(known.pool)
+    labelled = LabelledSet(len(project.classes))
+    # Crops of this round also show what earlier rounds labelled nearby; a head is fitted to all of them.
+    labelled.add(project.answers(images, known.earlier))
+    segmenter, saved = project.to_go_on_from(known.segmenter)
+    learner = learner_of(project, segmenter, labelled, images, reward=project.images_of(known.reward))
+    if saved is not None:
+        learner.resume(*resumed(saved))
+    return learner, project.answers(images, known.regions)
+
+
+def resumed(saved: Checkpoint) -> tuple[dict[str, Tensor], NDArray[np.int64] | None]:
+    """Of what was saved with a segmenter: the momentum, and its confusions on D_R, if they were measured."""
+    momentum = {key: tensor for key, tensor in saved.extra.items() if key.startswith("momentum.")}
+    confusions = saved.extra.get("confusions")
+    return momentum, None if confusions is None else confusions.numpy()
+
+
+def remembered(learner: Learner) -> dict[str, Tensor]:
+    """What is saved with a segmenter for `resumed`."""
+    measured = {} if learner.confusions is None else {"confusions": torch.from_numpy(learner.confusions)}
+    return learner.momentum | measured
+
+
+def learner_of(
+    project: ProjectData,
+    segmenter: Segmenter,
+    labelled: LabelledSet,
+    images: ProjectImages,
+    *,
+    reward: ProjectImages | None = None,
+    known: Sequence[ImageSource] | None = None,
+) -> Learner:
+    """A project's learner. For a refit, `known` images are labelled as a whole: D_S and D_T, unless others are given."""
+    return Learner(
+        segmenter=segmenter,
+        labelled=labelled,
+        images=images,
+        reward=reward,
+        settings=project.loop,
+        seed=project.settings.seed,
+        known=project.known() if known is None else known,
+    )
+
+
+def predicted(
+    project: ProjectData, segmenter: Segmenter, images: ProjectImages, regions: Sequence[OpenRegion]
+) -> dict[int, bytes]:
+    """By a region's id the label map that the segmenter predicts of it, as an 8-bit PNG, for those still to be labelled."""
+    cells: dict[int, list[OpenRegion]] = defaultdict(list)
+    for region in regions:
+        cells[images.number(region.group_id, region.ordinal)].append(region)
+    found, palette = {}, project.classes.palette()
+    for image, of_image in cells.items():
+        size = images.size(image)
+        label_map = predicted_label_map(segmenter, images, image)
+        for region in of_image:
+            ids = project.classes.to_ids(label_map[project.grid(*size).box(region.cell).slices])
+            found[region.id] = encode_label_png(ids, palette)
+    return found
+
+
+def tell_again(project: ProjectData, segmenter: Segmenter) -> int:
+    """One training pass over each round learned from so far, for a segmenter that has not seen them; returns how many."""
+    with project.worker.database.snapshot() as session:
+        known = told_snapshot(session, project.id)
+    images = project.images_of(known.pool)
+    learner = learner_of(project, segmenter, LabelledSet(len(project.classes)), images)
+    for round_ in known.rounds:
+        answers = project.answers(images, known.regions[round_.id])
+        learner.tell(answers, round_number=round_.number, measured=False)
+    return len(known.rounds)
+
+
+def measures(result: RoundResult) -> dict[str, Any]:
+    """A round's figures as JSON: NaN, which JSON lacks, becomes null."""
+    return {
+        "miou_before": result.miou_before,
+        "miou": result.miou_after,
+        "reward": result.reward,
+        "iou_per_class": None if result.iou_per_class is None else plain(result.iou_per_class.tolist()),
+        "loss": result.loss,
+    }
+
+
+def warning_of(result: RoundResult) -> str:
+    """A sentence where mIoU fell by more than its noise, else nothing."""
+    if not result.fell or result.miou_before is None or result.miou_after is None:
+        return ""
+    before, after = 100 * result.miou_before, 100 * result.miou_after
+    return (
+        f"mIoU on the reward images fell from {before:.1f} to {after:.1f}, more than chance explains: "
+        "look at this round's labels for mistakes."
+    )
+
+
+def plain(values: list[float]) -> list[float | None]:
+    """Numbers for JSON: NaN becomes None."""
+    return [None if math.isnan(value) else value for value in values]
