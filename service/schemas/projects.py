@@ -217,6 +217,10 @@ class ProjectDetail(ProjectOut):
         description="The newest checkpoint of each kind there is: source, segmenter, policy, final."
     )
     miou: float | None = Field(description="Of the newest segmenter on the reward split, if measured.", examples=[0.52])
+    warning: str | None = Field(
+        description="The warning of the newest round learned from: mIoU fell by more than its noise. Null where it did not.",
+        examples=[None],
+    )
 
 
 def class_set(classes: str | ClassesIn) -> ClassSet:

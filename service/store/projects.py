@@ -18,7 +18,7 @@ from service.tables import Checkpoint, Image, ImageGroup, Project, Round
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How far a campaign has come: counts by split or state, the newest checkpoint of each kind, the latest mIoU."""
+    """How far a campaign has come: counts by split or state, the newest checkpoint of each kind, the latest mIoU and warning."""
 
     images: dict[str, int]
     pool_regions: int
@@ -27,6 +27,7 @@ class Standing:
     budget_left: int | None
     checkpoints: dict[str, Checkpoint]
     miou: float | None
+    warning: str | None
 
 
 def add_project(
@@ -143,6 +144,7 @@ def standing(session: Session, project: Project) -> Standing:
         budget_left=None if settings.budget is None else max(0, settings.budget - spent),
         checkpoints=_newest_checkpoints(session, project.id),
         miou=_latest_miou(session, project.id),
+        warning=_latest_warning(session, project.id),
     )
 
 
@@ -167,3 +169,8 @@ def _latest_miou(session: Session, project_id: int) -> float | None:
     measured = func.coalesce(Round.miou_after, Round.miou_before)
     chosen = select(measured).where(Round.project_id == project_id, measured.is_not(None))
     return session.scalar(chosen.order_by(Round.number.desc()).limit(1))
+
+
+def _latest_warning(session: Session, project_id: int) -> str | None:
+    told = select(Round.warning).where(Round.project_id == project_id, Round.state == "told")
+    return session.scalar(told.order_by(Round.number.desc()).limit(1))
