@@ -59,6 +59,8 @@ def invalid_request(problems: Sequence[Any]) -> Response:
     listed = [
         {"at": ".".join(str(part) for part in each["loc"]), "message": each["msg"].removeprefix("Value error, ")}
         for each in problems
+        # Said of every field that would follow from others, once any of those is wrong.
+        if each["type"] != "default_factory_not_called"
     ]
     sentence = "; ".join(f"{each['at']}: {each['message'].rstrip('.')}" for each in listed[:5])
     if len(listed) > 5:

@@ -181,6 +181,7 @@ class Round(Base):
     class_counts: Mapped[list[Any] | None] = mapped_column(JSON)
     seconds: Mapped[dict[str, Any]] = mapped_column(default=dict)  # phase -> seconds
     note: Mapped[str] = mapped_column(Text, default="")
+    warning: Mapped[str | None] = mapped_column(Text)  # mIoU fell by more than its noise
     created_at: Mapped[datetime]
     opened_at: Mapped[datetime | None]
     labelled_at: Mapped[datetime | None]
@@ -210,6 +211,7 @@ class Region(Base):
     state: Mapped[str] = mapped_column(String(20), default="open")  # open, labelled, skipped
     skip_reason: Mapped[str | None] = mapped_column(Text)
     prediction: Mapped[bytes | None]  # the model's label map of class ids, 8-bit PNG
+    prediction_checkpoint_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"))  # which model's
 
 
 class Lease(Base):

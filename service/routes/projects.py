@@ -70,4 +70,5 @@ def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
             for kind, each in standing.checkpoints.items()
         },
         miou=standing.miou,
+        warning=standing.warning,
     )

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from service import auth
 from service.auth import Caller
-from service.content import PNG_RESPONSE, unchanging
+from service.content import PNG_RESPONSE, revalidated, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.regions import Box
 from service.pictures import crop_png
@@ -37,6 +37,15 @@ RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached
 RETRY_HEADER = {
     "description": "Seconds until asking again may help; only where the list is empty.",
     "schema": {"type": "integer"},
+}
+
+CHECKPOINT_HEADER = {
+    "description": "The checkpoint that made the prediction; absent where it is not known.",
+    "schema": {"type": "integer"},
+}
+PREDICTION_RESPONSE = {
+    status: {**described, "headers": {"X-Checkpoint-Id": CHECKPOINT_HEADER}}
+    for status, described in PNG_RESPONSE.items()
 }
 
 OfProject = Annotated[
@@ -115,11 +124,15 @@ def _crop(request: Request, image: Image, box: Box, blobs: BlobStore) -> Respons
     return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(blobs.get(image.blob_key), box))
 
 
-@router.get("/regions/{id}/prediction", response_class=Response, responses=PNG_RESPONSE)
+@router.get("/regions/{id}/prediction", response_class=Response, responses=PREDICTION_RESPONSE)
 def get_prediction(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader) -> Response:
-    """The label map that the network predicted when it proposed the region: an 8-bit PNG of class ids."""
-    prediction = store.prediction_of(session, id)
-    return unchanging(request, tag=f"prediction-{id}", media_type="image/png", body=lambda: prediction)
+    """The label map that the newest network predicted while the region was open: an 8-bit PNG of class ids."""
+    found = store.prediction_of(session, id)
+    tag = f"prediction-{id}-{found.checkpoint_id}"
+    response = revalidated(request, tag=tag, media_type="image/png", body=lambda: found.png)
+    if found.checkpoint_id is not None:
+        response.headers["X-Checkpoint-Id"] = str(found.checkpoint_id)
+    return response
 
 
 @router.post("/leases/{token}/renew", responses=errors(409))

@@ -34,7 +34,14 @@ class PretrainPayload(ConvergePayload):
 
 
 class FinishPayload(ConvergePayload):
-    """A final segmenter, trained to convergence on every labelled region."""
+    """A final segmenter, trained to convergence on every labelled region; where the encoder is frozen, its head."""
+
+    steps: int = Field(3000, ge=1, le=100_000, description="Steps of the head's fit, where the encoder is frozen.")
+    unfreeze: bool = Field(
+        False,
+        description="Go on to fine-tune the frozen encoder, where that measures better on the reward images.",
+    )
+    minutes: float = Field(30, gt=0, le=10_000, description="How long fine-tuning may take.")
 
 
 class EvaluatePayload(Input):

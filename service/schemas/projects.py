@@ -1,8 +1,8 @@
 """Projects over the wire, and the settings a campaign runs with."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.domain.methods import StrategyName
@@ -22,12 +22,35 @@ CHANGEABLE = (
     "protocol",
     "passes_per_round",
     "learning_rate",
+    "segmenter",
+    "encoder",
+    "learning",
+    "stride",
+    "magnification",
 )
 """The settings that may change while a campaign runs."""
 
+Encoder = Literal["frozen", "trained"]
+Learning = Literal["refit", "pass"]
+
+
+def _has_published_weights(segmenter: str) -> bool:
+    return segmenter.startswith("efficientnet-lite")
+
+
+def _encoder_for(given: dict[str, Any]) -> Encoder:
+    return "frozen" if _has_published_weights(given["segmenter"]) else "trained"
+
+
+def _learning_for(given: dict[str, Any]) -> Learning:
+    return "refit" if given["encoder"] == "frozen" else "pass"
+
 
 class ProjectSettings(BaseModel):
-    """How regions are cut, chosen and learned from. The defaults are the paper's for CamVid, with a small segmenter."""
+    """How regions are cut, chosen and learned from. The defaults are the paper's for CamVid, with a frozen encoder.
+
+    Earlier versions stored neither `encoder` nor `learning`: what the segmenter then stands for is what those projects had.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,18 +74,54 @@ class ProjectSettings(BaseModel):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Everything random in the campaign follows from it.")
     segmenter: str = Field(
-        "fpn",
+        "efficientnet-lite0",
         max_length=100,
-        pattern=r"^(fpn|fpn-resnet50|smp:[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+)$",
-        description="fpn, fpn-resnet50 or smp:ARCH:ENCODER.",
+        pattern=r"^(efficientnet-lite[012]|fpn|fpn-resnet50|smp:[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+)$",
+        description="efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, fpn, fpn-resnet50 or smp:ARCH:ENCODER.",
     )
-    width: int = Field(32, ge=4, le=512, description="Channels of the default segmenter's first stage.")
+    # Defaults that are made keep what nobody gave out of the fields set: a change of one setting leaves the others alone.
+    encoder: Encoder = Field(
+        default_factory=_encoder_for,
+        description="frozen: with its published weights, for good; trained: it learns with the rest. Left out: frozen for "
+        "efficientnet-lite, trained for any other segmenter.",
+    )
+    learning: Learning = Field(
+        default_factory=_learning_for,
+        description="refit: the head is fitted to all labels in every round; pass: the paper's one pass over a round's crops. "
+        "Left out: refit where the encoder is frozen, else pass.",
+    )
+    stride: Literal[2, 4, 8] | None = Field(
+        None, description="Pixels to a cell of a frozen encoder's features; none: by the size of a region."
+    )
+    magnification: float = Field(
+        1.5,
+        ge=1,
+        le=2,
+        multiple_of=0.5,
+        description="Images are enlarged by this before a frozen encoder looks at them.",
+    )
+    width: int = Field(
+        32, ge=4, le=512, description="Channels of fpn's first stage; half of those of the head on a frozen encoder."
+    )
     dropout: float = Field(0.2, ge=0, lt=1, description="Dropout before the classifier; BALD needs it.")
     crop_height: int = Field(224, ge=8, le=4096, description="Height of a training crop around a region.")
     crop_width: int = Field(224, ge=8, le=4096, description="Width of a training crop around a region.")
     train_batch: int = Field(32, ge=1, le=1024, description="Crops per gradient step.")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="Of the segmenter in a round's training pass.")
     passes_per_round: int = Field(1, ge=1, le=100, description="Passes over a round's crops when it is learned from.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.encoder == "frozen" and not _has_published_weights(self.segmenter):
+            raise ValueError(
+                f"There are no published weights of {self.segmenter} to freeze: set encoder to trained, or segmenter to "
+                "efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2."
+            )
+        if self.learning == "refit" and self.encoder == "trained":
+            raise ValueError(
+                "A head is refitted to what a frozen encoder saw: set encoder to frozen, or learning to pass."
+            )
+        return self
 
 
 class ClassIn(Input):
@@ -158,6 +217,10 @@ class ProjectDetail(ProjectOut):
         description="The newest checkpoint of each kind there is: source, segmenter, policy, final."
     )
     miou: float | None = Field(description="Of the newest segmenter on the reward split, if measured.", examples=[0.52])
+    warning: str | None = Field(
+        description="The warning of the newest round learned from: mIoU fell by more than its noise. Null where it did not.",
+        examples=[None],
+    )
 
 
 def class_set(classes: str | ClassesIn) -> ClassSet:

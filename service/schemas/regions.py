@@ -32,6 +32,10 @@ class RegionOut(BaseModel):
         description="Path of the network's label map, to start from; null where there is none.",
         examples=["/regions/17/prediction"],
     )
+    prediction_checkpoint_id: int | None = Field(
+        description="The checkpoint that made that label map; another one may, until the region is labelled.",
+        examples=[6],
+    )
 
 
 class LeasedRegion(RegionOut):
@@ -121,6 +125,7 @@ def region_out(placed: Placed) -> RegionOut:
         crop_url=f"{path}/crop",
         context_url=f"{path}/context?margin=64",
         prediction_url=f"{path}/prediction" if placed.has_prediction else None,
+        prediction_checkpoint_id=region.prediction_checkpoint_id,
     )
 
 

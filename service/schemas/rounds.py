@@ -41,6 +41,9 @@ class RoundOut(BaseModel):
         description="Time of each phase.", examples=[{"ask_describe": 0.9, "tell_train": 1.2}]
     )
     note: str = Field(description="Anything out of the ordinary.", examples=[""])
+    warning: str | None = Field(
+        description="What the round did to mIoU, where that fell by more than its noise.", examples=[None]
+    )
     created_at: datetime = Field(description="When it was begun.")
     opened_at: datetime | None = Field(description="When its regions were chosen.")
     labelled_at: datetime | None = Field(description="When the last label came.")

@@ -1,9 +1,10 @@
 """Projects in the database, and how far each has come."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -17,7 +18,7 @@ from service.tables import Checkpoint, Image, ImageGroup, Project, Round
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How far a campaign has come: counts by split or state, the newest checkpoint of each kind, the latest mIoU."""
+    """How far a campaign has come: counts by split or state, the newest checkpoint of each kind, the latest mIoU and warning."""
 
     images: dict[str, int]
     pool_regions: int
@@ -26,6 +27,7 @@ class Standing:
     budget_left: int | None
     checkpoints: dict[str, Checkpoint]
     miou: float | None
+    warning: str | None
 
 
 def add_project(
@@ -78,9 +80,10 @@ def change_project(
     now: datetime,
     by: int | None = None,
 ) -> Project:
-    """Change what is given; of `settings` what was set explicitly.
+    """Change what is given; of `settings` what was set explicitly, and what follows from it.
 
-    Raises Conflict where a setting that shapes regions or networks would change under images or rounds.
+    Raises Conflict where a setting that shapes regions or networks would change under images or rounds, Invalid where what is
+    given does not go with what stays.
     """
     chosen = select(Project).where(Project.id == project_id).with_for_update(key_share=True)
     project = session.scalars(chosen).one_or_none()
@@ -105,7 +108,21 @@ def _setting_changes(project: Project, settings: ProjectSettings | None) -> dict
         return {}
     given = settings.model_dump(mode="json", include=settings.model_fields_set)
     held = ProjectSettings.model_validate(project.settings).model_dump(mode="json")
-    return {key: value for key, value in given.items() if held[key] != value}
+    followers = _followers(held, given)
+    kept = {key: value for key, value in held.items() if key not in followers}
+    try:
+        wanted = ProjectSettings.model_validate({**kept, **given}).model_dump(mode="json")
+    except ValidationError as error:
+        sentences = " ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())
+        raise Invalid(sentences, code="settings_contradict") from error
+    return {key: value for key, value in wanted.items() if held[key] != value}
+
+
+def _followers(held: Mapping[str, object], given: Mapping[str, object]) -> tuple[str, ...]:
+    """The settings that are chosen anew, unless they are given, because the one that they follow from changes."""
+    if given.get("segmenter", held["segmenter"]) != held["segmenter"]:
+        return ("encoder", "learning")
+    return ("learning",) if given.get("encoder", held["encoder"]) != held["encoder"] else ()
 
 
 def _has_images_or_rounds(session: Session, project_id: int) -> bool:
@@ -127,6 +144,7 @@ def standing(session: Session, project: Project) -> Standing:
         budget_left=None if settings.budget is None else max(0, settings.budget - spent),
         checkpoints=_newest_checkpoints(session, project.id),
         miou=_latest_miou(session, project.id),
+        warning=_latest_warning(session, project.id),
     )
 
 
@@ -151,3 +169,8 @@ def _latest_miou(session: Session, project_id: int) -> float | None:
     measured = func.coalesce(Round.miou_after, Round.miou_before)
     chosen = select(measured).where(Round.project_id == project_id, measured.is_not(None))
     return session.scalar(chosen.order_by(Round.number.desc()).limit(1))
+
+
+def _latest_warning(session: Session, project_id: int) -> str | None:
+    told = select(Round.warning).where(Round.project_id == project_id, Round.state == "told")
+    return session.scalar(told.order_by(Round.number.desc()).limit(1))

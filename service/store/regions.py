@@ -24,6 +24,14 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A label map that a network predicted, as PNG, and the checkpoint of that network, where it is known."""
+
+    png: bytes
+    checkpoint_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """What a label map of a region must look like, and the region's round."""
 
@@ -87,15 +95,15 @@ def image_of(session: Session, region_id: int) -> tuple[Region, Image]:
     return row[0], row[1]
 
 
-def prediction_of(session: Session, region_id: int) -> bytes:
-    """The model's label map of a region as PNG, or NotFound."""
-    row = session.execute(select(Region.prediction).where(Region.id == region_id)).one_or_none()
+def prediction_of(session: Session, region_id: int) -> Prediction:
+    """The model's label map of a region, or NotFound."""
+    columns = select(Region.prediction, Region.prediction_checkpoint_id)
+    row = session.execute(columns.where(Region.id == region_id)).one_or_none()
     if row is None:
         raise missing([region_id])
     if row[0] is None:
         raise NotFound(f"No network has predicted region {region_id}.", code="no_prediction")
-    prediction: bytes = row[0]
-    return prediction
+    return Prediction(png=row[0], checkpoint_id=row[1])
 
 
 def latest_label(session: Session, region_id: int) -> Label | None:

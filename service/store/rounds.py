@@ -14,6 +14,7 @@ from service.schemas.projects import ProjectSettings
 from service.store import events
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
+from service.store.predictions import refresh_predictions
 from service.tables import ImageGroup, Project, Region, Round
 
 WaitingReason = Literal["scoring", "all_leased", "budget_reached", "not_started"]
@@ -51,7 +52,8 @@ class RoundProposal:
 class RoundFigures:
     """What a round's labels did: mIoU on D_R in [0, 1], the reward in points of it, labelled pixels of each class.
 
-    What was not measured is None, also the IoU of a class that is nowhere; `seconds` is by phase.
+    What was not measured is None, also the IoU of a class that is nowhere; `seconds` is by phase. `warning` is a sentence where
+    mIoU fell by more than its noise.
     """
 
     miou_before: float | None
@@ -60,6 +62,7 @@ class RoundFigures:
     iou_per_class: Sequence[float | None] | None
     class_counts: Sequence[int]
     seconds: Mapping[str, float]
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +170,9 @@ def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now:
     round_ = lock_round(session, round_id)
     if round_.state != "scoring":
         return False
-    session.add_all(_open_region(round_, each) for each in proposal.regions)
     round_.strategy, round_.note, round_.size = proposal.strategy, proposal.note, len(proposal.regions)
     round_.checkpoint_id, round_.policy_id = proposal.checkpoint_id, proposal.policy_id
+    session.add_all(_open_region(round_, each) for each in proposal.regions)
     round_.seconds = _seconds("ask", proposal.seconds)
     round_.state, round_.opened_at = ("open", now) if proposal.regions else ("told", now)
     events.record(
@@ -200,6 +203,7 @@ def _open_region(round_: Round, new: NewRegion) -> Region:
         score=new.score,
         state="open",
         prediction=new.prediction,
+        prediction_checkpoint_id=None if new.prediction is None else round_.checkpoint_id,
     )
 
 
@@ -210,11 +214,12 @@ def close_round(
     *,
     now: datetime,
     note: str = "",
+    predictions: Mapping[int, bytes] = {},
 ) -> bool:
     """A labelled round is told: write its figures and the segmenter that learned from it, and propose the next round.
 
-    Without `learned` the round was passed over, and `note` says why. Returns False, and writes nothing, where another
-    delivery of the same job has closed the round.
+    `predictions` are what that segmenter says of regions that wait for labels (see `refresh_predictions`). Without `learned`
+    the round was passed over, and `note` says why. Returns False, and writes nothing, where another delivery has closed it.
     """
     round_ = lock_round(session, round_id)
     if round_.state != "labelled":
@@ -223,6 +228,7 @@ def close_round(
         figures, checkpoint = learned
         _write_figures(round_, figures)
         round_.result_checkpoint_id = add_checkpoint(session, checkpoint, now).id
+        refresh_predictions(session, round_.result_checkpoint_id, predictions)
     round_.state, round_.told_at = "told", now
     round_.note = " ".join(filter(None, (round_.note, note)))
     events.record(session, now=now, kind="round_told", project_id=round_.project_id, round=round_.number)
@@ -234,7 +240,7 @@ def close_round(
 def _write_figures(round_: Round, figures: RoundFigures) -> None:
     round_.miou_before, round_.miou_after, round_.reward = figures.miou_before, figures.miou_after, figures.reward
     round_.iou_per_class = None if figures.iou_per_class is None else list(figures.iou_per_class)
-    round_.class_counts = list(figures.class_counts)
+    round_.class_counts, round_.warning = list(figures.class_counts), figures.warning or None
     round_.seconds = {**round_.seconds, **_seconds("tell", figures.seconds)}
 
 

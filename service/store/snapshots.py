@@ -16,6 +16,7 @@ from service.store.pool import (
     labelled_regions,
     proposed_cells,
 )
+from service.store.predictions import OpenRegion, open_regions_of
 from service.store.projects import get_project
 from service.store.rounds import ToldRound, get_round, is_pretraining, told_rounds
 from service.tables import Checkpoint, ImageGroup, Project, Round
@@ -23,7 +24,7 @@ from service.tables import Checkpoint, ImageGroup, Project, Round
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskSnapshot:
-    """What a round is proposed from: the newest networks, U_t as groups less proposed cells, D_S, and L.
+    """What a round is proposed from: the newest networks, U_t as groups less proposed cells, D_T, D_S, and L.
 
     `label_counts` and `told_regions` are of the rounds learned from; the latter empty where the strategy looks at none.
     """
@@ -34,6 +35,7 @@ class AskSnapshot:
     policy: Checkpoint | None
     pool: Sequence[ImageGroup]
     proposed: Sequence[tuple[int, int, int]]
+    train: Sequence[ImageGroup]
     state: Sequence[ImageGroup]
     label_counts: Sequence[Sequence[Any]]
     told_regions: Sequence[LabelledRegion]
@@ -41,16 +43,22 @@ class AskSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellSnapshot:
-    """What a labelled round is learned from: the newest segmenter, D_R, the round's regions and earlier ones beside them."""
+    """What a labelled round is learned from: the newest segmenter, the splits, the round's regions and those of earlier rounds.
+
+    `earlier` has those in the round's images, all of them where the project refits; `open_regions` wait for labels.
+    """
 
     project: Project
     round: Round
     segmenter: Checkpoint | None
     pretraining: bool
     pool: Sequence[ImageGroup]
+    train: Sequence[ImageGroup]
+    state: Sequence[ImageGroup]
     reward: Sequence[ImageGroup]
     regions: Sequence[LabelledRegion]
     earlier: Sequence[LabelledRegion]
+    open_regions: Sequence[OpenRegion]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +82,7 @@ def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str]
         policy=latest_checkpoint(session, project.id, "policy"),
         pool=groups_of_split(session, project.id, "pool"),
         proposed=proposed_cells(session, project.id),
+        train=groups_of_split(session, project.id, "train"),
         state=groups_of_split(session, project.id, "state"),
         label_counts=label_counts(session, project.id),
         told_regions=labelled_regions(session, project.id, told=True) if places else (),
@@ -84,17 +93,22 @@ def tell_snapshot(session: Session, round_id: int) -> TellSnapshot:
     """What a tell of this round needs."""
     round_ = get_round(session, round_id)
     project = get_project(session, round_.project_id)
-    nearby = labelled_regions(session, project.id, image_ids=image_ids_of_round(session, round_id))
+    refits = ProjectSettings.model_validate(project.settings).learning == "refit"
+    image_ids = None if refits else image_ids_of_round(session, round_id)
+    labelled = labelled_regions(session, project.id, image_ids=image_ids)
     return TellSnapshot(
         project=project,
         round=round_,
         segmenter=latest_checkpoint(session, project.id, "segmenter"),
         pretraining=is_pretraining(session, project.id),
         pool=groups_of_split(session, project.id, "pool"),
+        train=groups_of_split(session, project.id, "train"),
+        state=groups_of_split(session, project.id, "state"),
         reward=groups_of_split(session, project.id, "reward"),
-        regions=[each for each in nearby if each.round_id == round_id],
+        regions=[each for each in labelled if each.round_id == round_id],
         # A later round, labelled ahead, waits for its turn.
-        earlier=[each for each in nearby if each.round_id < round_id],
+        earlier=[each for each in labelled if each.round_id < round_id],
+        open_regions=open_regions_of(session, project.id),
     )
 
 

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, delete, inspect, make_url, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, MetaData, create_engine, delete, inspect, make_url, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service import migrate
-from service.db import Database
+from service.db import Database, make_engine
 from service.store import events
-from service.tables import Base, Event
+from service.tables import Base, Event, Region, Round
 from tests.conftest import BACKENDS, POSTGRES
 
 
@@ -60,6 +61,77 @@ def test_up_and_down_and_up_again(empty_url: str) -> None:
     assert inspect(engine).get_table_names() == ["alembic_version"]
     migrate.upgrade(empty_url)
     assert set(inspect(engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+    engine.dispose()
+
+
+class EarlierRelease:
+    """Writes rows as a release does that knows the database as it is now, whatever it becomes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._known = MetaData()
+        self._known.reflect(engine)
+
+    def add(self, connection: Connection, table: str, **values: Any) -> int:
+        """A row; returns its id."""
+        added = connection.execute(self._known.tables[table].insert().values(**values))
+        assert added.inserted_primary_key is not None
+        return int(added.inserted_primary_key[0])
+
+    def campaign(self, connection: Connection) -> None:
+        """A round of regions 1, predicted, labelled and leased, and 2, not predicted."""
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        person = {"name": "ada", "role": "annotator", "token_hash": "a", "active": True, "created_at": now}
+        ada = self.add(connection, "annotators", **person)
+        project = self.add(
+            connection, "projects", name="a", classes={}, settings={"segmenter": "fpn"}, active=True, created_at=now
+        )
+        sizes = {"project_id": project, "split": "pool", "height": 90, "width": 160}
+        group = self.add(connection, "image_groups", **sizes, count=1)
+        file = {"name": "a", "media_type": "image/png", "digest": "a", "blob_key": "a", "created_at": now}
+        image = self.add(connection, "images", **sizes, **file, group_id=group, ordinal=0)
+        for _ in range(2):
+            weights = {"kind": "segmenter", "blob_key": "a", "description": {}, "created_at": now}
+            checkpoint = self.add(connection, "checkpoints", **weights, project_id=project)
+        asked = {"number": 1, "state": "open", "size": 2, "seconds": {}, "note": "", "created_at": now}
+        round_ = self.add(connection, "rounds", **asked, project_id=project, checkpoint_id=checkpoint)
+        for cell, prediction in enumerate((b"png", None)):
+            self.region(connection, project, round_, image, cell=cell, prediction=prediction)
+        label = {"version": 1, "mask": b"png", "digest": "a", "class_counts": [], "created_at": now}
+        self.add(connection, "labels", **label, region_id=1, annotator_id=ada)
+        self.add(connection, "leases", region_id=1, annotator_id=ada, created_at=now, expires_at=now)
+
+    def region(self, connection: Connection, project: int, round_: int, image: int, **more: Any) -> int:
+        """A proposed region."""
+        place = {"number": 0, "row": 0, "col": 0, "height": 90, "width": 80, "score": 0.5, "state": "open"}
+        return self.add(connection, "regions", **place, **more, project_id=project, round_id=round_, image_id=image)
+
+
+def test_a_campaign_goes_on_across_the_second_revision_up_and_down(empty_url: str) -> None:
+    migrate.upgrade(empty_url, "0001")
+    engine = make_engine(empty_url)
+    earlier = EarlierRelease(engine)
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.campaign(connection)
+    migrate.upgrade(empty_url, "0002")
+    with engine.execution_options(write=True).begin() as connection:
+        third = earlier.region(connection, 1, 1, 1, cell=2, prediction=b"late")  # the release before is still at work
+        found = connection.execute(select(Region.id, Region.prediction_checkpoint_id).order_by(Region.id)).all()
+        warnings = connection.execute(select(Round.warning)).all()
+    assert [tuple(each) for each in found] == [(1, 2), (2, None), (third, None)]
+    assert [tuple(each) for each in warnings] == [(None,)]
+    with pytest.raises(IntegrityError), engine.execution_options(write=True).begin() as connection:
+        connection.execute(update(Region).where(Region.id == 1).values(prediction_checkpoint_id=77))
+
+    migrate.downgrade(empty_url, "0001")
+    assert "warning" not in {column["name"] for column in inspect(engine).get_columns("rounds")}
+    assert "prediction_checkpoint_id" not in {column["name"] for column in inspect(engine).get_columns("regions")}
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.region(connection, 1, 1, 1, cell=3, prediction=None)
+        counted = [
+            connection.execute(text(f"SELECT count(*) FROM {table}")).scalar()
+            for table in ("regions", "labels", "leases")
+        ]
+    assert counted == [4, 1, 1]
     engine.dispose()
 
 

@@ -52,6 +52,7 @@ def test_a_region_comes_with_its_place_and_the_paths_to_look_at_it(client: TestC
         "crop_url": "/regions/4/crop",
         "context_url": "/regions/4/context?margin=64",
         "prediction_url": None,
+        "prediction_checkpoint_id": None,
         "lease_expires_at": "2026-01-05T12:15:00Z",
     }
     assert (response.json()["reason"], response.json()["retry_after"]) == (None, None)

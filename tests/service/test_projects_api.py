@@ -97,7 +97,7 @@ def test_a_project_tells_how_far_it_has_come(client: TestClient, make: Maker, da
         session.get_one(type(regions[0]), regions[0].id).state = "labelled"
         session.get_one(type(regions[0]), regions[1].id).state = "skipped"
         told = Round(project_id=project.id, number=2, state="told", size=1, seconds={}, note="", created_at=START)
-        told.miou_before, told.miou_after = 0.25, 0.5
+        told.miou_before, told.miou_after, told.warning = 0.25, 0.5, "mIoU fell."
         session.add(told)
     detail = client.get(f"/projects/{project.id}").json()
     assert detail["images"] == {"pool": 2, "reward": 3}
@@ -106,7 +106,13 @@ def test_a_project_tells_how_far_it_has_come(client: TestClient, make: Maker, da
     assert detail["rounds"] == {"scoring": 0, "open": 1, "labelled": 0, "told": 1}
     assert detail["budget_left"] == 5  # a skipped region costs nothing
     assert {kind: each["id"] for kind, each in detail["checkpoints"].items()} == {"segmenter": 2, "policy": 3}
-    assert detail["miou"] == 0.5
+    assert (detail["miou"], detail["warning"]) == (0.5, "mIoU fell.")
+    listed = client.get(f"/projects/{project.id}/rounds").json()["items"]
+    assert [each["warning"] for each in listed] == [None, "mIoU fell."]
+    with database.write() as session:  # a round that did not fall takes the warning away
+        session.add(Round(project_id=project.id, number=3, state="told", size=1, seconds={}, note="", created_at=START))
+        session.add(Round(project_id=project.id, number=4, state="open", size=1, seconds={}, note="", created_at=START))
+    assert client.get(f"/projects/{project.id}").json()["warning"] is None
 
 
 def test_a_project_nobody_made_is_404(client: TestClient) -> None:

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.store.images import get_image
+from service.store.predictions import refresh_predictions
 from service.tables import Lease, Project, Round
 from tests.conftest import FakeClock, Outbox
 from tests.maker import Maker
@@ -66,7 +67,7 @@ def test_crops_of_every_kind_of_image_are_rgb(admin: TestClient, make: Maker) ->
 
 
 def test_what_never_changes_is_asked_for_once(client: TestClient, project: Project) -> None:
-    for path in ("/regions/1/crop", "/regions/1/context?margin=8", "/regions/1/prediction"):
+    for path in ("/regions/1/crop", "/regions/1/context?margin=8"):
         first = client.get(path)
         assert "immutable" in first.headers["Cache-Control"]
         assert client.get(path, headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
@@ -84,6 +85,38 @@ def test_a_label_that_may_change_is_asked_for_again(client: TestClient, project:
     files = {"mask": ("m.png", make.mask_png(class_id=0))}
     client.post("/labels", data={"region_id": 1, "lease_token": region["lease_token"]}, files=files)
     assert client.get("/regions/1/label", headers=headers).status_code == 200
+
+
+def test_a_prediction_says_whose_it_is_and_is_asked_for_again_once_it_is_anothers(
+    client: TestClient, project: Project, make: Maker
+) -> None:
+    unknown = client.get("/regions/1/prediction")
+    assert "X-Checkpoint-Id" not in unknown.headers
+    assert client.get("/regions/1").json()["prediction_checkpoint_id"] is None
+    old, new = (make.checkpoint(project, "segmenter", data).id for data in (b"old", b"new"))
+    tags = [unknown.headers["ETag"]]
+    for checkpoint, class_id in ((old, 2), (new, 5)):
+        with make.database.write() as session:
+            refresh_predictions(session, checkpoint, {1: make.mask_png(class_id=class_id)})
+        response = client.get("/regions/1/prediction", headers={"If-None-Match": tags[-1]})
+        assert (response.status_code, response.content) == (200, make.mask_png(class_id=class_id))
+        assert response.headers["Cache-Control"] == "private, no-cache"
+        assert response.headers["ETag"] == f'"prediction-1-{checkpoint}"'
+        tags.append(response.headers["ETag"])
+        again = client.get("/regions/1/prediction", headers={"If-None-Match": tags[-1]})
+        for each in (response, again):
+            assert each.headers["X-Checkpoint-Id"] == str(checkpoint)
+        assert again.status_code == 304
+        assert client.get("/regions/1").json()["prediction_checkpoint_id"] == checkpoint
+    taken = take(client, 2)
+    assert [each["prediction_checkpoint_id"] for each in taken] == [new, None]
+
+
+def test_the_header_of_a_prediction_is_described(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()["paths"]["/regions/{id}/prediction"]["get"]["responses"]
+    for status in ("200", "304"):
+        assert described[status]["headers"]["X-Checkpoint-Id"]["schema"] == {"type": "integer"}
+    assert "headers" not in client.get("/openapi.json").json()["paths"]["/regions/{id}/crop"]["get"]["responses"]["200"]
 
 
 def test_a_prediction_is_a_label_map_of_class_ids(client: TestClient, project: Project, make: Maker) -> None:

@@ -1,6 +1,7 @@
 """Rounds opened and closed: what a task hands over is written once, whole, whatever is delivered twice."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
@@ -10,8 +11,10 @@ from sqlalchemy import func, select
 
 from service.db import Database
 from service.domain.regions import Box
+from service.errors import NotFound
 from service.store import rounds
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
+from service.store.predictions import refresh_predictions
 from service.store.rounds import NewRegion, RoundFigures, RoundProposal
 from service.tables import Checkpoint, Event, Image, Job, Project, Region, Round
 from tests.conftest import START, Outbox
@@ -63,9 +66,9 @@ def open_(database: Database, round_id: int, **proposal: Any) -> bool:
         return rounds.open_round(session, round_id, RoundProposal(**{"seconds": {}, **proposal}), now=LATER)
 
 
-def close(database: Database, round_id: int, *learned: Any, note: str = "") -> bool:
+def close(database: Database, round_id: int, *learned: Any, **more: Any) -> bool:
     with database.write() as session:
-        return rounds.close_round(session, round_id, learned or None, now=LATER, note=note)
+        return rounds.close_round(session, round_id, learned or None, now=LATER, **more)
 
 
 def weights(project: Project, kind: str = "segmenter", **more: Any) -> NewCheckpoint:
@@ -110,6 +113,7 @@ def test_opening_writes_the_regions_what_they_were_chosen_with_and_an_event(data
     assert (first.row, first.col, first.height, first.width) == (90, 80, 90, 80)
     assert (second.image_id, second.cell, second.number, second.prediction) == (images[1].id, 1, 5, None)
     assert (second.row, second.col) == (0, 80)
+    assert (first.prediction_checkpoint_id, second.prediction_checkpoint_id) == (segmenter, None)
     assert (event.at, event.project_id) == (LATER, project.id)
     assert event.detail == {"round": 1, "regions": 2, "strategy": "learned"}
 
@@ -164,6 +168,7 @@ def test_closing_writes_the_figures_the_segmenter_and_an_event_and_asks_for_the_
     assert (round_.miou_before, round_.miou_after, round_.reward) == (0.25, 0.5, 25.0)
     assert (round_.iou_per_class, round_.class_counts) == ([0.75, None, 0.25], [900, 0, 124])
     assert round_.seconds == {"ask_draw": 2.0, "tell_train": 1.0, "tell_measure": 0.5}
+    assert round_.warning is None
     with database.read() as session:
         checkpoint = session.get_one(Checkpoint, round_.result_checkpoint_id)
         events = session.execute(select(Event.kind, Event.at, Event.detail).where(Event.kind != "images_added")).all()
@@ -175,6 +180,65 @@ def test_closing_writes_the_figures_the_segmenter_and_an_event_and_asks_for_the_
     assert (checkpoint.project_id, checkpoint.parent_id, checkpoint.created_at) == (project.id, parent, LATER)
     assert [tuple(each) for each in events] == [("round_told", LATER, {"round": 1})]
     assert [kind for _, kind in outbox] == ["ask"]
+
+
+def test_closing_keeps_the_warning_of_the_figures(database: Database, make: Maker) -> None:
+    project = make.project()
+    round_id = labelled(database, make, project)
+    assert close(database, round_id, replace(FIGURES, warning="mIoU fell."), weights(project))
+    assert round_of(database, round_id).warning == "mIoU fell."
+
+
+def test_closing_gives_the_regions_that_are_still_open_what_the_new_segmenter_predicts(
+    database: Database, make: Maker
+) -> None:
+    project, neighbour = make.project(lookahead=False), make.project("another")
+    round_id = labelled(database, make, project)
+    old = make.checkpoint(project, "segmenter").id
+    ahead = make.round_(project, make.images(project, 1), regions=4, number=2, prediction=True)
+    (foreign,) = make.round_(neighbour, make.images(neighbour, 1), regions=1, prediction=True)
+    with database.write() as session:
+        for region in session.scalars(select(Region).where(Region.round_id == ahead[0].round_id)):
+            region.prediction_checkpoint_id = old
+        session.get_one(Region, ahead[1].id).state = "labelled"
+        session.get_one(Region, ahead[2].id).state = "skipped"
+    predictions = {each.id: b"new" for each in (*ahead[:3], foreign)}
+    assert close(database, round_id, FIGURES, weights(project), predictions={**predictions, 9999: b"none"})
+    new = round_of(database, round_id).result_checkpoint_id
+    assert new is not None
+    assert new > old
+    before = make.mask_png(90, 80, 1)
+    with database.read() as session:
+        columns = select(Region.prediction, Region.prediction_checkpoint_id)
+        found = [tuple(session.execute(columns.where(Region.id == each.id)).one()) for each in (*ahead, foreign)]
+    assert found == [(b"new", new), (before, old), (before, old), (before, old), (before, None)]
+
+
+def test_predictions_of_a_round_closed_by_another_delivery_or_passed_over_are_not_written(
+    database: Database, make: Maker
+) -> None:
+    project = make.project(lookahead=False)
+    round_id = labelled(database, make, project)
+    (waiting,) = make.round_(project, make.images(project, 1), regions=1, number=2)
+    assert close(database, round_id, note="Too early.", predictions={waiting.id: b"nobody's"})
+    assert not close(database, round_id, FIGURES, weights(project), predictions={waiting.id: b"late"})
+    with database.read() as session:
+        region = session.get_one(Region, waiting.id)
+    assert (region.prediction, region.prediction_checkpoint_id) == (None, None)
+
+
+def test_a_checkpoint_of_no_round_refreshes_predictions_too(database: Database, make: Maker) -> None:
+    project = make.project()
+    regions = make.round_(project, make.images(project, 1), regions=2)
+    with database.write() as session:
+        checkpoint = add_checkpoint(session, weights(project), START)
+        refresh_predictions(session, checkpoint.id, {})
+        refresh_predictions(session, checkpoint.id, {regions[1].id: b"png"})
+    with database.read() as session:
+        found = session.execute(select(Region.prediction, Region.prediction_checkpoint_id).order_by(Region.id)).all()
+    assert [tuple(each) for each in found] == [(None, None), (b"png", checkpoint.id)]
+    with pytest.raises(NotFound, match="no checkpoint 77"), database.write() as session:
+        refresh_predictions(session, 77, {regions[0].id: b"png"})
 
 
 def test_closing_twice_writes_nothing_the_second_time(database: Database, make: Maker, outbox: Outbox) -> None:

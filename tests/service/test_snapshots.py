@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from sqlalchemy import event, select
@@ -11,6 +12,7 @@ from service.db import Database
 from service.errors import NotFound
 from service.store import jobs
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
+from service.store.predictions import open_regions_of
 from service.store.rounds import ToldRound, told_rounds
 from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot, told_snapshot
 from service.tables import Annotator, Image, ImageGroup, Label, Project, Region, Round
@@ -23,15 +25,16 @@ CLASSES = 11
 class Campaign:
     """Two pool images of 180 x 160, four cells each, one of 90 x 160, two cells, and a neighbour that must not show."""
 
-    def __init__(self, database: Database, make: Maker, strategy: str = "coreset") -> None:
+    def __init__(self, database: Database, make: Maker, strategy: str = "coreset", **settings: Any) -> None:
         make.annotator(name="ada")
         self.database, self.make = database, make
         self.neighbour = make.project("another", strategy=strategy)
-        self.project = make.project(strategy=strategy)
+        self.project = make.project(strategy=strategy, **settings)
         self.one, self.two = make.images(self.project, 2)
         self.small = make.images(self.project, 1, height=90)[0]
         make.images(self.project, 1, split="state")
         make.images(self.project, 1, split="reward")
+        make.images(self.project, 3, split="train", height=95)
 
     def round_(self, number: int, state: str, cells: list[tuple[Image, int]], project: Project | None = None) -> Round:
         """A round of these cells, none of them labelled yet."""
@@ -146,6 +149,7 @@ def test_an_ask_knows_the_newest_networks_the_pool_what_was_proposed_and_the_rou
     assert (known.segmenter.id, known.policy.id) == (segmenter, policy)
     assert sizes(known.pool) == [(180, 160, 2), (90, 160, 1)]
     assert sizes(known.state) == [(180, 160, 1)]
+    assert sizes(known.train) == [(95, 160, 3)]
     large, small = (group.id for group in known.pool)
     assert sorted(known.proposed) == [(large, 0, 0), (large, 0, 3), (large, 1, 0), (large, 1, 1), (small, 0, 1)]
     assert known.label_counts == [[2] * CLASSES, [3] * CLASSES]
@@ -179,13 +183,19 @@ def test_an_ask_reads_in_one_transaction_and_as_often_whatever_there_is(campaign
     assert len(empty.statements) == len(full.statements)
 
 
-def test_a_tell_knows_its_regions_and_those_of_earlier_rounds_in_the_same_images(campaign: Campaign) -> None:
+@pytest.mark.parametrize(("segmenter", "everywhere"), [("fpn", False), ("efficientnet-lite0", True)])
+def test_a_tell_knows_its_regions_and_those_of_earlier_rounds_in_the_same_images_or_all_where_it_refits(
+    database: Database, make: Maker, segmenter: str, everywhere: bool
+) -> None:
+    campaign = Campaign(database, make, segmenter=segmenter)
     one, two, small = campaign.one, campaign.two, campaign.small
     campaign.round_(1, "told", [(one, 0), (two, 0)])
     round_ = campaign.round_(2, "labelled", [(one, 1), (small, 0), (one, 3)])
     campaign.round_(3, "open", [(one, 2), (two, 1)])
     beside, mine, other = campaign.label(one, 0, 1), campaign.label(one, 1, 2, 3), campaign.label(small, 0, 4)
-    campaign.label(two, 0, 5)  # in an image that the round does not show
+    elsewhere = campaign.label(two, 0, 5, 7)  # in an image that the round does not show
+    foreign = make.images(campaign.neighbour, 1)[0]
+    campaign.round_(1, "open", [(foreign, 0)], campaign.neighbour)
     campaign.label(one, 2, 6)  # ahead of its round
 
     with traffic(campaign.database) as seen:
@@ -193,9 +203,33 @@ def test_a_tell_knows_its_regions_and_those_of_earlier_rounds_in_the_same_images
     assert seen.transactions == 1
     assert (known.project.id, known.round.number, known.segmenter) == (campaign.project.id, 2, None)
     assert [(each.region_id, each.mask) for each in known.regions] == [(mine, b"\3"), (other, b"\4")]
-    assert [(each.region_id, each.mask) for each in known.earlier] == [(beside, b"\1")]
+    earlier = [(beside, b"\1"), *([(elsewhere, b"\7")] if everywhere else [])]
+    assert [(each.region_id, each.mask) for each in known.earlier] == earlier
     assert sizes(known.pool) == [(180, 160, 2), (90, 160, 1)]
-    assert sizes(known.reward) == [(180, 160, 1)]
+    assert sizes(known.reward) == sizes(known.state) == [(180, 160, 1)]
+    assert sizes(known.train) == [(95, 160, 3)]
+
+
+def test_a_tell_knows_the_regions_of_its_project_that_wait_for_labels(campaign: Campaign) -> None:
+    one, two, small = campaign.one, campaign.two, campaign.small
+    campaign.round_(1, "told", [(one, 0)])
+    round_ = campaign.round_(2, "labelled", [(one, 1)])
+    campaign.round_(3, "open", [(two, 2), (small, 1), (one, 3), (two, 3)])
+    foreign = campaign.make.images(campaign.neighbour, 1)[0]
+    campaign.round_(1, "open", [(foreign, 0)], campaign.neighbour)
+    for image, cell in ((one, 0), (one, 1), (small, 1)):
+        campaign.label(image, cell, 1)
+    with campaign.database.write() as session:
+        session.scalars(select(Region).where(Region.image_id == one.id, Region.cell == 3)).one().state = "skipped"
+    known = campaign.tell(round_.id)
+    assert [(each.group_id, each.ordinal, each.cell) for each in known.open_regions] == [
+        (two.group_id, 1, 2),
+        (two.group_id, 1, 3),
+    ]
+    with campaign.database.read() as session:
+        assert open_regions_of(session, campaign.project.id) == known.open_regions
+        chosen = select(Region.id).where(Region.image_id == two.id).order_by(Region.id)
+        assert session.scalars(chosen).all() == [each.id for each in known.open_regions]
 
 
 def test_a_tell_knows_whether_a_segmenter_is_on_its_way(campaign: Campaign) -> None:

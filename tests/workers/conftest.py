@@ -93,6 +93,7 @@ SETTINGS = {
     "cell_width": 16,
     "batch_size": 4,
     "pool_size": 3,
+    "segmenter": "fpn",
     "width": 4,
     "crop_height": 32,
     "crop_width": 32,

@@ -24,6 +24,7 @@ SETTINGS = ProjectSettings(
     batch_size=12,
     pool_size=6,
     budget=240,
+    segmenter="fpn",
     width=16,
     crop_height=160,
     crop_width=160,
