@@ -41,7 +41,9 @@ class FinishPayload(ConvergePayload):
         False,
         description="Go on to fine-tune the frozen encoder, where that measures better on the reward images.",
     )
-    minutes: float = Field(30, gt=0, le=10_000, description="How long fine-tuning may take.")
+    tuning_steps: int = Field(
+        1500, ge=1, le=100_000, description="Steps of that, each on 8 crops: about a second on two cores."
+    )
 
 
 class EvaluatePayload(Input):

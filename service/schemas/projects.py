@@ -20,6 +20,7 @@ CHANGEABLE = (
     "batch_size",
     "sampling",
     "protocol",
+    "refit_steps",
     "passes_per_round",
     "learning_rate",
     "segmenter",
@@ -108,6 +109,12 @@ class ProjectSettings(BaseModel):
     crop_width: int = Field(224, ge=8, le=4096, description="Width of a training crop around a region.")
     train_batch: int = Field(32, ge=1, le=1024, description="Crops per gradient step.")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="Of the segmenter in a round's training pass.")
+    refit_steps: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Steps in which a round's labels are refitted to; the first fit takes twelve times as many.",
+    )
     passes_per_round: int = Field(1, ge=1, le=100, description="Passes over a round's crops when it is learned from.")
 
     @model_validator(mode="after")

@@ -1,16 +1,21 @@
 """Pretrain and finish where an encoder stays frozen: a head fitted to what is labelled, and perhaps the encoder after it."""
 
+from datetime import datetime
 from typing import Any
+
+from sqlalchemy.orm import Session
 
 from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
 from service.schemas.jobs import FinishPayload
 from service.store import pool as pool_store
+from service.store.checkpoints import NewCheckpoint, record_checkpoint
+from service.store.predictions import open_regions_of, refresh_predictions
 from workers.datasets.base import ImageSource
 from workers.jobs.delivery import JobRun
-from workers.jobs.learning import learner_of
+from workers.jobs.learning import learner_of, predicted
 from workers.jobs.project import ProjectData, ProjectImages, labelled_part
-from workers.jobs.saving import measured, save_network
+from workers.jobs.saving import measured, save_checkpoint, save_network
 from workers.jobs.tuning import fine_tuned
 from workers.loop.labelled import LabelledSet
 from workers.loop.lessons import Fit
@@ -88,7 +93,15 @@ def fit_start(run: JobRun, project: ProjectData) -> dict[str, Any]:
         fit_head(run, project, head, known=project.known(), labelled=labelled, steps=steps, span=(0.6, 0.9))
     figures = measured(project, head)
     description = {"parent": "source", "regions": told, **figures}
-    save_network(run, project, head, "segmenter", description, row)
+    with project.worker.database.read() as session:
+        waiting = open_regions_of(session, project.id)
+    predictions = predicted(project, head, images, waiting)
+
+    def write(session: Session, new: NewCheckpoint, now: datetime) -> None:
+        refresh_predictions(session, record_checkpoint(session, new, now).id, predictions)
+
+    data = save_segmenter(head, project.classes, **description)
+    save_checkpoint(run, data, kind="segmenter", description=description, parent=row, write=write)
     run.state("base").clear()
     return {"source": row.description["source"], "regions_learned_from": told, **figures}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.segmenter import Segmenter
 from service.domain.masks import encode_label_png
-from service.store.regions import OpenRegion
+from service.store.predictions import OpenRegion
 from service.store.snapshots import TellSnapshot, told_snapshot
 from workers.datasets.base import ImageSource
 from workers.jobs.project import ProjectData, ProjectImages

@@ -9,6 +9,7 @@ import torch
 from PIL import Image as Picture
 
 from models.fit import TrainSettings
+from models.refit import RefitSettings
 from models.segmenter import Segmenter
 from service.blobs import Blobs
 from service.db import Database
@@ -133,6 +134,7 @@ class ProjectData:
             protocol=each.protocol,
             learning=each.learning,
             passes=each.passes_per_round,
+            refit=RefitSettings(steps=each.refit_steps, first_steps=12 * each.refit_steps),
             train=self.train,
         )
 
