@@ -70,7 +70,7 @@ def open_experiment_data(experiment: Experiment, root: Path | None) -> Dataset:
 
 def fresh(bench: Bench, seed: int) -> Segmenter:
     """The experiment's architecture with weights drawn from the seed, a frozen encoder's projection fitted to D_V and D_T."""
-    images = [bench.split("pool"), bench.split("train")]
+    images = [bench.split(name) for name in ("pool", "train") if name in bench.dataset.splits]
     built = fresh_segmenter(bench.experiment.architecture, bench.classes, images, seed, bench.device)
     return accelerated(bench, built)
 

@@ -155,7 +155,6 @@ def tell(run: JobRun) -> dict[str, Any]:
     run.step(0.1, f"Learning from round {round_.number}")
     learner, answers = learner_before(project, known)
     result = learner.tell(answers, round_number=round_.number)
-    run.step(0.9, f"Predicting what is open after round {round_.number}")
     _close(run, project, known, learner, result)
     return {"round": round_.number, **measures(result), "warning": warning_of(result)}
 

@@ -11,7 +11,7 @@ from service.domain.masks import decode_png
 from service.queue import RUN_JOB
 from tests.workers.conftest import CLASSES, Rectangles, World
 from tests.workers.jobs.test_tasks import start
-from workers.training import looking
+from workers.datasets.on_device import stack_images
 from workers.training.checkpoints import load_segmenter
 
 FROZEN: dict[str, Any] = {
@@ -84,14 +84,13 @@ def test_a_round_refits_on_all_labels_and_what_is_open_is_predicted_anew(frozen_
     assert after > before
     shown = [frozen_world.call("GET", f"/regions/{each['id']}") for each in open_now]
     assert {each["prediction_checkpoint_id"] for each in shown} == {after}
-    with frozen_world.database.read() as session:
-        images = frozen_world.splits["pool"]
+    images = frozen_world.splits["pool"]
     for each in shown:
         answer = frozen_world.client.get(f"/regions/{each['id']}/prediction")
         assert answer.headers["x-checkpoint-id"] == str(after)
         predicted = decode_png(answer.content, max_pixels=10_000)
         number = int(each["image"]["name"][5:8]) if "image" in each else int(each["image_name"][5:8])
-        whole = np.asarray(head(looking.stack_images(images, [number], "cpu")).argmax(1)[0])
+        whole = np.asarray(head(stack_images(images, [number], "cpu")).argmax(1)[0])
         row, col = each["y"], each["x"]
         np.testing.assert_array_equal(
             predicted, CLASSES.to_ids(whole.astype(np.uint8))[row : row + each["height"], col : col + each["width"]]

@@ -10,7 +10,6 @@ from models.segmenter import build
 from service.queue import RUN_JOB
 from tests.workers.conftest import CLASSES, World
 from tests.workers.jobs.test_tasks import full_world, start
-from workers.jobs import segmenters
 from workers.jobs.saving import save_checkpoint
 from workers.training import convergence
 from workers.training.checkpoints import save_segmenter
@@ -42,7 +41,7 @@ def test_a_worker_that_dies_before_it_saved_what_it_trained_trains_it_once(
         return saving(run, data, **named)
 
     monkeypatch.setattr(convergence, "fit_to_convergence", counted)
-    monkeypatch.setattr(segmenters, "save_checkpoint", dying)
+    monkeypatch.setattr(saving, "save_checkpoint", dying)
     world.celery.tasks[RUN_JOB].apply(args=[job.id], throw=True)
     assert (world.job(job.id).state, world.job(job.id).error) == ("queued", "RuntimeError: the machine is off")
     world.work()
