@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.frozen import TILE, Eye, build_frozen
+from models.frozen import TILE, Eye, FrozenSegmenter, build_frozen
 from models.projection import COMPONENTS, fit_projection
 from models.segmenter import Segmenter, build
 from workers.chance import numpy_generator, torch_generator
@@ -60,6 +60,19 @@ def fresh_segmenter(
         eye, projection, classes=classes, hidden=2 * each.width, dropout=each.dropout, generator=generator
     )
     return frozen.to(device)
+
+
+def with_fresh_head(segmenter: FrozenSegmenter, seed: int, classes: int | None = None) -> FrozenSegmenter:
+    """The same eye and projection under a head with weights drawn from the seed; for as many classes, or for others."""
+    made = build_frozen(
+        segmenter.eye,
+        segmenter.projection,
+        classes=classes or segmenter.classes,
+        hidden=segmenter.width,
+        dropout=segmenter.dropout.p,
+        generator=torch_generator(seed, "segmenter"),
+    )
+    return made.to(segmenter.classifier.weight.device)
 
 
 def _sampled(eye: Eye, places: Sequence[tuple[ImageSource, int]], seed: int, device: str) -> Iterator[Tensor]:
