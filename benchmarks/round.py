@@ -1,4 +1,4 @@
-"""Where the time of a policy's training goes: rounds of the real game as a preset plays them, part by part.
+"""Where the time of a policy's training goes: rounds of its game as a preset plays them, part by part.
 
 theta_pre is replaced by fresh weights, which take the same time. The table is explained in docs/profile.md.
 
@@ -24,7 +24,7 @@ from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, fresh
 from workers.policy.building import build_trainer
 from workers.policy.game import Asked, Told
-from workers.policy.real import RealGame
+from workers.policy.labelling import LabellingGame
 from workers.policy.trainer import Trainer
 from workers.runs.options import chosen_experiment
 from workers.runs.perform import kept_data
@@ -55,14 +55,14 @@ class Share:
 
 
 def timed(trainer: Trainer) -> defaultdict[str, float]:
-    """Seconds of each part, from now on; what the trainer and its real game compute stays the same."""
+    """Seconds of each part, from now on; what the trainer and its game compute stays the same."""
     seconds = defaultdict[str, float](float)
     (game,) = trainer.games
-    assert isinstance(game, RealGame)
+    assert isinstance(game, LabellingGame)
     ask, tell, learn = game.ask, game.tell, trainer.learn
 
     def timed_ask(strategy: Strategy, epsilon: float) -> Asked:
-        segmenter, before = game.learner.segmenter, seconds["encode"]
+        segmenter, before = game.played.learner.segmenter, seconds["encode"]
         encode = segmenter.encode
 
         def timed_encode(images_B3HW: torch.Tensor) -> torch.Tensor:
@@ -73,14 +73,14 @@ def timed(trainer: Trainer) -> defaultdict[str, float]:
         asked = ask(strategy, epsilon)
         segmenter.encode = encode  # type: ignore[method-assign]
         for phase in ("draw", "score"):
-            seconds[phase] += game.proposal.seconds.get(phase, 0.0)
-        seconds["rows"] += game.proposal.seconds.get("describe", 0.0) - (seconds["encode"] - before)
+            seconds[phase] += game.played.proposal.seconds.get(phase, 0.0)
+        seconds["rows"] += game.played.proposal.seconds.get("describe", 0.0) - (seconds["encode"] - before)
         return asked
 
     def timed_tell() -> Told:
         told = tell()
-        assert game.result is not None
-        for phase, value in game.result.seconds.items():
+        assert game.played.result is not None
+        for phase, value in game.played.result.seconds.items():
             seconds[phase] += value
         return told
 
@@ -107,13 +107,8 @@ def _wait(device: torch.device) -> None:
 
 
 def trainer_of(bench: Bench, policy: str) -> Trainer:
-    """The trainer of a policy of the real game, as workers.policy makes it, but from fresh weights.
-
-    Raises ValueError for a policy that plays on the surrogate game.
-    """
+    """The trainer of a policy that plays on D_T alone, as workers.policy makes it, but from fresh weights."""
     settings = bench.experiment.policy(policy)
-    if settings.game != "real":
-        raise ValueError(f"The policy {policy!r} trains on the surrogate game: name one of the real game, paper say.")
     weights = fresh(bench, 0).state_dict()
 
     def begin() -> Segmenter:
@@ -176,7 +171,7 @@ def main() -> None:
     parser.add_argument("--dataset", help="camvid, cityscapes, folder or streets; without it the preset's, or streets")
     parser.add_argument("--root", type=Path, help="folder of the data set; not needed for streets")
     parser.add_argument("--set", action="append", default=[], metavar="name=value", help="over the preset")
-    parser.add_argument("--policy", default="paper", help="a policy of the real game")
+    parser.add_argument("--policy", default="paper", help="a policy that plays on D_T alone")
     parser.add_argument("--rounds", type=int, help="rounds that are counted; without it one episode")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--threads", type=int, default=1, help="of torch; a simulation trains policies on one")

@@ -73,13 +73,6 @@ class Segmenter(nn.Module):
                 return self._features(padded_B3HW).float()
         return self._features(padded_B3HW)
 
-    def pyramid(self, images_B3HW: Tensor) -> list[Tensor]:
-        """What `encode` gives, and every level of the encoder resampled to its h x w: all that the network sees."""
-        levels: list[Tensor] = list(self.encoder(self._padded(images_B3HW)))
-        features_BFhw: Tensor = self.decoder(levels)
-        size = (int(features_BFhw.shape[-2]), int(features_BFhw.shape[-1]))
-        return [features_BFhw, *(F.interpolate(level, size=size, mode="bilinear") for level in levels)]
-
     def _padded(self, images_B3HW: Tensor) -> Tensor:
         height, width = images_B3HW.shape[-2:]
         if min(height, width) < 8:

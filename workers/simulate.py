@@ -90,12 +90,6 @@ def evaluate(context: typer.Context, given: Evaluation) -> None:
 
 
 @app.command()
-def surrogate(context: typer.Context) -> None:
-    """Play the evaluated methods on the surrogate game too, and say how well it ranks them."""
-    actions.surrogate(context.obj)
-
-
-@app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders that runs wrote (--out).")],
     to: Annotated[Path, typer.Option("--to", help="Folder of the report.")] = Path("report"),

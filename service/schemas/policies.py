@@ -24,8 +24,7 @@ from service.schemas.fields import Input
 MAIN = "main"
 OWN = "own"
 _STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
-# A game, or a network, that does not use a setting refuses it: it would enter the cache's key and do nothing.
-_OF_SURROGATE = ("sources", "twin", "redraw")
+# A network that does not use a setting refuses it: it would enter the cache's key and do nothing.
 _OF_REGIONWISE = (
     "deep",
     "width",
@@ -35,10 +34,12 @@ _OF_REGIONWISE = (
     "uncertainty",
     "state",
 )
+# Settings that an earlier version's jobs may carry, of a game that is gone.
+_GONE = ("game", "redraw")
 
 
 class PolicySettings(BaseModel):
-    """One policy and the game that trains it, docs/method.md, 7, and docs/regionwise-policy.md. The defaults are the paper's."""
+    """One policy and the games that train it, docs/method.md, 7, and docs/regionwise-policy.md. The defaults are the paper's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,18 +47,22 @@ class PolicySettings(BaseModel):
     network: Literal["paper", "regionwise"] = Field(
         "paper", description="The paper's query network, or ours, which holds for any classes and any state set."
     )
-    game: Literal["real", "surrogate"] = Field(
-        "real", description="Which game: f itself, or a head on frozen features."
-    )
     sources: tuple[str, ...] = Field(
         ("own",),
         max_length=32,
-        description='Where it plays: "own" (D_T), or "streets:SEED" and "streets:SEED:CLASSES", any number of them.',
+        description='Where it plays: "own" (D_T), or, on a frozen encoder, "streets:SEED" and "streets:SEED:CLASSES", any number '
+        "of them.",
     )
     episodes: int = Field(100, ge=1, le=10_000, description="Games to play.")
     budget: int = Field(480, ge=1, le=10_000_000, description="Regions per game, or all that there are.")
     batch_size: int | None = Field(
         None, ge=1, le=4096, description="K of its games; none: the experiment's, or the project's."
+    )
+    refit_steps: int | None = Field(
+        40,
+        ge=1,
+        le=100_000,
+        description="Of a frozen encoder's head in each round of its games; none: as many as a round takes elsewhere.",
     )
     pool_size: int = Field(20, ge=1, le=1000, description="N: candidates per candidate pool while training.")
     updates_per_round: int = Field(1, ge=1, le=1000, description="Gradient steps after each round.")
@@ -95,17 +100,10 @@ class PolicySettings(BaseModel):
     class_relative: bool = Field(True, description="Features relate classes to each other; without it they name them.")
     uncertainty: bool = Field(True, description="Entropies are among the features.")
     state: bool = Field(True, description="The state set is looked at.")
-    redraw: bool = Field(
-        False, description="Every game draws anew which images of D_T and D_R it plays on and which reward it."
-    )
 
     @model_validator(mode="after")
     def _uses_what_it_sets(self) -> "PolicySettings":
-        unused = (
-            []
-            if self.game == "surrogate"
-            else [(name, "the real game", "game = 'surrogate'") for name in _OF_SURROGATE]
-        )
+        unused = []
         if self.network == "paper":
             unused += [(name, "the paper's network", "network = 'regionwise'") for name in _OF_REGIONWISE]
             if self.sources != (OWN,):
@@ -206,10 +204,12 @@ class PolicyPayload(Overrides):
 
     @model_validator(mode="before")
     @classmethod
-    def _by_an_earlier_name(cls, values: Any) -> Any:
+    def _of_an_earlier_version(cls, values: Any) -> Any:
         # Jobs that an earlier version queued are still to run, and scripts that spoke to it.
-        if isinstance(values, dict) and "learning_rate" in values:
-            values = dict(values)
+        if not isinstance(values, dict):
+            return values
+        values = {name: value for name, value in values.items() if name not in _GONE}
+        if "learning_rate" in values:
             values.setdefault("lr", values.pop("learning_rate"))
         return values
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.domain.classes import ClassSet
+from service.domain.classes import IGNORE, ClassSet
 from workers.datasets.decoded import DecodedCache
 
 Pixels = NDArray[np.uint8]
@@ -176,6 +176,18 @@ class Cached(Forwarding):
 
     def label_map(self, number: int) -> Pixels:
         return self._kept.get(f"{self._prefix} labels {number}", lambda: self._source.label_map(number))
+
+
+class SomeClasses(Forwarding):
+    """A source with some of its classes alone, numbered anew in the order given; pixels of others are unlabelled."""
+
+    def __init__(self, source: ImageSource, kept: Sequence[int]) -> None:
+        super().__init__(source)
+        self._places = np.full(256, IGNORE, np.uint8)
+        self._places[list(kept)] = np.arange(len(kept))
+
+    def label_map(self, number: int) -> Pixels:
+        return self._places[self._source.label_map(number)]
 
 
 class Subset:

@@ -10,10 +10,9 @@ from models.segmenter import Segmenter
 from workers.experiments.scalars import add_progress
 from workers.experiments.stages import Bench, fresh, state_beside, theta_pre
 from workers.files import write_atomically
-from workers.loop.round import LoopSettings
-from workers.policy.building import Ground, build_network, build_trainer, game_on
+from workers.policy.building import build_network, build_trainer
+from workers.policy.ground import Ground
 from workers.policy.playing import describe_progress, play_resumably
-from workers.policy.surrogate import SurrogateGame
 from workers.policy.trainer import Progress
 from workers.training.checkpoints import Policy, load_policy, save_policy
 
@@ -43,10 +42,7 @@ def trained_policy(bench: Bench, name: str, seed: int) -> Policy:
 
 def ground_of(bench: Bench, name: str) -> Ground:
     """What the games of a policy stand on."""
-    return _ground(bench, bench.experiment.loop(bench.classes, policy=name))
 
-
-def _ground(bench: Bench, loop: LoopSettings) -> Ground:
     @cache
     def weights() -> dict[str, Tensor]:
         return theta_pre(bench, 0).state_dict()
@@ -60,15 +56,9 @@ def _ground(bench: Bench, loop: LoopSettings) -> Ground:
         splits={split: bench.split(split) for split in ("train", "state", "reward")},
         classes=bench.dataset.classes,
         start=start,
-        loop=loop,
+        loop=bench.experiment.loop(bench.classes, policy=name),
         device=bench.device,
     )
-
-
-def redrawn_game(bench: Bench, loop: LoopSettings) -> SurrogateGame:
-    """The surrogate game on D_T, D_S and D_R, whose images it draws anew."""
-    ground = _ground(bench, loop)
-    return game_on(ground, ground.splits, redraw=True)
 
 
 def untrained_policy(bench: Bench, name: str, seed: int) -> Policy:

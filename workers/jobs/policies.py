@@ -14,7 +14,8 @@ from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.project import ProjectData, labelled_part, load_project
 from workers.jobs.saving import made_already, save_checkpoint
 from workers.loop.round import LoopSettings, groups_of
-from workers.policy.building import Ground, SourceError, build_trainer
+from workers.policy.building import build_trainer
+from workers.policy.ground import Ground, SourceError
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.trainer import Progress, Trainer
 from workers.training.checkpoints import save_policy
@@ -56,7 +57,7 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     row = project.latest("source")
     if row is None:
         raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
-    splits = _splits(project, settings, row)
+    splits = _splits(project, row)
     loop = replace(
         project.loop,
         batch_size=settings.batch_size or project.loop.batch_size,
@@ -68,7 +69,7 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     made_of = settings_hash([row.id, sizes, settings.model_dump(mode="json"), asdict(loop), project.settings.seed])
     key = f"policy {run.job_id} {made_of}"
     if key not in run.worker.between_slices:
-        # To freeze features, or to draw a city, may take longer than a slice.
+        # To draw a city, say, may take longer than a slice.
         run.worker.between_slices.clear()
         run.worker.between_slices[key] = _built(project, settings, row, splits, loop)
         run.begin_slice()
@@ -76,14 +77,13 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     return trainer, made_of
 
 
-def _splits(project: ProjectData, settings: PolicySettings, source: Checkpoint) -> dict[str, ImageSource]:
+def _splits(project: ProjectData, source: Checkpoint) -> dict[str, ImageSource]:
     train: ImageSource = labelled_part(project.images("train"))
     if source.description.get("source") == "half":
         train = Subset(train, range(1, len(train), 2))
-    state = project.images("state")
     splits: dict[str, ImageSource] = {
         "train": train,
-        "state": state,
+        "state": project.images("state"),
         "reward": labelled_part(project.images("reward")),
     }
     for split, images in splits.items():
@@ -91,8 +91,6 @@ def _splits(project: ProjectData, settings: PolicySettings, source: Checkpoint) 
             raise JobFailed(
                 f"Policy training needs images in the split `{split}`" + " with label maps." * (split != "state")
             )
-    if settings.game == "surrogate" and len(labelled_part(state)) < len(state):
-        raise JobFailed("The surrogate game needs a label map for every image of the split `state`; some have none.")
     return splits
 
 

@@ -80,6 +80,7 @@ class Chooser:
             round_number=round_number,
             strategy=self.strategy.name,
             regions=self._proposed(picked, scores[chosen], label_maps),
+            candidates=tuple(pools),
             state_SF=candidates.state_SF,
             actions=() if actions_MA is None else tuple(torch.split(actions_MA, sizes)),
             chosen=() if actions_MA is None else tuple((chosen - np.cumsum([0, *sizes[:-1]])).tolist()),

@@ -54,6 +54,14 @@ class LabelledSet:
         self.examples.extend(examples)
         return examples
 
+    def copy(self) -> "LabelledSet":
+        """Another that holds the same; what is added to one is not in the other."""
+        other = LabelledSet(self._classes)
+        for image, answers in self._by_image.items():
+            other._by_image[image] = list(answers)
+        other._counts, other.regions, other.examples = list(self._counts), self.regions, list(self.examples)
+        return other
+
     @property
     def answers(self) -> list[Answer]:
         """All that were added, image by image."""

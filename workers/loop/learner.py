@@ -75,6 +75,22 @@ class Learner:
             seconds=seconds,
         )
 
+    def miou_if(self, answers: Sequence[Answer], *, round_number: int) -> float | None:
+        """mIoU on D_R, as it would be after a round of these answers: nothing is told, and the segmenter stays as it is.
+
+        None without D_R.
+        """
+        if self.reward is None or not len(self.reward):
+            return None
+        weights = {key: value.clone() for key, value in self.segmenter.state_dict().items()}
+        labelled = self.labelled.copy()
+        labelled.add(answers)
+        try:
+            self._lesson.beside(labelled).learn(answers, round_number)
+            return mean_iou(confusions(self.segmenter, self.reward, classes=self.settings.classes).sum(0))
+        finally:
+            self.segmenter.load_state_dict(weights)
+
     def learn_known(self, fit: Fit = AS_SET) -> float | None:
         """Learn from all that is labelled before a round: what a refit knows as a whole, and earlier answers.
 

@@ -47,6 +47,9 @@ class Lesson(Protocol):
     def learn(self, answers: Sequence[Answer], round_number: int, fit: Fit = AS_SET) -> float | None:
         """Learn from a round, whose answers are among what is labelled by now; the loss, None without a labelled pixel."""
 
+    def beside(self, labelled: LabelledSet) -> "Lesson":
+        """Another lesson of the same segmenter that remembers the same and goes on with these labels."""
+
 
 class OnePass:
     """The paper's: one pass over crops around the round's regions (docs/method.md, 2)."""
@@ -79,6 +82,12 @@ class OnePass:
                 train_pass(self._segmenter, self._optimizer, batches, self._settings.train, generator=dropout)
             )
         return losses[-1] if losses else None
+
+    def beside(self, labelled: LabelledSet) -> "OnePass":
+        """With an optimizer of its own."""
+        other = OnePass(self._segmenter, labelled, self._images, self._settings, self._seed)
+        other.resume(self.momentum)
+        return other
 
     def _image(self, number: int) -> Tensor:
         return image_tensor(self._images.image(number))
@@ -122,6 +131,12 @@ class Refit:
             steps=fit.steps,
             on_step=fit.on_step,
         )
+
+    def beside(self, labelled: LabelledSet) -> "Refit":
+        """With cells of its own."""
+        other = Refit(self._segmenter, labelled, self._images, self._known, self._settings, self._seed)
+        other._cells = None if self._cells is None else self._cells.copy()
+        return other
 
     def _taken_in(self, answers: Sequence[Answer]) -> LabelledCells:
         """All labelled cells: at first of the known images and of every answer, then of the new answers too."""

@@ -56,12 +56,14 @@ class ProposedRegion:
 class Proposal:
     """Regions to label, and the state and action rows behind the choice (None where no policy looks at them).
 
-    `actions[k]` holds the (N, A) rows of the k-th candidate pool, `chosen[k]` the row picked from it.
+    `candidates[k]` holds the numbers of the regions of the k-th candidate pool, `actions[k]` their (N, A) rows, `chosen[k]` the
+    row picked from it.
     """
 
     round_number: int
     strategy: str
     regions: tuple[ProposedRegion, ...]
+    candidates: tuple[NDArray[np.int64], ...] = ()
     state_SF: Tensor | None = None
     actions: tuple[Tensor, ...] = ()
     chosen: tuple[int, ...] = ()

@@ -33,12 +33,6 @@ class Game(Protocol):
     """A labelling game. One episode at a time goes on; its chance follows from the game's seed and the episode's number."""
 
     @property
-    def learns_within_rounds(self) -> bool:
-        """Whether the updates of a round belong to it: they are drawn by its number, and an episode's last round is among
-        what they draw from. Otherwise they belong to the round that follows.
-        """
-
-    @property
     def rounds(self) -> int:
         """Rounds of an episode, at most."""
 

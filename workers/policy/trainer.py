@@ -112,11 +112,11 @@ class Trainer:
         self._gains.append(told.gain)
         self._curve.append(game.miou)
         episode, number, over = self.episode, self.round_number, game.over
-        if over and game.learns_within_rounds:
+        if over:
             buffer.add(self._held.finish())
         self.round_number, self.rounds_done = number + 1, self.rounds_done + 1
-        updates = self.learn(buffer, self.rounds_done - game.learns_within_rounds)
-        ended, trial = self._end_episode(buffer) if over else (None, None)
+        updates = self.learn(buffer, self.rounds_done - 1)
+        ended, trial = self._end_episode() if over else (None, None)
         return Progress(
             episode=episode,
             round_number=number,
@@ -171,8 +171,7 @@ class Trainer:
             batch, action_BA=batch.action_BA * kept_A + added_BA, pool_BNA=batch.pool_BNA * kept_A + added_BNA
         )
 
-    def _end_episode(self, buffer: ReplayBuffer) -> tuple[tuple[float, float], float | None]:
-        buffer.add(self._held.finish())
+    def _end_episode(self) -> tuple[tuple[float, float], float | None]:
         self.returns.append(float(sum(self._gains)))
         self.areas.append(100 * float(np.mean(self._curve)))
         self.episode, self.round_number = self.episode + 1, 0

@@ -23,7 +23,6 @@ from workers.runs.works import (
     policy_works,
     protocols_of,
     stage_works,
-    surrogate_works,
     trajectory_works,
     whole_run,
 )
@@ -65,15 +64,6 @@ def evaluate(shared: Shared, evaluation: Evaluation) -> None:
     """Trajectories, and what they need."""
     run, works = _evaluation(shared, evaluation)
     _end(_do(shared, run, works))
-
-
-def surrogate(shared: Shared) -> None:
-    """The surrogate game beside the real one, for the methods that were evaluated."""
-    _end(_do(shared, _run(shared), surrogate_works()))
-    path = shared.out / "surrogate.json"
-    if path.exists():
-        found = json.loads(path.read_text())
-        typer.echo(f"Rank correlation over {len(found['points'])} methods: {found['rank_correlation']:.2f}")
 
 
 def report(runs: Sequence[Path], out: Path) -> None:

@@ -19,7 +19,6 @@ from workers.experiments.policies import trained_policy
 from workers.experiments.scalars import scalars_of
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, Report, open_experiment_data, theta_0, theta_pre
-from workers.experiments.surrogate_check import check_surrogate
 from workers.experiments.trajectory import Trajectory
 from workers.files import settings_hash, write_atomically
 from workers.policy.trainer import EPISODES_PER_TRIAL, RETURN_WINDOW
@@ -88,8 +87,6 @@ def _do(run: Run, work: Work, bench: Bench) -> None:
             full_supervision(bench, work.seed)
         case "headroom":
             headroom(bench, range(run.full_seeds), run.out)
-        case "surrogate":
-            check_surrogate(bench, run.out)
         case "policy":
             trained_policy(bench, work.name, 0)
             _write_policy_record(run, work, bench)
@@ -116,6 +113,7 @@ def _write_policy_record(run: Run, work: Work, bench: Bench) -> None:
         "preset": bench.experiment.name,
         "name": work.name,
         "returns": description["returns"],
+        "game": "real" if description.get("trials") is None else "frozen",
         "best_episode": best_episode(description["returns"], description.get("trials")),
         "settings": bench.experiment.policy(work.name).model_dump(mode="json"),
     }

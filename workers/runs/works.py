@@ -11,7 +11,7 @@ from service.schemas.policies import MAIN
 from workers.experiments.settings import Experiment
 from workers.files import settings_hash
 
-Stage = Literal["source", "theta0", "clicks", "full", "headroom", "policy", "surrogate", "trajectory"]
+Stage = Literal["source", "theta0", "clicks", "full", "headroom", "policy", "trajectory"]
 Protocol = Literal["per-pool", "global"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 FULL_SEEDS = 3
@@ -214,11 +214,6 @@ def whole_run(experiment: Experiment, trajectories: Sequence[Work], full_seeds: 
     """
     needed = [work for work in trajectories if work.stage != "trajectory"]
     return joined(needed, headroom_works(experiment, full_seeds, trajectories), trajectories)
-
-
-def surrogate_works() -> list[Work]:
-    """The surrogate game played by every method that has trajectories, whose policies are there already."""
-    return [source_work(), Work(stage="surrogate", after=_titles(source_work()))]
 
 
 def joined(*groups: Sequence[Work]) -> list[Work]:

@@ -75,12 +75,12 @@ def is_of(segmenter: Segmenter, architecture: Architecture) -> bool:
     return architecture.frozen and found == wanted
 
 
-def with_fresh_head(segmenter: FrozenSegmenter, seed: int) -> FrozenSegmenter:
-    """The same eye and projection under a head with weights drawn from the seed."""
+def with_fresh_head(segmenter: FrozenSegmenter, seed: int, classes: int | None = None) -> FrozenSegmenter:
+    """The same eye and projection under a head with weights drawn from the seed; for as many classes, or for others."""
     made = build_frozen(
         segmenter.eye,
         segmenter.projection,
-        classes=segmenter.classes,
+        classes=classes or segmenter.classes,
         hidden=segmenter.width,
         dropout=segmenter.dropout.p,
         generator=torch_generator(seed, "segmenter"),

@@ -30,6 +30,14 @@ class LabelledCells:
         # Of each region: its image, its (row, col, height, width) in cells, and where its features begin in the image.
         self._regions: list[tuple[tuple[int, int], tuple[int, int, int, int], tuple[int, int]]] = []
         self._sources: list[ImageSource] = []
+        self._ordered: list[int] | None = None  # regions by where they lie; None: some have come since
+
+    def copy(self) -> "LabelledCells":
+        """Another that holds the same; what is added to one is not in the other."""
+        other = LabelledCells(self._segmenter)
+        other._shares, other._seen = dict(self._shares), list(self._seen)
+        other._regions, other._sources = list(self._regions), list(self._sources)
+        return other
 
     def __len__(self) -> int:
         return len(self._regions)
@@ -46,6 +54,7 @@ class LabelledCells:
         shares_Chw = class_shares(torch.from_numpy(np.array(label_map_HW)), self._classes, self._stride)
         self._shares[key] = shares_Chw.half()
         seen_Fhw = torch.from_numpy(np.asarray(features(self._segmenter, source, number)))
+        self._ordered = None
         for box in boxes:
             row, col = box.row // self._stride, box.col // self._stride
             stop = -(-(box.row + box.height) // self._stride), -(-(box.col + box.width) // self._stride)
@@ -65,7 +74,8 @@ class LabelledCells:
     def draw(self, batch: int, window: int, generator: torch.Generator) -> Windows:
         """Features (B, F, w, w) float16 and shares (B, C, w, w) of windows around regions drawn from the generator.
 
-        Half of them are mirrored. A region larger than a window holds it. Raises ValueError where nothing is labelled.
+        Half of them are mirrored. A region larger than a window holds it. What is drawn does not depend on the order in which
+        regions were taken in. Raises ValueError where nothing is labelled.
         """
         if not self._regions:
             raise ValueError("There is nothing labelled to fit a head to.")
@@ -73,8 +83,10 @@ class LabelledCells:
         return torch.stack([seen for seen, _ in pairs]), torch.stack([shares for _, shares in pairs]).float()
 
     def _drawn(self, batch: int, generator: torch.Generator) -> list[int]:
-        numbers: list[int] = torch.randint(len(self._regions), (batch,), generator=generator).tolist()
-        return numbers
+        if self._ordered is None:
+            self._ordered = sorted(range(len(self)), key=lambda number: self._regions[number][:2])
+        places: list[int] = torch.randint(len(self), (batch,), generator=generator).tolist()
+        return [self._ordered[place] for place in places]
 
     def _window(self, region: int, window: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         key, (row, col, height, width), origin = self._regions[region]

@@ -35,7 +35,7 @@ def test_the_papers_policy_is_trained_as_in_section_7(
     assert (policy.episodes, policy.budget, policy.pool_size, policy.capacity) == (episodes, budget, 20, capacity)
     assert (policy.batch, policy.gamma, policy.sync_every, policy.epsilon_rounds) == (16, 0.999, 5, 10.0)
     assert (policy.optimizer, policy.lr, policy.loss, policy.n_step) == ("sgd", lr, "huber", 1)
-    assert (policy.network, policy.game, policy.sources, policy.updates_per_round) == ("paper", "real", ("own",), 1)
+    assert (policy.network, policy.sources, policy.updates_per_round) == ("paper", ("own",), 1)
     assert (policy.twin, policy.standardise, policy.prioritised_alpha, policy.clip) == (False, False, 0.0, None)
     dqn = dqn_settings(policy)
     assert (dqn.momentum, dqn.weight_decay) == (0.95, 1e-3)

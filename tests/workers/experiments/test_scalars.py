@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from service.schemas.policies import PolicySettings
 from tests.workers.tiny import tiny_experiment
+from workers.experiments import policies
 from workers.experiments.scalars import (
     METRICS,
     JsonLines,
@@ -20,7 +22,10 @@ from workers.experiments.scalars import (
     read_scalars,
     scalars_of,
 )
-from workers.policy.trainer import Progress
+from workers.policy.building import build_trainer
+from workers.policy.ground import Ground
+from workers.policy.labelling import LabellingGame
+from workers.policy.trainer import Progress, Trainer
 from workers.runs.perform import best_episode, perform
 from workers.runs.works import Run, Work
 
@@ -34,12 +39,25 @@ class Noted(list[tuple[str, float, int]]):
         self.append((name, value, step))
 
 
-def test_every_metric_that_a_run_writes_is_documented_and_the_other_way_round(tmp_path: Path) -> None:
+def with_trials(settings: PolicySettings, ground: Ground, seed: int) -> Trainer:
+    """As built, but ours is tried without a frozen encoder too."""
+    trainer = build_trainer(settings, ground, seed)
+    for game in trainer.games:
+        assert isinstance(game, LabellingGame)
+        game.trials = settings.network == "regionwise"
+    return trainer
+
+
+def test_every_metric_that_a_run_writes_is_documented_and_the_other_way_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "build_trainer", with_trials)
     # Four transitions a round: the buffer holds a batch of four after the second.
-    surrogate = [
-        f"policies.other.{each}" for each in ("game=surrogate", "episodes=2", "budget=8", "batch=4", "pool_size=3")
+    ours = [
+        f"policies.other.{each}"
+        for each in ("network=regionwise", "episodes=2", "budget=8", "batch=4", "pool_size=3", "width=4")
     ]
-    run = Run(experiment=tiny_experiment(tmp_path, *surrogate), root=None, out=tmp_path / "out", budgets=(8,))
+    run = Run(experiment=tiny_experiment(tmp_path, *ours), root=None, out=tmp_path / "out", budgets=(8,))
     works = [Work(stage="policy", name="paper"), Work(stage="policy", name="other")]
     for work in (*works, Work(stage="trajectory", name="random")):
         perform(run, work, device="cpu", report=lambda done, text: None)

@@ -54,9 +54,9 @@ def test_what_makes_a_gpu_faster_changes_keys_only_where_it_is_on(tmp_path: Path
     ("policy", "as_it_is", "otherwise"),
     [
         ("paper", "explore='regions'", "explore='rounds'"),
-        ("paper", "redraw=false", "n_step=3"),
+        ("paper", "twin=false", "n_step=3"),
         ("regionwise", "explore='rounds'", "explore='regions'"),
-        ("regionwise", "redraw=true", "redraw=false"),
+        ("regionwise", "refit_steps=40", "refit_steps=60"),
         ("regionwise", "deep=true", "deep=false"),
     ],
 )
@@ -71,8 +71,6 @@ def test_settings_of_policies_change_keys_only_where_they_are_used(
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("redraw=true", "redraw is not used by the real game: leave it at its default, or set game = 'surrogate'"),
-        ("twin=true", "twin is not used by the real game"),
         ('sources=["streets:1"]', "The paper's network is bound to its own state set: set sources = \\['own'\\]"),
         (
             "deep=false",
@@ -91,9 +89,10 @@ def test_a_setting_that_nothing_would_use_is_refused(tmp_path: Path, setting: st
 
 
 @pytest.mark.parametrize(
-    "setting", ["n_step=2", "prioritised_alpha=0.5", "feature_noise=0.1", "explore='rounds'", "standardise=true"]
+    "setting",
+    ["n_step=2", "prioritised_alpha=0.5", "feature_noise=0.1", "explore='rounds'", "standardise=true", "twin=true"],
 )
-def test_what_the_real_game_lacked_it_has(tmp_path: Path, setting: str) -> None:
+def test_the_paper_s_policy_can_be_trained_as_ours_is(tmp_path: Path, setting: str) -> None:
     plain, changed = tiny_experiment(tmp_path), tiny_experiment(tmp_path, f"policies.paper.{setting}")
     assert changed.policy_key("paper", 0) != plain.policy_key("paper", 0)
 

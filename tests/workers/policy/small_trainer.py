@@ -1,4 +1,4 @@
-"""A trainer on surrogate games whose episodes take milliseconds, and what plays them."""
+"""A trainer on games whose rounds take hundredths of a second, and what plays them."""
 
 from typing import Any
 
@@ -6,8 +6,7 @@ import torch
 
 from models.dqn import DQNSettings
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
-from tests.workers.games import tiny_game
-from workers.policy.surrogate_play import SurrogatePlay
+from tests.workers.games import frozen_game
 from workers.policy.trainer import Progress, Trainer, TrainerSettings
 
 DQN = DQNSettings(
@@ -20,16 +19,15 @@ DQN = DQNSettings(
     prioritised_alpha=0.6,
     epsilon_rounds=5.0,
 )
-BUDGET = 10  # rounds of 4, 4 and 2 regions
 
 
 def trainer(
-    games: int = 1, dqn: DQNSettings = DQN, *, twin: bool = True, explorer: Any = None, **chosen: Any
+    games: int = 1, dqn: DQNSettings = DQN, *, seed: int = 11, twin: bool = True, explorer: Any = None, **chosen: Any
 ) -> Trainer:
     """One that plays on rectangles, and on those of two classes too."""
     settings = TrainerSettings(**{"dqn": dqn, "episodes": 6, "updates_per_round": 2, "standardise": True, **chosen})
-    both = [SurrogatePlay(each, budget=BUDGET, seed=11, twin=twin) for each in (tiny_game(), tiny_game(classes=[2, 0]))]
-    return Trainer(games=both[:games], network=drawn_network(4), settings=settings, seed=11, explorer=explorer)
+    both = [frozen_game(kept, seed=seed, twin=twin) for kept in ((0, 1, 2), (2, 0))]
+    return Trainer(games=both[:games], network=drawn_network(4), settings=settings, seed=seed, explorer=explorer)
 
 
 def drawn_network(seed: int) -> RegionwiseNetwork:

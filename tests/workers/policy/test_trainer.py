@@ -1,4 +1,4 @@
-"""The trainer, on surrogate games: it can be put away, knows which policy played best, and learns from what was paid."""
+"""The trainer, on a frozen encoder: it can be put away, knows which policy played best, and learns from what was paid."""
 
 import dataclasses
 import math
@@ -11,14 +11,13 @@ import torch
 from models.dqn import Batch, Transition, Update
 from models.regionwise_network import RegionwiseNetwork
 from models.strategies import build_strategy
-from tests.workers.games import tiny_game, tiny_settings
-from tests.workers.policy.small_trainer import BUDGET, DQN, drawn_network, play_episode, trainer
-from workers.chance import derived_seed, numpy_generator
-from workers.policy import playing, surrogate_play
+from tests.workers.games import BUDGET, Forced, frozen_loop, frozen_place
+from tests.workers.policy.small_trainer import DQN, drawn_network, play_episode, trainer
+from workers.chance import numpy_generator
+from workers.policy import playing
 from workers.policy import trainer as trainer_module
+from workers.policy.labelling import Episode, LabellingGame
 from workers.policy.playing import play_resumably
-from workers.policy.surrogate import SurrogateEpisode, play
-from workers.policy.surrogate_play import SurrogatePlay
 from workers.policy.trainer import Progress, Trainer
 from workers.training.checkpoints import from_bytes, to_bytes
 
@@ -51,8 +50,7 @@ class Kept:
 
 
 @pytest.fixture(autouse=True)
-def trials_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surrogate_play, "TRIALS", 1)
+def trials_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_module, "EPISODES_PER_TRIAL", 2)
 
 
@@ -135,11 +133,11 @@ def test_games_of_different_classes_take_turns_and_their_transitions_stay_apart(
 def test_the_best_trial_s_weights_are_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     results, at_trial = iter([40.0, 55.0, 50.0]), []
 
-    def tried(game: Any, strategy: Any, **chosen: Any) -> np.ndarray:
+    def tried(game: LabellingGame, strategy: Any, number: int) -> float:
         at_trial.append({key: value.clone() for key, value in strategy.policy.state_dict().items()})
-        return np.array([0.0, next(results) / 100])  # the first is from before the first round
+        return next(results)
 
-    monkeypatch.setattr(surrogate_play, "play", tried)
+    monkeypatch.setattr(LabellingGame, "trial", tried)
     trained = trainer()
     trials = [play_episode(trained).trial for _ in range(6)]
     assert trials == [None, pytest.approx(40), None, pytest.approx(55), None, pytest.approx(50)]
@@ -155,9 +153,15 @@ def test_a_trial_is_the_mean_over_rounds_and_games_of_what_the_policy_reaches_wi
     both = trainer(games=2, episodes=1)
     strategy = build_strategy("learned", both.dqn.online)
     trial = play_episode(both).trial
-    games = [game.game for game in both.games if isinstance(game, SurrogatePlay)]
-    curves = [play(game, strategy, budget=BUDGET, seed=1_000_000) for game in games]
-    assert trial == pytest.approx(50 * (curves[0][1:].mean() + curves[1][1:].mean()))
+    seed, curves = int(numpy_generator(11, "trial", 0).integers(2**31)), []
+    for kept in ((0, 1, 2), (2, 0)):
+        episode = Episode(frozen_place(kept), frozen_loop(classes=len(kept)), budget=BUDGET, seed=seed)
+        while not episode.over:
+            episode.ask(strategy, 0.0)
+            episode.tell()
+            curves.append(episode.miou)
+    assert len(curves) == 6
+    assert trial == pytest.approx(100 * sum(curves) / 6)
 
 
 def played(**chosen: Any) -> list[Transition]:
@@ -169,18 +173,21 @@ def played(**chosen: Any) -> list[Transition]:
 
 def again(transitions: list[Transition]) -> list[tuple[float, float]]:
     """The episode played again: in each round, what was gained and what a twin would have gained, in points."""
-    seed = derived_seed(11, "episode", 0) % 2**31
-    episode, rounds = SurrogateEpisode(tiny_game(), budget=BUDGET, seed=seed), []
+    rounds: list[tuple[float, float]] = []
+    episode = first_episode()
     while not episode.over:
-        pools, now = episode.draw(), transitions[len(episode.labelled) :]
-        chosen = [int(pool[transition.chosen]) for pool, transition in zip(pools, now, strict=False)]
-        rng = numpy_generator(seed, "twin", episode.round)
-        places = rng.integers([len(pool) for pool in pools])
-        twin = torch.tensor([int(pool[place]) for pool, place in zip(pools, places, strict=True)])
-        before, of_twin = episode.miou, episode.measured(episode.learned(twin))
-        episode.tell(torch.tensor(chosen))
+        now = transitions[episode.labelled.regions :][:4]
+        chosen = tuple(int(transition.chosen or 0) for transition in now)
+        episode.ask(Forced(places=chosen), 0.0)
+        before, of_twin = episode.miou, episode.miou_of_twin()
+        episode.tell()
         rounds += [(100 * (episode.miou - before), 100 * (of_twin - before))] * len(chosen)
     return rounds
+
+
+def first_episode() -> Episode:
+    seed = int(numpy_generator(11, "episode", 0).integers(2**31))
+    return Episode(frozen_place(), frozen_loop(), budget=BUDGET, seed=seed)
 
 
 def test_a_reward_is_what_was_gained_over_a_twin_that_asked_at_random() -> None:
@@ -231,15 +238,15 @@ def test_rounds_report_their_gains_and_an_episode_s_last_one_its_return_and_area
     rounds = [alone.play_round() for _ in range(6)]
     assert [(each.episode, each.round_number) for each in rounds] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     assert [each.ended is not None for each in rounds] == [False, False, True] * 2
-    seed = derived_seed(11, "episode", 0) % 2**31
-    start = SurrogateEpisode(tiny_game(), budget=BUDGET, seed=seed).miou
+    start = first_episode().miou
     mious = [start, *(each.miou for each in rounds[:3])]
     assert [each.reward for each in rounds[:3]] == pytest.approx([100 * (mious[n + 1] - mious[n]) for n in range(3)])
     assert rounds[2].ended == pytest.approx((100 * (mious[3] - start), 100 * sum(mious[1:]) / 3))
     assert (alone.returns[0], alone.areas[0]) == rounds[2].ended
     # epsilon is 0.05 + 0.85 exp(-rounds / 5)
     assert [each.epsilon for each in rounds] == pytest.approx([0.05 + 0.85 * math.exp(-n / 5) for n in range(6)])
-    assert [each.loss is not None for each in rounds] == [False, False, False, True, True, True]
+    # An episode's last round is among what its updates draw from.
+    assert [each.loss is not None for each in rounds] == [False, False, True, True, True, True]
     loss, target_gap = rounds[5].loss, rounds[5].target_gap
     assert loss is not None
     assert loss > 0
@@ -274,12 +281,7 @@ def test_updates_begin_when_the_buffer_holds_a_batch_and_the_target_follows_ever
 
 def test_the_same_seed_trains_the_same_policy_and_another_another() -> None:
     first, second = trainer(), trainer()
-    other = Trainer(
-        games=[SurrogatePlay(tiny_game(tiny_settings()), budget=BUDGET, seed=12)],
-        network=drawn_network(4),
-        settings=first.settings,
-        seed=12,
-    )
+    other = trainer(seed=12)
     for each in (first, second, other):
         for _ in range(3):
             play_episode(each)

@@ -101,10 +101,10 @@ def hidden_in_updates() -> list[tuple[int, list[bool]]]:
 def test_each_update_hides_other_features_drawn_from_seed_round_and_update() -> None:
     found = hidden_in_updates()
     assert found == hidden_in_updates()
-    # Of the first episode's 3 rounds too few are remembered for a batch until it ends.
-    assert [rounds for rounds, _ in found] == [4, 4, 5, 5, 6, 6]
+    # Of the first episode's 3 rounds too few are remembered for a batch until its last.
+    assert [rounds for rounds, _ in found] == [3, 3, 4, 4, 5, 5, 6, 6]
     for place, (rounds, gone) in enumerate(found):
-        kept_A = torch.rand(len(gone), generator=torch_generator(11, "perturb", rounds, place % 2)) >= 0.5
+        kept_A = torch.rand(len(gone), generator=torch_generator(11, "perturb", rounds - 1, place % 2)) >= 0.5
         assert not any(kept and away for kept, away in zip(kept_A.tolist(), gone, strict=True))
         assert sum(gone) > 10
     assert len({tuple(gone) for _, gone in found}) == len(found)

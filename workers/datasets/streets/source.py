@@ -37,6 +37,7 @@ class Streets:
         self._count, self._seed, self._height, self._width = count, seed, height, width
         self._style = STYLES[style]
         self._kept: OrderedDict[int, tuple[Pixels, Pixels]] = OrderedDict()
+        self._digests: dict[int, str] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -52,7 +53,9 @@ class Streets:
 
     def digest(self, number: int) -> str:
         """Of the drawn pixels: how scenes are drawn may change."""
-        return hashlib.sha256(self.image(number).tobytes()).hexdigest()
+        if number not in self._digests:
+            self._digests[number] = hashlib.sha256(self.image(number).tobytes()).hexdigest()
+        return self._digests[number]
 
     def image(self, number: int) -> Pixels:
         """The photograph, uint8, height x width x 3."""

@@ -71,7 +71,5 @@ def _costs(analysis: Analysis) -> Iterator[str]:
 def _extras(analysis: Analysis) -> Iterator[str]:
     if not analysis.ablations:
         yield "No ablation was played."
-    if not analysis.study.surrogates:
-        yield "No surrogate game was recorded."
     if not analysis.study.trainings:
         yield "No training of a policy was recorded."

@@ -150,7 +150,9 @@ def _trainings(folder: Path) -> list[Training]:
     for path in sorted((folder / "policies").glob("*.json")):
         data = _json(path)
         try:
-            known = {key: data.get("settings", {})[key] for key in ("game", "group") if key in data.get("settings", {})}
+            # An earlier version had the game among the policy's settings.
+            told = {key: data[key] for key in ("game",) if key in data} | data.get("settings", {})
+            known = {key: told[key] for key in ("game", "group") if key in told}
             best = data.get("best_episode")
             found.append(Training(name=data["name"], returns=_numbers(data["returns"]), best_episode=best, **known))
         except (KeyError, TypeError, ValueError) as error:

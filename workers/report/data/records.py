@@ -101,7 +101,7 @@ class SurrogatePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surrogate:
-    """How well a fast game ranks strategies as the real one does."""
+    """How well a fast game, which an earlier version had, ranks strategies as the real one does."""
 
     game: str
     points: tuple[SurrogatePoint, ...]
@@ -109,15 +109,16 @@ class Surrogate:
     episodes_per_hour: float | None
 
 
-# What is recorded of each episode that trains a policy, by the game.
-TRAINING_MEASURES = {"real": "Return", "surrogate": "Mean mIoU"}
+# What is recorded of each episode that trains a policy, by the game: where f is trained as a whole, on a frozen encoder, and in
+# a game that an earlier version had.
+TRAINING_MEASURES = {"real": "Return", "frozen": "Mean mIoU", "surrogate": "Mean mIoU"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """How the episodes went that a policy was trained on, in points of mIoU.
 
-    returns: in the real game the gain of each episode; in the surrogate game the mean mIoU over its rounds.
+    returns: of each episode its gain, where f is trained as a whole, or the mean mIoU over its rounds.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Policy training: what is remembered, which policy is kept, and going on exactly where it stopped."""
+"""Games where f is trained as a whole: what is remembered, which policy is kept, and going on exactly where it stopped."""
 
 import dataclasses
 from typing import Any
@@ -12,7 +12,7 @@ from models.query_network import QueryNetwork
 from models.segmenter import build
 from tests.workers.conftest import Rectangles
 from workers.loop.round import LoopSettings
-from workers.policy.real import RealGame
+from workers.policy.labelling import LabellingGame, Place
 from workers.policy.trainer import Trainer, TrainerSettings
 from workers.training.checkpoints import from_bytes, to_bytes
 
@@ -23,22 +23,20 @@ SETTINGS = TrainerSettings(dqn=DQNSettings(batch=4, sync_every=2), episodes=3)
 
 
 def make_trainer(loop: LoopSettings, settings: TrainerSettings = SETTINGS, explorer: Any = None) -> Trainer:
-    game = RealGame(
-        start=lambda: build("fpn", classes=3, width=4, generator=torch.Generator().manual_seed(7)),
+    place = Place(
         images=TRAIN,
         state=STATE,
         reward=REWARD,
-        settings=loop,
-        budget=12,
-        seed=1,
+        start=lambda: build("fpn", classes=3, width=4, generator=torch.Generator().manual_seed(7)),
     )
+    game = LabellingGame(place, loop, budget=12, seed=1)
     network = QueryNetwork(3, 2 * 12, generator=torch.Generator().manual_seed(4))
     return Trainer(games=[game], network=network, settings=settings, seed=1, explorer=explorer)
 
 
-def game_of(trainer: Trainer) -> RealGame:
+def game_of(trainer: Trainer) -> LabellingGame:
     (game,) = trainer.games
-    assert isinstance(game, RealGame)
+    assert isinstance(game, LabellingGame)
     return game
 
 
@@ -56,10 +54,10 @@ def test_every_episode_starts_from_theta_pre_with_nothing_labelled(loop_settings
     start = game.miou
     for _ in range(3):
         trainer.play_round()
-    assert game.labelled.regions == 12
+    assert game.played.labelled.regions == 12
     game.begin(1)
     assert game.miou == start
-    assert game.labelled.regions == 0
+    assert game.played.labelled.regions == 0
 
 
 def test_every_region_is_a_transition_and_the_last_round_has_no_next_state(loop_settings: LoopSettings) -> None:
@@ -128,14 +126,14 @@ def test_a_whole_round_is_explored_by_one_network_of_new_weights(loop_settings: 
     game = game_of(trainer)
     for number in range(3):
         trainer.play_round()
-        asked = game.proposal
+        asked = game.played.proposal
         assert asked.state_SF is not None
         for pool_NA, chosen in zip(asked.actions, asked.chosen, strict=True):
             assert chosen == int(drawn[number](asked.state_SF[None], pool_NA[None])[0].argmax())
     assert len(drawn) == 3
 
 
-def test_returns_over_several_rounds_and_prioritised_replay_train_on_the_real_game_too(
+def test_returns_over_several_rounds_and_prioritised_replay_train_here_too(
     loop_settings: LoopSettings,
 ) -> None:
     dqn = DQNSettings(batch=4, gamma=0.5, n_step=2, prioritised_alpha=0.6)

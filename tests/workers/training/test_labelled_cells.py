@@ -1,0 +1,53 @@
+"""What a head is fitted to does not depend on the order in which it came, and a copy goes its own way."""
+
+import numpy as np
+import torch
+
+from models.refit import Windows
+from tests.workers.games import POOL, STATE, frozen_loop, frozen_segmenter
+from workers.training.refitting import LabelledCells
+
+GRID = frozen_loop().grid((48, 64))
+
+
+def add(cells: LabelledCells, image: int, *numbers: int) -> None:
+    cells.add(POOL, image, np.asarray(POOL.label_map(image)), [GRID.box(number) for number in numbers])
+
+
+def drawn(cells: LabelledCells) -> Windows:
+    return cells.draw(16, 8, torch.Generator().manual_seed(1))
+
+
+def same(first: Windows, second: Windows) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def with_state() -> LabelledCells:
+    cells = LabelledCells(frozen_segmenter())
+    cells.add_whole(STATE, 0, [GRID.box(number) for number in range(GRID.cells)])
+    return cells
+
+
+def test_what_is_drawn_does_not_depend_on_the_order_of_regions() -> None:
+    first, second = with_state(), with_state()
+    add(first, 0, 3, 7)
+    drawn(first)
+    add(first, 2, 1)
+    add(first, 0, 5)
+    add(second, 2, 1)
+    add(second, 0, 7, 5, 3)
+    assert len(first) == len(second) == GRID.cells + 4
+    assert torch.equal(first.counts_C, second.counts_C)
+    assert same(drawn(first), drawn(second))
+
+
+def test_what_is_added_to_a_copy_is_not_in_the_other() -> None:
+    cells = with_state()
+    before = drawn(cells)
+    copy = cells.copy()
+    assert same(drawn(copy), before)
+    add(copy, 1, 0, 4)
+    assert (len(cells), len(copy)) == (GRID.cells, GRID.cells + 2)
+    assert same(drawn(cells), before)
+    assert not same(drawn(copy), before)
+    assert copy.counts_C.sum() > cells.counts_C.sum()

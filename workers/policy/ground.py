@@ -1,0 +1,156 @@
+"""What the games of a policy stand on: the images that its sources name, and the segmenter that episodes begin with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+from models.frozen import FrozenSegmenter
+from models.segmenter import Segmenter
+from service.domain.classes import CAMVID, ClassSet
+from service.schemas.policies import OWN, PolicySettings, city_of
+from workers.datasets.base import Cached, Dataset, ImageSource, SomeClasses
+from workers.datasets.on_device import on_device
+from workers.datasets.streets import streets_dataset
+from workers.loop.labelled import LabelledSet
+from workers.loop.learner import Learner
+from workers.loop.round import LoopSettings, groups_of
+from workers.policy.labelling import LabellingGame, Place
+from workers.training.building import with_fresh_head
+
+# Scenes of a street city that a policy plays on: D_T, D_S and D_R of its game.
+CITY = {"train": 60, "state": 10, "reward": 30}
+# Games that a policy is tried on where a head is refitted; where f is trained as a whole they are too dear.
+TRIALS = 3
+# The first fit of a head that has not learned from anything takes so many times the steps of a later one.
+FIRST = 4
+
+
+class SourceError(ValueError):
+    """A policy's source does not go with the segmenter or the classes at hand; the message says what to set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What a policy's games stand on.
+
+    splits: D_T, D_S and D_R as `train`, `state` and `reward`. start: gives a fresh copy of theta_pre. loop: how a round
+    of its games goes. known: images that a refitted head learns from as a whole before the first round, D_S say.
+    """
+
+    splits: Mapping[str, ImageSource]
+    classes: ClassSet
+    start: Callable[[], Segmenter]
+    loop: LoopSettings
+    device: str
+    known: Sequence[ImageSource] = ()
+
+    @property
+    def refits(self) -> bool:
+        """Whether a head is refitted on a frozen encoder; otherwise f is trained as a whole."""
+        return self.loop.learning == "refit"
+
+    @property
+    def state_regions(self) -> int:
+        """How many regions D_S has."""
+        return sum(group.images * group.cells for group in groups_of(self.splits["state"], self.loop))
+
+
+def game_of(settings: PolicySettings, ground: Ground, source: str, seed: int) -> LabellingGame:
+    """The game on D_T ("own"), or on a city of streets: "streets:SEED", "streets:SEED:0-1-3" for some classes.
+
+    Raises ValueError for another source, SourceError for a city where f is trained as a whole, or where the classes are not
+    those of the streets.
+    """
+    there = ground if source == OWN else _city(ground, source, seed)
+    return LabellingGame(
+        Place(
+            images=there.splits["train"],
+            state=there.splits["state"],
+            reward=there.splits["reward"],
+            start=_beginning(there, seed) if there.refits else there.start,
+            known=there.known,
+        ),
+        _loop_of_game(settings, there.loop),
+        budget=settings.budget,
+        seed=seed,
+        twin=settings.twin,
+        trials=TRIALS if there.refits else 0,
+    )
+
+
+def _beginning(ground: Ground, seed: int) -> Callable[[], Segmenter]:
+    """Gives copies of the segmenter that episodes begin with, whose head is fitted to what is known once for all of them."""
+
+    @cache
+    def fitted() -> FrozenSegmenter:
+        segmenter = _frozen(ground.start())
+        if ground.known:
+            Learner(
+                segmenter=segmenter,
+                labelled=LabelledSet(ground.loop.classes),
+                images=ground.splits["train"],
+                reward=None,
+                settings=ground.loop,
+                seed=seed,
+                known=ground.known,
+            ).learn_known()
+        return segmenter
+
+    def copied() -> Segmenter:
+        segmenter = with_fresh_head(fitted(), seed)
+        segmenter.load_state_dict(fitted().state_dict())
+        return segmenter
+
+    return copied
+
+
+def _city(ground: Ground, source: str, seed: int) -> Ground:
+    """The ground of a street city, under the encoder and projection of this one's. What is known there is its D_S."""
+    number, kept = city_of(source)
+    classes = _classes_of_city(ground, source, kept)
+    height, width = ground.splits["train"].size(0)
+    city = streets_dataset(number, height, width, CITY)
+    splits: dict[str, ImageSource] = {
+        split: Cached(SomeClasses(city.splits[split], kept) if kept else city.splits[split]) for split in CITY
+    }
+    splits = dict(on_device(Dataset(name=source, classes=classes, splits=splits), ground.device).splits)
+    return replace(
+        ground,
+        splits=splits,
+        classes=classes,
+        start=lambda: with_fresh_head(_frozen(ground.start()), seed, len(classes)),
+        loop=replace(ground.loop, classes=len(classes)),
+        known=(splits["state"],) if ground.known else (),
+    )
+
+
+def _classes_of_city(ground: Ground, source: str, kept: tuple[int, ...] | None) -> ClassSet:
+    if ground.classes.names != CAMVID.names:
+        raise SourceError(
+            f"The source {source!r} has CamVid's {len(CAMVID)} classes, {', '.join(CAMVID.names)}, and here they are "
+            f'{", ".join(ground.classes.names)}: set the policy\'s sources to ["own"].'
+        )
+    if kept is not None and (len(kept) < 2 or len(set(kept)) < len(kept) or max(kept) >= len(CAMVID)):
+        raise SourceError(
+            f"The source {source!r} should name two or more different classes from 0 to {len(CAMVID) - 1}."
+        )
+    if not ground.refits:
+        raise SourceError(
+            f"The source {source!r} takes a head that is refitted on a frozen encoder, and here the segmenter is trained as "
+            'a whole: set the policy\'s sources to ["own"], or keep the encoder frozen.'
+        )
+    return CAMVID if kept is None else replace(CAMVID, classes=tuple(CAMVID.classes[each] for each in kept))
+
+
+def _loop_of_game(settings: PolicySettings, loop: LoopSettings) -> LoopSettings:
+    """The loop with as many steps of a refit as the policy's games take."""
+    steps = settings.refit_steps
+    if steps is None:
+        return loop
+    first = min(loop.refit.first_steps, FIRST * steps)
+    return replace(loop, refit=replace(loop.refit, first_steps=first, steps=steps))
+
+
+def _frozen(segmenter: Segmenter) -> FrozenSegmenter:
+    assert isinstance(segmenter, FrozenSegmenter), "a loop that refits has a frozen segmenter"
+    return segmenter
