@@ -2,8 +2,7 @@
 
 from functools import cache
 
-from torch import Tensor
-
+from models.frozen import FrozenSegmenter
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from models.segmenter import Segmenter
@@ -14,6 +13,7 @@ from workers.policy.building import build_network, build_trainer
 from workers.policy.ground import Ground
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.trainer import Progress
+from workers.training.building import with_fresh_head
 from workers.training.checkpoints import Policy, load_policy, save_policy
 
 
@@ -44,12 +44,13 @@ def ground_of(bench: Bench, name: str) -> Ground:
     """What the games of a policy stand on."""
 
     @cache
-    def weights() -> dict[str, Tensor]:
-        return theta_pre(bench, 0).state_dict()
+    def first() -> Segmenter:
+        return theta_pre(bench, 0)
 
     def start() -> Segmenter:
-        segmenter = fresh(bench, 0)
-        segmenter.load_state_dict(weights())
+        looking = first()
+        segmenter = with_fresh_head(looking, 0) if isinstance(looking, FrozenSegmenter) else fresh(bench, 0)
+        segmenter.load_state_dict(looking.state_dict())
         return segmenter
 
     return Ground(
@@ -58,6 +59,8 @@ def ground_of(bench: Bench, name: str) -> Ground:
         start=start,
         loop=bench.experiment.loop(bench.classes, policy=name),
         device=bench.device,
+        # Of D_T, on which the games are played, they know nothing; of D_S what trajectories do.
+        known=[bench.split(name) for name in bench.experiment.known_splits if name != "train"],
     )
 
 

@@ -239,6 +239,7 @@ class Experiment(_Settings):
         }
         parts["policy"] = (
             *parts["source"], *cells, "batch_size", "sampling", "passes", "round", "reward_images",
+            *(("theta0",) if self.learning == "refit" else ()),
         )  # fmt: skip
         parts["trajectory"] = tuple(key for key in everything if key not in ("policies", "name") and key not in off)
         return settings_hash([stage, {key: everything[key] for key in parts[stage]}, more])

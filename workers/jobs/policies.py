@@ -108,6 +108,7 @@ def _built(
         start=lambda: project.load_segmenter(source)[0],
         loop=loop,
         device=project.worker.device,
+        known=[labelled_part(project.images("state"))] if project.settings.learning == "refit" else [],
     )
     fitting = settings.model_copy(update={"budget": min(settings.budget, regions)})
     try:

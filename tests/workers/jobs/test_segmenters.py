@@ -10,6 +10,7 @@ from models.segmenter import build
 from service.queue import RUN_JOB
 from tests.workers.conftest import CLASSES, World
 from tests.workers.jobs.test_tasks import full_world, start
+from workers.jobs import saving
 from workers.jobs.saving import save_checkpoint
 from workers.training import convergence
 from workers.training.checkpoints import save_segmenter
@@ -27,7 +28,7 @@ def test_a_worker_that_dies_before_it_saved_what_it_trained_trains_it_once(
         world.celery.tasks[RUN_JOB].apply(args=[2], throw=True)  # the tell
     job = start(world, kind, max_epochs=2, patience=2, batch=4, **({"source": "none"} if kind == "pretrain" else {}))
     epochs: list[int] = []
-    training, saving = fit.fit_to_convergence, save_checkpoint
+    training, kept = fit.fit_to_convergence, save_checkpoint
 
     def counted(*given: Any, **named: Any) -> fit.FitState:
         before = named["state"].epoch if named["state"] is not None else 0
@@ -38,7 +39,7 @@ def test_a_worker_that_dies_before_it_saved_what_it_trained_trains_it_once(
     def dying(run: Any, data: bytes, **named: Any) -> Any:
         if named["kind"] in ("segmenter", "final") and len(epochs) == 1:
             raise RuntimeError("the machine is off")
-        return saving(run, data, **named)
+        return kept(run, data, **named)
 
     monkeypatch.setattr(convergence, "fit_to_convergence", counted)
     monkeypatch.setattr(saving, "save_checkpoint", dying)
