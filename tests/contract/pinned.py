@@ -21,7 +21,7 @@ from workers.training.checkpoints import from_bytes
 
 PINS = Path(__file__).parent / "pins"
 SEEDS = (0, 3)
-# The tiny run: a baseline that chance alone decides, the paper's policy in the real game, ours in the surrogate game.
+# The tiny run: a baseline that chance alone decides, the paper's policy, and ours.
 POLICIES = ("paper", "regionwise")
 METHODS = ("random", *(f"learned:{name}" for name in POLICIES))
 BUDGETS = (8, 12)

@@ -198,11 +198,15 @@ def test_policies_are_apart_by_the_game_they_were_trained_on(tmp_path: Path) -> 
     for name, (returns, best, settings) in trained.items():
         record = {"name": name, "returns": returns, "best_episode": best, "settings": settings}
         (folder / "policies" / f"{name}.json").write_text(json.dumps(record))
+    # Since there is one game only, a record says by itself whether its f was trained as a whole.
+    record = {"name": "carried", "returns": [40.0, 42.0], "game": "frozen", "settings": {"group": "main"}}
+    (folder / "policies" / "carried.json").write_text(json.dumps(record))
     markdown = write_report([folder], tmp_path / "out")
     # A tenth of 20 episodes is two, of two or three it is one.
     assert "| paper | real | Return | 3 | -2.0 | 3.0 | 2 |" in markdown
     assert "| regionwise | surrogate | Mean mIoU | 20 | 30.0 | 32.5 | – |" in markdown
     assert "| no-twin | surrogate | Mean mIoU | 2 | 29.0 | 31.0 | 1 |" in markdown
+    assert "| carried | frozen | Mean mIoU | 2 | 40.0 | 42.0 | – |" in markdown
     figures = tmp_path / "out" / "figures"
     real, surrogate = (figures / f"camvid-lite-camvid-training-{game}.svg" for game in ("real", "surrogate"))
     assert "paper" in real.read_text()
