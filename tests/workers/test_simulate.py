@@ -143,7 +143,7 @@ def wait_until_still(out: Path) -> Path:
 
 @pytest.mark.usefixtures("_inline")
 def test_one_trajectory_after_the_other_adds_to_the_run(preset: Path, tmp_path: Path) -> None:
-    shared = ["--preset", str(preset), "--out", str(tmp_path / "out"), "--jobs", "1", "--theta0", "source"]
+    shared = ["--preset", str(preset), "--out", str(tmp_path / "out"), "--jobs", "1", "--start", "none"]
     options = ["--strategy", "random", "--protocol", "per-pool,global", "--budgets", "8", "--group", "ablation:x"]
     finished = invoke(*shared, "evaluate", *options)
     assert finished.exit_code == 0, finished.output
@@ -176,15 +176,15 @@ def test_stages_can_be_made_one_by_one(preset: Path, tmp_path: Path) -> None:
 
 
 def test_settings_are_printed_with_what_was_changed(preset: Path) -> None:
-    printed = invoke("--preset", str(preset), "--set", "pool_size=5", "--theta0", "source", "settings")
+    printed = invoke("--preset", str(preset), "--set", "pool_size=5", "--start", "none", "settings")
     settings = json.loads(printed.output)
     assert (settings["pool_size"], settings["theta0"], settings["dataset"]) == (5, "source", "streets")
 
 
 def test_a_preset_is_named_in_short_whole_or_by_its_path() -> None:
     short = chosen_experiment("lite", "camvid", [], None)
-    whole = chosen_experiment("lite-camvid", None, [], None)
-    path = chosen_experiment(str(PRESETS / "lite-camvid.toml"), "camvid", [], None)
+    whole = chosen_experiment("camvid", None, [], None)
+    path = chosen_experiment(str(PRESETS / "camvid.toml"), "camvid", [], None)
     assert short == whole == path
     assert chosen_experiment("lite", None, [], None).dataset == "streets"
 
@@ -216,7 +216,7 @@ def test_a_report_of_nothing_is_refused_with_a_sentence(tmp_path: Path) -> None:
 
 def test_a_missing_data_set_is_told_before_anything_begins(tmp_path: Path) -> None:
     finished = invoke(
-        "--preset", "lite-camvid", "--root", "/nowhere", "--out", str(tmp_path), "evaluate", "--strategy", "random"
+        "--preset", "camvid", "--root", "/nowhere", "--out", str(tmp_path), "evaluate", "--strategy", "random"
     )
     assert finished.exit_code == 2
     assert "/nowhere" in finished.output
