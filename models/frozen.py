@@ -58,6 +58,7 @@ class FrozenSegmenter(Segmenter):
     frozen = True
     temperature: Tensor
     fitted: Tensor  # whether the head has been fitted to any labels
+    calibrated_with: Tensor  # how many regions were labelled when the temperature was found last
 
     def __init__(self, eye: Eye, projection: Projection, *, classes: int, hidden: int, dropout: float) -> None:
         features = projection.components_EF.shape[1]
@@ -66,6 +67,7 @@ class FrozenSegmenter(Segmenter):
         super().__init__(parts, name=eye.name, classes=classes, width=hidden, dropout=dropout)
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("calibrated_with", torch.zeros((), dtype=torch.int64))
         # In a tuple, where torch does not look for modules: they are shared, and kept elsewhere.
         self._fixed = (eye, projection)
         self.sight = _sight(eye, projection)

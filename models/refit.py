@@ -24,6 +24,7 @@ class RefitSettings:
     first_steps, steps: of the first fit, and of each that goes on from it. balance: the power of its share that a class is
     weighted against. overlap: what the soft IoU weighs beside cross-entropy. average: of weights from step to step; the mean
     is kept. hide, noise: the chance that a feature is hidden in a window, and the deviation of what is added to features.
+    folds: of the cross-validation that finds the temperature; 0: there is none, and it stays as it is.
     """
 
     first_steps: int = 1200
@@ -39,6 +40,7 @@ class RefitSettings:
     hide: float = 0.1
     noise: float = 0.1
     warm_up: int = 20
+    folds: int = 0
 
 
 def refit(

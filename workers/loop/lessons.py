@@ -14,11 +14,12 @@ from models.frozen import FrozenSegmenter
 from models.refit import refit
 from models.segmenter import Segmenter
 from service.domain.regions import Box
-from workers.chance import torch_generator
+from workers.chance import derived_seed, torch_generator
 from workers.datasets.base import ImageSource
 from workers.datasets.on_device import image_tensor
 from workers.loop.labelled import Answer, LabelledSet
 from workers.loop.round import LoopSettings
+from workers.training.calibrating import calibrate
 from workers.training.convergence import load_momentum, momentum_tensors
 from workers.training.refitting import LabelledCells
 
@@ -122,7 +123,7 @@ class Refit:
         cells = self._taken_in(answers)
         if not bool(cells.counts_C.sum()):
             return None
-        return refit(
+        loss = refit(
             self._segmenter,
             cells.draw,
             cells.counts_C,
@@ -131,6 +132,8 @@ class Refit:
             steps=fit.steps,
             on_step=fit.on_step,
         )
+        calibrate(self._segmenter, cells, self._settings.refit, derived_seed(self._seed, "calibrate", round_number))
+        return loss
 
     def beside(self, labelled: LabelledSet) -> "Refit":
         """With cells of its own."""

@@ -146,9 +146,9 @@ def _loop_of_game(settings: PolicySettings, loop: LoopSettings) -> LoopSettings:
     """The loop with as many steps of a refit as the policy's games take."""
     steps = settings.refit_steps
     if steps is None:
-        return loop
+        return replace(loop, refit=replace(loop.refit, folds=0))
     first = min(loop.refit.first_steps, FIRST * steps)
-    return replace(loop, refit=replace(loop.refit, first_steps=first, steps=steps))
+    return replace(loop, refit=replace(loop.refit, first_steps=first, steps=steps, folds=0))
 
 
 def _frozen(segmenter: Segmenter) -> FrozenSegmenter:

@@ -1,6 +1,6 @@
 """What a head is fitted to: features and labels of every labelled region, and the fit itself."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -81,6 +81,31 @@ class LabelledCells:
             raise ValueError("There is nothing labelled to fit a head to.")
         pairs = [self._window(n, window, generator) for n in self._drawn(batch, generator)]
         return torch.stack([seen for seen, _ in pairs]), torch.stack([shares for _, shares in pairs]).float()
+
+    def images(self) -> list[tuple[int, int]]:
+        """Keys of the labelled images, in an order that does not depend on that in which they were taken in."""
+        return sorted(self._shares)
+
+    def of(self, images: Iterable[tuple[int, int]]) -> "LabelledCells":
+        """The regions of some images."""
+        other, kept = self.copy(), set(images)
+        places = [place for place, (key, _, _) in enumerate(self._regions) if key in kept]
+        other._shares = {key: shares for key, shares in self._shares.items() if key in kept}
+        other._seen, other._regions = [self._seen[n] for n in places], [self._regions[n] for n in places]
+        return other
+
+    def cells(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of each region what is seen in and around it, (F, h, w), and the shares of its own labelled pixels, (C, h, w)."""
+        for region in sorted(range(len(self)), key=lambda number: self._regions[number][:2]):
+            key, (row, col, height, width), origin = self._regions[region]
+            seen_Fhw, own = self._seen[region], torch.zeros(self._classes, *self._seen[region].shape[1:])
+            inside = (
+                ...,
+                slice(row - origin[0], row - origin[0] + height),
+                slice(col - origin[1], col - origin[1] + width),
+            )
+            own[inside] = self._shares[key][:, row : row + height, col : col + width].float()
+            yield seen_Fhw, own
 
     def _drawn(self, batch: int, generator: torch.Generator) -> list[int]:
         if self._ordered is None:
