@@ -20,7 +20,7 @@ from models.segmenter import Band, Segmenter
 
 # Larger images are looked at tile by tile, each with a margin that is cut off again; both in pixels as they are enlarged.
 # At every magnification there is they are whole coarsest cells of the encoder and whole pixels of the image, which
-# multiples of 96 are, so that cells lie as in the whole image.
+# multiples of 96 are (and half a TILE is one too), so that cells lie as in the whole image.
 TILE, MARGIN = 960, 288
 # Of an image so many logits and hidden channels are held at a time; larger ones are encoded and classified in bands.
 BAND_NUMBERS = 2**25
@@ -41,8 +41,8 @@ class Eye:
 
     @property
     def tile(self) -> int:
-        """Pixels of the image to each side of a tile without its margin."""
-        return round(TILE / self.magnification)
+        """Rows and columns of pixels of a tile without its margin: of features at every second pixel there are too many."""
+        return round((TILE if self.stride > 2 else TILE // 2) / self.magnification)
 
     @property
     def margin(self) -> int:

@@ -34,12 +34,13 @@ class Projection:
         """As of `resampled` levels, one after the other: coarser ones are projected first, so that little is held at a time."""
         weight_EF = self.components_EF / self.deviation_E[:, None]
         parts = torch.split(weight_EF, [level.shape[1] for level in levels])
-        features_BFhw = -(self.mean_E @ weight_EF)[:, None, None]
+        offset_F = self.mean_E @ weight_EF
+        features_BFhw = -offset_F[:, None, None].expand(len(levels[0]), -1, *size).contiguous()
         for level_BDhw, own, weight_DF in zip(levels, strides, parts, strict=True):
             if own < stride:
                 level_BDhw = _at(level_BDhw, own, stride, size)
             level_BFhw = torch.einsum("bdhw,df->bfhw", level_BDhw, weight_DF)
-            features_BFhw = features_BFhw + (level_BFhw if own < stride else _at(level_BFhw, own, stride, size))
+            features_BFhw += level_BFhw if own < stride else _at(level_BFhw, own, stride, size)
         return features_BFhw
 
     def to(self, device: torch.device) -> "Projection":

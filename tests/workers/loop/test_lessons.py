@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.frozen import FrozenSegmenter
-from models.refit import RefitSettings
+from models.refit import RefitSettings, refit
 from models.segmenter import build
 from service.domain.classes import IGNORE
 from service.domain.regions import Box
@@ -144,10 +144,9 @@ def test_a_refit_remembers_nothing_but_weights(settings: LoopSettings) -> None:
 
 def test_a_learner_refits_and_measures(settings: LoopSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, float]] = []
-    fit = lessons.refit
 
     def watched(*given: object, **named: object) -> float:
-        loss = fit(*given, **named)  # type: ignore[arg-type]
+        loss = refit(*given, **named)  # type: ignore[arg-type]
         told.append((len(told) + 1, loss))
         return loss
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from models.frozen import FrozenSegmenter
+from models.frozen import Eye, FrozenSegmenter
 from models.segmenter import Segmenter, build
 from tests.workers.conftest import Rectangles
 from workers.chance import torch_generator
@@ -65,13 +65,13 @@ def test_a_projection_is_fitted_to_some_images_of_all_sources_in_parts_no_larger
     monkeypatch.setattr(building, "PROJECTION_IMAGES", 3)
     monkeypatch.setattr("models.frozen.TILE", 32)
     asked: list[tuple[int, ...]] = []
-    levels = building.Eye.levels
+    levels = Eye.levels
 
-    def watched(eye: building.Eye, images: torch.Tensor) -> torch.Tensor:
+    def watched(eye: Eye, images: torch.Tensor) -> torch.Tensor:
         asked.append(tuple(images.shape))
         return levels(eye, images)
 
-    monkeypatch.setattr(building.Eye, "levels", watched)
+    monkeypatch.setattr(Eye, "levels", watched)
     fresh_segmenter(FROZEN, 3, [Rectangles(2, 1), Rectangles(2, 2, size=(24, 80))], 0, "cpu")
     assert len(asked) == 3
     assert set(asked) <= {(1, 3, 32, 32), (1, 3, 24, 32)}

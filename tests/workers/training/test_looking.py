@@ -57,7 +57,8 @@ def test_another_process_reads_what_is_on_disk(tmp_path: Path, look: Looking) ->
     assert get(FeatureCache(tmp_path), look, 1) == 1
     again = FeatureCache(tmp_path).get("eye", "0001", look.at(9))
     assert (again == 1).all()
-    assert (again.dtype, again.shape) == (np.float16, (5, 10, 10))
+    assert again.dtype == np.float16
+    assert again.shape == (5, 10, 10)
     assert look.times == 1
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")] == ["eye/00/0001.npy"]
 
