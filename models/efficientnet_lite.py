@@ -55,16 +55,30 @@ class Convolution(nn.Module):
         self.norm: nn.Module = nn.BatchNorm2d(channels_out, eps=_EPSILON, momentum=_MOMENTUM)
 
     def forward(self, maps_BCHW: Tensor) -> Tensor:
-        if self.stride > 1:  # more below and to the right, where the padding is odd
-            above, below = self._padding(maps_BCHW.shape[-2])
-            left, right = self._padding(maps_BCHW.shape[-1])
-            maps_BCHW = F.pad(maps_BCHW, (left, right, above, below))
-        maps_BCHW = self.norm(self.conv(maps_BCHW))
+        maps_BCHW = self.norm(self._strided(maps_BCHW) if self.stride > 1 else self.conv(maps_BCHW))
         return F.relu6(maps_BCHW, inplace=True) if self.relu else maps_BCHW
 
+    def _strided(self, maps_BCHW: Tensor) -> Tensor:
+        """Padded by one more below and to the right, where the padding is odd.
+
+        Padded by a stride more all around, and without what this adds in front: so that no padded copy is held, of maps that
+        are the largest there are.
+        """
+        (above, rows), (left, cols) = (self._padding(side) for side in maps_BCHW.shape[-2:])
+        strided = F.conv2d(
+            maps_BCHW,
+            self.conv.weight,
+            self.conv.bias,
+            self.stride,
+            (above + self.stride, left + self.stride),
+            groups=self.conv.groups,
+        )
+        return strided[..., 1 : 1 + rows, 1 : 1 + cols]
+
     def _padding(self, side: int) -> tuple[int, int]:
-        whole = max(0, (math.ceil(side / self.stride) - 1) * self.stride + self.kernel - side)
-        return whole // 2, whole - whole // 2
+        """Before the first pixel, and how many the outcome has."""
+        outcome = math.ceil(side / self.stride)
+        return max(0, (outcome - 1) * self.stride + self.kernel - side) // 2, outcome
 
     def fold(self) -> None:
         """Put the norm into the convolution, for a network that is not trained: the same maps in two thirds of the time."""

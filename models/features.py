@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from models.cutting import check_boxes, crops_of, pieces_of_one_size
 from models.inference import evaluating, on_one_thread, spread
-from models.pooling import GRID, box_means, class_histograms, feature_boxes, grid_pooled
-from models.segmenter import Segmenter
+from models.pooling import GRID, BoxMeans, class_histograms, feature_boxes, grid_pooled
+from models.segmenter import Band, Segmenter
 from models.similarity import kl_histogram
 from models.uncertainty import bald_map, pixel_maps
 
@@ -29,14 +30,10 @@ STATISTICS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
 }
 
 # A region's vector is the mean of a map of channels over it: of the softmax, or of the features that it is made of.
-VECTORS: dict[str, str] = {"class_mass": "mass", "embedding": "features"}
+VECTORS = ("class_mass", "embedding")
 
-# Pixels worked on at a time: of regions, by a thread (in a core's cache, or enough to fill a GPU); of images, by f.
-_REGION_PIXELS = {"cpu": 2**20}
-_REGION_PIXELS_ELSEWHERE = 2**26
-_IMAGE_PIXELS = 2**20
+_IMAGE_PIXELS = 2**20  # of images that are taken together
 _IN_ORDER = ("entropy", "classes", "margin", "bvsb", "bald")
-_WIDER_THAN_ANY = 2**32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +129,11 @@ def describe(
     at_once = images_at_once or _images_at_once(size)
     descriptions: list[ImageDescription] = []
     for start in range(0, len(seen), at_once):
-        maps = _maps(segmenter, seen[start : start + at_once], size, names, generator)
         some_boxes = boxes[start : start + at_once]
-        rows = replace(
-            region_rows(maps, some_boxes, class_count=segmenter.classes, statistics=statistics),
-            vectors={name: _vectors(name, maps[VECTORS[name]], some_boxes, segmenter.stride) for name in vectors},
-        )
+        means = {name: _means(name, some_boxes, segmenter.stride) for name in vectors}
+        maps = _maps(segmenter, seen[start : start + at_once], size, names, means, generator)
+        rows = region_rows(maps, some_boxes, class_count=segmenter.classes, statistics=statistics)
+        rows = replace(rows, vectors={name: each.means() for name, each in means.items()})
         ends = torch.tensor([len(of_image) for of_image in some_boxes]).cumsum(0).tolist()
         descriptions += [
             ImageDescription(rows=rows[end - len(of_image) : end], classes_HW=classes_HW)
@@ -156,13 +152,15 @@ def embeddings(
     if len(boxes) != len(seen):
         raise ValueError(f"{len(seen)} images came with the boxes of {len(boxes)}")
     size = size or _size(seen)
-    _check_boxes(torch.cat(list(boxes)).cpu(), size)
+    check_boxes(torch.cat(list(boxes)).cpu(), size)
     at_once, parts = _images_at_once(size), []
     device = next(segmenter.parameters()).device
     with evaluating(segmenter):
         for start in range(0, len(seen), at_once):
-            features_BEhw = segmenter.encode(seen[start : start + at_once].to(device))
-            parts.append(_vectors("embedding", features_BEhw, boxes[start : start + at_once], segmenter.stride))
+            means = _means("embedding", boxes[start : start + at_once], segmenter.stride)
+            for band in segmenter.bands(seen[start : start + at_once].to(device), size):
+                _take_features(means, band, segmenter.stride)
+            parts.append(means.means())
     return torch.cat(parts)
 
 
@@ -174,10 +172,12 @@ def _images_at_once(size: tuple[int, int]) -> int:
     return max(1, _IMAGE_PIXELS // (size[0] * size[1]))
 
 
-def _vectors(name: str, maps_BDhw: Tensor, boxes: Sequence[Tensor], stride: int) -> Tensor:
-    in_map = [feature_boxes(of_image, stride) for of_image in boxes] if name == "embedding" else boxes
-    pairs = list(zip(maps_BDhw, in_map, strict=True))
-    return torch.cat(spread(lambda pair: box_means(*pair), pairs, maps_BDhw.device))
+def _means(vector: str, boxes: Sequence[Tensor], stride: int) -> BoxMeans:
+    return BoxMeans([feature_boxes(of_image, stride) for of_image in boxes] if vector == "embedding" else boxes)
+
+
+def _take_features(means: BoxMeans, band: Band, stride: int) -> None:
+    means.add(band.images, band.rows.start // stride, band.features_BFhw[:, :, band.own])
 
 
 def _maps_for(statistics: Iterable[str], vectors: Iterable[str] = ()) -> set[str]:
@@ -185,19 +185,34 @@ def _maps_for(statistics: Iterable[str], vectors: Iterable[str] = ()) -> set[str
         unknown = sorted(set(asked) - set(known))
         if unknown:
             raise ValueError(f"there is no {kind} {', '.join(unknown)}; there are {', '.join(known)}")
-    maps = {STATISTICS[name][0] for name in statistics} | {VECTORS[name] for name in vectors}
-    return {"entropy", "classes"} | maps
+    return {"entropy", "classes"} | {STATISTICS[name][0] for name in statistics}
 
 
 def _maps(
-    segmenter: Segmenter, seen: Tensor, size: tuple[int, int], names: set[str], generator: torch.Generator | None
+    segmenter: Segmenter,
+    seen: Tensor,
+    size: tuple[int, int],
+    names: set[str],
+    means: Mapping[str, BoxMeans],
+    generator: torch.Generator | None,
 ) -> dict[str, Tensor]:
+    """Pixel maps of whole images, (B, H, W) by name; of maps with many channels only the means that are asked for."""
+    maps: dict[str, Tensor] = {}
+    wanted = names - {"bald"} | ({"mass"} if "class_mass" in means else set())
     with evaluating(segmenter):
-        features_BEhw = segmenter.encode(seen.to(next(segmenter.parameters()).device))
-        maps = pixel_maps(segmenter.classify(features_BEhw, size), names - {"bald", "features"})
-        if "bald" in names and generator is not None:
-            maps["bald"] = bald_map(segmenter, features_BEhw, size, generator=generator)
-    return {**maps, "features": features_BEhw} if "features" in names else maps
+        for band in segmenter.bands(seen.to(next(segmenter.parameters()).device), size):
+            of_band = pixel_maps(segmenter.band_logits(band), wanted)
+            if "bald" in names and generator is not None:
+                bald = bald_map(segmenter, band.features_BFhw, band.size, generator=generator)
+                of_band["bald"] = bald[:, band.above :]
+            if "class_mass" in means:
+                means["class_mass"].add(band.images, band.rows.start, of_band.pop("mass"))
+            if "embedding" in means:
+                _take_features(means["embedding"], band, segmenter.stride)
+            for name, map_BhW in of_band.items():
+                whole = maps.setdefault(name, map_BhW.new_empty(len(seen), *size))
+                whole[band.images, band.rows] = map_BhW
+    return maps
 
 
 def region_rows(
@@ -225,13 +240,13 @@ def region_rows(
     firsts_R = torch.cat(
         [torch.full_like(of_image[:, 0].cpu(), i * height * width) for i, of_image in enumerate(boxes)]
     )
-    _check_boxes(boxes_R4, (height, width))
+    check_boxes(boxes_R4, (height, width))
     origins_R = (firsts_R + boxes_R4[:, 0] * width + boxes_R4[:, 1]).to(device)
     rows = RegionRows.empty(len(boxes_R4), class_count, statistics, device)
 
     def describe_piece(piece: tuple[str, tuple[int, int], Tensor]) -> None:
         name, cell, members_r = piece
-        crops_hrw = _crops(maps[name], origins_R[members_r], cell)
+        crops_hrw = crops_of(maps[name], origins_R[members_r], cell)
         if name == "entropy":
             rows.uncertainty_RU[members_r] = grid_pooled(crops_hrw)
         elif name == "classes":
@@ -241,7 +256,7 @@ def region_rows(
             if map_name == name:
                 values_R[members_r] = reduce(crops_hrw)
 
-    pieces = _pieces_of_one_size(boxes_R4[:, 2:], device)
+    pieces = pieces_of_one_size(boxes_R4[:, 2:], device)
     spread(describe_piece, [(name, *piece) for piece in pieces for name in _IN_ORDER if name in maps], device)
     return rows
 
@@ -267,31 +282,3 @@ def action_rows(rows: RegionRows, labelled_LC: Tensor) -> Tensor:
     to_unlabelled_MK = kl_histogram(classes_MC, classes_MC, leave_self_out=True)
     with on_one_thread():
         return torch.cat([classes_MC, rows.uncertainty_RU, to_labelled_MK, to_unlabelled_MK], 1)
-
-
-def _check_boxes(boxes_R4: Tensor, size: tuple[int, int]) -> None:
-    fits_R4 = torch.cat([boxes_R4[:, :2] >= 0, boxes_R4[:, 2:] >= 1], 1)
-    fits_R2 = boxes_R4[:, :2] + boxes_R4[:, 2:] <= torch.tensor(size)
-    bad_R = ~(fits_R4.all(1) & fits_R2.all(1))
-    if bool(bad_R.any()):
-        row, col, height, width = boxes_R4[bad_R][0].tolist()
-        raise ValueError(f"a box of {height} x {width} at ({row}, {col}) is not within {size[0]} x {size[1]} pixels")
-
-
-def _pieces_of_one_size(sizes_R2: Tensor, device: torch.device) -> Iterable[tuple[tuple[int, int], Tensor]]:
-    """Yield ((h, w), members): a grid has at most four sizes of cells, for its last row and column are cut short."""
-    pixels = _REGION_PIXELS.get(device.type, _REGION_PIXELS_ELSEWHERE)
-    sizes_R = sizes_R2[:, 0] * _WIDER_THAN_ANY + sizes_R2[:, 1]
-    for size in torch.unique(sizes_R).tolist():
-        height, width = divmod(size, _WIDER_THAN_ANY)
-        members_r = (sizes_R == size).nonzero()[:, 0].to(device)
-        for piece_r in torch.chunk(members_r, -(-len(members_r) * height * width // pixels)):
-            yield (height, width), piece_r
-
-
-def _crops(map_BHW: Tensor, origins_R: Tensor, cell: tuple[int, int]) -> Tensor:
-    """Copy regions out of contiguous maps, row by row: (h, R, w), so that the same row of all lies in one stretch."""
-    height, width = cell
-    rows_hR = origins_R + torch.arange(height, device=origins_R.device)[:, None] * map_BHW.shape[2]
-    stretches_Xw = map_BHW.as_strided((map_BHW.numel() - width + 1, width), (1, 1))
-    return stretches_Xw.index_select(0, rows_hR.view(-1)).view(height, -1, width)

@@ -13,14 +13,17 @@ from torch.nn import functional as F
 
 from models.efficientnet_lite import STRIDES, EfficientNetLite
 from models.fpn import Parts
-from models.head import Head
+from models.head import EXPANSION, REACH, Head
 from models.initialisation import drawn_from
 from models.projection import Projection, resampled
-from models.segmenter import Segmenter
+from models.segmenter import Band, Segmenter
 
-# Images larger than a tile are looked at tile by tile, each with a margin that is cut off again. Both are multiples of
-# what the encoder's coarsest cells cover at any magnification there is, so that these lie as in the whole image.
-TILE, MARGIN = 768, 192
+# Larger images are looked at tile by tile, each with a margin that is cut off again; both in pixels as they are enlarged.
+# At every magnification there is they are whole coarsest cells of the encoder and whole pixels of the image, which
+# multiples of 96 are (and half a TILE is one too), so that cells lie as in the whole image.
+TILE, MARGIN = 960, 288
+# Of an image so many logits and hidden channels are held at a time; larger ones are encoded and classified in bands.
+BAND_NUMBERS = 2**25
 MAGNIFICATIONS = (1.0, 1.5, 2.0)
 
 
@@ -36,20 +39,41 @@ class Eye:
     stride: int = 8
     magnification: float = 1.5
 
+    @property
+    def tile(self) -> int:
+        """Rows and columns of pixels of a tile without its margin: of features at every second pixel there are too many."""
+        return round((TILE if self.stride > 2 else TILE // 2) / self.magnification)
+
+    @property
+    def margin(self) -> int:
+        """Pixels of the image around a tile that change what is seen in it."""
+        return round(MARGIN / self.magnification)
+
     def levels(self, images_B3HW: Tensor) -> Tensor:
         """(B, E, h, w) float32 of uint8 images that fit a tile: all levels of the encoder at the stride."""
+        levels, strides = self._levels(images_B3HW)
+        return resampled(levels, strides, self.stride, self._size(images_B3HW))
+
+    def features(self, images_B3HW: Tensor, projection: Projection) -> Tensor:
+        """(B, F, h, w) float32: the projection of all levels."""
+        levels, strides = self._levels(images_B3HW)
+        return projection.of_levels(levels, strides, self.stride, self._size(images_B3HW))
+
+    def _size(self, images_B3HW: Tensor) -> tuple[int, int]:
         height, width = images_B3HW.shape[-2:]
+        return -(-height // self.stride), -(-width // self.stride)
+
+    def _levels(self, images_B3HW: Tensor) -> tuple[list[Tensor], list[float]]:
+        """The encoder's levels, and their strides in pixels of the image."""
         mean, std = (torch.tensor(each, device=images_B3HW.device).view(3, 1, 1) for each in (self.mean, self.std))
         normal_B3HW = (images_B3HW.float() / 255 - mean) / std
         if self.magnification != 1:
-            size = [round(side * self.magnification) for side in (height, width)]
-            normal_B3HW = F.interpolate(normal_B3HW, size=size, mode="bicubic")
+            # By the factor, not to a size: rounded sides would be enlarged by a little more or less than tiles are.
+            normal_B3HW = F.interpolate(normal_B3HW, scale_factor=self.magnification, mode="bicubic")
         below, right = (-side % STRIDES[-1] for side in normal_B3HW.shape[-2:])
         # Channels last: a third faster on a CPU, where most of the time goes into convolutions of one cell.
         padded_B3HW = F.pad(normal_B3HW, (0, right, 0, below)).contiguous(memory_format=torch.channels_last)
-        levels = self.encoder(padded_B3HW)
-        strides = [stride / self.magnification for stride in STRIDES]
-        return resampled(levels, strides, self.stride, (-(-height // self.stride), -(-width // self.stride)))
+        return self.encoder(padded_B3HW), [stride / self.magnification for stride in STRIDES]
 
 
 class FrozenSegmenter(Segmenter):
@@ -93,12 +117,10 @@ class FrozenSegmenter(Segmenter):
         size = (len(images_B3HW), projection.components_EF.shape[1], -(-height // stride), -(-width // stride))
         seen_BFhw = torch.empty(size, dtype=torch.float16, device=device)
         with torch.no_grad():
-            for inner, outer in _tiles(height, width):
-                levels = self.eye.levels(
-                    images_B3HW[..., outer[0].start : outer[0].stop, outer[1].start : outer[1].stop]
-                )
+            for inner, outer in _tiles(height, width, self.eye.tile, self.eye.margin):
+                features_BFhw = self.eye.features(images_B3HW[(..., *outer)], projection)
                 cells, own = _cells(inner, stride), _cells(inner, stride, origin=outer)
-                seen_BFhw[(..., *cells)] = projection(levels[(..., *own)]).half()
+                seen_BFhw[(..., *cells)] = features_BFhw[(..., *own)]
         return seen_BFhw
 
     def encode(self, images_B3HW: Tensor) -> Tensor:
@@ -110,6 +132,36 @@ class FrozenSegmenter(Segmenter):
         """Logits of cells, (B, C, h, w), of what `look` gave, before any temperature. In train mode with dropout."""
         logits: Tensor = self.classifier(self.dropout(self.encode(seen_BFhw), generator))
         return logits
+
+    def bands(self, seen_BFhw: Tensor, size: tuple[int, int]) -> Iterator[Band]:
+        """In one piece where an image takes no more than BAND_NUMBERS; else one image after the other, from the top."""
+        height = seen_BFhw.shape[-2]
+        rows = max(1, BAND_NUMBERS // self.numbers_per_row(size[1]))
+        if rows >= height:
+            yield from super().bands(seen_BFhw, size)
+            return
+        for image in range(len(seen_BFhw)):
+            for top in range(0, height, rows):
+                yield self._band(seen_BFhw, image, slice(top, min(height, top + rows)), size)
+
+    def numbers_per_row(self, width: int) -> int:
+        """About how many are held at a time for a row of cells, `width` pixels wide: logits, and channels in the head."""
+        return self.classes * self.stride * width + 4 * EXPANSION * self.width * -(-width // self.stride)
+
+    def _band(self, seen_BFhw: Tensor, image: int, cells: slice, size: tuple[int, int]) -> Band:
+        """The band of some rows of cells, encoded from as many around them as the head and the interpolation reach."""
+        first, last = max(0, cells.start - 1), min(seen_BFhw.shape[-2], cells.stop + 1)
+        top = max(0, first - REACH)
+        hidden_1Hhw = self.encode(seen_BFhw[image : image + 1, :, top : last + REACH])[..., first - top : last - top, :]
+        rows = slice(cells.start * self.stride, min(size[0], cells.stop * self.stride))
+        return Band(
+            images=slice(image, image + 1),
+            rows=rows,
+            features_BFhw=hidden_1Hhw,
+            size=(rows.stop - first * self.stride, size[1]),
+            above=(cells.start - first) * self.stride,
+            own=slice(cells.start - first, cells.stop - first),
+        )
 
     def classify(
         self, features_BFhw: Tensor, size: tuple[int, int], generator: torch.Generator | None = None
@@ -140,17 +192,19 @@ def _sight(eye: Eye, projection: Projection) -> str:
     return f"{eye.name}-{digest.hexdigest()[:16]}"
 
 
-def _tiles(height: int, width: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def _tiles(
+    height: int, width: int, tile: int, margin: int
+) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Rows and columns of each tile, and of it with its margin, in pixels; one tile for an image that is not larger."""
-    if height <= TILE + 2 * MARGIN and width <= TILE + 2 * MARGIN:
+    if max(height, width) <= tile + 2 * margin:
         whole = (slice(0, height), slice(0, width))
         yield whole, whole
         return
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            inner = (slice(top, min(height, top + TILE)), slice(left, min(width, left + TILE)))
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            inner = (slice(top, min(height, top + tile)), slice(left, min(width, left + tile)))
             rows, cols = (
-                slice(max(0, each.start - MARGIN), min(side, each.stop + MARGIN))
+                slice(max(0, each.start - margin), min(side, each.stop + margin))
                 for each, side in zip(inner, (height, width), strict=True)
             )
             yield inner, (rows, cols)

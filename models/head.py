@@ -48,7 +48,7 @@ def soft_iou_loss(logits_BChw: Tensor, shares_BChw: Tensor) -> Tensor:
     """1 - the mean soft IoU of the classes that the cells hold (Rahman & Wang 2016).
 
     `shares_BChw` are the shares of each cell's pixels that are labelled with each class; what is missing from a sum of 1 is
-    unlabelled, and the prediction there does not count.
+    unlabelled, and the prediction there does not count. 0 where nothing is labelled.
     """
     labelled_B1hw = shares_BChw.sum(1, keepdim=True)
     predicted_BChw = logits_BChw.softmax(1) * labelled_B1hw
@@ -56,7 +56,9 @@ def soft_iou_loss(logits_BChw: Tensor, shares_BChw: Tensor) -> Tensor:
     true_C = shares_BChw.sum((0, 2, 3))
     either_C = predicted_BChw.sum((0, 2, 3)) + true_C - both_C
     seen_C = true_C > 0
-    return 1 - (both_C[seen_C] / either_C[seen_C].clamp_min(1e-6)).mean()
+    missed_C = (1 - both_C / either_C.clamp_min(1e-6)) * seen_C
+    loss: Tensor = missed_C.sum() / seen_C.sum().clamp_min(1)
+    return loss
 
 
 def soft_cross_entropy(logits_BChw: Tensor, shares_BChw: Tensor, weights_C: Tensor) -> Tensor:

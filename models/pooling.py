@@ -1,12 +1,14 @@
 """Owns how pixel maps and feature maps are reduced over regions: grid pooling, class histograms and plain means.
 
-Shape suffixes: R regions of h x w pixels, G x G bins of a grid, U = 3 * G * G, C classes, D channels of a map of H x W.
+Shape suffixes: R regions of h x w pixels, G x G bins of a grid, U = 3 * G * G, C classes, D channels of a map of H x W; B images.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+from models.inference import spread
 
 GRID = 8
 
@@ -61,28 +63,55 @@ def class_histograms(classes_hRw: Tensor, class_count: int) -> Tensor:
     return counts.view(regions, _LANES, class_count).sum(1) / (height * width)
 
 
-def box_means(map_DHW: Tensor, boxes_n4: Tensor) -> Tensor:
-    """Return the mean of every channel over boxes of (row, col, height, width) within the map: (n, D) float32.
+class BoxMeans:
+    """Means of every channel over boxes of (row, col, height, width) in maps that come whole, or band by band."""
+
+    def __init__(self, boxes: Sequence[Tensor]) -> None:
+        """`boxes`: (n, 4) int64 for each image, within its map."""
+        self._boxes = boxes
+        self._sums: list[Tensor | None] = [None] * len(boxes)
+
+    def add(self, images: slice, top: int, maps_BDhW: Tensor) -> None:
+        """Take in the rows from `top` on of the maps of some images."""
+        pairs = list(zip(maps_BDhW, self._boxes[images], strict=True))
+        found = spread(lambda pair: _box_sums(*pair, top), pairs, maps_BDhW.device)
+        for image, sums_nD in enumerate(found, images.start):
+            before = self._sums[image]
+            self._sums[image] = sums_nD if before is None else before + sums_nD
+
+    def means(self) -> Tensor:
+        """(R, D) float32, image by image, once every row of every image was taken in."""
+        pairs = [
+            (sums, boxes.to(sums.device))
+            for sums, boxes in zip(self._sums, self._boxes, strict=True)
+            if sums is not None
+        ]
+        return torch.cat(
+            [(sums_nD / (boxes_n4[:, 2] * boxes_n4[:, 3])[:, None]).float() for sums_nD, boxes_n4 in pairs]
+        )
+
+
+def _box_sums(map_DhW: Tensor, boxes_n4: Tensor, top: int) -> Tensor:
+    """Return the sum of every channel over what of the boxes lies in these rows: (n, D).
 
     Rows and columns are summed one after the other, as products with matrices of zeros and ones. Boxes of a grid share
     their few ranges of rows and of columns, so that each range is summed once.
     """
-    channels, height, width = map_DHW.shape
+    channels, height, width = map_DhW.shape
     if not len(boxes_n4):
-        return torch.zeros(0, channels, device=map_DHW.device)
-    boxes_n4 = boxes_n4.to(map_DHW.device)
-    rows_n, within_rows_rH = _ranges(boxes_n4[:, [0, 2]], height, map_DHW.dtype)
-    cols_n, within_cols_cW = _ranges(boxes_n4[:, [1, 3]], width, map_DHW.dtype)
-    sums_Drc = within_rows_rH @ (map_DHW @ within_cols_cW.T)
-    areas_n = boxes_n4[:, 2] * boxes_n4[:, 3]
-    return (sums_Drc[:, rows_n, cols_n] / areas_n).T.float()
+        return torch.zeros(0, channels, device=map_DhW.device)
+    boxes_n4 = boxes_n4.to(map_DhW.device)
+    rows_n, within_rows_rh = _ranges(boxes_n4[:, [0, 2]], range(top, top + height), map_DhW.dtype)
+    cols_n, within_cols_cW = _ranges(boxes_n4[:, [1, 3]], range(width), map_DhW.dtype)
+    sums_Drc = within_rows_rh @ (map_DhW @ within_cols_cW.T)
+    return sums_Drc[:, rows_n, cols_n].T
 
 
-def _ranges(starts_and_sizes_n2: Tensor, length: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return which of the different ranges each box has, and what lies in each: (ranges, length) of zeros and ones."""
+def _ranges(starts_and_sizes_n2: Tensor, steps: range, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return which of the different ranges each box has, and which steps lie in each: (ranges, L) of zeros and ones."""
     ranges_r2, of_box_n = torch.unique(starts_and_sizes_n2, dim=0, return_inverse=True)
     first_r1, size_r1 = ranges_r2[:, :1], ranges_r2[:, 1:]
-    steps_L = torch.arange(length, device=ranges_r2.device)
+    steps_L = torch.arange(steps.start, steps.stop, device=ranges_r2.device)
     return of_box_n, ((steps_L >= first_r1) & (steps_L < first_r1 + size_r1)).to(dtype)
 
 

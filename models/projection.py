@@ -28,6 +28,21 @@ class Projection:
         offset_F = self.mean_E @ weight_EF
         return torch.einsum("behw,ef->bfhw", levels_BEhw, weight_EF) - offset_F[:, None, None]
 
+    def of_levels(
+        self, levels: Sequence[Tensor], strides: Sequence[float], stride: float, size: tuple[int, int]
+    ) -> Tensor:
+        """As of `resampled` levels, one after the other: coarser ones are projected first, so that little is held at a time."""
+        weight_EF = self.components_EF / self.deviation_E[:, None]
+        parts = torch.split(weight_EF, [level.shape[1] for level in levels])
+        offset_F = self.mean_E @ weight_EF
+        features_BFhw = -offset_F[:, None, None].expand(len(levels[0]), -1, *size).contiguous()
+        for level_BDhw, own, weight_DF in zip(levels, strides, parts, strict=True):
+            if own < stride:
+                level_BDhw = _at(level_BDhw, own, stride, size)
+            level_BFhw = torch.einsum("bdhw,df->bfhw", level_BDhw, weight_DF)
+            features_BFhw += level_BFhw if own < stride else _at(level_BFhw, own, stride, size)
+        return features_BFhw
+
     def to(self, device: torch.device) -> "Projection":
         """The same on a device."""
         return Projection(**{name: tensor.to(device) for name, tensor in self.tensors().items()})
@@ -60,16 +75,18 @@ def resampled(levels: Sequence[Tensor], strides: Sequence[float], stride: float,
     `size` is h x w; levels that reach further are cut. Sampling is by cell centres, as if maps were images at their scale:
     that padding shifts what deep layers see by up to half a cell was measured to matter less than undoing it.
     """
-    maps = []
-    for level_BDhw, own in zip(levels, strides, strict=True):
-        times = int(stride / own + 1e-6)
-        if times >= 2:
-            level_BDhw = F.avg_pool2d(level_BDhw, times, ceil_mode=True, count_include_pad=False)
-            own *= times
-        sides = zip(size, level_BDhw.shape[-2:], strict=True)
-        rows, cols = (_places(count, stride / own, there, level_BDhw) for count, there in sides)
-        maps.append(torch.einsum("hi,bdij,wj->bdhw", rows, level_BDhw, cols))
-    return torch.cat(maps, 1)
+    return torch.cat([_at(level, own, stride, size) for level, own in zip(levels, strides, strict=True)], 1)
+
+
+def _at(level_BDhw: Tensor, own: float, stride: float, size: tuple[int, int]) -> Tensor:
+    """One level of stride `own` at another."""
+    times = int(stride / own + 1e-6)
+    if times >= 2:
+        level_BDhw = F.avg_pool2d(level_BDhw, times, ceil_mode=True, count_include_pad=False)
+        own *= times
+    sides = zip(size, level_BDhw.shape[-2:], strict=True)
+    rows, cols = (_places(count, stride / own, there, level_BDhw) for count, there in sides)
+    return torch.einsum("hi,bdij,wj->bdhw", rows, level_BDhw, cols)
 
 
 def _places(count: int, step: float, there: int, like: Tensor) -> Tensor:

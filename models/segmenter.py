@@ -3,6 +3,9 @@
 Shapes: B images, C classes, F feature channels, H rows, W columns; h and w are rows and columns of the feature map.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -36,6 +39,22 @@ class Dropout(nn.Module):
             generator = torch.Generator(maps.device).manual_seed(seed)
         kept = torch.empty_like(maps).bernoulli_(1.0 - self.p, generator=generator)
         return maps * kept.div_(1.0 - self.p)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Band:
+    """Rows of some of the images, over their whole width, and the features that classify them.
+
+    `features_BFhw` reach a cell above and below the band where the image goes on: classified at `size`, pixels, the first
+    `above` rows are not the band's. Of the features' own rows those in `own` are.
+    """
+
+    images: slice
+    rows: slice
+    features_BFhw: Tensor
+    size: tuple[int, int]
+    above: int
+    own: slice
 
 
 class Segmenter(nn.Module):
@@ -72,6 +91,23 @@ class Segmenter(nn.Module):
             with torch.autocast("cuda", dtype=torch.bfloat16):
                 return self._features(padded_B3HW).float()
         return self._features(padded_B3HW)
+
+    def bands(self, seen: Tensor, size: tuple[int, int]) -> Iterator[Band]:
+        """Images of `size` (H, W), of which `look` gave `seen`, encoded: here in one piece. In evaluation mode."""
+        features_BFhw = self.encode(seen)
+        everything = slice(0, features_BFhw.shape[-2])
+        yield Band(
+            images=slice(0, len(seen)),
+            rows=slice(0, size[0]),
+            features_BFhw=features_BFhw,
+            size=size,
+            above=0,
+            own=everything,
+        )
+
+    def band_logits(self, band: Band) -> Tensor:
+        """Logits of a band's own rows."""
+        return self.classify(band.features_BFhw, band.size)[..., band.above :, :]
 
     def _padded(self, images_B3HW: Tensor) -> Tensor:
         height, width = images_B3HW.shape[-2:]

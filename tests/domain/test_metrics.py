@@ -17,6 +17,7 @@ from service.domain.metrics import (
     class_counts,
     confusion_matrix,
     distribution_entropy,
+    fell,
     iou_per_class,
     mean_iou,
 )
@@ -87,6 +88,37 @@ def test_confusion_of_maps_that_do_not_fit_is_refused() -> None:
         confusion_matrix(zeros, zeros + np.uint8(255), 2)
     with pytest.raises(ValueError, match="1 to 255 classes, not 0"):
         confusion_matrix(zeros, zeros, 0)
+
+
+def confusion_of(right: int, wrong: int) -> list[list[int]]:
+    """Two classes, so many pixels of each predicted right and wrong: mIoU is right / (right + 2 wrong)."""
+    return [[right, wrong], [wrong, right]]
+
+
+def test_a_fall_on_every_image_is_one_and_a_rise_or_nothing_is_none() -> None:
+    high, low = np.array([confusion_of(9, 1)] * 8), np.array([confusion_of(8, 2)] * 8)
+    assert mean_iou(high.sum(0)) == pytest.approx(9 / 11)
+    assert mean_iou(low.sum(0)) == pytest.approx(8 / 12)
+    assert fell(high, low, np.random.default_rng(0))
+    assert not fell(low, high, np.random.default_rng(0))
+    assert not fell(high, high, np.random.default_rng(0))
+
+
+def test_a_fall_that_hangs_on_which_images_there_are_is_noise() -> None:
+    before = np.array([confusion_of(8, 2)] * 8)
+    # One image is much worse and six are a little better: the mean is lower, and without that one it is not.
+    after = np.array([confusion_of(0, 10), confusion_of(8, 2), *[confusion_of(9, 1)] * 6])
+    assert mean_iou(after.sum(0)) < mean_iou(before.sum(0))
+    assert not fell(before, after, np.random.default_rng(0))
+
+
+def test_a_single_image_decides_alone_and_images_without_truth_decide_nothing() -> None:
+    one, worse, nothing = (
+        np.array([confusion]) for confusion in (confusion_of(9, 1), confusion_of(8, 2), [[0, 0]] * 2)
+    )
+    assert fell(one, worse, np.random.default_rng(0))
+    assert not fell(nothing, nothing, np.random.default_rng(0))
+    assert not fell(nothing, worse, np.random.default_rng(0))
 
 
 @given(truths)

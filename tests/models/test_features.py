@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from models import features
+from models import cutting
 from models.features import STATISTICS, RegionRows, action_rows, region_rows, state_rows
 from models.similarity import kl_histogram
 
@@ -104,7 +104,7 @@ class TestRegionRows:
     def test_how_regions_are_cut_into_pieces_changes_nothing(
         self, pixels: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(features._REGION_PIXELS, "cpu", pixels)
+        monkeypatch.setitem(cutting._REGION_PIXELS, "cpu", pixels)
         assert_rows_are_plain(some_maps(2, 50, 60), [grid(50, 60, 12, 13)] * 2)
 
     def test_more_regions_than_short_integers_can_number_are_counted_right(self) -> None:

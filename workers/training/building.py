@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from models.enlarging import LevelsFromStride4
-from models.frozen import TILE, Eye, FrozenSegmenter, build_frozen
+from models.frozen import Eye, FrozenSegmenter, build_frozen
 from models.projection import COMPONENTS, fit_projection
 from models.segmenter import Segmenter, build
 from workers.chance import numpy_generator, torch_generator
@@ -94,7 +94,11 @@ def _sampled(eye: Eye, places: Sequence[tuple[ImageSource, int]], seed: int, dev
     for place, (source, number) in enumerate(places):
         generator = torch_generator(seed, "projection", place)
         pixels = image_tensor(source.image(number))
-        top, left = (int(torch.randint(max(1, side - TILE + 1), (), generator=generator)) for side in pixels.shape[-2:])
+        top, left = (
+            int(torch.randint(max(1, side - eye.tile + 1), (), generator=generator)) for side in pixels.shape[-2:]
+        )
         with torch.no_grad():
-            cells_XE = eye.levels(pixels[None, :, top : top + TILE, left : left + TILE].to(device))[0].flatten(1).T
+            cells_XE = (
+                eye.levels(pixels[None, :, top : top + eye.tile, left : left + eye.tile].to(device))[0].flatten(1).T
+            )
         yield cells_XE[torch.randint(len(cells_XE), (PROJECTION_CELLS,), generator=generator).to(device)]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -90,7 +90,10 @@ def save_segmenter(
 
 
 def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = "cpu") -> tuple[Segmenter, Checkpoint]:
-    """The segmenter in evaluation mode. Raises CheckpointError where kind or classes do not fit."""
+    """The segmenter in evaluation mode, and the further tensors that were saved beside it.
+
+    Raises CheckpointError where kind or classes do not fit, or a frozen encoder cannot be had.
+    """
     checkpoint = from_bytes(data)
     with _refused_here():
         check_kind(checkpoint.description, "segmenter")
@@ -99,12 +102,16 @@ def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = 
             f"The checkpoint knows the classes {', '.join(checkpoint.description['classes'])}, the project has "
             f"{', '.join(classes.names)}. Train a new one with a pretrain job."
         )
-    segmenter = _built(checkpoint, len(classes))
+    projection, rest = dict[str, Tensor](), dict[str, Tensor]()
+    for key, tensor in checkpoint.extra.items():
+        part = projection if key.startswith(_PROJECTION) else rest
+        part[key.removeprefix(_PROJECTION)] = tensor
+    segmenter = _built(checkpoint, projection, len(classes))
     _load(segmenter, checkpoint)
-    return segmenter.to(device).eval(), checkpoint
+    return segmenter.to(device).eval(), replace(checkpoint, extra=rest)
 
 
-def _built(checkpoint: Checkpoint, classes: int) -> Segmenter:
+def _built(checkpoint: Checkpoint, projection: dict[str, Tensor], classes: int) -> Segmenter:
     architecture = checkpoint.description["architecture"]
     if "frozen" not in architecture:
         return build(
@@ -114,11 +121,12 @@ def _built(checkpoint: Checkpoint, classes: int) -> Segmenter:
         eye = frozen_eye(architecture["name"], **architecture["frozen"])
     except EncoderError as error:
         raise CheckpointError(str(error)) from error
-    tensors = {
-        key.removeprefix(_PROJECTION): tensor for key, tensor in checkpoint.extra.items() if key.startswith(_PROJECTION)
-    }
+    if projection.keys() != Projection.__dataclass_fields__.keys():
+        raise CheckpointError(
+            "The checkpoint of a frozen encoder lacks its projection. Train a new one with a pretrain job."
+        )
     return build_frozen(
-        eye, Projection(**tensors), classes=classes, hidden=architecture["width"], dropout=architecture["dropout"]
+        eye, Projection(**projection), classes=classes, hidden=architecture["width"], dropout=architecture["dropout"]
     )
 
 

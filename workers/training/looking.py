@@ -1,10 +1,10 @@
 """What a segmenter sees of images before anything that it learns: images as they are, or frozen features, computed once."""
 
-import io
 import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from models.segmenter import Segmenter
 from workers.datasets.base import ImageSource
 from workers.datasets.decoded import DecodedCache
 from workers.datasets.on_device import stack_images
-from workers.files import write_atomically
+from workers.files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +52,14 @@ class FeatureCache:
         path = self.folder / sight / digest[:2] / f"{digest}.npy"
         try:
             kept: Features = np.load(path, allow_pickle=False)
-            os.utime(path)
-            return kept
         except FileNotFoundError:
             pass
         except (ValueError, EOFError, OSError) as error:  # cut off by a machine that died, say
             log.warning("Features at %s cannot be read (%s); they are computed again.", path, error)
+        else:
+            with suppress(OSError):  # a folder that may only be read is no less good to read from
+                os.utime(path)
+            return kept
         seen = look()
         try:
             self._write(path, seen)
@@ -66,9 +68,8 @@ class FeatureCache:
         return seen
 
     def _write(self, path: Path, seen: Features) -> None:
-        data = io.BytesIO()
-        np.save(data, seen, allow_pickle=False)
-        write_atomically(path, data.getvalue())
+        with replacing(path) as file:
+            np.save(file, seen, allow_pickle=False)
         with self._lock:
             self._written = self._on_disk() if self._written is None else self._written + seen.nbytes
             if self._written > self._disk_bytes:
@@ -112,7 +113,8 @@ def seen(segmenter: Segmenter, source: ImageSource, numbers: Sequence[int], devi
     """What `segmenter.encode` takes of images of one size, (B, ...) on `device`."""
     if not isinstance(segmenter, FrozenSegmenter):
         return stack_images(source, numbers, device)
-    return torch.stack([torch.from_numpy(features(segmenter, source, number)) for number in numbers]).to(device)
+    each = [torch.from_numpy(features(segmenter, source, number)) for number in numbers]
+    return (each[0][None] if len(each) == 1 else torch.stack(each)).to(device)  # large images come alone: no copy
 
 
 def features(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Features:
