@@ -1,4 +1,4 @@
-"""How a segmenter learns and is measured: crops around regions, one pass, training to convergence, a confusion matrix.
+"""How a segmenter learns: crops around regions, one pass, training to convergence.
 
 Shapes: B images, C classes, H rows, W columns; h and w are the rows and columns of a crop, h also the rows of a band,
 N the bins of a confusion matrix.
@@ -166,40 +166,6 @@ def _loss(logits_BCHW: Tensor, labels_BHW: Tensor, settings: TrainSettings) -> T
         shares_BCHW = F.one_hot(labels_BHW.clamp(max=classes), classes + 1)[..., :classes].permute(0, 3, 1, 2)
         loss = loss + settings.overlap * soft_iou_loss(logits_BCHW, shares_BCHW.float())
     return loss
-
-
-def evaluate(segmenter: Segmenter, batches: Iterable[Batch], classes: int) -> Tensor:
-    """Confusions N x C x C, int64, on the CPU, one for each image: rows are the truth, columns the prediction.
-
-    Batches hold what the segmenter's `look` gives of images, and their labels; pixels of IGNORE are not counted. The
-    segmenter is in eval mode meanwhile, and afterwards as it was. Raises ValueError for a label that is no class.
-    """
-    device = segmenter.classifier.weight.device
-    # Where the bins of each label begin; those of IGNORE come after all others, and are dropped.
-    firsts = torch.arange(256, device=device).clamp(max=classes) * classes
-    bins, counts = (classes + 1) * classes, [torch.zeros(0, classes * classes, dtype=torch.int64)]
-    was_training = segmenter.training
-    segmenter.eval()
-    try:
-        with torch.no_grad():
-            for seen, labels_BHW in batches:
-                size = (int(labels_BHW.shape[-2]), int(labels_BHW.shape[-1]))
-                truth_BHW = labels_BHW.to(device)
-                foreign_BHW = (truth_BHW >= classes) & (truth_BHW != IGNORE)
-                if bool(foreign_BHW.any()):
-                    raise ValueError(f"A label map holds {int(truth_BHW[foreign_BHW].max())}, of {classes} classes.")
-                found_BN = torch.zeros(len(labels_BHW), bins, dtype=torch.int64, device=device)
-                for band in segmenter.bands(seen.to(device), size):
-                    # max gives the same indices as argmax, in a tenth of its time.
-                    predicted_BhW = segmenter.band_logits(band).max(dim=1).indices
-                    numbers = range(*band.images.indices(len(labels_BHW)))
-                    for number, predicted_hW in zip(numbers, predicted_BhW, strict=True):
-                        places_N = firsts[truth_BHW[number, band.rows].flatten().long()].add_(predicted_hW.flatten())
-                        found_BN[number] += torch.bincount(places_N, minlength=bins)
-                counts.append(found_BN[:, : classes * classes].cpu())
-    finally:
-        segmenter.train(was_training)
-    return torch.cat(counts).view(-1, classes, classes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

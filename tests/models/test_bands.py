@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from models import frozen
+from models.evaluation import evaluate
 from models.features import ImageDescription, describe, embeddings
-from models.fit import IGNORE, evaluate
+from models.fit import IGNORE
 from models.frozen import FrozenSegmenter
 from tests.models.eyes import seeded, some_segmenter
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from models.fit import Example, TrainSettings, crops, evaluate, make_optimizer, train_pass
+from models.evaluation import evaluate
+from models.fit import Example, TrainSettings, crops, make_optimizer, train_pass
 from models.segmenter import build
 
 CLASSES = 3

@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.fit import (
-    Convergence,
-    Example,
-    FitState,
-    TrainSettings,
-    crops,
-    evaluate,
-    fit_to_convergence,
-    make_optimizer,
-)
+from models.evaluation import evaluate
+from models.fit import Convergence, Example, FitState, TrainSettings, crops, fit_to_convergence, make_optimizer
 from models.segmenter import build
 
 CLASSES = 3

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.evaluation import evaluate
 from models.fit import (
     Batch,
     Convergence,
@@ -17,7 +18,6 @@ from models.fit import (
     TrainSettings,
     cosine_share,
     crops,
-    evaluate,
     fit_to_convergence,
     make_optimizer,
     set_rate,
