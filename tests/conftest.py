@@ -27,6 +27,16 @@ with warnings.catch_warnings():
 
 POSTGRES = os.environ.get("REGIONWISE_TEST_POSTGRES")
 REQUIRED = [name for name in os.environ.get("REGIONWISE_TEST_REQUIRED", "").split(",") if name]
+
+
+def _own_redis(url: str) -> str:
+    """The database of Redis that this process of a run has to itself: workers take whatever is in their queues."""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    address, _, number = url.rpartition("/")
+    return f"{address}/{(int(number) - process) % 16}" if url else ""
+
+
+REDIS = _own_redis(os.environ.get("REGIONWISE_TEST_REDIS", ""))
 BACKENDS = ["sqlite", "postgresql"] if POSTGRES else ["sqlite"]
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -41,12 +51,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever runs on PostgreSQL is marked so; tests with a broker follow one another in one process of a run."""
+    """Whatever runs on PostgreSQL is marked so."""
     for item in items:
         if "postgresql" in item.name:
             item.add_marker(pytest.mark.postgres)
-        if "redis" in item.keywords:
-            item.add_marker(pytest.mark.xdist_group("redis"))
 
 
 @pytest.hookimpl(trylast=True)

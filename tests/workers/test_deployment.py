@@ -28,12 +28,10 @@ from service.domain.masks import decode_png, encode_label_png
 from service.queue import QUICK_QUEUE, TRAINING_QUEUE
 from service.store.annotators import add_annotator
 from service.tables import Job
-from tests.conftest import POSTGRES
+from tests.conftest import POSTGRES, REDIS
 from tests.workers.conftest import CLASSES, SETTINGS, Rectangles
 from workers.client.importing import encode_rgb
 from workers.training.checkpoints import from_bytes
-
-REDIS = os.environ.get("REGIONWISE_TEST_REDIS", "")
 
 pytestmark = [
     pytest.mark.redis,

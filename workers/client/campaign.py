@@ -28,18 +28,7 @@ from workers.datasets import open_dataset
 from workers.files import write_atomically
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "lite": {
-        "project": {"width": 16},
-        "pretrain": {
-            "source": "streets",
-            "source_images": 300,
-            "source_epochs": 12,
-            "max_epochs": 40,
-            "patience": 12,
-            "batch": 8,
-        },
-        "policy": {"budget": 240, "pool_size": 10},
-    },
+    "lite": {"project": {}, "pretrain": {}, "policy": {"budget": 240, "pool_size": 10}},
     "paper": {
         "project": {"segmenter": "fpn-resnet50"},
         "pretrain": {

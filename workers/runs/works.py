@@ -149,7 +149,7 @@ def theta0_work() -> Work:
 
 def start_of(experiment: Experiment) -> Work:
     """The work whose outcome every trajectory and full supervision start from."""
-    return theta0_work() if experiment.theta0 == "dt" else source_work()
+    return source_work() if experiment.theta0 == "source" else theta0_work()
 
 
 def clicks_work() -> Work:

@@ -1,6 +1,5 @@
 """Works over Celery and a real Redis: sent once, done once, held while they are done, and given up where they kill workers."""
 
-import os
 import socket
 import threading
 import time
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from service.queue import make_celery
 from service.settings import Settings
+from tests.conftest import REDIS
 from tests.workers.tiny import tiny_experiment
 from workers import app as worker_app
 from workers.app import add_simulations, make_app
@@ -24,7 +24,6 @@ from workers.runs.celery_crew import PROGRESS, SENT, CeleryCrew, WorkFailed, cre
 from workers.runs.progress import Board
 from workers.runs.works import Run, Work, key_of
 
-REDIS = os.environ.get("REGIONWISE_TEST_REDIS", "")
 WITHIN = 60.0
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from service.domain.methods import Method
 from service.queue import make_celery
+from tests.conftest import REDIS
 from tests.workers.tiny import tiny_experiment
 from workers.runs import celery_crew
 from workers.runs.celery_crew import PROGRESS, CeleryCrew
@@ -23,7 +24,6 @@ from workers.runs.perform import perform
 from workers.runs.processes import run_works
 from workers.runs.works import Run, Work, key_of, trajectory_works
 
-REDIS = os.environ.get("REGIONWISE_TEST_REDIS", "")
 ROOT = Path(__file__).parents[3]
 
 pytestmark = [
