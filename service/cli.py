@@ -232,14 +232,22 @@ def campaign(
         "runs/campaign"
     ),
     rounds: Annotated[int, typer.Option(help="Rounds to play.")] = 10,
-    episodes: Annotated[int, typer.Option(help="Games that the policy is trained on.")] = 3,
     server: Annotated[str | None, typer.Option(help="A server that runs already; none: one is started.")] = None,
     token: Token = "",
     preset: Annotated[str, typer.Option(help="lite (two CPU cores) or paper.")] = "lite",
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="name=value: strategy; episodes, games that a policy is trained on; start, dt or state, what is labelled before "
+            "(D_T too, or D_S alone); seed.",
+        ),
+    ] = None,
 ) -> None:
     """A whole campaign: import, theta_0, policy, rounds by the scripted annotator, and the table of rounds."""
+    chosen = dict(each.partition("=")[::2] for each in override or ())
     offered("campaign")(
-        dataset=dataset, root=root, out=out, rounds=rounds, episodes=episodes, server=server, token=token, preset=preset
+        dataset=dataset, root=root, out=out, rounds=rounds, server=server, token=token, preset=preset, chosen=chosen
     )
 
 

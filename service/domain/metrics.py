@@ -45,14 +45,16 @@ def mean_iou(confusion: Counts) -> float:
     return float(present.mean()) if present.size else float("nan")
 
 
-def fell(before_RCC: Counts, after_RCC: Counts, rng: np.random.Generator, *, draws: int = 400) -> bool:
-    """Whether mIoU over R images fell by more than the choice of images explains.
+def fell(
+    before_RCC: Counts, after_RCC: Counts, rng: np.random.Generator, *, least: float = 0.0, draws: int = 400
+) -> bool:
+    """Whether mIoU over R images fell by more than `least`, and by more than the choice of images explains.
 
     Both hold one confusion for each of the same images. A paired bootstrap over the images: it fell where in 97.5 of a
     hundred draws it is lower afterwards.
     """
     images, classes = len(before_RCC), before_RCC.shape[-1]
-    if mean_iou(after_RCC.sum(axis=0)) >= mean_iou(before_RCC.sum(axis=0)):
+    if mean_iou(after_RCC.sum(axis=0)) >= mean_iou(before_RCC.sum(axis=0)) - least:
         return False
     times_DR = rng.multinomial(images, np.full(images, 1 / images), size=draws)
     lower = [

@@ -5,8 +5,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ from service.store.annotators import add_annotator
 from workers.client.importing import import_dataset
 from workers.client.rounds_table import print_rounds
 from workers.datasets import open_dataset
+from workers.datasets.base import SPLITS
 from workers.files import write_atomically
 
+CHOICES: dict[str, Callable[[str], Any]] = {"strategy": str, "episodes": int, "start": str, "seed": int}
+STARTS = {"dt": SPLITS, "state": tuple(split for split in SPLITS if split != "train")}
 PRESETS: dict[str, dict[str, Any]] = {
     "lite": {"project": {}, "pretrain": {}, "policy": {"budget": 240, "pool_size": 10}},
     "paper": {
@@ -43,21 +47,66 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """What is played. start: "dt", or "state", for which D_T is not brought: f then knows D_S alone before the first region."""
+
+    dataset: str
+    root: Path
+    rounds: int
+    preset: str
+    episodes: int = 3
+    strategy: str = "learned"
+    start: str = "dt"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ValueError(f"There is no preset {self.preset!r}; there are {', '.join(PRESETS)}.")
+        if self.start not in STARTS:
+            raise ValueError(f"There is no start {self.start!r}; there are {', '.join(STARTS)}.")
+        if self.start == "state" and self.strategy == "learned":
+            raise ValueError("A policy plays its games on D_T: name another strategy, or start from dt.")
+
+    @property
+    def name(self) -> str:
+        """Of its project."""
+        usual = (self.strategy, self.start, self.seed) == ("learned", "dt", 0)
+        return f"{self.dataset} {self.preset}" + ("" if usual else f" {self.strategy} {self.start} {self.seed}")
+
+
 def run_campaign(
-    *, dataset: str, root: Path, out: Path, rounds: int, episodes: int, server: str | None, token: str, preset: str
+    *,
+    dataset: str,
+    root: Path,
+    out: Path,
+    rounds: int,
+    server: str | None,
+    token: str,
+    preset: str,
+    chosen: Mapping[str, str],
 ) -> None:
-    """Play a campaign, or what is left of it, and print its tables. Everything is asked of the service over HTTP."""
-    if preset not in PRESETS:
-        raise ValueError(f"There is no preset {preset!r}; there are {', '.join(PRESETS)}.")
-    chosen = PRESETS[preset]
+    """Play a campaign, or what is left of it, and print its tables. Everything is asked of the service over HTTP.
+
+    `chosen`: other fields of a Campaign, as they were typed. Raises ValueError for what is none, or does not go together.
+    """
+    unknown = [name for name in chosen if name not in CHOICES]
+    if unknown:
+        raise ValueError(f"A campaign has no {unknown[0]!r}; there are {', '.join(CHOICES)}.")
+    typed: dict[str, Any] = {name: CHOICES[name](text) for name, text in chosen.items()}
+    campaign = Campaign(dataset=dataset, root=root, rounds=rounds, preset=preset, **typed)
+    own, budget = PRESETS[campaign.preset], 24 * campaign.rounds
     with _server(out, server, token) as (address, admin):
         client = Client(address, admin, timeout=300)
-        settings = {"batch_size": 24, "strategy": "learned", "budget": 24 * rounds, **chosen["project"]}
-        project = import_dataset(client, dataset, root, f"{dataset} {preset}", settings)
-        client.call("PATCH", f"/projects/{project}", json={"settings": {"budget": 24 * rounds}})
-        run_job_once(client, project, "pretrain", chosen["pretrain"])
-        run_job_once(client, project, "train-policy", {"episodes": episodes, **chosen["policy"]})
-        annotate(client, project, _truth(dataset, root, out), 24 * rounds)
+        settings = {"batch_size": 24, "strategy": campaign.strategy, "seed": campaign.seed, "budget": budget}
+        splits = STARTS[campaign.start]
+        named = (campaign.dataset, campaign.root, campaign.name)
+        project = import_dataset(client, *named, {**settings, **own["project"]}, splits=splits)
+        client.call("PATCH", f"/projects/{project}", json={"settings": {"budget": budget}})
+        run_job_once(client, project, "pretrain", own["pretrain"])
+        if campaign.strategy == "learned":
+            run_job_once(client, project, "train-policy", {"episodes": campaign.episodes, **own["policy"]})
+        annotate(client, project, _truth(campaign.dataset, campaign.root, out), budget)
         wait_until_told(client, project)
         print_rounds(client, project, Console(width=160))
 

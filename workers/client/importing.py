@@ -1,7 +1,7 @@
 """Puts a data set into the service over HTTP, as any other client would."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ def import_dataset(
     name: str,
     settings: dict[str, Any],
     options: dict[str, Any] | None = None,
+    splits: Sequence[str] = SPLITS,
 ) -> int:
     """Make (or complete) the project `name`; returns its number. The pool's label maps stay here: people give those."""
     opened = open_dataset(dataset, root, **(options or {}))
     project = find_or_make_project(client, name, opened.classes, settings)
     with Progress() as progress:
-        for split in SPLITS:
+        for split in splits:
             source = opened.splits.get(split)
             if source is None or not len(source):
                 continue

@@ -1,0 +1,53 @@
+"""Temperatures found by cross-validation over labelled images."""
+
+from dataclasses import replace
+
+import torch
+
+from models.frozen import FrozenSegmenter
+from models.refit import RefitSettings
+from service.domain.regions import Grid
+from tests.workers.conftest import Rectangles
+from workers.training.building import Architecture, fresh_segmenter
+from workers.training.calibrating import calibrate
+from workers.training.refitting import LabelledCells
+
+SETTINGS = RefitSettings(first_steps=60, steps=5, folds=2)
+GRID = Grid(height=48, width=64, cell_height=16, cell_width=16)
+
+
+def labelled(images: int) -> tuple[FrozenSegmenter, LabelledCells]:
+    source = Rectangles(images, 3)
+    architecture = Architecture(
+        name="efficientnet-lite0", frozen=True, width=4, dropout=0.0, stride=4, magnification=1.0
+    )
+    segmenter = fresh_segmenter(architecture, 3, [source], 0, "cpu")
+    assert isinstance(segmenter, FrozenSegmenter)
+    cells = LabelledCells(segmenter)
+    for number in range(images):
+        cells.add_whole(source, number, [GRID.box(cell) for cell in range(GRID.cells)])
+    return segmenter, cells
+
+
+def test_a_temperature_is_found_and_nothing_else_changes() -> None:
+    segmenter, cells = labelled(3)
+    before = {key: value.clone() for key, value in segmenter.state_dict().items()}
+    calibrate(segmenter, cells, SETTINGS, seed=1)
+    after = segmenter.state_dict()
+    assert {key for key in after if not torch.equal(after[key], before[key])} == {"temperature", "calibrated_with"}
+    assert int(segmenter.calibrated_with) == len(cells) == 36
+    first = float(segmenter.temperature)
+    segmenter.calibrated_with.fill_(0)
+    calibrate(segmenter, cells, SETTINGS, seed=1)
+    assert float(segmenter.temperature) == first
+
+
+def test_it_is_not_found_anew_before_labels_have_doubled_nor_with_one_image_nor_unless_wanted() -> None:
+    segmenter, cells = labelled(3)
+    segmenter.calibrated_with.fill_(19)
+    calibrate(segmenter, cells, SETTINGS, seed=1)
+    alone, one = labelled(1)
+    calibrate(alone, one, SETTINGS, seed=1)
+    unasked, three = labelled(3)
+    calibrate(unasked, three, replace(SETTINGS, folds=0), seed=1)
+    assert [float(each.temperature) for each in (segmenter, alone, unasked)] == [1.0, 1.0, 1.0]
