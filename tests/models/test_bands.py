@@ -135,7 +135,7 @@ def test_bald_of_bands_is_about_that_of_whole_images_however_many_are_taken_toge
 PEAK = """
 import re, sys, torch
 from models.features import describe
-from models.fit import evaluate
+from models.evaluation import evaluate
 from tests.models.eyes import some_images, some_segmenter
 torch.set_num_threads(1)
 segmenter = some_segmenter(stride=int(sys.argv[2]), magnification=float(sys.argv[3]), components=96, classes=11)

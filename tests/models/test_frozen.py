@@ -96,7 +96,11 @@ def test_only_the_head_is_learned_and_saved() -> None:
     segmenter = some_segmenter()
     names = {name.split(".")[0] for name, _ in segmenter.named_parameters()}
     assert names == {"decoder", "classifier"}
-    assert {name.split(".")[0] for name in segmenter.state_dict()} == names | {"temperature", "fitted"}
+    assert {name.split(".")[0] for name in segmenter.state_dict()} == names | {
+        "temperature",
+        "fitted",
+        "calibrated_with",
+    }
 
 
 def test_the_sight_tells_apart_whatever_changes_what_is_seen() -> None:
