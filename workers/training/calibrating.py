@@ -11,13 +11,15 @@ from workers.training.building import with_fresh_head
 from workers.training.refitting import LabelledCells
 
 # A head of a fold takes this share of the steps of a first fit; so many regions of each fold are judged.
-SHARE, JUDGED = 3, 48
+SHARE, JUDGED = 4, 48
+# It is found anew when so many times as many regions are labelled: it changes slowly, and takes longer than a round.
+TIMES = 3
 
 
 def calibrate(segmenter: FrozenSegmenter, cells: LabelledCells, settings: RefitSettings, seed: int) -> None:
-    """Set the temperature, in place, where labels have doubled since it was found last, and enough images have some."""
+    """Set the temperature, in place, where labels have tripled since it was found last, and enough images have some."""
     images = cells.images()
-    if settings.folds < 2 or len(images) < settings.folds or len(cells) < 2 * int(segmenter.calibrated_with):
+    if settings.folds < 2 or len(images) < settings.folds or len(cells) < TIMES * int(segmenter.calibrated_with):
         return
     order = numpy_generator(seed, "folds").permutation(len(images))
     logits, shares = [], []

@@ -42,9 +42,9 @@ def test_a_temperature_is_found_and_nothing_else_changes() -> None:
     assert float(segmenter.temperature) == first
 
 
-def test_it_is_not_found_anew_before_labels_have_doubled_nor_with_one_image_nor_unless_wanted() -> None:
+def test_it_is_not_found_anew_before_labels_have_tripled_nor_with_one_image_nor_unless_wanted() -> None:
     segmenter, cells = labelled(3)
-    segmenter.calibrated_with.fill_(19)
+    segmenter.calibrated_with.fill_(13)
     calibrate(segmenter, cells, SETTINGS, seed=1)
     alone, one = labelled(1)
     calibrate(alone, one, SETTINGS, seed=1)
