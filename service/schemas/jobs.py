@@ -36,7 +36,12 @@ class PretrainPayload(ConvergePayload):
 class FinishPayload(ConvergePayload):
     """A final segmenter, trained to convergence on every labelled region; where the encoder is frozen, its head."""
 
-    steps: int = Field(3000, ge=1, le=100_000, description="Steps of the head's fit, where the encoder is frozen.")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        le=300_000,
+        description="Steps of the head's fit, where the encoder is frozen; none: thirty times the project's refit_steps.",
+    )
     unfreeze: bool = Field(
         False,
         description="Go on to fine-tune the frozen encoder, where that measures better on the reward images.",

@@ -1,6 +1,6 @@
 """The live service and the simulation choose identical regions: same seed, pool, checkpoint and policy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -36,8 +36,27 @@ def make_policy() -> QueryNetwork:
 @pytest.mark.parametrize("strategy", ["learned", "entropy", "bald", "coreset", "random", "stratified-random"])
 def test_celery_task_and_simulation_choose_the_same_regions(make_world: Callable[..., World], strategy: str) -> None:
     world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11)
+    live_and_simulated_are_the_same(world, make_segmenter(), strategy)
+
+
+@pytest.mark.parametrize("strategy", ["learned", "class-balanced"])
+def test_a_refitted_head_is_taught_the_same_live_and_in_simulation(
+    make_world: Callable[..., World], strategy: str
+) -> None:
+    frozen = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
+    world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11, **frozen)
+    architecture = Architecture(
+        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
+    )
+    live_and_simulated_are_the_same(world, fresh_segmenter(architecture, 3, [POOL], 5, "cpu"), strategy, known=[STATE])
+
+
+def live_and_simulated_are_the_same(
+    world: World, segmenter: Segmenter, strategy: str, known: Sequence[Rectangles] = ()
+) -> None:
+    """Play the rounds of a project through the Celery task, then by hand, from the same networks."""
     world.add("pool", POOL, labelled=False).add("state", STATE).add("reward", REWARD)
-    segmenter, policy = make_segmenter(), make_policy()
+    policy = make_policy()
     world.add_checkpoint("segmenter", save_segmenter(segmenter, CLASSES))
     world.add_checkpoint("policy", save_policy(policy, CLASSES))
 
@@ -58,6 +77,7 @@ def test_celery_task_and_simulation_choose_the_same_regions(make_world: Callable
         reward=REWARD,
         settings=_settings(world),
         seed=11,
+        known=known,
     )
     simulated, rewards = [], []
     for number in range(1, ROUNDS + 1):
@@ -68,48 +88,6 @@ def test_celery_task_and_simulation_choose_the_same_regions(make_world: Callable
     assert live == simulated
     assert [each["reward"] for each in world.rounds()] == pytest.approx(rewards)
     assert {each["strategy"] for each in world.rounds()} == {strategy}
-
-
-@pytest.mark.parametrize("strategy", ["learned", "class-balanced"])
-def test_a_frozen_encoder_with_a_refitted_head_is_taught_the_same_live_and_in_simulation(
-    make_world: Callable[..., World], strategy: str
-) -> None:
-    frozen = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
-    world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11, **frozen)
-    world.add("pool", POOL, labelled=False).add("state", STATE).add("reward", REWARD)
-    architecture = Architecture(
-        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
-    )
-    segmenter, policy = fresh_segmenter(architecture, 3, [POOL], 5, "cpu"), make_policy()
-    world.add_checkpoint("segmenter", save_segmenter(segmenter, CLASSES))
-    world.add_checkpoint("policy", save_policy(policy, CLASSES))
-
-    live = []
-    world.call("GET", "/next-regions", params={"project": world.project.id})
-    for _ in range(ROUNDS):
-        world.work()
-        live.append(sorted(world.label_all()))
-    world.work()
-
-    learner = ActiveLearner(
-        segmenter=segmenter,
-        strategy=build_strategy(strategy, policy) if strategy == "learned" else build_strategy(strategy),
-        pool=Pool(groups_of(POOL, _settings(world))),
-        labelled=LabelledSet(3),
-        images=POOL,
-        state=STATE,
-        reward=REWARD,
-        settings=_settings(world),
-        seed=11,
-        known=[STATE],
-    )
-    simulated, rewards = [], []
-    for number in range(1, ROUNDS + 1):
-        proposal = learner.ask(round_number=number)
-        simulated.append(sorted((f"pool-{region.image:03}.png", region.cell) for region in proposal.regions))
-        rewards.append(learner.tell(Oracle(POOL).answer(proposal), round_number=number).reward)
-    assert live == simulated
-    assert [each["reward"] for each in world.rounds()] == pytest.approx(rewards)
 
 
 def _settings(world: World) -> LoopSettings:

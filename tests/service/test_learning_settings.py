@@ -155,9 +155,9 @@ def test_a_change_that_does_not_go_with_what_stays_is_422_and_changes_nothing(
 
 def test_a_finish_fits_a_head_in_so_many_steps_and_fine_tunes_where_it_is_asked_to() -> None:
     payload = FinishPayload()
-    assert (payload.steps, payload.unfreeze, payload.tuning_steps) == (3000, False, 1500)
+    assert (payload.steps, payload.unfreeze, payload.tuning_steps) == (None, False, 1500)
     given = {"steps": 1, "unfreeze": True, "tuning_steps": 5, "max_epochs": 7}
     assert FinishPayload.model_validate(given).model_dump(include=set(given)) == given
-    for wrong in ({"steps": 0}, {"steps": 100_001}, {"tuning_steps": 0}, {"tuning_steps": 100_001}):
+    for wrong in ({"steps": 0}, {"steps": 300_001}, {"tuning_steps": 0}, {"tuning_steps": 100_001}):
         with pytest.raises(ValidationError, match=next(iter(wrong))):
             FinishPayload.model_validate(wrong)

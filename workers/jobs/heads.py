@@ -23,6 +23,9 @@ from workers.training.building import with_fresh_head
 from workers.training.checkpoints import load_segmenter, save_segmenter
 from workers.training.looking import features
 
+# A final fit takes so many times the steps of a round's.
+LONG = 30
+
 
 def frozen_base(run: JobRun, project: ProjectData) -> FrozenSegmenter:
     """The project's eye and projection under a fresh head: the newest segmenter's, else fitted once for all slices of the job."""
@@ -116,7 +119,15 @@ def finish_head(run: JobRun, project: ProjectData, payload: FinishPayload) -> di
         look_at(run, base, [*project.known(), labelled_part(project.images("reward"))], (0.0, 0.1))
     kept = run.state("head").load()
     if kept is None:
-        fit_head(run, project, base, known=project.known(), labelled=labelled, steps=payload.steps, span=(0.1, end))
+        fit_head(
+            run,
+            project,
+            base,
+            known=project.known(),
+            labelled=labelled,
+            steps=payload.steps or LONG * project.settings.refit_steps,
+            span=(0.1, end),
+        )
         run.state("head").save(save_segmenter(base, project.classes))
         run.begin_slice()
     else:
