@@ -96,6 +96,8 @@ def tell_snapshot(session: Session, round_id: int) -> TellSnapshot:
     refits = ProjectSettings.model_validate(project.settings).learning == "refit"
     image_ids = None if refits else image_ids_of_round(session, round_id)
     labelled = labelled_regions(session, project.id, image_ids=image_ids)
+    # A refit takes in whatever is told, also of a later round that was labelled, and told, before this one.
+    told = {each.id for each in told_rounds(session, project.id)} if refits else set()
     return TellSnapshot(
         project=project,
         round=round_,
@@ -106,8 +108,8 @@ def tell_snapshot(session: Session, round_id: int) -> TellSnapshot:
         state=groups_of_split(session, project.id, "state"),
         reward=groups_of_split(session, project.id, "reward"),
         regions=[each for each in labelled if each.round_id == round_id],
-        # A later round, labelled ahead, waits for its turn.
-        earlier=[each for each in labelled if each.round_id < round_id],
+        # A later round that is labelled ahead, and not told yet, waits for its turn.
+        earlier=[e for e in labelled if e.round_id != round_id and (e.round_id < round_id or e.round_id in told)],
         open_regions=open_regions_of(session, project.id),
     )
 

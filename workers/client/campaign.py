@@ -30,6 +30,8 @@ from workers.datasets.base import SPLITS
 from workers.files import write_atomically
 
 CHOICES: dict[str, Callable[[str], Any]] = {"strategy": str, "episodes": int, "start": str, "seed": int}
+# What is of this machine rather than of another server.
+OF_MACHINE = ("REGIONWISE_ENCODER_WEIGHTS", "REGIONWISE_DEVICE", "REGIONWISE_THREADS")
 STARTS = {"dt": SPLITS, "state": tuple(split for split in SPLITS if split != "train")}
 PRESETS: dict[str, dict[str, Any]] = {
     "lite": {"project": {}, "pretrain": {}, "policy": {"budget": 240, "pool_size": 10}},
@@ -122,7 +124,7 @@ def _server(out: Path, server: str | None, token: str) -> Iterator[tuple[str, st
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("REGIONWISE_")}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("REGIONWISE_") or key in OF_MACHINE}
     environment = {**kept, "REGIONWISE_DATA_DIR": str(out / "data")}
     with (out / "server.log").open("ab") as log:
         command = [sys.executable, "-m", "service", "serve", "--port", str(port)]

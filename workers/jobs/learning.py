@@ -15,7 +15,7 @@ from service.domain.masks import encode_label_png
 from service.store.predictions import OpenRegion
 from service.store.snapshots import TellSnapshot, told_snapshot
 from workers.datasets.base import ImageSource
-from workers.jobs.project import ProjectData, ProjectImages
+from workers.jobs.project import ProjectData, ProjectImages, labelled_part
 from workers.loop.labelled import Answer, LabelledSet
 from workers.loop.learner import Learner
 from workers.loop.round import RoundResult
@@ -30,7 +30,7 @@ def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, 
     # Crops of this round also show what earlier rounds labelled nearby; a head is fitted to all of them.
     labelled.add(project.answers(images, known.earlier))
     segmenter, saved = project.to_go_on_from(known.segmenter)
-    learner = learner_of(project, segmenter, labelled, images, reward=project.images_of(known.reward))
+    learner = learner_of(project, segmenter, labelled, images, reward=labelled_part(project.images_of(known.reward)))
     if saved is not None:
         learner.resume(*resumed(saved))
     return learner, project.answers(images, known.regions)
@@ -55,7 +55,7 @@ def learner_of(
     labelled: LabelledSet,
     images: ProjectImages,
     *,
-    reward: ProjectImages | None = None,
+    reward: ImageSource | None = None,
     known: Sequence[ImageSource] | None = None,
 ) -> Learner:
     """A project's learner. For a refit, `known` images are labelled as a whole: D_S and D_T, unless others are given."""

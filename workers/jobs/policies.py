@@ -18,6 +18,7 @@ from workers.policy.building import build_trainer
 from workers.policy.ground import Ground, SourceError
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.trainer import Progress, Trainer
+from workers.training.building import is_of
 from workers.training.checkpoints import save_policy
 
 
@@ -57,6 +58,8 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     row = project.latest("source")
     if row is None:
         raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
+    if project.settings.learning == "refit" and not is_of(project.load_segmenter(row)[0], project.architecture):
+        raise JobFailed("The project's segmenter has changed since it was pretrained; run a pretrain job first.")
     splits = _splits(project, row)
     loop = replace(
         project.loop,

@@ -30,7 +30,7 @@ from workers.loop.labelled import Answer
 from workers.loop.round import LoopSettings
 from workers.training.building import Architecture, fresh_segmenter, is_of, stride_for
 from workers.training.checkpoints import Checkpoint as Loaded
-from workers.training.checkpoints import Policy, load_policy, load_segmenter
+from workers.training.checkpoints import CheckpointError, Policy, load_policy, load_segmenter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,12 +208,21 @@ class ProjectData:
 
     def to_go_on_from(self, row: Checkpoint | None) -> tuple[Segmenter, Loaded | None]:
         """The checkpoint's segmenter with all that was saved with it, or a fresh one where the project wants another by now."""
-        if row is not None:
+        if row is None:
+            return self.fresh_segmenter(), None
+        try:
             segmenter, checkpoint = load_segmenter(
                 self.worker.blobs.get(row.blob_key), self.classes, self.worker.device
             )
-            if self.settings.learning == "pass" or is_of(segmenter, self.architecture):
-                return segmenter, checkpoint
+        except (CheckpointError, ImportError):
+            if self.settings.learning == "pass":
+                raise
+            return (
+                self.fresh_segmenter(),
+                None,
+            )  # its encoder is not to be had here, and a head is soon fitted to another
+        if self.settings.learning == "pass" or is_of(segmenter, self.architecture):
+            return segmenter, checkpoint
         return self.fresh_segmenter(), None
 
     def known(self) -> list[ImageSource]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.frozen import FrozenSegmenter
 from models.strategies import STRATEGIES, Strategy, build_strategy
 from service.domain.masks import encode_label_png
 from service.store import rounds as round_store
@@ -147,16 +148,22 @@ def tell(run: JobRun) -> dict[str, Any]:
     if round_.state != "labelled":
         return {"round": round_.number, "state": round_.state}
     if known.segmenter is None and known.pretraining:
-        note = "Labelled before there was a segmenter; learned from when pretraining ends."
-        now = run.worker.clock()
-        with run.worker.database.write() as session:
-            round_store.close_round(session, round_.id, None, now=now, note=note)
-        return {"round": round_.number, "note": note}
+        return _passed_over(run, known, "Labelled before there was a segmenter; learned from when pretraining ends.")
     run.step(0.1, f"Learning from round {round_.number}")
     learner, answers = learner_before(project, known)
     result = learner.tell(answers, round_number=round_.number)
+    if isinstance(learner.segmenter, FrozenSegmenter) and not bool(learner.segmenter.fitted):
+        return _passed_over(run, known, "There is no labelled pixel yet that a head could be fitted to.")
     _close(run, project, known, learner, result)
     return {"round": round_.number, **measures(result), "warning": warning_of(result)}
+
+
+def _passed_over(run: JobRun, known: TellSnapshot, note: str) -> dict[str, Any]:
+    """Close a round that nothing was learned from."""
+    now = run.worker.clock()
+    with run.worker.database.write() as session:
+        round_store.close_round(session, known.round.id, None, now=now, note=note)
+    return {"round": known.round.number, "note": note}
 
 
 def _close(run: JobRun, project: ProjectData, known: TellSnapshot, learner: Learner, result: RoundResult) -> None:

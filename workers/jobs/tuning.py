@@ -12,8 +12,8 @@ from models.tuned import take_over, tuned_name
 from service.domain.metrics import class_counts
 from service.schemas.jobs import FinishPayload
 from workers.datasets.base import ImageSource, Joined
-from workers.jobs.delivery import JobFailed, JobRun
-from workers.jobs.project import ProjectData, labelled_part
+from workers.jobs.delivery import JobRun
+from workers.jobs.project import ProjectData, ProjectImages, labelled_part
 from workers.loop.labelled import LabelledSet, LabelledView
 from workers.loop.round import LoopSettings
 from workers.training.convergence import ConvergeSettings, Material
@@ -27,17 +27,14 @@ def fine_tuned(
     run: JobRun,
     project: ProjectData,
     head: FrozenSegmenter,
+    images: ProjectImages,
     labelled: LabelledSet,
     payload: FinishPayload,
     span: tuple[float, float],
 ) -> Segmenter:
     """The network trained as a whole from where the head is, on crops, at a low rate, for so many minutes of work."""
     reward, known = labelled_part(project.images("reward")), project.known()
-    if not len(reward):
-        raise JobFailed(
-            "To unfreeze the encoder needs labelled images in the split `reward`, to tell whether that is better."
-        )
-    view = LabelledView(project.images("pool"), labelled)
+    view = LabelledView(images, labelled)
     material = whole_material(view, labelled, known, project.loop)
     settings = ConvergeSettings(train=tuning_training(project, labelled, known), steps=payload.tuning_steps)
     tuned = unfrozen(head)

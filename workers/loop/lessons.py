@@ -26,10 +26,14 @@ from workers.training.refitting import LabelledCells
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """How a refit goes: in so many steps, or as many as the settings say; `on_step` hears of each, and may raise to end it."""
+    """How a refit goes: in so many steps, or as many as the settings say.
+
+    `on_step` hears of each, `check` is called with each of those that find a temperature; both may raise to end it.
+    """
 
     steps: int | None = None
     on_step: Callable[[int], None] = lambda step: None
+    check: Callable[[], None] = lambda: None
 
 
 AS_SET = Fit()
@@ -132,7 +136,8 @@ class Refit:
             steps=fit.steps,
             on_step=fit.on_step,
         )
-        calibrate(self._segmenter, cells, self._settings.refit, derived_seed(self._seed, "calibrate", round_number))
+        seed = derived_seed(self._seed, "calibrate", round_number)
+        calibrate(self._segmenter, cells, self._settings.refit, seed, check=fit.check)
         return loss
 
     def beside(self, labelled: LabelledSet) -> "Refit":

@@ -1,5 +1,7 @@
 """Finds a head's temperature by cross-validation over the labelled images: heads that have not seen an image judge it."""
 
+from collections.abc import Callable
+
 import torch
 
 from models.calibration import best_temperature
@@ -16,8 +18,18 @@ SHARE, JUDGED = 4, 48
 TIMES = 3
 
 
-def calibrate(segmenter: FrozenSegmenter, cells: LabelledCells, settings: RefitSettings, seed: int) -> None:
-    """Set the temperature, in place, where labels have tripled since it was found last, and enough images have some."""
+def calibrate(
+    segmenter: FrozenSegmenter,
+    cells: LabelledCells,
+    settings: RefitSettings,
+    seed: int,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Set the temperature, in place, where labels have tripled since it was found last, and enough images have some.
+
+    `check` is called in every step, and may raise.
+    """
     images = cells.images()
     if settings.folds < 2 or len(images) < settings.folds or len(cells) < TIMES * int(segmenter.calibrated_with):
         return
@@ -29,7 +41,15 @@ def calibrate(segmenter: FrozenSegmenter, cells: LabelledCells, settings: RefitS
         judge = with_fresh_head(segmenter, seed)
         steps = max(1, settings.first_steps // SHARE)
         generator = torch_generator(seed, "fold", fold)
-        refit(judge, others.draw, others.counts_C, settings, generator=generator, steps=steps)
+        refit(
+            judge,
+            others.draw,
+            others.counts_C,
+            settings,
+            generator=generator,
+            steps=steps,
+            on_step=lambda step: check(),
+        )
         regions = list(cells.of(held_out).cells())
         with evaluating(judge):
             for seen_Fhw, shares_Chw in regions[:: max(1, len(regions) // JUDGED)]:

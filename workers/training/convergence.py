@@ -91,10 +91,12 @@ def confusions(segmenter: Segmenter, source: ImageSource, *, classes: int) -> ND
 
 def predicted_label_map(segmenter: Segmenter, source: ImageSource, number: int) -> NDArray[np.uint8]:
     """(H, W) class indices that the segmenter predicts of an image."""
+    predicted_HW = np.zeros(source.size(number), np.uint8)
     with evaluating(segmenter):
-        features = segmenter.encode(seen(segmenter, source, [number], device_of(segmenter)))
-        predicted_HW = segmenter.classify(features, source.size(number)).max(dim=1).indices[0]
-    return np.asarray(predicted_HW.to(torch.uint8).cpu().numpy())
+        for band in segmenter.bands(seen(segmenter, source, [number], device_of(segmenter)), source.size(number)):
+            predicted_hW = segmenter.band_logits(band).max(dim=1).indices[0]
+            predicted_HW[band.rows] = predicted_hW.to(torch.uint8).cpu().numpy()
+    return predicted_HW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What a head is fitted to: features and labels of every labelled region, and the fit itself."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -27,6 +28,7 @@ class LabelledCells:
         self._segmenter, self._stride, self._classes = segmenter, segmenter.stride, segmenter.classes
         self._shares: dict[tuple[int, int], Tensor] = {}
         self._seen: list[Tensor] = []
+        self._parts: Counter[tuple[int, int]] = Counter()  # numbers held of an image's parts
         # Of each region: its image, its (row, col, height, width) in cells, and where its features begin in the image.
         self._regions: list[tuple[tuple[int, int], tuple[int, int, int, int], tuple[int, int]]] = []
         self._sources: list[ImageSource] = []
@@ -37,6 +39,7 @@ class LabelledCells:
         other = LabelledCells(self._segmenter)
         other._shares, other._seen = dict(self._shares), list(self._seen)
         other._regions, other._sources = list(self._regions), list(self._sources)
+        other._parts = Counter(self._parts)
         return other
 
     def __len__(self) -> int:
@@ -48,8 +51,19 @@ class LabelledCells:
         totals = [shares.sum((1, 2), dtype=torch.float64) for shares in self._shares.values()]
         return torch.stack(totals).sum(0) * self._stride**2 if totals else torch.zeros(self._classes)
 
-    def add(self, source: ImageSource, number: int, label_map_HW: NDArray[np.uint8], boxes: Iterable[Box]) -> None:
-        """Take labelled regions of an image in. `label_map_HW` holds all that is labelled in it by now, of earlier ones too."""
+    def add(
+        self,
+        source: ImageSource,
+        number: int,
+        label_map_HW: NDArray[np.uint8],
+        boxes: Iterable[Box],
+        *,
+        whole: bool = False,
+    ) -> None:
+        """Take labelled regions of an image in. `label_map_HW` holds all that is labelled in it by now, of earlier ones too.
+
+        Of a large image only the parts around them are kept, unless most of it, or the `whole`, is labelled.
+        """
         key = (self._source_number(source), number)
         shares_Chw = class_shares(torch.from_numpy(np.array(label_map_HW)), self._classes, self._stride)
         self._shares[key] = shares_Chw.half()
@@ -60,7 +74,9 @@ class LabelledCells:
             stop = -(-(box.row + box.height) // self._stride), -(-(box.col + box.width) // self._stride)
             around = (slice(max(0, row - AROUND), stop[0] + AROUND), slice(max(0, col - AROUND), stop[1] + AROUND))
             part_Fhw = seen_Fhw[(..., *around)]
-            if 2 * part_Fhw.numel() < seen_Fhw.numel():
+            # Parts overlap: of an image with many regions the whole, which they share, is less than their sum.
+            if not whole and 2 * (self._parts[key] + part_Fhw.numel()) < seen_Fhw.numel():
+                self._parts[key] += part_Fhw.numel()
                 part_Fhw, origin = part_Fhw.clone(), (around[0].start, around[1].start)
             else:
                 part_Fhw, origin = seen_Fhw, (0, 0)
@@ -69,7 +85,7 @@ class LabelledCells:
 
     def add_whole(self, source: ImageSource, number: int, boxes: Sequence[Box]) -> None:
         """Take an image in that is labelled as a whole, cut into the boxes."""
-        self.add(source, number, source.label_map(number), boxes)
+        self.add(source, number, source.label_map(number), boxes, whole=True)
 
     def draw(self, batch: int, window: int, generator: torch.Generator) -> Windows:
         """Features (B, F, w, w) float16 and shares (B, C, w, w) of windows around regions drawn from the generator.

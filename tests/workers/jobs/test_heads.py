@@ -150,3 +150,51 @@ def test_looking_goes_on_where_it_was_when_its_slice_was_over(frozen_world: Worl
         if frozen_world.job(job.id).state == "done":
             break
     assert frozen_world.job(job.id).state == "done"
+
+
+def test_without_any_label_pretraining_makes_no_head_and_predicts_nothing(make_world: Callable[..., World]) -> None:
+    world = make_world(**FROZEN).add("pool", Rectangles(4, 1), labelled=False)
+    regions = ask(world)
+    job = start(world, "pretrain")
+    world.work()
+    assert (world.job(job.id).state, world.job(job.id).error) == ("done", None)
+    detail = world.call("GET", f"/projects/{world.project.id}")
+    assert set(detail["checkpoints"]) == {"source"}
+    shown = world.call("GET", f"/regions/{regions[0]['id']}")
+    assert (shown["prediction_url"], shown["prediction_checkpoint_id"]) == (None, None)
+
+
+def test_reward_images_without_a_label_map_are_not_measured_on(make_world: Callable[..., World]) -> None:
+    world = make_world(**FROZEN).add("pool", Rectangles(4, 1), labelled=False)
+    world.add("reward", Rectangles(2, 23)).add("reward", Rectangles(1, 24), labelled=False, first=2)
+    ask(world)
+    world.label_all()
+    world.work()
+    assert segmenter_of(world)[2]["miou"] > 0
+
+
+def test_to_unfreeze_without_reward_images_is_refused_before_anything_is_fitted(
+    make_world: Callable[..., World],
+) -> None:
+    world = make_world(**FROZEN).add("pool", Rectangles(4, 1), labelled=False)
+    ask(world)
+    world.label_all()
+    world.work()
+    job = start(world, "finish", steps=5, unfreeze=True)
+    world.work()
+    row = world.job(job.id)
+    assert row.state == "failed"
+    assert row.error is not None
+    assert row.error.startswith("To unfreeze the encoder needs labelled images in the split `reward`")
+
+
+def test_a_policy_is_not_trained_from_another_segmenter_than_the_projects(frozen_world: World) -> None:
+    start(frozen_world, "pretrain")
+    frozen_world.work()
+    frozen_world.call("PATCH", f"/projects/{frozen_world.project.id}", json={"settings": {"stride": 8}})
+    job = start(frozen_world, "train-policy", episodes=1, budget=4, pool_size=2)
+    frozen_world.work()
+    row = frozen_world.job(job.id)
+    assert row.state == "failed"
+    assert row.error is not None
+    assert row.error.startswith("The project's segmenter has changed since it was pretrained")
