@@ -267,3 +267,17 @@ def test_the_rounds_learned_from_come_first_to_last_each_with_its_labelled_regio
 def test_a_round_that_is_not_there_is_not_found(database: Database, snapshot: object) -> None:
     with pytest.raises(NotFound, match="no round 7"), database.snapshot() as session:
         snapshot(session, 7)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("segmenter", "known_too"), [("fpn", False), ("efficientnet-lite0", True)])
+def test_a_refit_takes_in_a_later_round_that_was_told_before(
+    database: Database, make: Maker, segmenter: str, known_too: bool
+) -> None:
+    campaign = Campaign(database, make, segmenter=segmenter)
+    late = campaign.round_(1, "labelled", [(campaign.one, 0)])
+    campaign.round_(2, "told", [(campaign.one, 1)])
+    campaign.round_(3, "labelled", [(campaign.one, 2)])
+    campaign.label(campaign.one, 0, 1)
+    ahead = campaign.label(campaign.one, 1, 2)
+    campaign.label(campaign.one, 2, 3)
+    assert [each.region_id for each in campaign.tell(late.id).earlier] == ([ahead] if known_too else [])

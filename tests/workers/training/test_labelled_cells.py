@@ -1,12 +1,18 @@
 """What a head is fitted to does not depend on the order in which it came, and a copy goes its own way."""
 
+from unittest import mock
+
 import numpy as np
 import torch
 
 from models.refit import Windows
+from service.domain.regions import Grid
+from tests.workers.conftest import Rectangles
 from tests.workers.games import POOL, STATE, frozen_loop, frozen_segmenter
+from workers.training import refitting
 from workers.training.refitting import LabelledCells
 
+LARGE = Rectangles(1, 5, (480, 480))
 GRID = frozen_loop().grid((48, 64))
 
 
@@ -51,3 +57,16 @@ def test_what_is_added_to_a_copy_is_not_in_the_other() -> None:
     assert same(drawn(cells), before)
     assert not same(drawn(copy), before)
     assert copy.counts_C.sum() > cells.counts_C.sum()
+
+
+def test_of_an_image_with_many_regions_no_more_is_held_than_of_the_whole() -> None:
+    whole = torch.randn(96, 120, 120).half()
+    cells = LabelledCells(frozen_segmenter())
+    with mock.patch.object(refitting, "features", return_value=whole.numpy()):
+        large = Grid(height=480, width=480, cell_height=32, cell_width=32)
+        for number in range(0, large.cells, 7):
+            cells.add(POOL, 0, np.zeros((480, 480), np.uint8), [large.box(number)])
+        cells.add_whole(LARGE, 0, [large.box(number) for number in range(large.cells)])
+    parts = {seen.data_ptr(): seen.numel() for seen in cells._seen if seen.numel() < whole.numel()}
+    assert parts
+    assert sum(parts.values()) < whole.numel()
