@@ -28,12 +28,12 @@ class RefitSettings:
     """
 
     first_steps: int = 1200
-    steps: int = 100
+    steps: int = 150
     lr: float = 3e-3
     next_lr: float = 2e-3
     weight_decay: float = 1e-2
-    batch: int = 6
-    window: int = 16
+    batch: int = 4
+    window: int = 24
     balance: float = 0.2
     overlap: float = 1.0
     average: float = 0.98

@@ -40,7 +40,7 @@ class FinishPayload(ConvergePayload):
         None,
         ge=1,
         le=300_000,
-        description="Steps of the head's fit, where the encoder is frozen; none: thirty times the project's refit_steps.",
+        description="Steps of the head's fit, where the encoder is frozen; none: twenty times the project's refit_steps.",
     )
     unfreeze: bool = Field(
         False,

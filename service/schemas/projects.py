@@ -110,10 +110,10 @@ class ProjectSettings(BaseModel):
     train_batch: int = Field(32, ge=1, le=1024, description="Crops per gradient step.")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="Of the segmenter in a round's training pass.")
     refit_steps: int = Field(
-        100,
+        150,
         ge=1,
         le=10_000,
-        description="Steps in which a round's labels are refitted to; the first fit takes twelve times as many.",
+        description="Steps in which a round's labels are refitted to; the first fit takes eight times as many.",
     )
     passes_per_round: int = Field(1, ge=1, le=100, description="Passes over a round's crops when it is learned from.")
 

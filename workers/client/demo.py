@@ -22,7 +22,7 @@ from workers.datasets.streets import streets_dataset
 NAME = "Synthetic streets"
 COUNTS = {"state": 4, "train": 24, "reward": 12, "pool": 60}
 # A shorter first fit than is the default: within a minute predictions look like streets.
-SETTINGS = ProjectSettings(batch_size=12, pool_size=6, budget=240, refit_steps=40, strategy="learned")
+SETTINGS = ProjectSettings(batch_size=12, pool_size=6, budget=240, refit_steps=50, strategy="learned")
 PRETRAIN: dict[str, Any] = {}
 POLICY = {"episodes": 3, "budget": 96, "pool_size": 6}
 

@@ -27,7 +27,7 @@ from workers.training.checkpoints import load_segmenter, save_segmenter
 from workers.training.looking import features
 
 # A final fit takes so many times the steps of a round's.
-LONG = 30
+LONG = 20
 # Of a job that goes on to tune the encoder this much is over when the head is fitted.
 SHARE_OF_HEAD = 0.3
 

@@ -134,7 +134,7 @@ class ProjectData:
             protocol=each.protocol,
             learning=each.learning,
             passes=each.passes_per_round,
-            refit=RefitSettings(steps=each.refit_steps, first_steps=12 * each.refit_steps, folds=2),
+            refit=RefitSettings(steps=each.refit_steps, first_steps=8 * each.refit_steps, folds=2),
             train=self.train,
         )
 
