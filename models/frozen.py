@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from models.efficientnet_lite import STRIDES, EfficientNetLite
+from models.efficientnet_lite import EfficientNetLite
+from models.enlarging import cells_of, enlarged_levels
 from models.fpn import Parts
 from models.head import EXPANSION, REACH, Head
 from models.initialisation import drawn_from
@@ -52,34 +52,22 @@ class Eye:
     def levels(self, images_B3HW: Tensor) -> Tensor:
         """(B, E, h, w) float32 of uint8 images that fit a tile: all levels of the encoder at the stride."""
         levels, strides = self._levels(images_B3HW)
-        return resampled(levels, strides, self.stride, self._size(images_B3HW))
+        return resampled(levels, strides, self.stride, cells_of(images_B3HW, self.stride))
 
     def features(self, images_B3HW: Tensor, projection: Projection) -> Tensor:
         """(B, F, h, w) float32: the projection of all levels."""
         levels, strides = self._levels(images_B3HW)
-        return projection.of_levels(levels, strides, self.stride, self._size(images_B3HW))
-
-    def _size(self, images_B3HW: Tensor) -> tuple[int, int]:
-        height, width = images_B3HW.shape[-2:]
-        return -(-height // self.stride), -(-width // self.stride)
+        return projection.of_levels(levels, strides, self.stride, cells_of(images_B3HW, self.stride))
 
     def _levels(self, images_B3HW: Tensor) -> tuple[list[Tensor], list[float]]:
         """The encoder's levels, and their strides in pixels of the image."""
         mean, std = (torch.tensor(each, device=images_B3HW.device).view(3, 1, 1) for each in (self.mean, self.std))
-        normal_B3HW = (images_B3HW.float() / 255 - mean) / std
-        if self.magnification != 1:
-            # By the factor, not to a size: rounded sides would be enlarged by a little more or less than tiles are.
-            normal_B3HW = F.interpolate(normal_B3HW, scale_factor=self.magnification, mode="bicubic")
-        below, right = (-side % STRIDES[-1] for side in normal_B3HW.shape[-2:])
-        # Channels last: a third faster on a CPU, where most of the time goes into convolutions of one cell.
-        padded_B3HW = F.pad(normal_B3HW, (0, right, 0, below)).contiguous(memory_format=torch.channels_last)
-        return self.encoder(padded_B3HW), [stride / self.magnification for stride in STRIDES]
+        return enlarged_levels(self.encoder, (images_B3HW.float() / 255 - mean) / std, self.magnification)
 
 
 class FrozenSegmenter(Segmenter):
     """A head on the projected features of an eye. Neither encoder nor projection is among its parameters or its state."""
 
-    frozen = True
     temperature: Tensor
     fitted: Tensor  # whether the head has been fitted to any labels
     calibrated_with: Tensor  # how many regions were labelled when the temperature was found last
@@ -114,7 +102,7 @@ class FrozenSegmenter(Segmenter):
         device, stride = images_B3HW.device, self.eye.stride
         projection = self.projection.to(device)
         self.eye.encoder.to(device)
-        size = (len(images_B3HW), projection.components_EF.shape[1], -(-height // stride), -(-width // stride))
+        size = (len(images_B3HW), projection.components_EF.shape[1], *cells_of(images_B3HW, stride))
         seen_BFhw = torch.empty(size, dtype=torch.float16, device=device)
         with torch.no_grad():
             for inner, outer in _tiles(height, width, self.eye.tile, self.eye.margin):

@@ -24,17 +24,15 @@ class Projection:
 
     def __call__(self, levels_BEhw: Tensor) -> Tensor:
         """(B, F, h, w): the three steps as one product."""
-        weight_EF = self.components_EF / self.deviation_E[:, None]
-        offset_F = self.mean_E @ weight_EF
+        weight_EF, offset_F = self.linear()
         return torch.einsum("behw,ef->bfhw", levels_BEhw, weight_EF) - offset_F[:, None, None]
 
     def of_levels(
         self, levels: Sequence[Tensor], strides: Sequence[float], stride: float, size: tuple[int, int]
     ) -> Tensor:
         """As of `resampled` levels, one after the other: coarser ones are projected first, so that little is held at a time."""
-        weight_EF = self.components_EF / self.deviation_E[:, None]
+        weight_EF, offset_F = self.linear()
         parts = torch.split(weight_EF, [level.shape[1] for level in levels])
-        offset_F = self.mean_E @ weight_EF
         features_BFhw = -offset_F[:, None, None].expand(len(levels[0]), -1, *size).contiguous()
         for level_BDhw, own, weight_DF in zip(levels, strides, parts, strict=True):
             if own < stride:
@@ -42,6 +40,11 @@ class Projection:
             level_BFhw = torch.einsum("bdhw,df->bfhw", level_BDhw, weight_DF)
             features_BFhw += level_BFhw if own < stride else _at(level_BFhw, own, stride, size)
         return features_BFhw
+
+    def linear(self) -> tuple[Tensor, Tensor]:
+        """(E, F) and (F,): features = levels @ weight - offset."""
+        weight_EF = self.components_EF / self.deviation_E[:, None]
+        return weight_EF, self.mean_E @ weight_EF
 
     def to(self, device: torch.device) -> "Projection":
         """The same on a device."""

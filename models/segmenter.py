@@ -64,7 +64,6 @@ class Segmenter(nn.Module):
     dropout does not, `classify` the rest.
     """
 
-    frozen = False  # whether looking is more than taking the image as it is
     mean: Tensor
     std: Tensor
 

@@ -21,15 +21,14 @@ def tuned_name(segmenter: FrozenSegmenter) -> str:
 @torch.no_grad()
 def take_over(tuned: Segmenter, segmenter: FrozenSegmenter, encoder: EfficientNetLite) -> None:
     """Give a tuned segmenter, in place, the weights of a frozen one, and of its encoder before norms were folded into it."""
-    projection = segmenter.projection
-    weight_EF = projection.components_EF / projection.deviation_E[:, None]
+    weight_EF, offset_F = segmenter.projection.linear()
     assert isinstance(tuned.decoder, nn.Sequential)
     assert isinstance(tuned.encoder, EnlargingEncoder)
     enter, head = tuned.decoder
     assert isinstance(enter, nn.Conv2d)
     assert enter.bias is not None
     enter.weight.copy_(weight_EF.T[..., None, None])
-    enter.bias.copy_(-(projection.mean_E @ weight_EF))
+    enter.bias.copy_(-offset_F)
     head.load_state_dict(segmenter.decoder.state_dict())
     tuned.encoder.encoder.load_state_dict(encoder.state_dict())
     for own, given in zip(tuned.classifier.parameters(), segmenter.classifier.parameters(), strict=True):

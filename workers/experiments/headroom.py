@@ -20,6 +20,7 @@ from workers.experiments.clicks import clicks_of_split, region_grids
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, fit_head, state_beside, theta_0, train_and_keep
 from workers.files import settings_hash, write_atomically
+from workers.loop.labelled import example_of
 from workers.training.building import with_fresh_head
 from workers.training.convergence import Material, measure
 
@@ -135,8 +136,7 @@ def _tested(bench: Bench, segmenter: Segmenter) -> Record:
 def _region_examples(bench: Bench, splits: Sequence[str]) -> list[Example]:
     """Every region of the splits' images, numbered as their Joined source numbers them."""
     grids = [grid for split in splits for grid in region_grids(bench, split)]
-    boxes = [(number, grid.box(cell)) for number, grid in enumerate(grids) for cell in range(grid.cells)]
-    return [Example(image=number, box=(box.row, box.col, box.height, box.width)) for number, box in boxes]
+    return [example_of(number, grid.box(cell)) for number, grid in enumerate(grids) for cell in range(grid.cells)]
 
 
 def _labels(bench: Bench, split: str) -> Record:

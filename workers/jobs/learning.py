@@ -30,7 +30,14 @@ def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, 
     # Crops of this round also show what earlier rounds labelled nearby; a head is fitted to all of them.
     labelled.add(project.answers(images, known.earlier))
     segmenter, saved = project.to_go_on_from(known.segmenter)
-    learner = learner_of(project, segmenter, labelled, images, reward=labelled_part(project.images_of(known.reward)))
+    learner = learner_of(
+        project,
+        segmenter,
+        labelled,
+        images,
+        reward=labelled_part(project.images_of(known.reward)),
+        known=project.known(known.state, known.train),
+    )
     if saved is not None:
         learner.resume(*resumed(saved))
     return learner, project.answers(images, known.regions)

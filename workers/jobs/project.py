@@ -225,11 +225,15 @@ class ProjectData:
             return segmenter, checkpoint
         return self.fresh_segmenter(), None
 
-    def known(self) -> list[ImageSource]:
-        """Images that are labelled as a whole, for a head to be fitted to: D_S and D_T, never D_R, on which it is measured."""
+    def known(self, *read: Sequence[ImageGroupRow]) -> list[ImageSource]:
+        """Images that are labelled as a whole, for a head to be fitted to: D_S and D_T, never D_R, on which it is measured.
+
+        `read`: the groups of D_S and D_T, where a snapshot has them already.
+        """
         if self.settings.learning == "pass":
             return []
-        return [labelled_part(self.images(split)) for split in ("state", "train")]
+        splits = [self.images_of(rows) for rows in read] or [self.images(split) for split in ("state", "train")]
+        return [labelled_part(images) for images in splits]
 
     def latest(self, kind: str) -> Checkpoint | None:
         """The newest checkpoint row of a kind."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from models.fit import Example, FitState, TrainSettings
+from models.fit import FitState, TrainSettings
 from models.frozen import FrozenSegmenter
 from models.head import balancing_weights
 from models.segmenter import Segmenter, build
@@ -14,7 +14,7 @@ from service.schemas.jobs import FinishPayload
 from workers.datasets.base import ImageSource, Joined
 from workers.jobs.delivery import JobRun
 from workers.jobs.project import ProjectData, ProjectImages, labelled_part
-from workers.loop.labelled import LabelledSet, LabelledView
+from workers.loop.labelled import LabelledSet, LabelledView, example_of
 from workers.loop.round import LoopSettings
 from workers.training.convergence import ConvergeSettings, Material
 from workers.training.encoders import pretrained_encoder
@@ -32,7 +32,7 @@ def fine_tuned(
     payload: FinishPayload,
     span: tuple[float, float],
 ) -> Segmenter:
-    """The network trained as a whole from where the head is, on crops, at a low rate, for so many minutes of work."""
+    """The network trained as a whole from where the head is, on crops, at a low rate."""
     reward, known = labelled_part(project.images("reward")), project.known()
     view = LabelledView(images, labelled)
     material = whole_material(view, labelled, known, project.loop)
@@ -85,8 +85,7 @@ def whole_material(
     for source in known:
         for number in range(len(source)):
             grid = loop.grid(source.size(number))
-            boxes = (grid.box(cell) for cell in range(grid.cells))
-            examples += [Example(image=first + number, box=(b.row, b.col, b.height, b.width)) for b in boxes]
+            examples += [example_of(first + number, grid.box(cell)) for cell in range(grid.cells)]
         first += len(source)
     return Material(source=Joined([view, *known]), examples=examples)
 

@@ -26,6 +26,11 @@ class Answer:
     label_map: NDArray[np.uint8]
 
 
+def example_of(image: int, box: Box) -> Example:
+    """A labelled region as training on crops takes it."""
+    return Example(image=image, box=(box.row, box.col, box.height, box.width))
+
+
 class LabelledSet:
     """Labelled regions by image. Only their own pixels are kept, so that memory follows the labels, not the images."""
 
@@ -47,7 +52,7 @@ class LabelledSet:
                     f"Region {answer.image}:{answer.cell} is {box}, its label map {answer.label_map.shape}."
                 )
             self._by_image[answer.image].append(answer)
-            examples.append(Example(image=answer.image, box=(box.row, box.col, box.height, box.width)))
+            examples.append(example_of(answer.image, box))
             if counted:
                 self._counts.append(class_counts(answer.label_map, self._classes)[None])
                 self.regions += 1

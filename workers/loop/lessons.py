@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.fit import Example, crops, make_optimizer, train_pass
+from models.fit import crops, make_optimizer, train_pass
 from models.frozen import FrozenSegmenter
 from models.refit import refit
 from models.segmenter import Segmenter
@@ -17,7 +17,7 @@ from service.domain.regions import Box
 from workers.chance import derived_seed, torch_generator
 from workers.datasets.base import ImageSource
 from workers.datasets.on_device import image_tensor
-from workers.loop.labelled import Answer, LabelledSet
+from workers.loop.labelled import Answer, LabelledSet, example_of
 from workers.loop.round import LoopSettings
 from workers.training.calibrating import calibrate
 from workers.training.convergence import load_momentum, momentum_tensors
@@ -77,7 +77,7 @@ class OnePass:
 
     def learn(self, answers: Sequence[Answer], round_number: int, fit: Fit = AS_SET) -> float | None:
         """The loss of the last pass."""
-        examples = [_example(answer) for answer in answers]
+        examples = [example_of(answer.image, answer.box) for answer in answers]
         losses = []
         for number in range(self._settings.passes if examples else 0):
             generator = torch_generator(self._seed, "train", round_number, number)
@@ -178,8 +178,3 @@ def lesson_of(
     if not isinstance(segmenter, FrozenSegmenter):
         raise ValueError(f"Only the head of a frozen encoder is refitted; {segmenter.name} is trained as a whole.")
     return Refit(segmenter, labelled, images, known, settings, seed)
-
-
-def _example(answer: Answer) -> Example:
-    box = answer.box
-    return Example(image=answer.image, box=(box.row, box.col, box.height, box.width))
