@@ -34,8 +34,7 @@ def evaluate(segmenter: Segmenter, batches: Iterable[Batch], classes: int) -> Te
                     raise ValueError(f"A label map holds {int(truth_BHW[foreign_BHW].max())}, of {classes} classes.")
                 found_BN = torch.zeros(len(labels_BHW), bins, dtype=torch.int64, device=device)
                 for band in segmenter.bands(seen.to(device), size):
-                    # max gives the same indices as argmax, in a tenth of its time.
-                    predicted_BhW = segmenter.band_logits(band).max(dim=1).indices
+                    predicted_BhW = segmenter.band_classes(band)
                     numbers = range(*band.images.indices(len(labels_BHW)))
                     for number, predicted_hW in zip(numbers, predicted_BhW, strict=True):
                         places_N = firsts[truth_BHW[number, band.rows].flatten().long()].add_(predicted_hW.flatten())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.efficientnet_lite import EfficientNetLite
 from models.enlarging import cells_of, enlarged_levels
 from models.fpn import Parts
-from models.head import EXPANSION, REACH, Head
+from models.head import EXPANSION, REACH, Head, of_each_cell
 from models.initialisation import drawn_from
 from models.projection import Projection, resampled
 from models.segmenter import Band, Segmenter
@@ -118,14 +118,13 @@ class FrozenSegmenter(Segmenter):
 
     def cell_logits(self, seen_BFhw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Logits of cells, (B, C, h, w), of what `look` gave, before any temperature. In train mode with dropout."""
-        logits: Tensor = self.classifier(self.dropout(self.encode(seen_BFhw), generator))
-        return logits
+        return of_each_cell(self.classifier, self.dropout(self.encode(seen_BFhw), generator))
 
     def bands(self, seen_BFhw: Tensor, size: tuple[int, int]) -> Iterator[Band]:
-        """In one piece where an image takes no more than BAND_NUMBERS; else one image after the other, from the top."""
+        """Images of no more than BAND_NUMBERS in one piece, on a CPU one by one for its cache; larger ones from the top."""
         height = seen_BFhw.shape[-2]
         rows = max(1, BAND_NUMBERS // self.numbers_per_row(size[1]))
-        if rows >= height:
+        if rows >= height and seen_BFhw.device.type != "cpu":
             yield from super().bands(seen_BFhw, size)
             return
         for image in range(len(seen_BFhw)):
@@ -151,11 +150,9 @@ class FrozenSegmenter(Segmenter):
             own=slice(cells.start - first, cells.stop - first),
         )
 
-    def classify(
-        self, features_BFhw: Tensor, size: tuple[int, int], generator: torch.Generator | None = None
-    ) -> Tensor:
+    def coarse_logits(self, features_BFhw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """As a Segmenter's, divided by the temperature that calibrates them."""
-        return super().classify(features_BFhw, size, generator) / self.temperature
+        return super().coarse_logits(features_BFhw, generator) / self.temperature
 
 
 def build_frozen(

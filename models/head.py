@@ -26,8 +26,8 @@ class Block(nn.Module):
         self.project = nn.Conv2d(EXPANSION * channels, channels, 1)
 
     def forward(self, maps_BHhw: Tensor) -> Tensor:
-        inner: Tensor = self.project(F.relu(self.expand(self.norm(self.around(maps_BHhw)))))
-        return maps_BHhw + inner
+        wide_BEhw = F.relu(of_each_cell(self.expand, self.norm(self.around(maps_BHhw))))
+        return maps_BHhw + of_each_cell(self.project, wide_BEhw)
 
 
 class Head(nn.Module):
@@ -40,8 +40,16 @@ class Head(nn.Module):
 
     def forward(self, features_BFhw: Tensor) -> Tensor:
         """(B, H, h, w)."""
-        hidden: Tensor = self.blocks(F.relu(self.enter(features_BFhw)))
+        hidden: Tensor = self.blocks(F.relu(of_each_cell(self.enter, features_BFhw)))
         return hidden
+
+
+def of_each_cell(layer: nn.Conv2d, maps_BDhw: Tensor) -> Tensor:
+    """A convolution of single cells as a product of matrices, its outcome in memory cell by cell.
+
+    Torch's own of so few channels takes a third longer on a CPU.
+    """
+    return F.linear(maps_BDhw.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias).permute(0, 3, 1, 2)
 
 
 def soft_iou_loss(logits_BChw: Tensor, shares_BChw: Tensor) -> Tensor:

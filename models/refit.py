@@ -63,7 +63,7 @@ def refit(
     rate = settings.lr if first else settings.next_lr
     device = segmenter.classifier.weight.device
     weights_C = balancing_weights(counts_C, settings.balance).to(device)
-    optimizer = torch.optim.AdamW(segmenter.parameters(), lr=rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(segmenter.parameters(), lr=rate, weight_decay=settings.weight_decay, fused=True)
     mean = Average(segmenter, settings.average)
     losses: list[Tensor] = []
     segmenter.train()

@@ -17,7 +17,7 @@ FEATURES, CLASSES = 8, 3
 
 def separable(truth_hw: Tensor) -> Tensor:
     """(F, h, w) features that tell classes apart in a direction each, beside noise in the others."""
-    features = 0.3 * torch.randn(FEATURES, *truth_hw.shape, generator=seeded(5))
+    features = 0.1 * torch.randn(FEATURES, *truth_hw.shape, generator=seeded(5))
     for name in range(CLASSES):
         features[name] += 3.0 * (truth_hw == name)
     return features.half()

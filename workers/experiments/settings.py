@@ -76,22 +76,39 @@ class Source(Convergence):
 
 
 class Refit(_Settings):
-    """How the head of a frozen encoder is fitted, docs/method.md, 11: steps of the first fit, of each round's, of the one that
-    a budget is judged by, and of full supervision's.
+    """How the head of a frozen encoder is fitted, docs/method.md, 11: steps of theta_0's fit and of full supervision's; of the
+    first in a trajectory that starts from no label, with `lr`; of each round's and of the one that a budget is judged by, with
+    `next_lr`.
     """
 
-    first_steps: int = Field(1200, ge=1)
+    theta0_steps: int = Field(1200, ge=1)
+    first_steps: int = Field(400, ge=1)
     steps: int = Field(60, ge=1)
-    judge_steps: int = Field(600, ge=1)
+    judge_steps: int = Field(200, ge=1)
     full_steps: int = Field(3000, ge=1)
-    window: int = Field(16, ge=8)
-    batch: int = Field(6, ge=1)
+    lr: float = Field(1e-2, gt=0)
+    next_lr: float = Field(3e-3, gt=0)
+    balance: float = Field(0.3, ge=0, le=1)
+    window: int = Field(12, ge=8)
+    batch: int = Field(10, ge=1)
+    noise: float = Field(0.0, ge=0)
 
-    def built(self, first_steps: int | None = None) -> RefitSettings:
-        """As the models take it; the first fit in so many steps, where they are given."""
+    def built(self) -> RefitSettings:
+        """As the models take it."""
         return RefitSettings(
-            first_steps=first_steps or self.first_steps, steps=self.steps, window=self.window, batch=self.batch
+            first_steps=self.first_steps,
+            steps=self.steps,
+            lr=self.lr,
+            next_lr=self.next_lr,
+            balance=self.balance,
+            window=self.window,
+            batch=self.batch,
+            noise=self.noise,
         )
+
+    def long(self, steps: int) -> RefitSettings:
+        """Of a fit in many steps to whole images, which larger windows suit better, and a rate as low as a live project's."""
+        return RefitSettings(first_steps=steps, window=16, batch=6)
 
 
 class Experiment(_Settings):

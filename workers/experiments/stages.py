@@ -1,11 +1,12 @@
 """The stages before a trajectory, each kept in a cache by the hash of what it depends on: theta_pre and theta_0."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from models.fit import FitState
+from models.refit import RefitSettings
 from models.segmenter import Segmenter
 from service.domain.classes import CAMVID
 from service.domain.methods import Method
@@ -17,7 +18,6 @@ from workers.experiments.settings import Convergence, Experiment
 from workers.files import FileState, write_atomically
 from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
-from workers.loop.lessons import Fit
 from workers.training.building import fresh_segmenter
 from workers.training.checkpoints import load_segmenter, save_segmenter
 from workers.training.convergence import Material
@@ -132,7 +132,8 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
     segmenter = theta_pre(bench, seed)
     if experiment.learning == "refit":
         bench.report(0.0, f"theta_0 (fitted to {' and '.join(experiment.known_splits)})")
-        fit_head(bench, segmenter, known=[bench.split(name) for name in experiment.known_splits], seed=seed)
+        known, settings = [bench.split(name) for name in experiment.known_splits], experiment.refit
+        fit_head(bench, segmenter, known=known, seed=seed, settings=settings.long(settings.theta0_steps))
         _keep(bench, path, segmenter, "theta0")
         return segmenter
     train_and_keep(
@@ -165,19 +166,23 @@ def fit_head(
     known: Sequence[ImageSource],
     seed: int,
     labelled: LabelledSet | None = None,
-    steps: int | None = None,
+    settings: RefitSettings | None = None,
 ) -> None:
-    """Fit a frozen segmenter's head to all that is labelled: known images as a whole, and regions of D_V."""
+    """Fit a frozen segmenter's head to all that is labelled: known images as a whole, and regions of D_V.
+
+    As the experiment's rounds do, unless there are other settings.
+    """
+    loop = bench.experiment.loop(bench.classes, Method(name="random"))
     learner = Learner(
         segmenter=segmenter,
         labelled=labelled or LabelledSet(bench.classes),
         images=bench.split("pool"),
         reward=None,
-        settings=bench.experiment.loop(bench.classes, Method(name="random")),
+        settings=loop if settings is None else replace(loop, refit=settings),
         seed=seed,
         known=known,
     )
-    learner.learn_known(Fit(steps=steps))
+    learner.learn_known()
 
 
 def train_and_keep(

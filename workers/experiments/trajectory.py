@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,20 +164,26 @@ class Trajectory:
         return FileState(self._folder / f"{self._name}.{budget}.state")
 
     def _measure(self, active: ActiveLearner, budget: int) -> dict[str, Any]:
-        """Train a copy to convergence on all of L, or fit a head anew to it, and test it."""
+        """Train a copy to convergence on all of L, or fit its head further to that, and test it."""
         if isinstance(active.segmenter, FrozenSegmenter):
-            judged = with_fresh_head(active.segmenter, derived_seed(self.seed, "budget", budget))
-            self._report(budget / self.budgets[-1], f"fitting at {budget}")
-            fit_head(
-                self._bench,
-                judged,
-                known=[self._bench.split(name) for name in self._bench.experiment.known_splits],
-                seed=derived_seed(self.seed, "budget", budget),
-                labelled=active.labelled,
-                steps=self._bench.experiment.refit.judge_steps,
-            )
-            return self._tested(active, judged, None)
+            return self._tested(active, self._fitted(active, active.segmenter, budget), None)
         return self._tested(active, *self._converged(active, budget))
+
+    def _fitted(self, active: ActiveLearner, segmenter: FrozenSegmenter, budget: int) -> FrozenSegmenter:
+        bench = self._bench
+        self._report(budget / self.budgets[-1], f"fitting at {budget}")
+        copy = with_fresh_head(segmenter, 0)
+        copy.load_state_dict(segmenter.state_dict())
+        settings = bench.experiment.refit
+        fit_head(
+            bench,
+            copy,
+            known=[bench.split(name) for name in bench.experiment.known_splits],
+            seed=derived_seed(self.seed, "budget", budget),
+            labelled=active.labelled,
+            settings=replace(settings.built(), steps=settings.judge_steps),
+        )
+        return copy
 
     def _converged(self, active: ActiveLearner, budget: int) -> tuple[Segmenter, FitState | None]:
         bench = self._bench

@@ -94,8 +94,7 @@ def predicted_label_map(segmenter: Segmenter, source: ImageSource, number: int) 
     predicted_HW = np.zeros(source.size(number), np.uint8)
     with evaluating(segmenter):
         for band in segmenter.bands(seen(segmenter, source, [number], device_of(segmenter)), source.size(number)):
-            predicted_hW = segmenter.band_logits(band).max(dim=1).indices[0]
-            predicted_HW[band.rows] = predicted_hW.to(torch.uint8).cpu().numpy()
+            predicted_HW[band.rows] = segmenter.band_classes(band)[0].cpu().numpy()
     return predicted_HW
 
 
