@@ -24,7 +24,7 @@ from service.tables import Checkpoint, ImageGroup, Project, Round
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskSnapshot:
-    """What a round is proposed from: the newest networks, U_t as groups less proposed cells, D_T, D_S, and L.
+    """What a round is proposed from: the newest networks, U_t as groups less proposed cells, D_S, and L.
 
     `label_counts` and `told_regions` are of the rounds learned from; the latter empty where the strategy looks at none.
     """
@@ -35,7 +35,6 @@ class AskSnapshot:
     policy: Checkpoint | None
     pool: Sequence[ImageGroup]
     proposed: Sequence[tuple[int, int, int]]
-    train: Sequence[ImageGroup]
     state: Sequence[ImageGroup]
     label_counts: Sequence[Sequence[Any]]
     told_regions: Sequence[LabelledRegion]
@@ -82,7 +81,6 @@ def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str]
         policy=latest_checkpoint(session, project.id, "policy"),
         pool=groups_of_split(session, project.id, "pool"),
         proposed=proposed_cells(session, project.id),
-        train=groups_of_split(session, project.id, "train"),
         state=groups_of_split(session, project.id, "state"),
         label_counts=label_counts(session, project.id),
         told_regions=labelled_regions(session, project.id, told=True) if places else (),

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -45,11 +46,12 @@ def drawing(shares_Chw: Tensor) -> Callable[[int, int, torch.Generator], Windows
 
 
 def fitted(
-    shares_Chw: Tensor, segmenter: FrozenSegmenter | None = None, seed: int = 0, settings: RefitSettings = FAST
+    shares_Chw: Tensor, segmenter: FrozenSegmenter | None = None, seed: int = 0, **named: Any
 ) -> tuple[FrozenSegmenter, float]:
+    """A segmenter after a fit to these labels, and the fit's loss; `named` are further arguments of the fit."""
     segmenter = segmenter or some_segmenter(components=FEATURES)
-    loss = refit(segmenter, drawing(shares_Chw), 64 * shares_Chw.sum((1, 2)), settings, generator=seeded(seed))
-    return segmenter, loss
+    counts_C = 64 * shares_Chw.sum((1, 2))
+    return segmenter, refit(segmenter, drawing(shares_Chw), counts_C, FAST, generator=seeded(seed), **named)
 
 
 @torch.no_grad()
@@ -105,15 +107,7 @@ def test_the_first_fit_is_longer_than_those_that_go_on_and_may_be_told_how_long(
     segmenter, heard = some_segmenter(components=FEATURES), list[int]()
     for steps in (None, None, 7):
         last: list[int] = []
-        refit(
-            segmenter,
-            drawing(labels((1, 1))),
-            torch.tensor([1, 0, 0]),
-            FAST,
-            generator=seeded(),
-            steps=steps,
-            on_step=last.append,
-        )
+        fitted(labels((1, 1)), segmenter, steps=steps, on_step=last.append)
         assert last == list(range(1, last[-1] + 1))
         heard.append(last[-1])
     assert heard == [FAST.first_steps, FAST.steps, 7]
@@ -128,14 +122,7 @@ def test_whoever_hears_of_a_step_may_end_the_fit_by_raising() -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        refit(
-            segmenter,
-            drawing(labels((1, 1))),
-            torch.tensor([1, 0, 0]),
-            FAST,
-            generator=seeded(),
-            on_step=until_three,
-        )
+        fitted(labels((1, 1)), segmenter, on_step=until_three)
     assert heard == [1, 2, 3]
     assert not bool(segmenter.fitted)
 

@@ -149,7 +149,6 @@ def test_an_ask_knows_the_newest_networks_the_pool_what_was_proposed_and_the_rou
     assert (known.segmenter.id, known.policy.id) == (segmenter, policy)
     assert sizes(known.pool) == [(180, 160, 2), (90, 160, 1)]
     assert sizes(known.state) == [(180, 160, 1)]
-    assert sizes(known.train) == [(95, 160, 3)]
     large, small = (group.id for group in known.pool)
     assert sorted(known.proposed) == [(large, 0, 0), (large, 0, 3), (large, 1, 0), (large, 1, 1), (small, 0, 1)]
     assert known.label_counts == [[2] * CLASSES, [3] * CLASSES]
