@@ -51,7 +51,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write into that takes the path's place at the end; where that fails nothing is left of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")  # as is_unfinished knows it
     try:
         with beside.open("wb") as file:
             yield file
@@ -61,6 +61,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether `replacing` has a file by this name under way, or left it there when its process was killed."""
+    return path.name.startswith(".") and path.suffix[1:].isdecimal()
 
 
 def settings_hash(settings: Any) -> str:

@@ -42,6 +42,7 @@ def simulate(context: typer.Context, given: Everything) -> None:
         crew=celery_crew.crew if given.celery else lambda run: Processes(run, jobs=given.jobs, device=given.device),
         tensorboard=given.tensorboard,
         evaluation=given,
+        feature_bytes=None if given.feature_gib is None else int(given.feature_gib * 2**30),
     )
     context.obj = shared
     if context.invoked_subcommand is None:

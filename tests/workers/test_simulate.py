@@ -181,6 +181,22 @@ def test_settings_are_printed_with_what_was_changed(preset: Path) -> None:
     assert (settings["pool_size"], settings["theta0"], settings["dataset"]) == (5, "source", "streets")
 
 
+@pytest.mark.parametrize(("said", "bytes_"), [([], None), (["--feature-gib", "1.5"], 3 << 29)])
+def test_the_room_for_features_is_told_in_gib(
+    said: list[str], bytes_: int | None, preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[Run] = []
+
+    def watched(run: Run, *, jobs: int | None, device: str) -> Inline:
+        runs.append(run)
+        return Inline(run, jobs=jobs, device=device)
+
+    monkeypatch.setattr("workers.simulate.Processes", watched)
+    finished = invoke("--preset", str(preset), "--set", "source.images=0", "--out", str(tmp_path), *said, "source")
+    assert finished.exit_code == 0, finished.output
+    assert [run.feature_bytes for run in runs] == [bytes_]
+
+
 def test_a_preset_is_named_in_short_whole_or_by_its_path() -> None:
     short = chosen_experiment("lite", "camvid", [], None)
     whole = chosen_experiment("camvid", None, [], None)

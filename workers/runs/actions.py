@@ -101,6 +101,7 @@ def _run(shared: Shared, *, budgets: tuple[int, ...] = (), group: str = "main", 
         group=group,
         full_seeds=full_seeds,
         tensorboard=shared.tensorboard,
+        feature_bytes=shared.feature_bytes,
     )
 
 

@@ -83,6 +83,13 @@ class Everything(Evaluation):
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard's files to OUT/tensorboard too.")
     ] = False
+    feature_gib: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest size of OUT/cache/features, in GiB; none: 20 or what the data set needs, 80 % of the disk at most.",
+            min=0.001,
+        ),
+    ] = None
 
 
 def takes(options: type[Options]) -> Callable[[Callable[[typer.Context, Options], None]], Callable[..., None]]:
@@ -120,6 +127,7 @@ class Shared:
     crew: Callable[[Run], Crew]
     tensorboard: bool
     evaluation: Evaluation
+    feature_bytes: int | None = None
 
 
 def checked(read: Callable[[], T]) -> T:

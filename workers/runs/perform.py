@@ -22,6 +22,7 @@ from workers.experiments.stages import Bench, Report, open_experiment_data, thet
 from workers.experiments.trajectory import Trajectory
 from workers.files import settings_hash, write_atomically
 from workers.policy.trainer import EPISODES_PER_TRIAL, RETURN_WINDOW
+from workers.runs.room import feature_bound
 from workers.runs.works import Run, Work
 from workers.training.checkpoints import from_bytes
 from workers.training.looking import FeatureCache, keep_features
@@ -40,10 +41,12 @@ def perform(run: Run, work: Work, *, device: str, report: Report) -> None:
     def titled(done: float, text: str) -> None:  # a trajectory does not speak of its protocol
         report(done, text.replace(f"{work.name}, seed {work.seed}:", f"{work.title}:", 1))
 
-    keep_features(FeatureCache(run.out / "cache" / "features"))
+    dataset, features = kept_data(experiment, run.root, device), run.out / "cache" / "features"
+    bound = run.feature_bytes or feature_bound(experiment, dataset, features)
+    keep_features(FeatureCache(features, disk_bytes=bound))
     bench = Bench(
         experiment=experiment,
-        dataset=kept_data(experiment, run.root, device),
+        dataset=dataset,
         cache=run.out / "cache",
         device=device,
         report=titled,

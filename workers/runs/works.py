@@ -19,7 +19,10 @@ FULL_SEEDS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What all works of a run share. `out` holds cache, states and results; on several machines it is one shared folder."""
+    """What all works of a run share. `out` holds cache, states and results; on several machines it is one shared folder.
+
+    feature_bytes: how large the features there may be together; None: as suits the data set and the disk.
+    """
 
     experiment: Experiment
     root: Path | None
@@ -28,6 +31,7 @@ class Run:
     group: str = "main"
     full_seeds: int = FULL_SEEDS
     tensorboard: bool = False
+    feature_bytes: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; paths are absolute, since another process reads them."""
@@ -39,6 +43,7 @@ class Run:
             "group": self.group,
             "full_seeds": self.full_seeds,
             "tensorboard": self.tensorboard,
+            "feature_bytes": self.feature_bytes,
         }
 
     @classmethod
@@ -52,6 +57,7 @@ class Run:
             group=values["group"],
             full_seeds=values["full_seeds"],
             tensorboard=values["tensorboard"],
+            feature_bytes=values.get("feature_bytes"),  # an earlier version sends none
         )
 
 
@@ -236,8 +242,9 @@ def _titles(*works: Work) -> tuple[str, ...]:
 
 
 def key_of(run: Run, work: Work) -> str:
-    """A name for a work of a run, equal for equal ones."""
-    return f"{work.slug}-{settings_hash([run.to_json(), work.to_json()])}"
+    """A name for a work of a run, equal for equal ones. How much disk it may take changes nothing of what it brings."""
+    of_run = {name: value for name, value in run.to_json().items() if name != "feature_bytes"}
+    return f"{work.slug}-{settings_hash([of_run, work.to_json()])}"
 
 
 def _parts(text: str) -> list[str]:

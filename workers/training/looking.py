@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from models.segmenter import Segmenter
 from workers.datasets.base import ImageSource
 from workers.datasets.decoded import DecodedCache
 from workers.datasets.on_device import stack_images
-from workers.files import replacing
+from workers.files import is_unfinished, replacing
 
 log = logging.getLogger(__name__)
 
@@ -26,20 +27,32 @@ MEMORY_BYTES = 3 << 30
 DISK_BYTES = 20 << 30
 # Of what is over the limit of the disk so much more is removed, so that it is not looked through for every image.
 _HEADROOM = 0.1
+# What others have written is found by counting again, whenever this share of the limit has been written here.
+_COUNTED_AGAIN = 0.05
+# A file that has been under way for so long is one whose process was killed.
+_STALE_SECONDS = 3600.0
 
 
 class FeatureCache:
     """Features of images by what they are of and who saw them: in memory, and on disk where a folder is given.
 
-    Both are bounded, least recently used out first; what is gone is computed again. Processes may share a folder.
+    Both are bounded, least recently used out first; what is gone is computed again. Processes may share a folder: the bound
+    is one for all of them, but that each may go over it by a twentieth before it looks what the others have written.
     """
 
     def __init__(
-        self, folder: Path | None = None, *, memory_bytes: int = MEMORY_BYTES, disk_bytes: int = DISK_BYTES
+        self,
+        folder: Path | None = None,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        disk_bytes: int = DISK_BYTES,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self.folder, self._disk_bytes = folder, disk_bytes
+        """`clock` gives seconds as files are dated in."""
+        self.folder, self._disk_bytes, self._clock = folder, disk_bytes, clock
         self._memory: DecodedCache[Features] = DecodedCache(memory_bytes)
-        self._written: int | None = None  # bytes on disk, as far as this process knows; None: not looked yet
+        self._held: int | None = None  # bytes on disk, as they were counted last; None: not looked yet
+        self._written = 0  # bytes of this process since then
         self._lock = threading.Lock()
 
     def get(self, sight: str, digest: str, look: Callable[[], Features]) -> Features:
@@ -70,33 +83,39 @@ class FeatureCache:
     def _write(self, path: Path, seen: Features) -> None:
         with replacing(path) as file:
             np.save(file, seen, allow_pickle=False)
+            size = file.tell()
         with self._lock:
-            self._written = self._on_disk() if self._written is None else self._written + seen.nbytes
-            if self._written > self._disk_bytes:
-                self._written = self._make_room()
+            self._written += size
+            due = self._held is None or self._written > _COUNTED_AGAIN * self._disk_bytes
+            if due or (self._held or 0) + self._written > self._disk_bytes:
+                self._held, self._written = self._make_room(), 0
+
+    def on_disk(self) -> int:
+        """Bytes that the folder holds now, with what is under way there."""
+        return sum(size for _, size, _ in self._files())
 
     def _files(self) -> list[tuple[float, int, Path]]:
-        """(last used, bytes, path) of all that is kept."""
+        """(last used, bytes, path) of all that is kept or under way."""
         found = []
-        for path in self.folder.rglob("*.npy") if self.folder else ():
+        for path in self.folder.rglob("*.npy*") if self.folder else ():
+            if path.suffix != ".npy" and not is_unfinished(path):
+                continue
             try:
                 status = path.stat()
-            except FileNotFoundError:  # another process has made room
+            except FileNotFoundError:  # another process has made room, or has ended what it wrote
                 continue
             found.append((status.st_mtime, status.st_size, path))
         return sorted(found)
 
-    def _on_disk(self) -> int:
-        return sum(size for _, size, _ in self._files())
-
     def _make_room(self) -> int:
-        files = self._files()
+        """Remove what killed processes left, and what is over the limit; the bytes that stay."""
+        files, stale = self._files(), self._clock() - _STALE_SECONDS
         held = sum(size for _, size, _ in files)
-        for _, size, path in files:
-            if held <= self._disk_bytes * (1 - _HEADROOM):
-                break
-            path.unlink(missing_ok=True)
-            held -= size
+        most = self._disk_bytes * (1 - _HEADROOM) if held > self._disk_bytes else held
+        for used, size, path in files:
+            if used < stale if is_unfinished(path) else held > most:
+                path.unlink(missing_ok=True)
+                held -= size
         return held
 
 

@@ -1,5 +1,6 @@
 """What a run consists of: names that are understood, and works in the order of what they need."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from workers.runs.works import (
     full_work,
     headroom_works,
     joined,
+    key_of,
     methods_of,
     policies_of,
     policy_work,
@@ -159,6 +161,11 @@ def test_works_name_what_they_wait_for(tmp_path: Path) -> None:
 def test_a_run_and_a_work_go_through_json_unchanged(tmp_path: Path) -> None:
     run = Run(experiment=tiny_experiment(tmp_path), root=tmp_path, out=tmp_path / "out", budgets=(8, 12), group="x")
     assert Run.from_json(run.to_json()) == run
+    bounded = replace(run, feature_bytes=1 << 30)
+    assert Run.from_json(bounded.to_json()) == bounded
+    earlier = {name: value for name, value in bounded.to_json().items() if name != "feature_bytes"}
+    assert Run.from_json(earlier) == run
     work = Work(stage="trajectory", name="learned:paper", protocol="global", seed=3)
     assert Work(**work.to_json()) == work
     assert work.slug == "learned-paper-global-seed-3"
+    assert key_of(bounded, work) == key_of(run, work) != key_of(replace(run, group="y"), work)

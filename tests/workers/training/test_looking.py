@@ -101,6 +101,55 @@ def test_the_disk_is_bounded_and_the_least_recently_used_go_first(tmp_path: Path
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 0.9 * 4800
 
 
+def test_processes_that_share_a_folder_share_its_bound(tmp_path: Path, look: Looking) -> None:
+    both = [FeatureCache(tmp_path, memory_bytes=1, disk_bytes=20_000) for _ in range(2)]
+    for value in range(40):
+        get(both[value % 2], look, value)
+        # Each may have written a twentieth of the bound, less than one file of 1,128 bytes, since it counted last.
+        assert on_disk(tmp_path) <= 20_000
+    kept = sorted(int(path.stem) for path in tmp_path.rglob("*.npy"))
+    assert kept == list(range(40 - len(kept), 40))
+    assert len(kept) >= 15
+
+
+def test_what_others_write_is_not_counted_for_every_image(
+    tmp_path: Path, look: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    make_room = FeatureCache._make_room
+
+    def counted(cache: FeatureCache) -> int:
+        counts.append(look.times)
+        return make_room(cache)
+
+    monkeypatch.setattr(FeatureCache, "_make_room", counted)
+    cache = FeatureCache(tmp_path, memory_bytes=1, disk_bytes=100_000)
+    for value in range(15):
+        get(cache, look, value)
+    assert counts == [1, 6, 11]  # five files are more than 5,000 bytes
+
+
+def test_what_a_killed_process_left_is_removed_after_an_hour_and_counted_until_then(
+    tmp_path: Path, look: Looking
+) -> None:
+    folder = tmp_path / "eye/00"
+    folder.mkdir(parents=True)
+    for name, written in ((".0007.npy.31", 99), (".0008.npy.32", 5000), ("notes.npy.txt", 0)):
+        (folder / name).write_bytes(bytes(3000))
+        os.utime(folder / name, (written, written))
+    cache = FeatureCache(tmp_path, memory_bytes=1, disk_bytes=4800, clock=lambda: 3700.0)
+    get(cache, look, 1)
+    assert {path.name for path in folder.iterdir()} == {".0008.npy.32", "notes.npy.txt", "0001.npy"}
+    assert cache.on_disk() == 3000 + 1128
+    get(cache, look, 2)  # over the bound: what is under way is left alone
+    assert (folder / ".0008.npy.32").exists()
+    assert on_disk(tmp_path) - 3000 <= 0.9 * 4800
+
+
+def on_disk(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def test_a_full_disk_costs_no_work(
     tmp_path: Path, look: Looking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
