@@ -4,7 +4,7 @@ Shapes: B windows of w x w cells, F features, C classes.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from models.frozen import FrozenSegmenter
 from models.head import balancing_weights, soft_cross_entropy, soft_iou_loss
 
 Windows = tuple[Tensor, Tensor]  # features (B, F, w, w) and shares of labelled pixels (B, C, w, w)
+Draw = Callable[[int, int, torch.Generator], Windows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,48 +46,111 @@ class RefitSettings:
 
 def refit(
     segmenter: FrozenSegmenter,
-    draw: Callable[[int, int, torch.Generator], Windows],
+    draw: Draw,
     counts_C: Tensor,
     settings: RefitSettings,
     *,
     generator: torch.Generator,
     steps: int | None = None,
     on_step: Callable[[int], None] = lambda step: None,
+    begun: "Callable[[Refitting], None]" = lambda fit: None,
 ) -> float:
     """Fit the head, in place, to windows that `draw(batch, window, generator)` gives; the mean loss of the last tenth.
 
     Goes on from the weights that the head has, in `steps` steps or as many as the settings say. `counts_C`: labelled pixels
-    of each class. `on_step` hears the number of each step, and may raise: the head is of no use then.
+    of each class. `on_step` hears the number of each step, and may raise: the head is of no use then. `begun` gets the fit
+    before its first step, and may load what was put away of it.
     """
-    first = not bool(segmenter.fitted)
-    total = steps or (settings.first_steps if first else settings.steps)
-    rate = settings.lr if first else settings.next_lr
-    device = segmenter.classifier.weight.device
-    weights_C = balancing_weights(counts_C, settings.balance).to(device)
-    optimizer = torch.optim.AdamW(segmenter.parameters(), lr=rate, weight_decay=settings.weight_decay, fused=True)
-    mean = Average(segmenter, settings.average)
-    losses: list[Tensor] = []
+    fit = Refitting(segmenter, draw, counts_C, settings, generator=generator, steps=steps)
+    begun(fit)
     segmenter.train()
-    for step in range(total):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / settings.warm_up) * cosine_share(step / total)
-        features_BFww, shares_BCww = (each.to(device) for each in draw(settings.batch, settings.window, generator))
-        perturbed_BFww = _perturbed(features_BFww.float(), settings, generator)
-        logits_BCww = segmenter.cell_logits(perturbed_BFww, generator)
-        loss = soft_cross_entropy(logits_BCww, shares_BCww, weights_C)
+    while fit.step < fit.steps:
+        fit.go_on()
+        on_step(fit.step)
+    return fit.end()
+
+
+class Refitting:
+    """A fit of a head under way. Between two steps it can be put away as tensors, and goes on from them bit for bit."""
+
+    def __init__(
+        self,
+        segmenter: FrozenSegmenter,
+        draw: Draw,
+        counts_C: Tensor,
+        settings: RefitSettings,
+        *,
+        generator: torch.Generator,
+        steps: int | None = None,
+    ) -> None:
+        """As `refit`."""
+        first = not bool(segmenter.fitted)
+        self.step, self.steps = 0, steps or (settings.first_steps if first else settings.steps)
+        self._segmenter, self._draw, self._settings, self._generator = segmenter, draw, settings, generator
+        self._rate = settings.lr if first else settings.next_lr
+        self._device = segmenter.classifier.weight.device
+        self._weights_C = balancing_weights(counts_C, settings.balance).to(self._device)
+        self._optimizer = torch.optim.AdamW(
+            segmenter.parameters(), lr=self._rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self._mean = Average(segmenter, settings.average)
+        self._losses: list[Tensor] = []
+
+    def go_on(self) -> None:
+        """One step. The segmenter is in training mode."""
+        settings, step = self._settings, self.step
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate * min(1.0, (step + 1) / settings.warm_up) * cosine_share(step / self.steps)
+        windows = self._draw(settings.batch, settings.window, self._generator)
+        features_BFww, shares_BCww = (each.to(self._device) for each in windows)
+        perturbed_BFww = _perturbed(features_BFww.float(), settings, self._generator)
+        logits_BCww = self._segmenter.cell_logits(perturbed_BFww, self._generator)
+        loss = soft_cross_entropy(logits_BCww, shares_BCww, self._weights_C)
         if settings.overlap:
             loss = loss + settings.overlap * soft_iou_loss(logits_BCww, shares_BCww)
-        optimizer.zero_grad()
+        self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        mean.add(step)
-        losses.append(loss.detach())
-        on_step(step + 1)
-    mean.keep()
-    segmenter.fitted.fill_(True)
-    segmenter.eval()
-    last = losses[-max(1, total // 10) :]
-    return float(torch.stack(last).mean()) if last else math.nan
+        self._optimizer.step()
+        self._mean.add(step)
+        self._losses.append(loss.detach())
+        self.step = step + 1
+
+    def end(self) -> float:
+        """Give the head the mean of its weights; the mean loss of the last tenth of the steps."""
+        self._mean.keep()
+        self._segmenter.fitted.fill_(True)
+        self._segmenter.eval()
+        last = self._losses[-max(1, self.steps // 10) :]
+        return float(torch.stack(last).mean()) if last else math.nan
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that the fit goes on from: weights, their mean, the optimizer's memory, losses and the generator's state."""
+        kept = {"generator": self._generator.get_state()}
+        if self._losses:
+            kept["losses"] = torch.stack(self._losses)
+        kept |= {f"weights.{key}": value for key, value in self._segmenter.state_dict().items()}
+        kept |= {f"mean.{key}": value for key, value in self._mean.state_dict().items()}
+        remembered = self._optimizer.state_dict()["state"]
+        kept |= {f"optimizer.{place}.{key}": value for place, of in remembered.items() for key, value in of.items()}
+        return {key: value.detach().clone() for key, value in kept.items()}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from where a fit of the same segmenter, labels and settings was when `tensors` were taken from it."""
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "mean": {}, "optimizer": {}}
+        for key, value in tensors.items():
+            part, _, name = key.partition(".")
+            if name:
+                parts[part][name] = value.clone()
+        self._segmenter.load_state_dict(parts["weights"])
+        self._mean.load_state_dict(parts["mean"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in parts["optimizer"].items():
+            place, _, key = name.partition(".")
+            state.setdefault(int(place), {})[key] = value
+        self._optimizer.load_state_dict({"state": state, "param_groups": self._optimizer.state_dict()["param_groups"]})
+        self._losses = list(tensors["losses"].to(self._device)) if "losses" in tensors else []
+        self.step = len(self._losses)
+        self._generator.set_state(tensors["generator"].cpu())
 
 
 class Average:
@@ -105,6 +169,15 @@ class Average:
                 self._mean[key].lerp_(value, 1 - decay)
             else:
                 self._mean[key].copy_(value)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The mean so far, by the names of the network's own."""
+        return dict(self._mean)
+
+    def load_state_dict(self, mean: Mapping[str, Tensor]) -> None:
+        """Go on from a mean."""
+        for key, value in self._mean.items():
+            value.copy_(mean[key])
 
     def keep(self) -> None:
         """Give the network the mean."""

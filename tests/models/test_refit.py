@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.frozen import FrozenSegmenter
-from models.refit import Average, RefitSettings, Windows, refit
+from models.refit import Average, RefitSettings, Refitting, Windows, refit
 from tests.models.eyes import seeded, some_segmenter
 
 FAST = RefitSettings(first_steps=60, steps=30, lr=1e-2, next_lr=1e-2, batch=2, window=6, warm_up=5)
@@ -125,6 +125,56 @@ def test_whoever_hears_of_a_step_may_end_the_fit_by_raising() -> None:
         fitted(labels((1, 1)), segmenter, on_step=until_three)
     assert heard == [1, 2, 3]
     assert not bool(segmenter.fitted)
+
+
+class Slices:
+    """Fits the head of a segmenter, of which nothing is left but what was put away, until it is stopped at a step."""
+
+    def __init__(self, shares_Chw: Tensor) -> None:
+        self.shares_Chw = shares_Chw
+        self.heard = list[int]()
+        self.kept: dict[str, Tensor] | None = None
+
+    def fit(self, stop: int | None) -> tuple[FrozenSegmenter, float]:
+        """Raises InterruptedError at the step, of which the next fit hears no more."""
+
+        def begun(fit: Refitting) -> None:
+            self.fit_now = fit
+            if self.kept is not None:
+                fit.load(self.kept)
+
+        def on_step(step: int) -> None:
+            self.heard.append(step)
+            if step == stop:
+                self.kept = self.fit_now.tensors()
+                raise InterruptedError
+
+        seed = 0 if self.kept is None else 9
+        return fitted(self.shares_Chw, seed=seed, on_step=on_step, begun=begun)
+
+
+@pytest.mark.parametrize("stops", [[1], [29, 30], [59, 60], [7, 8, 40]])
+def test_a_fit_that_is_put_away_goes_on_as_if_it_had_never_stopped(stops: list[int]) -> None:
+    slices = Slices(labels((1, 1), (2, 4)))
+    straight, loss = fitted(slices.shares_Chw)
+    for stop in stops:
+        with pytest.raises(InterruptedError):
+            slices.fit(stop)
+    again, loss_again = slices.fit(None)
+    assert loss_again == loss
+    ended, expected = again.state_dict(), straight.state_dict()
+    assert all(torch.equal(ended[name], expected[name]) for name in expected)
+    assert slices.heard == list(range(1, 61))
+
+
+def test_what_was_put_away_is_left_as_it_is_by_the_fit_that_goes_on() -> None:
+    under_way: list[Refitting] = []
+    fitted(labels((1, 1)), begun=under_way.append, steps=3)
+    kept = under_way[0].tensors()
+    before = {name: tensor.clone() for name, tensor in kept.items()}
+    fitted(labels((1, 1)), begun=lambda fit: fit.load(kept), steps=9)
+    under_way[0].go_on()
+    assert all(torch.equal(kept[name], before[name]) for name in before)
 
 
 def test_without_hiding_noise_and_dropout_a_fit_draws_nothing_but_windows() -> None:

@@ -1,5 +1,7 @@
 """Pretrain and finish where an encoder stays frozen: a head fitted to what is labelled, and perhaps the encoder after it."""
 
+import json
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -7,10 +9,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models.frozen import FrozenSegmenter
+from models.refit import Refitting
 from models.segmenter import Segmenter
 from service.schemas.jobs import FinishPayload
 from service.store import pool as pool_store
-from service.store.checkpoints import NewCheckpoint, record_checkpoint
+from service.store.checkpoints import NewCheckpoint, checkpoint_of_job, record_checkpoint
 from service.store.predictions import open_regions_of, refresh_predictions
 from service.tables import Checkpoint
 from workers.datasets.base import ImageSource
@@ -25,6 +28,7 @@ from workers.loop.lessons import Fit
 from workers.training.building import is_of, with_fresh_head
 from workers.training.checkpoints import load_segmenter, save_segmenter
 from workers.training.looking import features
+from workers.training.resumable import KeptFits
 
 # A final fit takes so many times the steps of a round's.
 LONG = 20
@@ -72,23 +76,61 @@ def fit_head(
     steps: int,
     span: tuple[float, float],
 ) -> None:
-    """Fit the head anew to images labelled as a whole and to labelled regions of `images`, as they were numbered then."""
+    """Fit the head anew to images labelled as a whole and to labelled regions of `images`, as they were numbered then.
+
+    Goes on from where an earlier slice put the fit away. Ends the slice where others should have the worker for a while.
+    """
+    of_fit = [_made_of(project, known, labelled, steps), asdict(project.loop.refit), project.settings.seed]
+    kept = KeptFits(run.state("fit"), settings_hash(of_fit))
+
+    def begun(name: str, fit: Refitting) -> None:
+        kept.take_up(name, fit)
+        if name == "refit":  # the first of them
+            run.begin_slice()  # to read what is labelled may take longer than a slice
+
+    def check() -> None:
+        if run.interrupted:
+            kept.save()
+            run.pause()
+        kept.save_if_due()
 
     def on_step(step: int) -> None:
-        if step % 10 == 0:
-            run.step(span[0] + (span[1] - span[0]) * step / steps, f"Fitting the head, step {step} of {steps}")
+        run.report(span[0] + (span[1] - span[0]) * step / steps, f"Fitting the head, step {step} of {steps}")
+        check()
 
     learner = learner_of(project, segmenter, labelled, images, known=known)
-    learner.learn_known(Fit(steps=steps, on_step=on_step, check=run.check))
+    learner.learn_known(Fit(steps=steps, on_step=on_step, check=check, begun=begun))
 
 
-def labelled_regions(project: ProjectData, images: ProjectImages, *, told: bool) -> LabelledSet:
-    """All labelled regions of the pool, or those of rounds that were learned from."""
+def _made_of(project: ProjectData, known: list[ImageSource], labelled: LabelledSet, steps: int) -> str:
+    counts = [labelled.regions, labelled.counts().sum(axis=0).tolist(), [len(each) for each in known]]
+    return settings_hash([counts, steps, asdict(project.architecture)])
+
+
+def labelled_regions(
+    project: ProjectData, images: ProjectImages, *, told: bool, among: Collection[int] | None = None
+) -> LabelledSet:
+    """All labelled regions of the pool, or those of rounds that were learned from; of them those `among` the ids, if given."""
     with project.worker.database.read() as session:
         regions = pool_store.labelled_regions(session, project.id, told=told)
     labelled = LabelledSet(len(project.classes))
-    labelled.add(project.answers(images, regions))
+    labelled.add(project.answers(images, [each for each in regions if among is None or each.region_id in among]))
     return labelled
+
+
+def labelled_at_first(run: JobRun, project: ProjectData, images: ProjectImages, *, told: bool) -> LabelledSet:
+    """As `labelled_regions`, of those that were there when the job asked first.
+
+    What is labelled between two slices would have its fit begin anew, again and again while people label.
+    """
+    state = run.state("regions")
+    saved = state.load()
+    if saved is None:
+        with project.worker.database.read() as session:
+            ids = [each.region_id for each in pool_store.labelled_regions(session, project.id, told=told)]
+        saved = json.dumps(ids).encode()
+        state.save(saved)
+    return labelled_regions(project, images, told=told, among=frozenset(json.loads(saved)))
 
 
 def fit_start(run: JobRun, project: ProjectData) -> dict[str, Any]:
@@ -100,19 +142,43 @@ def fit_start(run: JobRun, project: ProjectData) -> dict[str, Any]:
     reward, known = labelled_part(project.images("reward")), project.known()
     look_at(run, base, [*known, reward], (0.0, 0.4))
     nothing, steps = LabelledSet(len(project.classes)), project.loop.refit.first_steps
-    source = with_fresh_head(base, project.settings.seed)
-    if len(state):
-        fit_head(run, project, source, images, known=[state], labelled=nothing, steps=steps, span=(0.4, 0.6))
-    row = save_network(run, project, source, "source", {"source": "state" if len(state) else "none"}, None)
-    labelled = labelled_regions(project, images, told=True)
-    told, head = labelled.regions, base
+    row = _made_source(run)
+    if row is None:
+        source = with_fresh_head(base, project.settings.seed)
+        if len(state):
+            fit_head(run, project, source, images, known=[state], labelled=nothing, steps=steps, span=(0.4, 0.6))
+        row = save_network(run, project, source, "source", {"source": "state" if len(state) else "none"}, None)
+    labelled, head = labelled_at_first(run, project, images, told=True), base
     fit_head(run, project, head, images, known=known, labelled=labelled, steps=steps, span=(0.6, 0.9))
+    told = _learned_since(run, project, head, images, known, labelled.regions)
     figures: dict[str, Any] = {}
     if bool(head.fitted):
         figures = measured(project, head)
         _save_first(run, project, head, row, {"parent": "source", "regions": told, **figures})
     _forget(run)
     return {"source": row.description["source"], "regions_learned_from": told, **figures}
+
+
+def _made_source(run: JobRun) -> Checkpoint | None:
+    """The row of the head for games, where an earlier slice has made it."""
+    with run.worker.database.read() as session:
+        return checkpoint_of_job(session, run.job_id, "source")
+
+
+def _learned_since(
+    run: JobRun,
+    project: ProjectData,
+    head: FrozenSegmenter,
+    images: ProjectImages,
+    known: list[ImageSource],
+    learned_from: int,
+) -> int:
+    """Learn, as a tell does, from rounds that were told between two slices of the fit; the regions learned from by now."""
+    labelled = labelled_regions(project, images, told=True)
+    if labelled.regions > learned_from:
+        learner = learner_of(project, head, labelled, images, known=known)
+        learner.learn_known(Fit(on_step=lambda step: run.check(), check=run.check))
+    return labelled.regions
 
 
 def _save_first(
@@ -139,7 +205,7 @@ def finish_head(run: JobRun, project: ProjectData, payload: FinishPayload) -> di
             "To unfreeze the encoder needs labelled images in the split `reward`, to tell whether that is better."
         )
     images, known = project.images("pool"), project.known()
-    labelled = labelled_regions(project, images, told=False)
+    labelled = labelled_at_first(run, project, images, told=False)
     head, figures = _long_fitted(run, project, payload, images, known=[*known], labelled=labelled, reward=reward)
     network: Segmenter = head
     if payload.unfreeze:
@@ -166,8 +232,7 @@ def _long_fitted(
     """The head of an earlier slice, if it was fitted to these very labels, else one that is fitted now; and its figures."""
     end = SHARE_OF_HEAD if payload.unfreeze else 0.9
     steps = payload.steps or LONG * project.settings.refit_steps
-    counts = [labelled.regions, labelled.counts().sum(axis=0).tolist(), [len(each) for each in known]]
-    made_of = settings_hash([counts, steps, asdict(project.architecture)])
+    made_of = _made_of(project, known, labelled, steps)
     saved = run.state("head").load()
     if saved is not None:
         loaded, checkpoint = load_segmenter(saved, project.classes, project.worker.device)
@@ -186,5 +251,5 @@ def _long_fitted(
 
 def _forget(run: JobRun) -> None:
     """Clear what slices have left for each other."""
-    for phase in ("base", "looked", "head", "tuned"):
+    for phase in ("base", "looked", "regions", "fit", "head", "tuned"):
         run.state(phase).clear()

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from models.fit import crops, make_optimizer, train_pass
 from models.frozen import FrozenSegmenter
-from models.refit import refit
+from models.refit import Refitting, refit
 from models.segmenter import Segmenter
 from service.domain.regions import Box
 from workers.chance import derived_seed, torch_generator
@@ -28,12 +29,14 @@ from workers.training.refitting import LabelledCells
 class Fit:
     """How a refit goes: in so many steps, or as many as the settings say.
 
-    `on_step` hears of each, `check` is called with each of those that find a temperature; both may raise to end it.
+    `on_step` hears of each, `check` is called with each of those that find a temperature; both may raise to end it. `begun`
+    gets the fit, and those that find a temperature, by their names before their first steps, to put them away and take them up.
     """
 
     steps: int | None = None
     on_step: Callable[[int], None] = lambda step: None
     check: Callable[[], None] = lambda: None
+    begun: Callable[[str, Refitting], None] = lambda name, fit: None
 
 
 AS_SET = Fit()
@@ -135,9 +138,10 @@ class Refit:
             generator=torch_generator(self._seed, "refit", round_number),
             steps=fit.steps,
             on_step=fit.on_step,
+            begun=partial(fit.begun, "refit"),
         )
         seed = derived_seed(self._seed, "calibrate", round_number)
-        calibrate(self._segmenter, cells, self._settings.refit, seed, check=fit.check)
+        calibrate(self._segmenter, cells, self._settings.refit, seed, check=fit.check, begun=fit.begun)
         return loss
 
     def beside(self, labelled: LabelledSet) -> "Refit":

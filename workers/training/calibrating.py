@@ -1,13 +1,14 @@
 """Finds a head's temperature by cross-validation over the labelled images: heads that have not seen an image judge it."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from models.calibration import best_temperature
 from models.frozen import FrozenSegmenter
 from models.inference import evaluating
-from models.refit import RefitSettings, refit
+from models.refit import RefitSettings, Refitting, refit
 from workers.chance import numpy_generator, torch_generator
 from workers.training.building import with_fresh_head
 from workers.training.refitting import LabelledCells
@@ -25,10 +26,11 @@ def calibrate(
     seed: int,
     *,
     check: Callable[[], None] = lambda: None,
+    begun: Callable[[str, Refitting], None] = lambda name, fit: None,
 ) -> None:
     """Set the temperature, in place, where labels have tripled since it was found last, and enough images have some.
 
-    `check` is called in every step, and may raise.
+    `check` is called in every step, and may raise; `begun` gets each fit by its name, as that of `refit` does.
     """
     images = cells.images()
     if settings.folds < 2 or len(images) < settings.folds or len(cells) < TIMES * int(segmenter.calibrated_with):
@@ -49,6 +51,7 @@ def calibrate(
             generator=generator,
             steps=steps,
             on_step=lambda step: check(),
+            begun=partial(begun, f"fold {fold}"),
         )
         regions = list(cells.of(held_out).cells())
         with evaluating(judge):

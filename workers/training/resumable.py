@@ -1,5 +1,6 @@
-"""Training that can be put away at any epoch and continued exactly, wherever the state is kept."""
+"""Training that can be put away and continued exactly, at any epoch or any step of a head's fit, wherever the state is kept."""
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -7,11 +8,14 @@ import torch
 from torch import Tensor
 
 from models.fit import FitState
+from models.refit import Refitting
 from models.segmenter import Segmenter
 from workers.datasets.base import ImageSource
 from workers.files import StateStore
-from workers.training.checkpoints import from_bytes, to_bytes
+from workers.training.checkpoints import CheckpointError, from_bytes, to_bytes
 from workers.training.convergence import ConvergeSettings, Material, converge, momentum_tensors
+
+log = logging.getLogger(__name__)
 
 SAVE_SECONDS = 10.0
 
@@ -74,3 +78,55 @@ def converge_resumably(
     if used is not None:  # else there was nothing left to train
         save(fit, used)
     return fit
+
+
+class KeptFits:
+    """Fits of heads that one piece of work makes one after the other, each under its name, put away between any two steps."""
+
+    def __init__(self, store: StateStore, made_of: str) -> None:
+        """`made_of` names what the work is made of: what was put away of another is begun anew."""
+        self._store, self._made_of = store, made_of
+        self._parts = self._read()
+        self._now: tuple[str, Refitting] | None = None
+        self._last_save = time.monotonic()
+
+    def take_up(self, name: str, fit: Refitting) -> None:
+        """Have a fit that is about to begin go on from where it was put away; from now on it is the one under way."""
+        self._note()
+        if name in self._parts:
+            fit.load(self._parts[name])
+        self._now = name, fit
+
+    def save_if_due(self) -> None:
+        """Put all away, every few seconds."""
+        if time.monotonic() - self._last_save > SAVE_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Put all away: the fit that is under way, and those that ended before it."""
+        self._note()
+        tensors = {f"{name}/{key}": value for name, part in self._parts.items() for key, value in part.items()}
+        self._store.save(to_bytes({"made_of": self._made_of}, {}, tensors))
+        self._last_save = time.monotonic()
+
+    def _note(self) -> None:
+        if self._now is not None:
+            name, fit = self._now
+            self._parts[name] = fit.tensors()
+
+    def _read(self) -> dict[str, dict[str, Tensor]]:
+        parts: dict[str, dict[str, Tensor]] = {}
+        saved = self._store.load()
+        if saved is None:
+            return parts
+        try:
+            checkpoint = from_bytes(saved)
+        except CheckpointError as error:
+            log.warning("What was put away of a head's fit cannot be read (%s); it begins anew.", error)
+            return parts
+        if checkpoint.description.get("made_of") != self._made_of:
+            return parts
+        for key, tensor in checkpoint.extra.items():
+            name, _, of_fit = key.partition("/")
+            parts.setdefault(name, {})[of_fit] = tensor
+        return parts

@@ -28,7 +28,12 @@ FROZEN: dict[str, Any] = {
 
 @pytest.fixture
 def frozen_world(make_world: Callable[..., World]) -> World:
-    world = make_world(**FROZEN)
+    return full_frozen_world(make_world)
+
+
+def full_frozen_world(make_world: Callable[..., World], **settings: Any) -> World:
+    """A project whose encoder stays frozen, with images in every split that is learned from or measured on."""
+    world = make_world(**{**FROZEN, **settings})
     for split, seed in (("state", 21), ("train", 22), ("reward", 23)):
         world.add(split, Rectangles(2, seed))
     return world.add("pool", Rectangles(6, 1), labelled=False)
