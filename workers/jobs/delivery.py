@@ -91,9 +91,14 @@ class JobRun:
         return self.worker.stopping.is_set() or time.monotonic() - self.started > self.worker.settings.slice_seconds
 
     @property
+    def called_off(self) -> bool:
+        """Whether the job must not wait for a good moment to stop: cancelled, taken away, or its worker is asked to end."""
+        return self.worker.stopping.is_set() or self.cancelled.is_set() or self.lost.is_set()
+
+    @property
     def interrupted(self) -> bool:
-        """Whether the job must save its state now: cancelled, taken away, or long enough at it."""
-        return self.slice_over or self.cancelled.is_set() or self.lost.is_set()
+        """Whether the job must save its state now: called off, or long enough at it."""
+        return self.slice_over or self.called_off
 
     def pause(self) -> NoReturn:
         """End this slice; the state is saved. Raises JobStopped, JobLost or SliceOver, whichever is why."""

@@ -35,7 +35,14 @@ def train_policy(run: JobRun) -> dict[str, Any]:
         run.report(progress.done, f"policy: {describe_progress(trainer, progress)}")
         return not run.interrupted
 
-    if not play_resumably(trainer, store, keep_going, made_of=made_of):
+    def keep_trying(played: int, games: int) -> bool:
+        run.report(run.progress, f"policy: game {played + 1} of {games} of a trial")
+        return not run.interrupted
+
+    ended = play_resumably(
+        trainer, store, keep_going, made_of=made_of, keep_trying=keep_trying, called_off=lambda: run.called_off
+    )
+    if not ended:
         run.pause()
     result = {"name": payload.policy, "episodes": len(trainer.returns), **trainer.summary()}
     policy = trainer.best_policy()

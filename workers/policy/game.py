@@ -3,7 +3,7 @@
 Shapes: S state regions, F features of a state region, N candidates of a pool, A features of a candidate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -65,8 +65,11 @@ class Game(Protocol):
     def tell(self) -> Told:
         """Label what was asked for, and learn from it."""
 
-    def trial(self, strategy: Strategy, number: int) -> float:
-        """The mean mIoU, in points, over the rounds of one of the trials, asked for by the strategy without chance."""
+    def trial(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> float:
+        """The mean mIoU, in points, over the rounds of one of the trials, asked for by the strategy without chance.
+
+        `on_round` is called before each, and may raise to end it.
+        """
 
     def meta(self) -> dict[str, Any]:
         """The numbers of the episode between two rounds, for JSON."""

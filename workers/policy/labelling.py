@@ -196,13 +196,15 @@ class LabellingGame:
         assert gain is not None
         return Told(reward=gain if twin is None else 100 * (self.miou - twin), gain=gain)
 
-    def trial(self, strategy: Strategy, number: int) -> float:
+    def trial(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> float:
         """The mean mIoU, in points, over the rounds of a game that the strategy plays without chance.
 
-        Trials have seeds of their own, and leave the episode that is played where it is.
+        Trials have seeds of their own, and leave the episode that is played where it is. `on_round` is called before each
+        round, and may raise to end the trial.
         """
         tried, curve = self._episode("trial", number), []
         while not tried.over:
+            on_round()
             tried.ask(strategy, 0.0)
             tried.tell()
             curve.append(tried.miou)

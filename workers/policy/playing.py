@@ -1,4 +1,4 @@
-"""Policy training that can be put away between any two rounds, wherever the state is kept."""
+"""Policy training that can be put away between any two rounds or games of a trial, wherever the state is kept."""
 
 import logging
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from workers.files import StateStore
 from workers.policy.trainer import FORMAT, Progress, Trainer
+from workers.policy.trials import Trying
 from workers.training.checkpoints import from_bytes, to_bytes
 
 log = logging.getLogger(__name__)
@@ -20,24 +21,51 @@ def play_resumably(
     keep_going: Callable[[Progress], bool] = lambda progress: True,
     *,
     made_of: str = "",
+    keep_trying: Callable[[int, int], bool] = lambda played, games: True,
+    called_off: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Play rounds until all episodes are played, saved every half minute; False where `keep_going` said no before the end.
+    """Play rounds until all episodes are played, saved every half minute; False where it was stopped before the end.
 
-    `made_of` names what the games were made of: what was put away of others is begun anew.
+    `keep_going` is asked after each round; `keep_trying` between two games of a trial, how many are played of how many.
+    `called_off` is asked in each round of a trial: yes costs what is played of its game. `made_of` names what the games were
+    made of: what was put away of others is begun anew.
     """
     _take_up(trainer, store, made_of)
     last_save = time.monotonic()
+
+    def saved_if_due() -> bool:
+        nonlocal last_save
+        if time.monotonic() - last_save <= SAVE_SECONDS:
+            return False
+        _put_away(trainer, store, made_of)
+        last_save = time.monotonic()
+        return True
+
+    def on_round() -> None:
+        if called_off():
+            raise _Stopped
+
+    def on_game(played: int, games: int) -> None:
+        if not keep_trying(played, games):
+            raise _Stopped
+        saved_if_due()
+
     while not trainer.done:
-        progress = trainer.play_round()
-        due = time.monotonic() - last_save > SAVE_SECONDS
-        if due:
+        try:
+            progress = trainer.play_round(Trying(on_round=on_round, on_game=on_game))
+        except _Stopped:
             _put_away(trainer, store, made_of)
-            last_save = time.monotonic()
+            return False
+        saved = saved_if_due()
         if not keep_going(progress) and not trainer.done:
-            if not due:
+            if not saved:
                 _put_away(trainer, store, made_of)
             return False
     return True
+
+
+class _Stopped(Exception):
+    """Whoever hears of a trial wants it to end for now."""
 
 
 def describe_progress(trainer: Trainer, progress: Progress) -> str:
@@ -60,7 +88,7 @@ def _take_up(trainer: Trainer, store: StateStore, made_of: str) -> None:
     if checkpoint.description.get("made_of", "") != made_of:
         log.warning("What a policy's games are made of has changed since its training was put away; it begins anew.")
         return
-    if trainer.rounds_done != meta["rounds_done"]:  # else it is the very trainer that was put away, still in memory
+    if not trainer.is_at(meta):  # else it is the very trainer that was put away, still in memory
         trainer.load(meta, checkpoint.extra)
 
 

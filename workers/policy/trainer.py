@@ -1,8 +1,8 @@
-"""The trainer of policies: a DQN that learns from any Game, put away and continued between any two rounds, exactly."""
+"""The trainer of policies: a DQN that learns from any Game, put away between any two rounds or games of a trial, exactly."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from models.dqn import epsilon as epsilon_after
 from models.strategies import Strategy, build_strategy
 from workers.chance import numpy_generator, torch_generator
 from workers.policy.game import Game
+from workers.policy.rewards import RunningDeviation
+from workers.policy.trials import UNHEARD, Trying, play_trial
 from workers.training.convergence import device_of
 
 # Returns of this many episodes are averaged to tell which policy is best where none can be tried: one alone is noisy.
@@ -87,18 +89,36 @@ class Trainer:
         self.areas: list[float] = []
         self.trials: list[float] = []
         self.best, self.best_value = self._weights(), -math.inf
-        self._reward_scale = _RunningDeviation()
+        self._reward_scale = RunningDeviation()
         self._held = self._new_returns()
         self._gains: list[float] = []
         self._curve: list[float] = []
+        # While a policy is tried: the round before, which is not told of yet, and what was reached in games of the trial.
+        self._pending: Progress | None = None
+        self._tried: list[float] = []
 
     @property
     def done(self) -> bool:
-        """Whether all episodes are played."""
+        """Whether all episodes are played, and the policy is tried."""
+        return self._played_all and self._pending is None
+
+    @property
+    def _played_all(self) -> bool:
         return self.episode >= self.settings.episodes
 
-    def play_round(self) -> Progress:
-        """One round of the current episode with its updates; at the episode's end perhaps a trial of the policy."""
+    def play_round(self, trying: Trying = UNHEARD) -> Progress:
+        """One round of the current episode with its updates; at the episode's end perhaps a trial of the policy.
+
+        Where `trying` ends the trial by raising, the next call goes on with it.
+        """
+        progress = self._pending or self._play()
+        if self._pending is not None or (progress.ended is not None and self._trial_due):
+            self._pending = progress
+            progress = replace(progress, trial=self._try(trying))
+            self._pending = None
+        return progress
+
+    def _play(self) -> Progress:
         place = self.episode % len(self.games)
         game, buffer = self.games[place], self.buffers[place]
         if self.round_number == 0:
@@ -116,7 +136,7 @@ class Trainer:
             buffer.add(self._held.finish())
         self.round_number, self.rounds_done = number + 1, self.rounds_done + 1
         updates = self.learn(buffer, self.rounds_done - 1)
-        ended, trial = self._end_episode() if over else (None, None)
+        ended = self._end_episode() if over else None
         return Progress(
             episode=episode,
             round_number=number,
@@ -129,7 +149,7 @@ class Trainer:
             mean_q=_mean([update.q_mean for update in updates]),
             target_gap=_mean([update.target_gap for update in updates]),
             ended=ended,
-            trial=trial,
+            trial=None,
         )
 
     def _exploring(self, game: Game, epsilon: float) -> tuple[Strategy, float]:
@@ -171,25 +191,25 @@ class Trainer:
             batch, action_BA=batch.action_BA * kept_A + added_BA, pool_BNA=batch.pool_BNA * kept_A + added_BNA
         )
 
-    def _end_episode(self) -> tuple[tuple[float, float], float | None]:
+    def _end_episode(self) -> tuple[float, float]:
         self.returns.append(float(sum(self._gains)))
         self.areas.append(100 * float(np.mean(self._curve)))
         self.episode, self.round_number = self.episode + 1, 0
         self._held, self._gains, self._curve = self._new_returns(), [], []
-        trial = None
         if not self._can_try:
             enough = len(self.returns) >= min(RETURN_WINDOW, self.settings.episodes)
             recent = float(np.mean(self.returns[-RETURN_WINDOW:]))
             self._keep_if_best(recent if enough else -math.inf, or_as_good=True)
-        elif self.episode % EPISODES_PER_TRIAL == 0 or self.done:
-            trial = self._try()
-        return (self.returns[-1], self.areas[-1]), trial
+        return self.returns[-1], self.areas[-1]
 
-    def _try(self) -> float:
+    @property
+    def _trial_due(self) -> bool:
+        return self._can_try and (self.episode % EPISODES_PER_TRIAL == 0 or self._played_all)
+
+    def _try(self, trying: Trying) -> float:
         """The mean area that the policy reaches without chance over fixed games; kept as the best where it is."""
-        numbers = range(self.games[0].trials)
-        areas = [game.trial(self._strategy, number) for number in numbers for game in self.games]
-        self.trials.append(float(np.mean(areas)))
+        self.trials.append(play_trial(self.games, self._strategy, self._tried, trying))
+        self._tried = []
         self._keep_if_best(self.trials[-1], or_as_good=False)
         return self.trials[-1]
 
@@ -235,7 +255,14 @@ class Trainer:
         if self.round_number:
             meta |= {"held": self._held.meta(), "gains": self._gains, "curve": self._curve}
             meta |= {"game": self.games[self.episode % len(self.games)].meta()}
+        if self._pending is not None:
+            meta |= {"pending": asdict(self._pending), "tried": list(self._tried)}
         return meta
+
+    def is_at(self, meta: dict[str, Any]) -> bool:
+        """Whether the training is where it was when it gave `meta`."""
+        tried = len(self._tried) if self._pending else None
+        return (self.rounds_done, tried) == (meta["rounds_done"], len(meta["tried"]) if "pending" in meta else None)
 
     def load(self, meta: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Go on from what `meta` and `tensors` gave."""
@@ -252,6 +279,8 @@ class Trainer:
         self.best, self.best_value = parts["best"], -math.inf if meta["best_value"] is None else meta["best_value"]
         self._reward_scale.count, self._reward_scale.squares = meta["reward_scale"]
         self._held, self._gains, self._curve = self._new_returns(), [], []
+        pending, self._tried = meta.get("pending"), list(meta.get("tried", ()))
+        self._pending = None if pending is None else Progress(**{**pending, "ended": tuple(pending["ended"])})
         if self.round_number:
             self._held.load_state_dict(parts.get("held", {}), meta["held"])
             self._gains, self._curve = list(meta["gains"]), list(meta["curve"])
@@ -260,19 +289,6 @@ class Trainer:
 
 
 _NUMBERS = ("episode", "round_number", "rounds_done", "returns", "areas", "trials")
-
-
-class _RunningDeviation:
-    """Divides rewards by the root of their mean square so far: their size, whatever the data set, is about 1."""
-
-    def __init__(self) -> None:
-        self.count, self.squares = 0, 0.0
-
-    def divide(self, reward: float) -> float:
-        """Take a reward in and give it scaled."""
-        self.count += 1
-        self.squares += reward * reward
-        return reward / max(1e-3, math.sqrt(self.squares / self.count))
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -133,7 +133,7 @@ def test_games_of_different_classes_take_turns_and_their_transitions_stay_apart(
 def test_the_best_trial_s_weights_are_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     results, at_trial = iter([40.0, 55.0, 50.0]), []
 
-    def tried(game: LabellingGame, strategy: Any, number: int) -> float:
+    def tried(game: LabellingGame, strategy: Any, number: int, on_round: Any) -> float:
         at_trial.append({key: value.clone() for key, value in strategy.policy.state_dict().items()})
         return next(results)
 
