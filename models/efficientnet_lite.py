@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from models.encoder import Encoder
+
 # Of each stage: blocks, kernel, stride, expansion, channels. The first and the last are the same in every variant.
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -102,8 +104,12 @@ class InvertedBottleneck(nn.Module):
         return inner + maps_BCHW if self.shortcut else inner
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(Encoder):
     """The stages without pooling and classifier."""
+
+    strides = STRIDES
+    mean = MEAN
+    std = STD
 
     def __init__(self, variant: str) -> None:
         """Raises ValueError for a variant that is not there."""

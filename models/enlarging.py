@@ -1,4 +1,4 @@
-"""EfficientNet-Lite as a trainable encoder: under a feature pyramid, or under the head that a frozen one has.
+"""Encoders with published weights that are trained: under a feature pyramid, or under the head that a frozen one has.
 
 Shapes: B images, E channels of all levels together, F components, h x w cells.
 """
@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.efficientnet_lite import MEAN, STD, STRIDES, VARIANTS, EfficientNetLite
+from models.efficientnet_lite import EfficientNetLite
+from models.encoder import Encoder
+from models.encoder_names import has_published_weights, named_encoder
 from models.fpn import FeaturePyramid, Parts
 from models.head import Head
 from models.projection import COMPONENTS, resampled
@@ -15,17 +17,15 @@ from models.projection import COMPONENTS, resampled
 TUNED = "tuned:"
 
 
-def enlarged_levels(
-    encoder: EfficientNetLite, normal_B3HW: Tensor, magnification: float
-) -> tuple[list[Tensor], list[float]]:
+def enlarged_levels(encoder: Encoder, normal_B3HW: Tensor, magnification: float) -> tuple[list[Tensor], list[float]]:
     """The encoder's levels of normalised images, which are enlarged first, and their strides in pixels of the images."""
     if magnification != 1:
         # By the factor, not to a size: rounded sides would be enlarged by a little more or less than tiles are.
         normal_B3HW = F.interpolate(normal_B3HW, scale_factor=magnification, mode="bicubic")
-    below, right = (-side % STRIDES[-1] for side in normal_B3HW.shape[-2:])
+    below, right = (-side % encoder.strides[-1] for side in normal_B3HW.shape[-2:])
     # Channels last: a third faster on a CPU, where most of the time goes into convolutions of one cell.
     padded_B3HW = F.pad(normal_B3HW, (0, right, 0, below)).contiguous(memory_format=torch.channels_last)
-    return encoder(padded_B3HW), [stride / magnification for stride in STRIDES]
+    return encoder(padded_B3HW), [stride / magnification for stride in encoder.strides]
 
 
 def cells_of(images_B3HW: Tensor, stride: int) -> tuple[int, int]:
@@ -37,7 +37,7 @@ def cells_of(images_B3HW: Tensor, stride: int) -> tuple[int, int]:
 class EnlargingEncoder(nn.Module):
     """Images, enlarged, to all levels of the encoder at one stride. BatchNorm keeps the statistics it was published with."""
 
-    def __init__(self, encoder: EfficientNetLite, stride: int, magnification: float) -> None:
+    def __init__(self, encoder: Encoder, stride: int, magnification: float) -> None:
         super().__init__()
         self.encoder, self.stride, self.magnification = encoder, stride, magnification
 
@@ -52,17 +52,18 @@ class EnlargingEncoder(nn.Module):
 
 
 def tuned_parts(name: str, hidden: int) -> Parts:
-    """Encoder and decoder of "tuned:VARIANT:STRIDE:MAGNIFICATION". Raises ValueError for another name."""
-    variant, stride, magnification = _parsed(name)
-    encoder = EfficientNetLite(variant)
+    """Encoder and decoder of "tuned:NAME:STRIDE:MAGNIFICATION", NAME the frozen one's. Raises ValueError for another."""
+    frozen, stride, magnification = _parsed(name)
+    encoder = named_encoder(frozen)
     channels = sum(encoder.channels)
+    components = min(COMPONENTS, channels)
     return Parts(
         encoder=EnlargingEncoder(encoder, stride, magnification),
-        decoder=nn.Sequential(nn.Conv2d(channels, COMPONENTS, 1), Head(COMPONENTS, hidden)),
+        decoder=nn.Sequential(nn.Conv2d(channels, components, 1), Head(components, hidden)),
         channels=hidden,
         stride=stride,
-        mean=MEAN,
-        std=STD,
+        mean=encoder.mean,
+        std=encoder.std,
     )
 
 
@@ -83,14 +84,16 @@ def pyramid_parts(name: str, width: int) -> Parts:
     """Encoder and decoder of a variant that is trained as a whole."""
     encoder = EfficientNetLite(name)
     decoder = FeaturePyramid(encoder.channels[1:], 2 * width)
-    return Parts(encoder=LevelsFromStride4(encoder), decoder=decoder, channels=2 * width, mean=MEAN, std=STD)
+    return Parts(
+        encoder=LevelsFromStride4(encoder), decoder=decoder, channels=2 * width, mean=encoder.mean, std=encoder.std
+    )
 
 
 def _parsed(name: str) -> tuple[str, int, float]:
     try:
-        variant, stride, magnification = name.removeprefix(TUNED).split(":")
-        if variant not in VARIANTS:
-            raise ValueError(variant)
-        return variant, int(stride), float(magnification)
+        frozen, stride, magnification = name.removeprefix(TUNED).rsplit(":", 2)
+        if not has_published_weights(frozen):
+            raise ValueError(frozen)
+        return frozen, int(stride), float(magnification)
     except ValueError as error:
-        raise ValueError(f"{name!r} should read tuned:VARIANT:STRIDE:MAGNIFICATION.") from error
+        raise ValueError(f"{name!r} should read tuned:NAME:STRIDE:MAGNIFICATION.") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.efficientnet_lite import EfficientNetLite
+from models.encoder import Encoder
 from models.enlarging import cells_of, enlarged_levels
 from models.fpn import Parts
 from models.head import EXPANSION, REACH, Head, of_each_cell
@@ -33,9 +33,7 @@ class Eye:
 
     name: str
     sha256: str
-    encoder: EfficientNetLite
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    encoder: Encoder
     stride: int = 8
     magnification: float = 1.5
 
@@ -61,8 +59,11 @@ class Eye:
 
     def _levels(self, images_B3HW: Tensor) -> tuple[list[Tensor], list[float]]:
         """The encoder's levels, and their strides in pixels of the image."""
-        mean, std = (torch.tensor(each, device=images_B3HW.device).view(3, 1, 1) for each in (self.mean, self.std))
-        return enlarged_levels(self.encoder, (images_B3HW.float() / 255 - mean) / std, self.magnification)
+        encoder = self.encoder
+        mean, std = (
+            torch.tensor(each, device=images_B3HW.device).view(3, 1, 1) for each in (encoder.mean, encoder.std)
+        )
+        return enlarged_levels(encoder, (images_B3HW.float() / 255 - mean) / std, self.magnification)
 
 
 class FrozenSegmenter(Segmenter):

@@ -8,13 +8,17 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from models.encoder import Encoder
 from models.fpn import FeaturePyramid, Parts
 from models.initialisation import kaiming
 
+RESNET50 = "fpn-resnet50"
 BLOCKS = (3, 4, 6, 3)
 EXPANSION = 4
 PYRAMID_CHANNELS = 256
+_FOLLOWED = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
 
 
 class Bottleneck(nn.Module):
@@ -42,9 +46,10 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(inner)) + shortcut, inplace=True)
 
 
-class ResNet50Encoder(nn.Module):
+class ResNet50Encoder(Encoder):
     """ResNet-50 (He et al. 2016) without its pooling and classifier."""
 
+    strides = (4, 8, 16, 32)
     channels = tuple(64 * EXPANSION << stage for stage in range(4))
 
     def __init__(self) -> None:
@@ -65,6 +70,20 @@ class ResNet50Encoder(nn.Module):
             maps = stage(maps)
             levels.append(maps)
         return levels
+
+    def fold(self) -> None:
+        """Put every norm into its convolution. Not to be trained afterwards."""
+        for module in list(self.modules()):
+            for conv, norm in _FOLLOWED:
+                if isinstance(getattr(module, norm, None), nn.BatchNorm2d):
+                    setattr(module, conv, _fused(getattr(module, conv), getattr(module, norm)))
+                    setattr(module, norm, nn.Identity())
+            if isinstance(module, Bottleneck) and isinstance(module.downsample, nn.Sequential):
+                module.downsample = _fused(*module.downsample)
+
+
+def _fused(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    return fuse_conv_bn_eval(conv.eval(), norm.eval())
 
 
 def _stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequential:

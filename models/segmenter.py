@@ -16,9 +16,9 @@ from models.enlarging import TUNED, pyramid_parts, tuned_parts
 from models.fpn import Parts, small_parts
 from models.initialisation import drawn_from
 from models.label_maps import likeliest_classes
-from models.resnet_fpn import resnet50_parts
+from models.resnet_fpn import RESNET50, resnet50_parts
 
-NAMES = ("fpn", "fpn-resnet50", *VARIANTS, "smp:ARCH:ENCODER")
+NAMES = ("fpn", RESNET50, *VARIANTS, "smp:ARCH:ENCODER")
 
 
 class Dropout(nn.Module):

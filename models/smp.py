@@ -3,14 +3,17 @@
 import importlib
 import importlib.util
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from models.encoder import Encoder
 from models.fpn import Parts
 
 PREFIX = "smp:"
+WEIGHTS = "imagenet"
 HOW_TO_INSTALL = "Segmenters named smp:... need the extra smp: pip install 'regionwise[smp]'."
 OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -29,7 +32,7 @@ def smp_parts(name: str, *, pretrained: bool = False) -> Parts:
     known = [known for known in library.MODEL_ARCHITECTURES_MAPPING if known != "dpt"]  # DPT's decoder wants tokens too
     if architecture not in known:
         raise ValueError(f"There is no architecture {architecture!r} in {name!r}. There are: {', '.join(known)}.")
-    weights = "imagenet" if pretrained else None
+    weights = WEIGHTS if pretrained else None
     try:
         model = library.create_model(architecture, encoder, encoder_weights=weights, classes=2)
     except (KeyError, ValueError) as error:
@@ -46,6 +49,51 @@ def smp_parts(name: str, *, pretrained: bool = False) -> Parts:
         multiple=32,
         least_side=128,  # PAN pools what is at stride 16 three times over
     )
+
+
+class SmpEncoder(Encoder):
+    """An encoder of the library without its level 0, which is the image itself, and without levels of no channels."""
+
+    def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.body = body
+        channels: Sequence[int] = body.out_channels  # type: ignore[assignment]
+        self._kept = [level for level, count in enumerate(channels) if level > 0 and count > 0]
+        self.strides = tuple(2**level for level in self._kept)
+        self.channels = tuple(channels[level] for level in self._kept)
+        self.mean, self.std = (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
+
+    def forward(self, images_B3HW: Tensor) -> list[Tensor]:
+        """Maps at the strides, finest first: of most encoders 2, 4, 8, 16 and 32."""
+        levels: list[Tensor] = self.body(images_B3HW)
+        return [levels[level] for level in self._kept]
+
+
+def smp_encoder(name: str, *, pretrained: bool = False) -> SmpEncoder:
+    """The encoder of "smp:ARCH:ENCODER" alone, whatever ARCH is; `pretrained` downloads its ImageNet weights.
+
+    Raises ImportError with the way to install the extra, ValueError where it has no such weights, or they cannot be had.
+    """
+    _, encoder = _split(name)
+    library = _library().encoders
+    weights: str | bool | None = WEIGHTS if pretrained else None
+    if pretrained and encoder.startswith("tu-"):
+        weights = True  # timm's have theirs in their name
+    try:
+        normal = library.get_preprocessing_params(encoder, pretrained=WEIGHTS)
+        body = library.get_encoder(encoder, in_channels=3, depth=5, weights=weights)
+    except OSError as error:
+        raise ValueError(
+            f"The ImageNet weights of {name} cannot be had from the Hugging Face hub: let this machine reach it, or let "
+            "HF_HOME name a copy of a cache that has them."
+        ) from error
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ValueError(f"segmentation-models-pytorch has no ImageNet weights of {name}: {error}") from error
+    if normal["input_space"] != "RGB":
+        raise ValueError(f"{name} wants its pixels as {normal['input_space']}; only encoders for RGB can stay frozen.")
+    largest = float(normal["input_range"][1])
+    mean, std = ([float(each) / largest for each in normal[which]] for which in ("mean", "std"))
+    return SmpEncoder(body, mean, std)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ Shapes: E channels of all levels together, F components.
 import torch
 from torch import nn
 
-from models.efficientnet_lite import EfficientNetLite
+from models.encoder import Encoder
 from models.enlarging import TUNED, EnlargingEncoder
 from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
@@ -19,7 +19,7 @@ def tuned_name(segmenter: FrozenSegmenter) -> str:
 
 
 @torch.no_grad()
-def take_over(tuned: Segmenter, segmenter: FrozenSegmenter, encoder: EfficientNetLite) -> None:
+def take_over(tuned: Segmenter, segmenter: FrozenSegmenter, encoder: Encoder) -> None:
     """Give a tuned segmenter, in place, the weights of a frozen one, and of its encoder before norms were folded into it."""
     weight_EF, offset_F = segmenter.projection.linear()
     assert isinstance(tuned.decoder, nn.Sequential)

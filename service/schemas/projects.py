@@ -36,11 +36,12 @@ Learning = Literal["refit", "pass"]
 
 
 def _has_published_weights(segmenter: str) -> bool:
-    return segmenter.startswith("efficientnet-lite")
+    return segmenter != "fpn"
 
 
 def _encoder_for(given: dict[str, Any]) -> Encoder:
-    return "frozen" if _has_published_weights(given["segmenter"]) else "trained"
+    """Of those with published weights, all can stay frozen; those do by default whose weights come with a package."""
+    return "frozen" if given["segmenter"].startswith("efficientnet-lite") else "trained"
 
 
 def _learning_for(given: dict[str, Any]) -> Learning:
@@ -122,7 +123,7 @@ class ProjectSettings(BaseModel):
         if self.encoder == "frozen" and not _has_published_weights(self.segmenter):
             raise ValueError(
                 f"There are no published weights of {self.segmenter} to freeze: set encoder to trained, or segmenter to "
-                "efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2."
+                "efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, fpn-resnet50 or smp:ARCH:ENCODER."
             )
         if self.learning == "refit" and self.encoder == "trained":
             raise ValueError(

@@ -54,5 +54,5 @@ def test_its_encoder_learns_while_its_norms_keep_their_statistics() -> None:
 
 
 def test_a_name_that_says_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="should read tuned:VARIANT:STRIDE:MAGNIFICATION"):
+    with pytest.raises(ValueError, match="should read tuned:NAME:STRIDE:MAGNIFICATION"):
         build("tuned:resnet:8:1.5", classes=2)

