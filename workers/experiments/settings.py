@@ -104,6 +104,7 @@ class Refit(_Settings):
             window=self.window,
             batch=self.batch,
             noise=self.noise,
+            hold=0.0,  # a round's fit is short here, and should learn all it can
         )
 
     def long(self, steps: int) -> RefitSettings:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.fit import crops, make_optimizer, train_pass
 from models.frozen import FrozenSegmenter
-from models.refit import Refitting, refit
+from models.refit import Refitting, mix_in, refit
 from models.segmenter import Segmenter
 from service.domain.regions import Box
 from workers.chance import derived_seed, torch_generator
@@ -130,6 +130,7 @@ class Refit:
         cells = self._taken_in(answers)
         if not bool(cells.counts_C.sum()):
             return None
+        held = self._held(answers, cells)
         loss = refit(
             self._segmenter,
             cells.draw,
@@ -140,9 +141,23 @@ class Refit:
             on_step=fit.on_step,
             begun=partial(fit.begun, "refit"),
         )
+        mix_in(self._segmenter, held, self._settings.refit.hold)
         seed = derived_seed(self._seed, "calibrate", round_number)
         calibrate(self._segmenter, cells, self._settings.refit, seed, check=fit.check, begun=fit.begun)
         return loss
+
+    def _held(self, answers: Sequence[Answer], cells: LabelledCells) -> dict[str, Tensor]:
+        """The weights as they are, for the mean with those that are fitted; none where a class is labelled for the first time.
+
+        It would be half known until the next round.
+        """
+        new = LabelledSet(self._settings.classes)
+        new.add(answers)
+        new_C = torch.from_numpy(new.counts().sum(axis=0))
+        appear_C = (new_C > 0) & (cells.counts_C <= new_C)
+        if not bool(self._segmenter.fitted) or bool(appear_C.any()):
+            return {}
+        return {key: value.clone() for key, value in self._segmenter.state_dict().items()}
 
     def beside(self, labelled: LabelledSet) -> "Refit":
         """With cells of its own."""

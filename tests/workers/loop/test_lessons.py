@@ -179,3 +179,40 @@ def test_boxes_are_taken_in_as_they_lie_in_the_image(settings: LoopSettings) -> 
     # Rows 17 to 23 are in cell 2; columns 33 to 41 in cells 4 (seven of them) and 5 (two).
     assert (64 * shares[1, 2, 4:6]).tolist() == [49, 14]
     assert float(64 * shares.sum()) == 63
+
+
+def labelled_as(image: int, cell: int, name: int, settings: LoopSettings) -> Answer:
+    box = settings.grid(POOL.size(image)).box(cell)
+    return Answer(image=image, cell=cell, box=box, label_map=np.full((box.height, box.width), name, np.uint8))
+
+
+def weights_after_two_rounds(settings: LoopSettings, second: int) -> tuple[dict[str, torch.Tensor], ...]:
+    """Weights of a head after a round of classes 0 and 1, and after a second of class `second`."""
+    segmenter = some_segmenter()
+    lesson, labelled = refit_of(settings, segmenter=segmenter)
+    states = []
+    for number, names in enumerate([(0, 1), (second, second)]):
+        answers = [labelled_as(number, cell, name, settings) for cell, name in enumerate(names)]
+        labelled.add(answers)
+        lesson.learn(answers, number)
+        states.append({key: value.clone() for key, value in segmenter.state_dict().items()})
+    return tuple(states)
+
+
+def held(settings: LoopSettings, share: float) -> LoopSettings:
+    return dataclasses.replace(settings, refit=dataclasses.replace(FAST, hold=share))
+
+
+def test_weights_are_the_mean_of_those_before_and_of_the_fit(settings: LoopSettings) -> None:
+    before, fitted = weights_after_two_rounds(held(settings, 0.0), 1)
+    _, after = weights_after_two_rounds(held(settings, 0.25), 1)
+    for key, value in after.items():
+        if value.dtype.is_floating_point:
+            assert torch.allclose(value, 0.25 * before[key] + 0.75 * fitted[key], atol=1e-6), key
+    assert not torch.equal(fitted["classifier.weight"], before["classifier.weight"])
+
+
+def test_a_class_that_appears_is_learned_at_once(settings: LoopSettings) -> None:
+    _, fitted = weights_after_two_rounds(held(settings, 0.0), 2)
+    _, after = weights_after_two_rounds(held(settings, 0.5), 2)
+    assert all(torch.equal(after[key], fitted[key]) for key in fitted)
