@@ -26,7 +26,8 @@ class RefitSettings:
     weighted against. overlap: what the soft IoU weighs beside cross-entropy. average: of weights from step to step; the mean
     is kept. hide, noise: the chance that a feature is hidden in a window, and the deviation of what is added to features.
     hold: what the weights before a fit that goes on count in the mean of those and its own; such means fall less (Izmailov et
-    al. 2018; Wortsman et al. 2022). folds: of the cross-validation that finds the temperature; 0: there is none, and it stays as it is.
+    al. 2018; Wortsman et al. 2022). folds: of the cross-validation that finds the temperature; 0: there is none, and it stays
+    as it is.
     """
 
     first_steps: int = 1200
@@ -42,7 +43,7 @@ class RefitSettings:
     hide: float = 0.1
     noise: float = 0.1
     warm_up: int = 20
-    hold: float = 0.5
+    hold: float = 0.6
     folds: int = 0
 
 
