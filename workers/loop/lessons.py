@@ -130,7 +130,7 @@ class Refit:
         cells = self._taken_in(answers)
         if not bool(cells.counts_C.sum()):
             return None
-        held = self._held(answers, cells)
+        held, share = self._held(answers, cells)
         loss = refit(
             self._segmenter,
             cells.draw,
@@ -141,23 +141,24 @@ class Refit:
             on_step=fit.on_step,
             begun=partial(fit.begun, "refit"),
         )
-        mix_in(self._segmenter, held, self._settings.refit.hold)
+        mix_in(self._segmenter, held, share)
         seed = derived_seed(self._seed, "calibrate", round_number)
         calibrate(self._segmenter, cells, self._settings.refit, seed, check=fit.check, begun=fit.begun)
         return loss
 
-    def _held(self, answers: Sequence[Answer], cells: LabelledCells) -> dict[str, Tensor]:
-        """The weights as they are, for the mean with those that are fitted; none where a class is labelled for the first time.
+    def _held(self, answers: Sequence[Answer], cells: LabelledCells) -> tuple[dict[str, Tensor], float]:
+        """The weights as they are, and what they will count beside those that are fitted: less, the more labels are new.
 
-        It would be half known until the next round.
+        Nothing where a class is labelled for the first time: it would be half known until the next round.
         """
         new = LabelledSet(self._settings.classes)
         new.add(answers)
         new_C = torch.from_numpy(new.counts().sum(axis=0))
         appear_C = (new_C > 0) & (cells.counts_C <= new_C)
-        if not bool(self._segmenter.fitted) or bool(appear_C.any()):
-            return {}
-        return {key: value.clone() for key, value in self._segmenter.state_dict().items()}
+        share = self._settings.refit.hold * (1 - float(new_C.sum() / cells.counts_C.sum()))
+        if not bool(self._segmenter.fitted) or bool(appear_C.any()) or share <= 0:
+            return {}, 0.0
+        return {key: value.clone() for key, value in self._segmenter.state_dict().items()}, share
 
     def beside(self, labelled: LabelledSet) -> "Refit":
         """With cells of its own."""
