@@ -53,6 +53,7 @@ def ground_of(bench: Bench, name: str) -> Ground:
         segmenter.load_state_dict(looking.state_dict())
         return segmenter
 
+    refit = bench.experiment.refit
     return Ground(
         splits={split: bench.split(split) for split in ("train", "state", "reward")},
         classes=bench.dataset.classes,
@@ -61,6 +62,7 @@ def ground_of(bench: Bench, name: str) -> Ground:
         device=bench.device,
         # Of D_T, on which the games are played, they know nothing; of D_S what trajectories do.
         known=[bench.split(name) for name in bench.experiment.known_splits if name != "train"],
+        beginning=refit.long(refit.theta0_steps),
     )
 
 

@@ -76,9 +76,9 @@ class Source(Convergence):
 
 
 class Refit(_Settings):
-    """How the head of a frozen encoder is fitted, docs/method.md, 11: steps of theta_0's fit and of full supervision's; of the
-    first in a trajectory that starts from no label, with `lr`; of each round's and of the one that a budget is judged by, with
-    `next_lr`.
+    """How the head of a frozen encoder is fitted, docs/method.md, 11: steps of theta_0's fit and of full supervision's, which
+    nothing else here changes (see `long`); of the first in a trajectory that starts from no label, with `lr`; of each round's
+    and of the one that a budget is judged by, with `next_lr`.
     """
 
     theta0_steps: int = Field(1200, ge=1)
@@ -108,8 +108,18 @@ class Refit(_Settings):
         )
 
     def long(self, steps: int) -> RefitSettings:
-        """Of a fit in many steps to whole images, which larger windows suit better, and a rate as low as a live project's."""
-        return RefitSettings(first_steps=steps, window=16, batch=6)
+        """Of a fit in many steps to whole images, which larger windows and lower rates suit better: by numbers of its own."""
+        return RefitSettings(
+            first_steps=steps,
+            lr=3e-3,
+            weight_decay=1e-2,
+            batch=6,
+            window=16,
+            balance=0.2,
+            hide=0.1,
+            noise=0.1,
+            hold=0.0,
+        )
 
 
 class Experiment(_Settings):

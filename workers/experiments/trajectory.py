@@ -42,7 +42,7 @@ def strategy_of(bench: Bench, method: Method, seed: int) -> Strategy:
 
 
 class Trajectory:
-    """Plays ask, oracle, tell until the last budget; at each budget a copy is trained to convergence and tested."""
+    """Plays ask, oracle, tell until the last budget; at each budget a copy is trained on and tested."""
 
     def __init__(
         self,

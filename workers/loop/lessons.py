@@ -40,6 +40,8 @@ class Fit:
 
 
 AS_SET = Fit()
+# Under which a refit remembers how many pixels of each class its head was fitted to.
+LABELLED = "momentum.labelled"
 
 
 class Lesson(Protocol):
@@ -123,7 +125,8 @@ class Refit:
         self.momentum: dict[str, Tensor] = {}
 
     def resume(self, momentum: dict[str, Tensor]) -> None:
-        """There is none: each fit has an optimizer of its own."""
+        """Of what is remembered only how much of each class was labelled when the head was fitted: optimizers begin anew."""
+        self.momentum = {key: value for key, value in momentum.items() if key == LABELLED}
 
     def learn(self, answers: Sequence[Answer], round_number: int, fit: Fit = AS_SET) -> float | None:
         """The mean loss of the fit's last steps."""
@@ -142,6 +145,7 @@ class Refit:
             begun=partial(fit.begun, "refit"),
         )
         mix_in(self._segmenter, held, share)
+        self.momentum = {LABELLED: cells.counts_C}
         seed = derived_seed(self._seed, "calibrate", round_number)
         calibrate(self._segmenter, cells, self._settings.refit, seed, check=fit.check, begun=fit.begun)
         return loss
@@ -151,19 +155,27 @@ class Refit:
 
         Nothing where a class is labelled for the first time: it would be half known until the next round.
         """
-        new = LabelledSet(self._settings.classes)
-        new.add(answers)
-        new_C = torch.from_numpy(new.counts().sum(axis=0))
-        appear_C = (new_C > 0) & (cells.counts_C <= new_C)
-        share = self._settings.refit.hold * (1 - float(new_C.sum() / cells.counts_C.sum()))
+        earlier_C, now_C = self._earlier(answers, cells), cells.counts_C
+        appear_C = (now_C > 0) & (earlier_C <= 0)
+        share = self._settings.refit.hold * float(torch.minimum(earlier_C, now_C).sum() / now_C.sum())
         if not bool(self._segmenter.fitted) or bool(appear_C.any()) or share <= 0:
             return {}, 0.0
         return {key: value.clone() for key, value in self._segmenter.state_dict().items()}, share
+
+    def _earlier(self, answers: Sequence[Answer], cells: LabelledCells) -> Tensor:
+        """(C,) labelled pixels that the head was fitted to; where that is not remembered, all but those of the answers."""
+        remembered = self.momentum.get(LABELLED)
+        if remembered is not None and remembered.shape == cells.counts_C.shape:
+            return remembered.to(cells.counts_C)
+        new = LabelledSet(self._settings.classes)
+        new.add(answers)
+        return cells.counts_C - torch.from_numpy(new.counts().sum(axis=0))
 
     def beside(self, labelled: LabelledSet) -> "Refit":
         """With cells of its own."""
         other = Refit(self._segmenter, labelled, self._images, self._known, self._settings, self._seed)
         other._cells = None if self._cells is None else self._cells.copy()
+        other.resume(self.momentum)
         return other
 
     def _taken_in(self, answers: Sequence[Answer]) -> LabelledCells:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from models.frozen import FrozenSegmenter
+from models.refit import RefitSettings
 from models.segmenter import Segmenter
 from service.domain.classes import CAMVID, ClassSet
 from service.schemas.policies import OWN, PolicySettings, city_of
@@ -34,7 +35,8 @@ class Ground:
     """What a policy's games stand on.
 
     splits: D_T, D_S and D_R as `train`, `state` and `reward`. start: gives a fresh copy of theta_pre. loop: how a round
-    of its games goes. known: images that a refitted head learns from as a whole before the first round, D_S say.
+    of its games goes. known: images that a refitted head learns from as a whole before the first round, D_S say; it is fitted to
+    them as the loop's first fit goes, or as `beginning` says.
     """
 
     splits: Mapping[str, ImageSource]
@@ -43,6 +45,7 @@ class Ground:
     loop: LoopSettings
     device: str
     known: Sequence[ImageSource] = ()
+    beginning: RefitSettings | None = None
 
     @property
     def refits(self) -> bool:
@@ -90,7 +93,7 @@ def _beginning(ground: Ground, seed: int) -> Callable[[], Segmenter]:
                 labelled=LabelledSet(ground.loop.classes),
                 images=ground.splits["train"],
                 reward=None,
-                settings=ground.loop,
+                settings=replace(ground.loop, refit=ground.beginning or ground.loop.refit),
                 seed=seed,
                 known=ground.known,
             ).learn_known()
@@ -143,12 +146,12 @@ def _classes_of_city(ground: Ground, source: str, kept: tuple[int, ...] | None) 
 
 
 def _loop_of_game(settings: PolicySettings, loop: LoopSettings) -> LoopSettings:
-    """The loop with as many steps of a refit as the policy's games take."""
+    """The loop with as many steps of a refit as the policy's games take; so few that a fit should count in full."""
     steps = settings.refit_steps
-    if steps is None:
-        return replace(loop, refit=replace(loop.refit, folds=0))
-    first = min(loop.refit.first_steps, FIRST * steps)
-    return replace(loop, refit=replace(loop.refit, first_steps=first, steps=steps, folds=0))
+    refit = replace(loop.refit, folds=0, hold=0.0)
+    if steps is not None:
+        refit = replace(refit, first_steps=min(refit.first_steps, FIRST * steps), steps=steps)
+    return replace(loop, refit=refit)
 
 
 def _frozen(segmenter: Segmenter) -> FrozenSegmenter:

@@ -133,13 +133,14 @@ def test_everything_random_follows_from_the_seed_and_the_round(settings: LoopSet
     assert not torch.equal(weights(1, 1), weights(1, 2))
 
 
-def test_a_refit_remembers_nothing_but_weights(settings: LoopSettings) -> None:
+def test_a_refit_remembers_no_optimizer_but_what_was_labelled(settings: LoopSettings) -> None:
     lesson, labelled = refit_of(settings)
     lesson.resume({"momentum.exp_avg.0": torch.zeros(1)})
     answers = [answer(0, 5, settings)]
     labelled.add(answers)
     lesson.learn(answers, 1, Fit(steps=1))
-    assert lesson.momentum == {}
+    assert lesson.momentum.keys() == {"momentum.labelled"}
+    assert lesson.momentum["momentum.labelled"].tolist() == labelled.counts().sum(axis=0).tolist()
 
 
 def test_a_learner_refits_and_measures(settings: LoopSettings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,3 +217,21 @@ def test_a_class_that_appears_is_learned_at_once(settings: LoopSettings) -> None
     _, fitted = weights_after_two_rounds(held(settings, 0.0), 2)
     _, after = weights_after_two_rounds(held(settings, 0.5), 2)
     assert all(torch.equal(after[key], fitted[key]) for key in fitted)
+
+
+def test_labels_that_came_in_between_are_new_to_the_head_whoever_brings_them(settings: LoopSettings) -> None:
+    """A head is fitted to two classes; a third comes with known images, and no answer holds it."""
+    segmenter = some_segmenter()
+    first, labelled = refit_of(held(settings, 0.5), segmenter=segmenter)
+    answers = [labelled_as(0, cell, cell, settings) for cell in (0, 1)]
+    labelled.add(answers)
+    first.learn(answers, 0)
+    before = {key: value.clone() for key, value in segmenter.state_dict().items()}
+    after = []
+    for share in (0.5, 0.0):
+        segmenter.load_state_dict(before)
+        later = Refit(segmenter, labelled, POOL, [KNOWN], held(settings, share), 3)
+        later.resume(first.momentum)
+        later.learn((), 1)
+        after.append({key: value.clone() for key, value in segmenter.state_dict().items()})
+    assert all(torch.equal(after[0][key], after[1][key]) for key in after[0])

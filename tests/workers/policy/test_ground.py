@@ -128,7 +128,16 @@ def test_rounds_of_games_are_refitted_in_fewer_steps(steps: int | None, expected
     settings = SETTINGS.model_copy(update={"refit_steps": steps})
     refit = game_of(settings, home(loop=loop), "own", 0).settings.refit
     assert (refit.first_steps, refit.steps) == expected
-    assert replace(refit, first_steps=4, steps=2) == QUICK
+    # A round's few steps count in full.
+    assert replace(refit, first_steps=4, steps=2) == replace(QUICK, hold=0.0)
+
+
+def test_what_is_known_is_fitted_as_the_beginning_says() -> None:
+    weights_by_steps = [
+        weights(game_of(SETTINGS, home(known=[STATE], beginning=replace(QUICK, first_steps=n)), "own", 0).place.start())
+        for n in (2, 9)
+    ]
+    assert not same(*weights_by_steps)
 
 
 def test_where_f_is_trained_as_a_whole_there_are_no_trials_and_no_cities() -> None:
