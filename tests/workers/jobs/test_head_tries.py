@@ -186,21 +186,50 @@ def test_a_fit_of_another_sight_is_not_gone_on_with(world: World) -> None:
     assert len(steps) == FINISH
 
 
-def test_what_is_told_between_two_slices_is_learned_from_in_slices_too(world: World) -> None:
+def told_in_between(world: World) -> tuple[Job, int]:
+    """A pretrain job in its last fit, after which a round was told; and how many steps that fit still takes."""
     world.slice_seconds(0.03)
     ask(world)
     job = start(world, "pretrain")
-    until(world, job, PRETRAIN - 30)
+    with counted() as steps:
+        while len(steps) < PRETRAIN - 30:
+            assert run_slice(world, job.id) == "queued"
     world.label_all()
     tell = max(each["id"] for each in world.call("GET", f"/projects/{world.project.id}/jobs")["items"])
     assert run_slice(world, tell) == "done"
+    return job, PRETRAIN - len(steps)
+
+
+def test_what_is_told_between_two_slices_is_learned_from_in_slices_too(world: World) -> None:
+    job, more = told_in_between(world)
     world.slice_seconds(-1.0)
     per_slice: list[int] = []
-    state = "queued"
-    while state == "queued":
+    while world.job(job.id).state == "queued":
         with counted() as steps:
-            state = run_slice(world, job.id)
+            run_slice(world, job.id)
         per_slice.append(len(steps))
-    assert state == "done"
     assert max(per_slice) == 1
+    assert sum(per_slice) == more + 3
     assert result_of(world, job)["regions_learned_from"] == regions(world, "told")
+
+
+def test_a_worker_that_is_to_end_learns_what_was_told_in_between_no_further_and_nothing_twice(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, more = told_in_between(world)
+    world.slice_seconds(600.0)
+    with counted() as steps:
+        go_on = Refitting.go_on
+
+        def ending(fit: Refitting) -> None:
+            go_on(fit)
+            if len(steps) == more + 1:
+                world.worker.stopping.set()
+
+        monkeypatch.setattr(Refitting, "go_on", ending)
+        assert run_slice(world, job.id) == "queued"
+        world.worker.stopping.clear()
+        assert len(steps) == more + 1
+        assert run_slice(world, job.id) == "done"
+        assert len(steps) == more + 3
+        monkeypatch.undo()

@@ -24,7 +24,7 @@ def lacking(put_away: Tensors) -> Tensors:
 
 
 def of_other_sizes(put_away: Tensors) -> Tensors:
-    return {key: value[..., :1] if key.endswith("classifier.weight") else value for key, value in put_away.items()}
+    return {key: value[:1] if key.endswith("classifier.weight") else value for key, value in put_away.items()}
 
 
 def numbered_by_words(put_away: Tensors) -> Tensors:
