@@ -15,6 +15,8 @@ from models.frozen import FrozenSegmenter
 from models.head import balancing_weights, soft_cross_entropy, soft_iou_loss
 
 Windows = tuple[Tensor, Tensor]  # features (B, F, w, w) and shares of labelled pixels (B, C, w, w)
+# Of what a fit puts away; another version's is not gone on with.
+FORMAT = 1
 Draw = Callable[[int, int, torch.Generator], Windows]
 
 

@@ -19,7 +19,14 @@ OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
+# Answers of a server that stand: to ask again brings no other.
+STANDING = range(400, 500)
+PASSING = (408, 429)
 _fragments: list[torch.library.Library] = []  # a definition lasts as long as the object that made it
+
+
+class EncoderOutOfReach(ConnectionError):
+    """An encoder's weights cannot be downloaded right now; the message says what to do, and later they may be had."""
 
 
 def smp_parts(name: str, *, pretrained: bool = False) -> Parts:
@@ -72,7 +79,8 @@ class SmpEncoder(Encoder):
 def smp_encoder(name: str, *, pretrained: bool = False) -> SmpEncoder:
     """The encoder of "smp:ARCH:ENCODER" alone, whatever ARCH is; `pretrained` downloads its ImageNet weights.
 
-    Raises ImportError with the way to install the extra, ValueError where it has no such weights, or they cannot be had.
+    Raises ImportError with the way to install the extra, ValueError where it has no such weights, and EncoderOutOfReach
+    where they cannot be had right now.
     """
     _, encoder = _split(name)
     library = _library().encoders
@@ -83,7 +91,9 @@ def smp_encoder(name: str, *, pretrained: bool = False) -> SmpEncoder:
         normal = library.get_preprocessing_params(encoder, pretrained=WEIGHTS)
         body = library.get_encoder(encoder, in_channels=3, depth=5, weights=weights)
     except OSError as error:
-        raise ValueError(
+        if _stands(error):
+            raise ValueError(f"The Hugging Face hub has no ImageNet weights of {name}: {error}") from error
+        raise EncoderOutOfReach(
             f"The ImageNet weights of {name} cannot be had from the Hugging Face hub: let this machine reach it, or let "
             "HF_HOME name a copy of a cache that has them."
         ) from error
@@ -94,6 +104,12 @@ def smp_encoder(name: str, *, pretrained: bool = False) -> SmpEncoder:
     largest = float(normal["input_range"][1])
     mean, std = ([float(each) / largest for each in normal[which]] for which in ("mean", "std"))
     return SmpEncoder(body, mean, std)
+
+
+def _stands(error: OSError) -> bool:
+    """Whether a server has answered, with what it will answer again."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status in STANDING and status not in PASSING
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -105,6 +105,6 @@ class JobOut(BaseModel):
     attempt: int = Field(description="Tries since it last made progress.", examples=[1])
     cancel_requested: bool = Field(description="Whether somebody asked it to stop.", examples=[False])
     created_at: datetime = Field(description="When it was asked for.")
-    started_at: datetime | None = Field(description="When a worker first took it.")
+    started_at: datetime | None = Field(description="When a worker first took it, since it was last tried again.")
     heartbeat_at: datetime | None = Field(description="When its worker was last heard of.")
     finished_at: datetime | None = Field(description="When it ended.")

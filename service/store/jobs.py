@@ -128,6 +128,12 @@ def owned_job(session: Session, job_id: int, lock: str) -> Job:
     return job
 
 
+def owns_job(session: Session, job_id: int, lock: str) -> bool:
+    """Whether this delivery still owns the job; unlike `owned_job` it locks nothing."""
+    owned = select(Job.id).where(Job.id == job_id, Job.state == "running", Job.lock == lock)
+    return session.scalar(owned) is not None
+
+
 def beat(
     session: Session, job_id: int, lock: str, *, now: datetime, progress: float | None, message: str | None
 ) -> bool:
@@ -197,7 +203,7 @@ def request_cancel(session: Session, job_id: int, *, now: datetime) -> Job:
 
 
 def retry_job(session: Session, job_id: int, *, now: datetime) -> Job:
-    """Queue a failed or cancelled job again; it goes on from what it had saved."""
+    """Queue a failed or cancelled job again; it goes on from what it had saved, with what there is to learn from by now."""
     job = session.scalar(select(Job).where(Job.id == job_id).with_for_update())
     if job is None:
         raise NotFound(f"There is no job {job_id}.")
@@ -206,7 +212,7 @@ def retry_job(session: Session, job_id: int, *, now: datetime) -> Job:
             f"Job {job_id} is {job.state}; only a failed or cancelled job is tried again.", code="job_not_ended"
         )
     job.state, job.attempt, job.cancel_requested, job.error, job.finished_at = "queued", 0, False, None, None
-    job.sent_at = now
+    job.started_at, job.sent_at = None, now
     _send(session, [job])
     return job
 

@@ -1,5 +1,7 @@
 """Encoders that may stay frozen, by the names of segmenters: their levels, their normalisation, and folded norms."""
 
+import types
+
 import pytest
 import torch
 from torch import nn
@@ -8,7 +10,7 @@ from models import smp
 from models.encoder_names import has_published_weights, named_encoder
 from models.fpn import IMAGENET_MEAN, IMAGENET_STD
 from models.resnet_fpn import ResNet50Encoder
-from models.smp import smp_encoder
+from models.smp import EncoderOutOfReach, smp_encoder
 from tests.models.eyes import seeded
 from tests.models.small_library import NAME, SmallBody, SmallLibrary
 
@@ -94,12 +96,6 @@ def test_weights_are_asked_for_only_when_told_and_timm_s_by_yes(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "published", "normal", "sentence"),
     [
-        (
-            NAME,
-            None,
-            {},
-            r"weights of smp:fpn:small cannot be had from .*: let this machine reach it, or let HF_HOME name",
-        ),
         ("smp:fpn:huge", 1, {}, "has no ImageNet weights of smp:fpn:huge: .*Wrong encoder name"),
         ("smp:fpn", 1, {}, "should read smp:ARCH:ENCODER"),
         (NAME, 1, {"input_space": "BGR"}, "wants its pixels as BGR"),
@@ -111,3 +107,26 @@ def test_weights_that_cannot_be_had_are_a_sentence(
     library(monkeypatch, published, **normal)
     with pytest.raises(ValueError, match=sentence):
         smp_encoder(name, pretrained=True)
+
+
+def test_a_hub_that_does_not_answer_is_another_matter_than_one_that_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    library(monkeypatch, None)
+    with pytest.raises(
+        EncoderOutOfReach, match=r"weights of smp:fpn:small cannot be had .*: let this machine reach it"
+    ):
+        smp_encoder(NAME, pretrained=True)
+
+
+@pytest.mark.parametrize(("status", "stands"), [(401, True), (404, True), (408, False), (429, False), (503, False)])
+def test_what_a_server_answers_stands_unless_it_is_busy_or_broken(
+    status: int, stands: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused(OSError):
+        response = types.SimpleNamespace(status_code=status)
+
+    def refuse(*given: object, **named: object) -> None:
+        raise Refused("an answer")
+
+    monkeypatch.setattr(library(monkeypatch, 1), "get_encoder", refuse)
+    with pytest.raises(ValueError if stands else EncoderOutOfReach, match="weights of smp:fpn:small"):
+        smp_encoder(NAME, pretrained=True)

@@ -218,6 +218,26 @@ def test_a_failed_job_can_be_tried_again(database: Database, project_id: int, ou
     assert claim(database, job_id) is not None
 
 
+def test_all_slices_of_a_try_began_when_its_first_did_and_another_try_begins_later(
+    database: Database, project_id: int
+) -> None:
+    job_id, later = queue(database, project_id), START + timedelta(hours=1)
+    first = claim(database, job_id)
+    assert first is not None
+    with database.write() as session:
+        jobs.yield_job(session, jobs.owned_job(session, job_id, str(first.lock)), now=START)
+    second = claim(database, job_id, now=later)
+    assert second is not None
+    assert first.started_at == second.started_at == START
+    with database.write() as session:
+        jobs.cancel_job(session, jobs.owned_job(session, job_id, str(second.lock)), now=later)
+    with database.write() as session:
+        jobs.retry_job(session, job_id, now=later)
+    third = claim(database, job_id, now=later)
+    assert third is not None
+    assert third.started_at == later
+
+
 def test_an_embedded_worker_takes_up_all_that_its_last_life_left(
     database: Database, project_id: int, outbox: Outbox
 ) -> None:

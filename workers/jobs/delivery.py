@@ -58,6 +58,8 @@ class JobRun:
     kind: str
     payload: dict[str, Any]
     lock: str
+    # When a worker took the job first, since a person last tried it again: one and the same in all slices of a try.
+    tried_since: datetime
     started: float
     progress: float = 0.0
     message: str = ""
@@ -107,14 +109,28 @@ class JobRun:
 
     def state(self, phase: str) -> "JobState":
         """Where this job keeps what it has done of a phase."""
-        return JobState(self.worker.blobs, f"jobs/{self.job_id}/{phase}.safetensors")
+        return JobState(self.worker.blobs, f"jobs/{self.job_id}/{phase}.safetensors", self.check_owned)
+
+    def check_owned(self) -> None:
+        """Raises JobLost where the job was taken away, perhaps since the last heartbeat."""
+        try:
+            with self.worker.database.read() as session:
+                owned = job_store.owns_job(session, self.job_id, self.lock)
+        except SQLAlchemyError as error:  # as in a heartbeat, the database may be away for a moment
+            log.warning("Whether job %s is still this worker's cannot be told: %s", self.job_id, error)
+            owned = True
+        if not owned:
+            self.lost.set()
+        if self.lost.is_set():
+            raise job_store.JobLost(f"Job {self.job_id} was given to another worker.")
 
 
 class JobState:
     """A StateStore in the blobs."""
 
-    def __init__(self, blobs: Blobs, key: str) -> None:
-        self._blobs, self._key = blobs, key
+    def __init__(self, blobs: Blobs, key: str, check: Callable[[], None] = lambda: None) -> None:
+        """`check` raises where what is kept is not this worker's to change any more."""
+        self._blobs, self._key, self._check = blobs, key, check
 
     def load(self) -> bytes | None:
         """What was saved last, or None."""
@@ -122,10 +138,12 @@ class JobState:
 
     def save(self, data: bytes) -> None:
         """Keep these bytes in place of the last."""
+        self._check()
         self._blobs.replace(self._key, data)
 
     def clear(self) -> None:
         """Forget."""
+        self._check()
         self._blobs.delete(self._key)
 
 
@@ -137,7 +155,7 @@ def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> st
     stale = timedelta(seconds=worker.settings.stale_seconds)
     with worker.database.write() as session:
         job = job_store.claim_job(session, job_id, now=worker.clock(), stale_after=stale)
-        if job is None or job.lock is None:
+        if job is None or job.lock is None or job.started_at is None:
             return "not claimed"
         run = JobRun(
             worker=worker,
@@ -146,6 +164,7 @@ def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> st
             kind=job.kind,
             payload=dict(job.payload),
             lock=job.lock,
+            tried_since=job.started_at,
             started=time.monotonic(),
             progress=job.progress,
         )

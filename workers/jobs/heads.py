@@ -1,15 +1,12 @@
 """Pretrain and finish where an encoder stays frozen: a head fitted to what is labelled, and perhaps the encoder after it."""
 
-import json
-from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from models.frozen import FrozenSegmenter
-from models.refit import Refitting
 from models.segmenter import Segmenter
 from service.schemas.jobs import FinishPayload
 from service.store import pool as pool_store
@@ -17,18 +14,15 @@ from service.store.checkpoints import NewCheckpoint, checkpoint_of_job, record_c
 from service.store.predictions import open_regions_of, refresh_predictions
 from service.tables import Checkpoint
 from workers.datasets.base import ImageSource
-from workers.files import settings_hash
 from workers.jobs.delivery import JobFailed, JobRun
-from workers.jobs.learning import learner_of, predicted
+from workers.jobs.fitting import Taught, fit_head, labelled_at_first, labelled_regions, look_at, made_of
+from workers.jobs.learning import predicted
 from workers.jobs.project import ProjectData, ProjectImages, labelled_part
-from workers.jobs.saving import measured, save_checkpoint, save_network
+from workers.jobs.saving import forget, measured, save_checkpoint, save_network
 from workers.jobs.tuning import fine_tuned
 from workers.loop.labelled import LabelledSet
-from workers.loop.lessons import Fit
 from workers.training.building import is_of, with_fresh_head
 from workers.training.checkpoints import load_segmenter, save_segmenter
-from workers.training.looking import features
-from workers.training.resumable import KeptFits
 
 # A final fit takes so many times the steps of a round's.
 LONG = 20
@@ -50,134 +44,51 @@ def frozen_base(run: JobRun, project: ProjectData) -> FrozenSegmenter:
     return with_fresh_head(segmenter, project.settings.seed)
 
 
-def look_at(run: JobRun, segmenter: FrozenSegmenter, sources: list[ImageSource], span: tuple[float, float]) -> None:
-    """Have the features of all images in the cache, from where the last slice was: a cache may hold fewer than there are.
-
-    Ends the slice where others should have the worker for a while.
-    """
-    places = [(source, number) for source in sources for number in range(len(source))]
-    state = run.state("looked")
-    for done in range(int(state.load() or b"0"), len(places)):
-        features(segmenter, *places[done])
-        run.step(span[0] + (span[1] - span[0]) * done / len(places), f"Looking at image {done + 1} of {len(places)}")
-        if run.interrupted:
-            state.save(str(done + 1).encode())
-            run.pause()
-
-
-def fit_head(
-    run: JobRun,
-    project: ProjectData,
-    segmenter: FrozenSegmenter,
-    images: ProjectImages,
-    *,
-    known: list[ImageSource],
-    labelled: LabelledSet,
-    steps: int,
-    span: tuple[float, float],
-) -> None:
-    """Fit the head anew to images labelled as a whole and to labelled regions of `images`, as they were numbered then.
-
-    Goes on from where an earlier slice put the fit away. Ends the slice where others should have the worker for a while.
-    """
-    of_fit = [_made_of(project, known, labelled, steps), asdict(project.loop.refit), project.settings.seed]
-    kept = KeptFits(run.state("fit"), settings_hash(of_fit))
-
-    def begun(name: str, fit: Refitting) -> None:
-        kept.take_up(name, fit)
-        if name == "refit":  # the first of them
-            run.begin_slice()  # to read what is labelled may take longer than a slice
-
-    def check() -> None:
-        if run.interrupted:
-            kept.save()
-            run.pause()
-        kept.save_if_due()
-
-    def on_step(step: int) -> None:
-        run.report(span[0] + (span[1] - span[0]) * step / steps, f"Fitting the head, step {step} of {steps}")
-        check()
-
-    learner = learner_of(project, segmenter, labelled, images, known=known)
-    learner.learn_known(Fit(steps=steps, on_step=on_step, check=check, begun=begun))
-
-
-def _made_of(project: ProjectData, known: list[ImageSource], labelled: LabelledSet, steps: int) -> str:
-    counts = [labelled.regions, labelled.counts().sum(axis=0).tolist(), [len(each) for each in known]]
-    return settings_hash([counts, steps, asdict(project.architecture)])
-
-
-def labelled_regions(
-    project: ProjectData, images: ProjectImages, *, told: bool, among: Collection[int] | None = None
-) -> LabelledSet:
-    """All labelled regions of the pool, or those of rounds that were learned from; of them those `among` the ids, if given."""
-    with project.worker.database.read() as session:
-        regions = pool_store.labelled_regions(session, project.id, told=told)
-    labelled = LabelledSet(len(project.classes))
-    labelled.add(project.answers(images, [each for each in regions if among is None or each.region_id in among]))
-    return labelled
-
-
-def labelled_at_first(run: JobRun, project: ProjectData, images: ProjectImages, *, told: bool) -> LabelledSet:
-    """As `labelled_regions`, of those that were there when the job asked first.
-
-    What is labelled between two slices would have its fit begin anew, again and again while people label.
-    """
-    state = run.state("regions")
-    saved = state.load()
-    if saved is None:
-        with project.worker.database.read() as session:
-            ids = [each.region_id for each in pool_store.labelled_regions(session, project.id, told=told)]
-        saved = json.dumps(ids).encode()
-        state.save(saved)
-    return labelled_regions(project, images, told=told, among=frozenset(json.loads(saved)))
-
-
 def fit_start(run: JobRun, project: ProjectData) -> dict[str, Any]:
     """A head for the first round: fitted to D_S alone, which a policy's games begin with, then to D_T and to what is told too.
 
     Where nothing of that is labelled there is none: the first round makes it.
     """
-    base, images, state = frozen_base(run, project), project.images("pool"), labelled_part(project.images("state"))
+    base, images = frozen_base(run, project), project.images("pool")
     reward, known = labelled_part(project.images("reward")), project.known()
     look_at(run, base, [*known, reward], (0.0, 0.4))
-    nothing, steps = LabelledSet(len(project.classes)), project.loop.refit.first_steps
-    row = _made_source(run)
-    if row is None:
-        source = with_fresh_head(base, project.settings.seed)
-        if len(state):
-            fit_head(run, project, source, images, known=[state], labelled=nothing, steps=steps, span=(0.4, 0.6))
-        row = save_network(run, project, source, "source", {"source": "state" if len(state) else "none"}, None)
+    row = _source(run, project, base, images)
     labelled, head = labelled_at_first(run, project, images, told=True), base
-    fit_head(run, project, head, images, known=known, labelled=labelled, steps=steps, span=(0.6, 0.9))
-    told = _learned_since(run, project, head, images, known, labelled.regions)
+    taught = Taught(images=images, known=known, labelled=labelled)
+    fit_head(run, project, head, taught, steps=project.loop.refit.first_steps, span=(0.6, 0.9))
+    told = _learned_since(run, project, head, taught)
     figures: dict[str, Any] = {}
     if bool(head.fitted):
         figures = measured(project, head)
         _save_first(run, project, head, row, {"parent": "source", "regions": told, **figures})
-    _forget(run)
+    forget(run)
     return {"source": row.description["source"], "regions_learned_from": told, **figures}
 
 
-def _made_source(run: JobRun) -> Checkpoint | None:
-    """The row of the head for games, where an earlier slice has made it."""
+def _source(run: JobRun, project: ProjectData, base: FrozenSegmenter, images: ProjectImages) -> Checkpoint:
+    """The row of the head for games: an earlier slice's, if it is made of the same, else one that is made now."""
+    state, steps = labelled_part(project.images("state")), project.loop.refit.first_steps
+    taught = Taught(images=images, known=[state], labelled=LabelledSet(len(project.classes)))
+    of_source = made_of(project, base, taught, steps)
     with run.worker.database.read() as session:
-        return checkpoint_of_job(session, run.job_id, "source")
+        row = checkpoint_of_job(session, run.job_id, "source")
+    if row is not None and row.description.get("made_of") == of_source:
+        return row
+    source = with_fresh_head(base, project.settings.seed)
+    if len(state):
+        fit_head(run, project, source, taught, steps=steps, span=(0.4, 0.6))
+    description = {"source": "state" if len(state) else "none", "made_of": of_source}
+    return save_network(run, project, source, "source", description, None)
 
 
-def _learned_since(
-    run: JobRun,
-    project: ProjectData,
-    head: FrozenSegmenter,
-    images: ProjectImages,
-    known: list[ImageSource],
-    learned_from: int,
-) -> int:
+def _learned_since(run: JobRun, project: ProjectData, head: FrozenSegmenter, before: Taught) -> int:
     """Learn, as a tell does, from rounds that were told between two slices of the fit; the regions learned from by now."""
-    labelled = labelled_regions(project, images, told=True)
-    if labelled.regions > learned_from:
-        learner = learner_of(project, head, labelled, images, known=known)
-        learner.learn_known(Fit(on_step=lambda step: run.check(), check=run.check))
+    labelled, refit = labelled_regions(project, before.images, told=True), project.loop.refit
+    if labelled.regions > before.labelled.regions:
+        steps = refit.steps if bool(head.fitted) else refit.first_steps
+        after = made_of(project, head, before, refit.first_steps)
+        taught = replace(before, labelled=labelled)
+        fit_head(run, project, head, taught, steps=steps, span=(0.9, 0.95), phase="since", after=after)
     return labelled.regions
 
 
@@ -205,51 +116,38 @@ def finish_head(run: JobRun, project: ProjectData, payload: FinishPayload) -> di
             "To unfreeze the encoder needs labelled images in the split `reward`, to tell whether that is better."
         )
     images, known = project.images("pool"), project.known()
-    labelled = labelled_at_first(run, project, images, told=False)
-    head, figures = _long_fitted(run, project, payload, images, known=[*known], labelled=labelled, reward=reward)
+    taught = Taught(images=images, known=known, labelled=labelled_at_first(run, project, images, told=False))
+    head, figures = _long_fitted(run, project, payload, taught, reward)
     network: Segmenter = head
     if payload.unfreeze:
-        tuned = fine_tuned(run, project, head, images, labelled, payload, (SHARE_OF_HEAD, 0.95))
+        tuned = fine_tuned(run, project, head, images, taught.labelled, payload, (SHARE_OF_HEAD, 0.95))
         better = measured(project, tuned)
         if better.get("miou", 0.0) > figures.get("miou", 0.0):
             network, figures = tuned, better
-    description = {"regions": labelled.regions, "unfrozen": network is not head, **figures}
+    description = {"regions": taught.labelled.regions, "unfrozen": network is not head, **figures}
     save_network(run, project, network, "final", description, project.latest("segmenter"))
-    _forget(run)
+    forget(run)
     return description
 
 
 def _long_fitted(
-    run: JobRun,
-    project: ProjectData,
-    payload: FinishPayload,
-    images: ProjectImages,
-    *,
-    known: list[ImageSource],
-    labelled: LabelledSet,
-    reward: ImageSource,
+    run: JobRun, project: ProjectData, payload: FinishPayload, taught: Taught, reward: ImageSource
 ) -> tuple[FrozenSegmenter, dict[str, Any]]:
     """The head of an earlier slice, if it was fitted to these very labels, else one that is fitted now; and its figures."""
     end = SHARE_OF_HEAD if payload.unfreeze else 0.9
     steps = payload.steps or LONG * project.settings.refit_steps
-    made_of = _made_of(project, known, labelled, steps)
+    head = frozen_base(run, project)
+    of_head = made_of(project, head, taught, steps)
     saved = run.state("head").load()
     if saved is not None:
         loaded, checkpoint = load_segmenter(saved, project.classes, project.worker.device)
-        if checkpoint.description["made_of"] == made_of:
+        if checkpoint.description["made_of"] == of_head:
             assert isinstance(loaded, FrozenSegmenter)
             return loaded, dict(checkpoint.description["figures"])
         run.state("tuned").clear()
-    head = frozen_base(run, project)
-    look_at(run, head, [*known, reward], (0.0, 0.1))
-    fit_head(run, project, head, images, known=known, labelled=labelled, steps=steps, span=(0.1, end))
+    look_at(run, head, [*taught.known, reward], (0.0, 0.1))
+    fit_head(run, project, head, taught, steps=steps, span=(0.1, end))
     figures = measured(project, head)
-    run.state("head").save(save_segmenter(head, project.classes, made_of=made_of, figures=figures))
+    run.state("head").save(save_segmenter(head, project.classes, made_of=of_head, figures=figures))
     run.begin_slice()
     return head, figures
-
-
-def _forget(run: JobRun) -> None:
-    """Clear what slices have left for each other."""
-    for phase in ("base", "looked", "regions", "fit", "head", "tuned"):
-        run.state(phase).clear()

@@ -199,7 +199,10 @@ class ProjectData:
         )
 
     def fresh_segmenter(self) -> Segmenter:
-        """The project's architecture with weights drawn from its seed. Raises JobFailed where it cannot be built here."""
+        """The project's architecture with weights drawn from its seed.
+
+        Raises JobFailed where it cannot be built here, EncoderOutOfReach where that may be otherwise later.
+        """
         images = [self.images(split) for split in ("pool", "train", "state", "reward")]
         try:
             return fresh_segmenter(self.architecture, len(self.classes), images, self.settings.seed, self.worker.device)
@@ -207,7 +210,10 @@ class ProjectData:
             raise JobFailed(str(error)) from error
 
     def to_go_on_from(self, row: Checkpoint | None) -> tuple[Segmenter, Loaded | None]:
-        """The checkpoint's segmenter with all that was saved with it, or a fresh one where the project wants another by now."""
+        """The checkpoint's segmenter with all that was saved with it, or a fresh one where the project wants another by now.
+
+        Raises EncoderOutOfReach rather than lose a head whose encoder can be had again later.
+        """
         if row is None:
             return self.fresh_segmenter(), None
         try:

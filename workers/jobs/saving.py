@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from models.segmenter import Segmenter
 from service.domain.metrics import mean_iou
 from service.store.checkpoints import NewCheckpoint, checkpoint_of_job, record_checkpoint
+from service.store.jobs import owned_job
 from service.tables import Checkpoint
 from workers.jobs.delivery import JobRun
 from workers.jobs.project import ProjectData, labelled_part
@@ -17,12 +18,27 @@ from workers.training.convergence import measure
 
 Written = TypeVar("Written")
 
+# What slices of jobs leave for each other.
+PHASES = ("base", "looked", "regions", "fit", "since", "head", "tuned", "theta_pre", "theta_0", "final", "policy")
+
 
 def made_already(run: JobRun, kind: str) -> dict[str, Any] | None:
-    """The description of the checkpoint that this job has saved, where its worker died before it could say so; else None."""
+    """The description of the checkpoint that this job has saved, where its worker died before it could say so; else None.
+
+    Nothing goes on from what slices of the job left then, so it is cleared.
+    """
     with run.worker.database.read() as session:
         row = checkpoint_of_job(session, run.job_id, kind)
-    return None if row is None else dict(row.description)
+    if row is None:
+        return None
+    forget(run)
+    return dict(row.description)
+
+
+def forget(run: JobRun) -> None:
+    """Clear what slices of the job have left for each other."""
+    for phase in PHASES:
+        run.state(phase).clear()
 
 
 def save_checkpoint(
@@ -37,7 +53,7 @@ def save_checkpoint(
     """Put a network's bytes into the blobs, then let the store's `write` add the row and what belongs to it, all or nothing.
 
     The bytes are there whole before a row names them: a worker that dies in between leaves bytes that nothing refers to.
-    Returns what `write` does.
+    Returns what `write` does. Raises JobLost where the job was given to another worker: then there is no row.
     """
     new = NewCheckpoint(
         project_id=run.project_id,
@@ -49,7 +65,10 @@ def save_checkpoint(
     )
     now = run.worker.clock()
     with run.worker.database.write() as session:
-        return write(session, new, now)
+        written = write(session, new, now)
+        # At the end: whoever claims a job locks the project's row before the job's, too.
+        owned_job(session, run.job_id, run.lock)
+    return written
 
 
 def measured(project: ProjectData, segmenter: Segmenter) -> dict[str, Any]:

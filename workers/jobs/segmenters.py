@@ -29,7 +29,7 @@ def pretrain(run: JobRun) -> dict[str, Any]:
     """theta_pre on a source domain, theta_0 on D_T (docs/method.md, 9), then one pass over what is labelled already."""
     kept = made_already(run, "segmenter")
     if kept is not None:
-        return kept
+        return _told_of(run, kept)
     project, payload = load_project(run.worker, run.project_id), PretrainPayload.model_validate(run.payload)
     if project.settings.learning == "refit":
         return fit_start(run, project)
@@ -42,10 +42,19 @@ def pretrain(run: JobRun) -> dict[str, Any]:
     run.step(0.99, "Learning from the rounds labelled so far")
     told = tell_again(project, theta_0)
     figures = measured(project, theta_0)
-    save_network(run, project, theta_0, "segmenter", {"parent": source, "rounds": told, **figures}, source_row)
+    described = {"epochs": None if fit is None else fit.epoch, **figures}
+    save_network(run, project, theta_0, "segmenter", {"parent": source, "rounds": told, **described}, source_row)
     run.state("theta_0").clear()
-    epochs = None if fit is None else fit.epoch
-    return {"source": source, "epochs": epochs, "rounds_learned_from": told, **figures}
+    return {"source": source, "rounds_learned_from": told, **described}
+
+
+def _told_of(run: JobRun, description: dict[str, Any]) -> dict[str, Any]:
+    """The job's result, from what it has said of the segmenter and of the source that it has saved."""
+    source = made_already(run, "source") or {}
+    named = {"parent": "source", "rounds": "rounds_learned_from", "regions": "regions_learned_from"}
+    result = {named.get(key, key): value for key, value in description.items()}
+    # Of a head the parent is called just that.
+    return result | {key: value for key, value in source.items() if key == "source"}
 
 
 def _source_kind(project: ProjectData, payload: PretrainPayload, train_images: int) -> str:
@@ -193,9 +202,10 @@ def finish(run: JobRun) -> dict[str, Any]:
         span=(0.0, 1.0),
     )
     figures = measured(project, segmenter)
-    save_network(run, project, segmenter, "final", {"regions": len(regions), **figures}, row)
+    description = {"regions": len(regions), "epochs": fit.epoch, **figures}
+    save_network(run, project, segmenter, "final", description, row)
     run.state("final").clear()
-    return {"regions": len(regions), "epochs": fit.epoch, **figures}
+    return description
 
 
 def evaluate(run: JobRun) -> dict[str, Any]:

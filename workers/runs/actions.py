@@ -112,7 +112,7 @@ def _do(shared: Shared, run: Run, works: Sequence[Work]) -> list[Failure]:
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ConnectionError) as error:
         console.print(f"Error: {error}", style="red", markup=False)
         raise typer.Exit(1) from None
 

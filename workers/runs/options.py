@@ -134,7 +134,7 @@ def checked(read: Callable[[], T]) -> T:
     """What `read` gives; its ValueError as one of the command line."""
     try:
         return read()
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ConnectionError) as error:
         raise typer.BadParameter(str(error)) from error
 
 

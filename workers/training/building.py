@@ -44,7 +44,8 @@ def fresh_segmenter(
 ) -> Segmenter:
     """A segmenter with weights drawn from the seed. A frozen encoder's projection is fitted to some of the images.
 
-    Raises EncoderError where pretrained weights are wanted that cannot be had, ValueError for a projection without an image.
+    Raises EncoderError where pretrained weights are wanted that cannot be had, EncoderOutOfReach where they cannot be had
+    right now, ValueError for a projection without an image.
     """
     each, generator = architecture, torch_generator(seed, "segmenter")
     if not each.frozen:

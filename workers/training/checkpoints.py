@@ -92,7 +92,8 @@ def save_segmenter(
 def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = "cpu") -> tuple[Segmenter, Checkpoint]:
     """The segmenter in evaluation mode, and the further tensors that were saved beside it.
 
-    Raises CheckpointError where kind or classes do not fit, or a frozen encoder cannot be had.
+    Raises CheckpointError where kind or classes do not fit, or a frozen encoder cannot be had; EncoderOutOfReach where it
+    cannot be had right now.
     """
     checkpoint = from_bytes(data)
     with _refused_here():

@@ -70,7 +70,7 @@ def frozen_eye(name: str, *, stride: int, magnification: float, sha256: str | No
     """A pretrained encoder as a frozen eye.
 
     `sha256` is that of the weights which a checkpoint was made with. Raises EncoderError for an encoder that is not
-    published, weights that cannot be had, and weights that are others.
+    published, weights that cannot be had, and weights that are others; EncoderOutOfReach for those that cannot be had now.
     """
     if not has_published_weights(name):
         raise EncoderError(
@@ -85,7 +85,7 @@ def frozen_eye(name: str, *, stride: int, magnification: float, sha256: str | No
 
 
 def pretrained_encoder(name: str) -> Encoder:
-    """A copy of the encoder that may be trained. Raises EncoderError."""
+    """A copy of the encoder that may be trained. Raises EncoderError and EncoderOutOfReach."""
     return _loaded(name, weights_file(name)) if name in PUBLISHED else _downloaded(name)
 
 

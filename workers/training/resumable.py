@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from models.fit import FitState
-from models.refit import Refitting
+from models.refit import FORMAT, Refitting
 from models.segmenter import Segmenter
 from workers.datasets.base import ImageSource
 from workers.files import StateStore
@@ -93,8 +93,8 @@ class KeptFits:
     def take_up(self, name: str, fit: Refitting) -> None:
         """Have a fit that is about to begin go on from where it was put away; from now on it is the one under way."""
         self._note()
-        if name in self._parts:
-            fit.load(self._parts[name])
+        if name in self._parts and not _loaded(fit, self._parts[name]):
+            self._parts = {}
         self._now = name, fit
 
     def save_if_due(self) -> None:
@@ -106,7 +106,7 @@ class KeptFits:
         """Put all away: the fit that is under way, and those that ended before it."""
         self._note()
         tensors = {f"{name}/{key}": value for name, part in self._parts.items() for key, value in part.items()}
-        self._store.save(to_bytes({"made_of": self._made_of}, {}, tensors))
+        self._store.save(to_bytes({"made_of": self._made_of, "fits": FORMAT}, {}, tensors))
         self._last_save = time.monotonic()
 
     def _note(self) -> None:
@@ -124,9 +124,22 @@ class KeptFits:
         except CheckpointError as error:
             log.warning("What was put away of a head's fit cannot be read (%s); it begins anew.", error)
             return parts
-        if checkpoint.description.get("made_of") != self._made_of:
+        said = checkpoint.description
+        if (said.get("made_of"), said.get("fits")) != (self._made_of, FORMAT):
             return parts
         for key, tensor in checkpoint.extra.items():
             name, _, of_fit = key.partition("/")
             parts.setdefault(name, {})[of_fit] = tensor
         return parts
+
+
+def _loaded(fit: Refitting, put_away: Mapping[str, Tensor]) -> bool:
+    """Whether the fit goes on from what was put away; where that does not fit it is as it was."""
+    fresh = fit.tensors()
+    try:
+        fit.load(put_away)
+    except (KeyError, RuntimeError, ValueError) as error:
+        log.warning("What was put away of a head's fit does not fit it (%s); it begins anew.", error)
+        fit.load(fresh)
+        return False
+    return True

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from service.tables import Job
 from tests.workers.conftest import World
 from tests.workers.jobs.test_head_slices import run_slice
 from tests.workers.jobs.test_heads import full_frozen_world
 from tests.workers.jobs.test_policies import TINY
 from tests.workers.jobs.test_tasks import start
+from workers.jobs.delivery import JobState
 from workers.policy.ground import TRIALS
 from workers.policy.labelling import LabellingGame
 
@@ -82,3 +84,21 @@ def test_a_worker_that_is_to_end_ends_the_game_of_a_trial_at_once(
     assert run_slice(world, job.id) == "done"
     assert games == [0, 1, 2]
     assert world.job(job.id).result == straight
+
+
+def test_a_worker_that_has_lost_the_job_leaves_what_another_has_put_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = start(world, "train-policy", **SETTINGS)
+    trial, store = LabellingGame.trial, JobState(world.blobs, f"jobs/{job.id}/policy.safetensors")
+
+    def taken_away(game: LabellingGame, strategy: Any, number: int, on_round: Callable[[], None]) -> float:
+        with world.database.write() as session:
+            session.get_one(Job, job.id).lock = "another's"
+        store.save(b"another's")
+        world.worker.stopping.set()
+        return trial(game, strategy, number, on_round)
+
+    monkeypatch.setattr(LabellingGame, "trial", taken_away)
+    assert run_slice(world, job.id) == "running"
+    assert store.load() == b"another's"

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from models.segmenter import build
 from service.db import Database
 from service.store import rounds as round_store
 from service.store.checkpoints import NewCheckpoint, record_checkpoint
+from service.store.jobs import claim_job
 from service.tables import Checkpoint, Event, Job
 from tests.workers.conftest import CLASSES, Rectangles, World
 from workers.jobs.delivery import JobRun, Worker
@@ -34,8 +35,12 @@ class WatchedRun(JobRun):
 
 def run_of(world: World, kind: str) -> WatchedRun:
     """A delivery of the queued job of this kind, without a heartbeat beside it."""
-    with world.database.read() as session:
-        job = session.scalars(select(Job).where(Job.kind == kind, Job.state == "queued")).one()
+    with world.database.write() as session:
+        job_id = session.scalars(select(Job.id).where(Job.kind == kind, Job.state == "queued")).one()
+        job = claim_job(session, job_id, now=datetime.now(UTC), stale_after=timedelta(minutes=2))
+        assert job is not None
+        assert job.lock is not None
+        assert job.started_at is not None
     worker = Worker(
         database=world.database,
         blobs=world.blobs,
@@ -44,7 +49,14 @@ def run_of(world: World, kind: str) -> WatchedRun:
         device="cpu",
     )
     run = WatchedRun(
-        worker=worker, job_id=job.id, project_id=job.project_id, kind=kind, payload=job.payload, lock="", started=0.0
+        worker=worker,
+        job_id=job.id,
+        project_id=job.project_id,
+        kind=kind,
+        payload=job.payload,
+        lock=job.lock,
+        tried_since=job.started_at,
+        started=0.0,
     )
     run.open_at_steps = []
     return run

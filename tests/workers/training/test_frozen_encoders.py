@@ -13,7 +13,7 @@ from models import smp
 from models.frozen import FrozenSegmenter, build_frozen
 from models.resnet_fpn import RESNET50, ResNet50Encoder
 from models.segmenter import build
-from models.smp import SmpEncoder
+from models.smp import EncoderOutOfReach, SmpEncoder
 from models.tuned import take_over, tuned_name
 from service.settings import get_settings
 from tests.models.eyes import seeded, some_images, some_projection
@@ -151,9 +151,9 @@ def test_weights_that_the_hub_has_changed_are_refused(library: SmallLibrary) -> 
 def test_without_network_or_extra_it_is_said_what_to_do(library: SmallLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
     data, library.published = save_segmenter(frozen(NAME), CLASSES), None
     encoders._folded.cache_clear()
-    with pytest.raises(EncoderError, match="let this machine reach it, or let HF_HOME"):
+    with pytest.raises(EncoderOutOfReach, match="let this machine reach it, or let HF_HOME"):
         frozen(NAME)
-    with pytest.raises(CheckpointError, match="let this machine reach it, or let HF_HOME"):
+    with pytest.raises(EncoderOutOfReach, match="let this machine reach it, or let HF_HOME"):
         load_segmenter(data, CLASSES)
     monkeypatch.undo()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -1,0 +1,122 @@
+"""Fits of heads in slices of a job: what a head is fitted to, that it stays so from slice to slice, and going on with a fit."""
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+
+from models.frozen import FrozenSegmenter
+from models.refit import Refitting
+from service.store import pool as pool_store
+from workers.datasets.base import ImageSource
+from workers.files import settings_hash
+from workers.jobs.delivery import JobRun
+from workers.jobs.learning import learner_of
+from workers.jobs.project import ProjectData, ProjectImages
+from workers.loop.labelled import LabelledSet
+from workers.loop.lessons import Fit
+from workers.training.looking import features
+from workers.training.resumable import KeptFits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taught:
+    """What a head is fitted to: images that are labelled as a whole, and labelled regions of the pool's `images`."""
+
+    images: ProjectImages
+    known: list[ImageSource]
+    labelled: LabelledSet
+
+
+def look_at(run: JobRun, segmenter: FrozenSegmenter, sources: list[ImageSource], span: tuple[float, float]) -> None:
+    """Have the features of all images in the cache, from where the last slice was: a cache may hold fewer than there are.
+
+    Ends the slice where others should have the worker for a while.
+    """
+    places = [(source, number) for source in sources for number in range(len(source))]
+    state = run.state("looked")
+    for done in range(int(state.load() or b"0"), len(places)):
+        features(segmenter, *places[done])
+        run.step(span[0] + (span[1] - span[0]) * done / len(places), f"Looking at image {done + 1} of {len(places)}")
+        if run.interrupted:
+            state.save(str(done + 1).encode())
+            run.pause()
+
+
+def fit_head(
+    run: JobRun,
+    project: ProjectData,
+    segmenter: FrozenSegmenter,
+    taught: Taught,
+    *,
+    steps: int,
+    span: tuple[float, float],
+    phase: str = "fit",
+    after: str = "",
+) -> None:
+    """Fit the head, from where it is, to all that is `taught`.
+
+    Goes on from where an earlier slice put the fit away, as the state of the `phase`. `after` names what the head was fitted
+    to before. Ends the slice where others should have the worker for a while.
+    """
+    kept = KeptFits(run.state(phase), settings_hash([made_of(project, segmenter, taught, steps), after]))
+
+    def begun(name: str, fit: Refitting) -> None:
+        kept.take_up(name, fit)
+        if name == "refit":  # the first of them
+            run.begin_slice()  # to read what is labelled may take longer than a slice
+
+    def check() -> None:
+        if run.interrupted:
+            kept.save()
+            run.pause()
+        kept.save_if_due()
+
+    def on_step(step: int) -> None:
+        run.report(span[0] + (span[1] - span[0]) * step / steps, f"Fitting the head, step {step} of {steps}")
+        check()
+
+    learner = learner_of(project, segmenter, taught.labelled, taught.images, known=taught.known)
+    learner.learn_known(Fit(steps=steps, on_step=on_step, check=check, begun=begun))
+    kept.save()  # a slice that ends after it takes none of its steps again
+
+
+def made_of(project: ProjectData, segmenter: FrozenSegmenter, taught: Taught, steps: int) -> str:
+    """Names what a fit of a head is made of: fits of one name, from the same weights, give the same head."""
+    digest = hashlib.sha256()
+    for source in taught.known:
+        for number in range(len(source)):
+            digest.update(f"{source.digest(number)} ".encode())
+        digest.update(b"\n")
+    for answer in taught.labelled.answers:
+        digest.update(f"{taught.images.digest(answer.image)} {answer.box} ".encode())
+        digest.update(answer.label_map.tobytes())
+    loop = [project.loop.cell_height, project.loop.cell_width, asdict(project.loop.refit), project.settings.seed]
+    return settings_hash([digest.hexdigest(), steps, segmenter.sight, asdict(project.architecture), loop])
+
+
+def labelled_regions(
+    project: ProjectData, images: ProjectImages, *, told: bool, among: Collection[int] | None = None
+) -> LabelledSet:
+    """All labelled regions of the pool, or those of rounds that were learned from; of them those `among` the ids, if given."""
+    with project.worker.database.read() as session:
+        regions = pool_store.labelled_regions(session, project.id, told=told)
+    labelled = LabelledSet(len(project.classes))
+    labelled.add(project.answers(images, [each for each in regions if among is None or each.region_id in among]))
+    return labelled
+
+
+def labelled_at_first(run: JobRun, project: ProjectData, images: ProjectImages, *, told: bool) -> LabelledSet:
+    """As `labelled_regions`, of those that were there when the job asked first; of a job that is tried again, since then.
+
+    What is labelled between two slices would have its fit begin anew, again and again while people label.
+    """
+    state, tried_since = run.state("regions"), run.tried_since.isoformat()
+    saved = json.loads(state.load() or b"null")
+    # An earlier version kept a list of ids alone, which does not say of which try they are.
+    if not isinstance(saved, dict) or saved["tried_since"] != tried_since:
+        with project.worker.database.read() as session:
+            ids = [each.region_id for each in pool_store.labelled_regions(session, project.id, told=told)]
+        saved = {"tried_since": tried_since, "ids": ids}
+        state.save(json.dumps(saved).encode())
+    return labelled_regions(project, images, told=told, among=frozenset(saved["ids"]))
