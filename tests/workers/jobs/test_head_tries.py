@@ -16,7 +16,7 @@ from tests.workers.jobs.test_heads import ask, full_frozen_world, segmenter_of
 from tests.workers.jobs.test_tasks import start
 from workers.jobs import heads
 from workers.jobs.delivery import JobState
-from workers.jobs.saving import PHASES
+from workers.jobs.saving import PHASES, measured
 from workers.training.checkpoints import load_segmenter, save_segmenter
 
 
@@ -113,7 +113,7 @@ def test_a_worker_that_has_lost_the_job_leaves_its_states_alone(
 
 
 def test_a_worker_that_has_lost_the_job_saves_no_network(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    job, measured = start(world, "pretrain"), heads.measured
+    job = start(world, "pretrain")
     before = segmenter_of(world)[0]
 
     def taken_away(*given: Any) -> dict[str, Any]:
