@@ -21,7 +21,7 @@ from models.segmenter import Band, Segmenter
 # Larger images are looked at tile by tile, each with a margin that is cut off again; both in pixels as they are enlarged.
 # At every magnification there is they are whole coarsest cells of the encoder and whole pixels of the image, which
 # multiples of 96 are (and half a TILE is one too), so that cells lie as in the whole image.
-TILE, MARGIN = 960, 288
+TILE, MARGIN = 768, 288
 # Of an image so many logits and hidden channels are held at a time; larger ones are encoded and classified in bands.
 BAND_NUMBERS = 2**25
 MAGNIFICATIONS = (1.0, 1.5, 2.0)
