@@ -13,7 +13,7 @@ from workers.policy.building import build_network, build_trainer
 from workers.policy.ground import Ground
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.trainer import Progress
-from workers.training.building import with_fresh_head
+from workers.training.building import copy_of
 from workers.training.checkpoints import Policy, load_policy, save_policy
 
 
@@ -49,7 +49,9 @@ def ground_of(bench: Bench, name: str) -> Ground:
 
     def start() -> Segmenter:
         looking = first()
-        segmenter = with_fresh_head(looking, 0) if isinstance(looking, FrozenSegmenter) else fresh(bench, 0)
+        if isinstance(looking, FrozenSegmenter):
+            return copy_of(looking)
+        segmenter = fresh(bench, 0)
         segmenter.load_state_dict(looking.state_dict())
         return segmenter
 

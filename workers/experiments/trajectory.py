@@ -26,7 +26,7 @@ from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer, LabelledSet, LabelledView
 from workers.loop.oracle import Oracle, restore
 from workers.loop.round import groups_of
-from workers.training.building import with_fresh_head
+from workers.training.building import copy_of
 from workers.training.checkpoints import from_bytes, to_bytes
 from workers.training.convergence import Material, measure
 from workers.training.resumable import converge_resumably
@@ -172,9 +172,7 @@ class Trajectory:
     def _fitted(self, active: ActiveLearner, segmenter: FrozenSegmenter, budget: int) -> FrozenSegmenter:
         bench = self._bench
         self._report(budget / self.budgets[-1], f"fitting at {budget}")
-        copy = with_fresh_head(segmenter, 0)
-        copy.load_state_dict(segmenter.state_dict())
-        settings = bench.experiment.refit
+        copy, settings = copy_of(segmenter), bench.experiment.refit
         fit_head(
             bench,
             copy,

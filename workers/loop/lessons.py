@@ -131,13 +131,14 @@ class Refit:
     def learn(self, answers: Sequence[Answer], round_number: int, fit: Fit = AS_SET) -> float | None:
         """The mean loss of the fit's last steps."""
         cells = self._taken_in(answers)
-        if not bool(cells.counts_C.sum()):
+        counts_C = cells.counts_C
+        if not bool(counts_C.sum()):
             return None
-        held, share = self._held(answers, cells)
+        held, share = self._held(answers, counts_C)
         loss = refit(
             self._segmenter,
             cells.draw,
-            cells.counts_C,
+            counts_C,
             self._settings.refit,
             generator=torch_generator(self._seed, "refit", round_number),
             steps=fit.steps,
@@ -145,31 +146,31 @@ class Refit:
             begun=partial(fit.begun, "refit"),
         )
         mix_in(self._segmenter, held, share)
-        self.momentum = {LABELLED: cells.counts_C}
+        self.momentum = {LABELLED: counts_C}
         seed = derived_seed(self._seed, "calibrate", round_number)
         calibrate(self._segmenter, cells, self._settings.refit, seed, check=fit.check, begun=fit.begun)
         return loss
 
-    def _held(self, answers: Sequence[Answer], cells: LabelledCells) -> tuple[dict[str, Tensor], float]:
+    def _held(self, answers: Sequence[Answer], now_C: Tensor) -> tuple[dict[str, Tensor], float]:
         """The weights as they are, and what they will count beside those that are fitted: less, the more labels are new.
 
         Nothing where a class is labelled for the first time: it would be half known until the next round.
         """
-        earlier_C, now_C = self._earlier(answers, cells), cells.counts_C
+        earlier_C = self._earlier(answers, now_C)
         appear_C = (now_C > 0) & (earlier_C <= 0)
         share = self._settings.refit.hold * float(torch.minimum(earlier_C, now_C).sum() / now_C.sum())
         if not bool(self._segmenter.fitted) or bool(appear_C.any()) or share <= 0:
             return {}, 0.0
         return {key: value.clone() for key, value in self._segmenter.state_dict().items()}, share
 
-    def _earlier(self, answers: Sequence[Answer], cells: LabelledCells) -> Tensor:
+    def _earlier(self, answers: Sequence[Answer], now_C: Tensor) -> Tensor:
         """(C,) labelled pixels that the head was fitted to; where that is not remembered, all but those of the answers."""
         remembered = self.momentum.get(LABELLED)
-        if remembered is not None and remembered.shape == cells.counts_C.shape:
-            return remembered.to(cells.counts_C)
+        if remembered is not None and remembered.shape == now_C.shape:
+            return remembered.to(now_C)
         new = LabelledSet(self._settings.classes)
         new.add(answers)
-        return cells.counts_C - torch.from_numpy(new.counts().sum(axis=0))
+        return now_C - torch.from_numpy(new.counts().sum(axis=0))
 
     def beside(self, labelled: LabelledSet) -> "Refit":
         """With cells of its own."""

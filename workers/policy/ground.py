@@ -16,7 +16,7 @@ from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
 from workers.loop.round import LoopSettings, groups_of
 from workers.policy.labelling import LabellingGame, Place
-from workers.training.building import with_fresh_head
+from workers.training.building import copy_of, with_fresh_head
 
 # Scenes of a street city that a policy plays on: D_T, D_S and D_R of its game.
 CITY = {"train": 60, "state": 10, "reward": 30}
@@ -99,12 +99,7 @@ def _beginning(ground: Ground, seed: int) -> Callable[[], Segmenter]:
             ).learn_known()
         return segmenter
 
-    def copied() -> Segmenter:
-        segmenter = with_fresh_head(fitted(), seed)
-        segmenter.load_state_dict(fitted().state_dict())
-        return segmenter
-
-    return copied
+    return lambda: copy_of(fitted())
 
 
 def _city(ground: Ground, source: str, seed: int) -> Ground:

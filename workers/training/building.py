@@ -89,6 +89,13 @@ def with_fresh_head(segmenter: FrozenSegmenter, seed: int, classes: int | None =
     return made.to(segmenter.classifier.weight.device)
 
 
+def copy_of(segmenter: FrozenSegmenter) -> FrozenSegmenter:
+    """Another head of the same weights, on the same eye and projection: fitting one changes nothing in the other."""
+    made = with_fresh_head(segmenter, 0)
+    made.load_state_dict(segmenter.state_dict())
+    return made
+
+
 def _sampled(eye: Eye, places: Sequence[tuple[ImageSource, int]], seed: int, device: str) -> Iterator[Tensor]:
     """(X, E) cells of a part, no larger than a tile, of each image."""
     eye.encoder.to(device)

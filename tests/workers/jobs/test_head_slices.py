@@ -10,7 +10,7 @@ import torch
 from models.refit import Refitting
 from service.queue import RUN_JOB
 from tests.workers.conftest import World
-from tests.workers.jobs.test_heads import ask, full_frozen_world, segmenter_of
+from tests.workers.jobs.test_heads import ask, segmenter_of, told_world
 from tests.workers.jobs.test_tasks import start
 from workers.jobs.delivery import JobState
 from workers.training import resumable
@@ -23,11 +23,7 @@ KINDS = [("pretrain", "segmenter", {}, PRETRAIN), ("finish", "final", {"steps": 
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     """One with a labelled round that is learned from."""
-    made = full_frozen_world(make_world, refit_steps=3)
-    ask(made)
-    made.label_all()
-    made.work()
-    return made
+    return told_world(make_world)
 
 
 @contextmanager

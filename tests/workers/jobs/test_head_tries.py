@@ -12,7 +12,7 @@ from models.refit import Refitting
 from service.tables import Job
 from tests.workers.conftest import CLASSES, Rectangles, World
 from tests.workers.jobs.test_head_slices import FINISH, PRETRAIN, counted, regions, run_slice, state_key
-from tests.workers.jobs.test_heads import ask, full_frozen_world, segmenter_of
+from tests.workers.jobs.test_heads import ask, segmenter_of, told_world
 from tests.workers.jobs.test_tasks import start
 from workers.jobs import heads
 from workers.jobs.delivery import JobState
@@ -23,11 +23,7 @@ from workers.training.checkpoints import load_segmenter, save_segmenter
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     """One with a labelled round that is learned from."""
-    made = full_frozen_world(make_world, refit_steps=3)
-    ask(made)
-    made.label_all()
-    made.work()
-    return made
+    return told_world(make_world)
 
 
 def result_of(world: World, job: Job) -> dict[str, Any]:

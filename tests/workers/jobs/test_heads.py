@@ -39,6 +39,15 @@ def full_frozen_world(make_world: Callable[..., World], **settings: Any) -> Worl
     return world.add("pool", Rectangles(6, 1), labelled=False)
 
 
+def told_world(make_world: Callable[..., World]) -> World:
+    """One of those with a labelled round that is learned from; its fits are short."""
+    world = full_frozen_world(make_world, refit_steps=3)
+    ask(world)
+    world.label_all()
+    world.work()
+    return world
+
+
 def segmenter_of(world: World, kind: str = "segmenter") -> tuple[int, Any, dict[str, Any]]:
     """The newest checkpoint of a kind: its id, its network, its description."""
     page = world.call("GET", f"/projects/{world.project.id}/checkpoints", params={"kind": kind, "limit": 100})
