@@ -28,10 +28,10 @@ def enlarged_levels(encoder: Encoder, normal_B3HW: Tensor, magnification: float)
     return encoder(padded_B3HW), [stride / magnification for stride in encoder.strides]
 
 
-def cells_of(images_B3HW: Tensor, stride: int) -> tuple[int, int]:
-    """Rows and columns of cells of `stride` pixels, those that are cut off at the edge counted."""
+def cells_of(images_B3HW: Tensor, stride: int) -> tuple[slice, slice]:
+    """All rows and columns of cells of `stride` pixels, those that are cut off at the edge counted."""
     height, width = images_B3HW.shape[-2:]
-    return -(-height // stride), -(-width // stride)
+    return slice(0, -(-height // stride)), slice(0, -(-width // stride))
 
 
 class EnlargingEncoder(nn.Module):

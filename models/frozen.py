@@ -5,6 +5,7 @@ Shapes: B images, F components, H x W pixels, h x w cells.
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from models.enlarging import cells_of, enlarged_levels
 from models.fpn import Parts
 from models.head import EXPANSION, REACH, Head, of_each_cell
 from models.initialisation import drawn_from
+from models.memory import blocks_given_back
 from models.projection import Projection, resampled
 from models.segmenter import Band, Segmenter
 
@@ -23,7 +25,7 @@ from models.segmenter import Band, Segmenter
 # multiples of 96 are (and half a TILE is one too), so that cells lie as in the whole image.
 TILE, MARGIN = 768, 288
 # Of an image so many logits and hidden channels are held at a time; larger ones are encoded and classified in bands.
-BAND_NUMBERS = 2**25
+BAND_NUMBERS = 2**24
 MAGNIFICATIONS = (1.0, 1.5, 2.0)
 
 
@@ -52,10 +54,10 @@ class Eye:
         levels, strides = self._levels(images_B3HW)
         return resampled(levels, strides, self.stride, cells_of(images_B3HW, self.stride))
 
-    def features(self, images_B3HW: Tensor, projection: Projection) -> Tensor:
-        """(B, F, h, w) float32: the projection of all levels."""
+    def features(self, images_B3HW: Tensor, projection: Projection, cells: tuple[slice, slice]) -> Tensor:
+        """(B, F, h, w) float32: the projection of all levels, at some rows and columns of cells."""
         levels, strides = self._levels(images_B3HW)
-        return projection.of_levels(levels, strides, self.stride, cells_of(images_B3HW, self.stride))
+        return projection.of_levels(levels, strides, self.stride, cells)
 
     def _levels(self, images_B3HW: Tensor) -> tuple[list[Tensor], list[float]]:
         """The encoder's levels, and their strides in pixels of the image."""
@@ -103,13 +105,16 @@ class FrozenSegmenter(Segmenter):
         device, stride = images_B3HW.device, self.eye.stride
         projection = self.projection.to(device)
         self.eye.encoder.to(device)
-        size = (len(images_B3HW), projection.components_EF.shape[1], *cells_of(images_B3HW, stride))
+        rows, cols = cells_of(images_B3HW, stride)
+        size = (len(images_B3HW), projection.components_EF.shape[1], rows.stop, cols.stop)
         seen_BFhw = torch.empty(size, dtype=torch.float16, device=device)
-        with torch.no_grad():
-            for inner, outer in _tiles(height, width, self.eye.tile, self.eye.margin):
-                features_BFhw = self.eye.features(images_B3HW[(..., *outer)], projection)
-                cells, own = _cells(inner, stride), _cells(inner, stride, origin=outer)
-                seen_BFhw[(..., *cells)] = features_BFhw[(..., *own)]
+        tiles = list(_tiles(height, width, self.eye.tile, self.eye.margin))
+        with torch.no_grad(), blocks_given_back() if len(tiles) > 1 else nullcontext():
+            for inner, outer in tiles:
+                own = _cells(inner, stride, origin=outer)
+                seen_BFhw[(..., *_cells(inner, stride))] = self.eye.features(
+                    images_B3HW[(..., *outer)], projection, own
+                )
         return seen_BFhw
 
     def encode(self, images_B3HW: Tensor) -> Tensor:
@@ -128,9 +133,10 @@ class FrozenSegmenter(Segmenter):
         if rows >= height and seen_BFhw.device.type != "cpu":
             yield from super().bands(seen_BFhw, size)
             return
-        for image in range(len(seen_BFhw)):
-            for top in range(0, height, rows):
-                yield self._band(seen_BFhw, image, slice(top, min(height, top + rows)), size)
+        with blocks_given_back() if rows < height else nullcontext():
+            for image in range(len(seen_BFhw)):
+                for top in range(0, height, rows):
+                    yield self._band(seen_BFhw, image, slice(top, min(height, top + rows)), size)
 
     def numbers_per_row(self, width: int) -> int:
         """About how many are held at a time for a row of cells, `width` pixels wide: logits, and channels in the head."""

@@ -28,17 +28,18 @@ class Projection:
         return torch.einsum("behw,ef->bfhw", levels_BEhw, weight_EF) - offset_F[:, None, None]
 
     def of_levels(
-        self, levels: Sequence[Tensor], strides: Sequence[float], stride: float, size: tuple[int, int]
+        self, levels: Sequence[Tensor], strides: Sequence[float], stride: float, cells: tuple[slice, slice]
     ) -> Tensor:
         """As of `resampled` levels, one after the other: coarser ones are projected first, so that little is held at a time."""
         weight_EF, offset_F = self.linear()
         parts = torch.split(weight_EF, [level.shape[1] for level in levels])
+        size = [each.stop - each.start for each in cells]
         features_BFhw = -offset_F[:, None, None].expand(len(levels[0]), -1, *size).contiguous()
         for level_BDhw, own, weight_DF in zip(levels, strides, parts, strict=True):
             if own < stride:
-                level_BDhw = _at(level_BDhw, own, stride, size)
+                level_BDhw = _at(level_BDhw, own, stride, cells)
             level_BFhw = torch.einsum("bdhw,df->bfhw", level_BDhw, weight_DF)
-            features_BFhw += level_BFhw if own < stride else _at(level_BFhw, own, stride, size)
+            features_BFhw += level_BFhw if own < stride else _at(level_BFhw, own, stride, cells)
         return features_BFhw
 
     def linear(self) -> tuple[Tensor, Tensor]:
@@ -72,29 +73,32 @@ def fit_projection(samples_XE: Tensor, components: int, generator: torch.Generat
     return Projection(mean_E=mean_E, deviation_E=deviation_E, components_EF=vectors_EE[:, -kept:] @ turn_FF / scale)
 
 
-def resampled(levels: Sequence[Tensor], strides: Sequence[float], stride: float, size: tuple[int, int]) -> Tensor:
+def resampled(levels: Sequence[Tensor], strides: Sequence[float], stride: float, cells: tuple[slice, slice]) -> Tensor:
     """(B, E, h, w) of levels at `strides`, brought to one stride: finer ones averaged, coarser ones interpolated.
 
-    `size` is h x w; levels that reach further are cut. Sampling is by cell centres, as if maps were images at their scale:
-    that padding shifts what deep layers see by up to half a cell was measured to matter less than undoing it.
+    `cells` are the rows and columns that are wanted; levels that reach further are cut. Sampling is by cell centres, as if maps
+    were images at their scale: that padding shifts what deep layers see by up to half a cell was measured to matter less
+    than undoing it.
     """
-    return torch.cat([_at(level, own, stride, size) for level, own in zip(levels, strides, strict=True)], 1)
+    return torch.cat([_at(level, own, stride, cells) for level, own in zip(levels, strides, strict=True)], 1)
 
 
-def _at(level_BDhw: Tensor, own: float, stride: float, size: tuple[int, int]) -> Tensor:
-    """One level of stride `own` at another."""
+def _at(level_BDhw: Tensor, own: float, stride: float, cells: tuple[slice, slice]) -> Tensor:
+    """Some cells of one level of stride `own` at another."""
     times = int(stride / own + 1e-6)
     if times >= 2:
         level_BDhw = F.avg_pool2d(level_BDhw, times, ceil_mode=True, count_include_pad=False)
         own *= times
-    sides = zip(size, level_BDhw.shape[-2:], strict=True)
-    rows, cols = (_places(count, stride / own, there, level_BDhw) for count, there in sides)
+    sides = zip(cells, level_BDhw.shape[-2:], strict=True)
+    rows, cols = (_places(wanted, stride / own, there, level_BDhw) for wanted, there in sides)
     return torch.einsum("hi,bdij,wj->bdhw", rows, level_BDhw, cols)
 
 
-def _places(count: int, step: float, there: int, like: Tensor) -> Tensor:
-    """(count, there): how much each of the cells there is in the linear interpolation at `count` places, `step` apart."""
-    at = ((torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) * step - 0.5).clamp(0, there - 1)
+def _places(wanted: slice, step: float, there: int, like: Tensor) -> Tensor:
+    """(wanted, there): how much each of the cells there is in the linear interpolation at places that are `step` apart."""
+    at = ((torch.arange(wanted.start, wanted.stop, device=like.device, dtype=like.dtype) + 0.5) * step - 0.5).clamp(
+        0, there - 1
+    )
     below = at.floor().long().clamp(max=there - 1)
     above = (below + 1).clamp(max=there - 1)
     share = (at - below)[:, None]

@@ -11,6 +11,11 @@ from models.projection import COMPONENTS, Projection, fit_projection, resampled
 from tests.models.eyes import seeded
 
 
+def cells(height: int, width: int) -> tuple[slice, slice]:
+    """All of so many rows and columns."""
+    return slice(0, height), slice(0, width)
+
+
 def some_samples(count: int = 4000, channels: int = 12) -> Tensor:
     """Channels that go together, of different means and sizes."""
     mixed = torch.randn(count, channels, generator=seeded(1)) @ torch.randn(channels, channels, generator=seeded(2))
@@ -84,7 +89,7 @@ def test_finer_levels_are_averaged_and_coarser_ones_interpolated_between_centres
     fine = torch.tensor([[1.0, 3.0, 5.0, 7.0], [1.0, 3.0, 5.0, 7.0]])[None, None]  # of stride 2
     same = torch.tensor([[10.0, 20.0]])[None, None]  # of stride 4
     coarse = torch.tensor([[0.0, 8.0]])[None, None]  # of stride 8, centres at 4 and 12 pixels
-    levels = resampled([fine, same, coarse], [2, 4, 8], 4, (1, 2))
+    levels = resampled([fine, same, coarse], [2, 4, 8], 4, cells(1, 2))
     assert levels.shape == (1, 3, 1, 2)
     # Cells of stride 4 have their centres at 2 and 6: before the first coarse centre, and a quarter of the way on.
     assert levels[0, :, 0].tolist() == [[2, 6], [10, 20], [0, 2]]
@@ -93,12 +98,13 @@ def test_finer_levels_are_averaged_and_coarser_ones_interpolated_between_centres
 def test_levels_at_strides_that_do_not_divide_are_interpolated() -> None:
     level = torch.tensor([[0.0, 3.0, 6.0]])[None, None]  # of stride 8 / 3: one value a pixel and a half more
     # Averaged by threes: nothing is left between. By strides of 2 * 8 / 3 there is no whole number, centres at 4 / 3, 4, ...
-    assert resampled([level], [8 / 3], 8, (1, 1)).item() == 3
+    assert resampled([level], [8 / 3], 8, cells(1, 1)).item() == 3
     # Of stride 4 in steps of 8 / 3: centres at 2 and 6 pixels, that is at 0.25 and 1.75 of the values.
-    torch.testing.assert_close(resampled([level], [8 / 3], 4, (1, 2))[0, 0, 0], torch.tensor([0.75, 5.25]))
+    torch.testing.assert_close(resampled([level], [8 / 3], 4, cells(1, 2))[0, 0, 0], torch.tensor([0.75, 5.25]))
 
 
 def test_what_reaches_beyond_the_size_is_cut_and_what_lacks_is_the_last() -> None:
     level = torch.tensor([[1.0, 2.0, 3.0]])[None, None]
-    assert resampled([level], [8], 8, (1, 2)).flatten().tolist() == [1, 2]
-    assert resampled([level], [8], 8, (2, 4)).flatten().tolist() == [1, 2, 3, 3] * 2
+    assert resampled([level], [8], 8, cells(1, 2)).flatten().tolist() == [1, 2]
+    assert resampled([level], [8], 8, cells(2, 4)).flatten().tolist() == [1, 2, 3, 3] * 2
+    assert resampled([level], [8], 8, (slice(0, 2), slice(1, 3))).flatten().tolist() == [2, 3] * 2
