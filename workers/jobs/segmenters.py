@@ -172,7 +172,7 @@ def fit_in_slices(
 
 
 def finish(run: JobRun) -> dict[str, Any]:
-    """Train a copy of the newest segmenter to convergence on every labelled region."""
+    """Train a copy of the newest segmenter to convergence on every labelled region; a head also where whole images alone are."""
     kept = made_already(run, "final")
     if kept is not None:
         return kept
@@ -180,7 +180,7 @@ def finish(run: JobRun) -> dict[str, Any]:
     images = project.images("pool")
     with project.worker.database.read() as session:
         regions = pool_store.labelled_regions(session, project.id)
-    if not regions:
+    if not regions and not any(len(each) for each in project.known()):
         raise JobFailed("There is no labelled region to train on yet.")
     if project.settings.learning == "refit":
         return finish_head(run, project, payload)

@@ -212,3 +212,12 @@ def test_a_policy_is_not_trained_from_another_segmenter_than_the_projects(frozen
     assert row.state == "failed"
     assert row.error is not None
     assert row.error.startswith("The project's segmenter has changed since it was pretrained")
+
+
+def test_finish_fits_a_head_to_images_that_are_labelled_as_a_whole_where_no_region_is(frozen_world: World) -> None:
+    job = start(frozen_world, "finish", steps=30, unfreeze=True, tuning_steps=1)
+    frozen_world.work()
+    row = frozen_world.job(job.id)
+    assert (row.state, row.error) == ("done", None)
+    assert row.result is not None
+    assert (row.result["regions"], bool(segmenter_of(frozen_world, "final"))) == (0, True)
