@@ -47,7 +47,7 @@ class FinishPayload(ConvergePayload):
         description="Go on to fine-tune the frozen encoder, where that measures better on the reward images.",
     )
     tuning_steps: int = Field(
-        1500, ge=1, le=100_000, description="Steps of that, each on 8 crops: about a second on two cores."
+        1500, ge=1, le=100_000, description="Steps of that, each on 8 crops: a second and a half on two cores."
     )
 
 
