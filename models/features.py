@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.cutting import check_boxes, crops_of, pieces_of_one_size
 from models.inference import evaluating, on_one_thread, spread
+from models.influence import Influence
 from models.pooling import GRID, BoxMeans, class_histograms, feature_boxes, grid_pooled
 from models.segmenter import Band, Segmenter
 from models.similarity import kl_histogram
@@ -29,8 +30,9 @@ STATISTICS: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "bald_sum": ("bald", lambda crops_hRw: crops_hRw.sum((0, 2))),
 }
 
-# A region's vector is the mean of a map of channels over it: of the softmax, or of the features that it is made of.
-VECTORS = ("class_mass", "embedding")
+# A region's vector is the mean of a map of channels over it: of the softmax, of the features that it is made of, or of what a
+# label would be worth there.
+VECTORS = ("class_mass", "embedding", "influence")
 
 _IMAGE_PIXELS = 2**20  # of images that are taken together
 _IN_ORDER = ("entropy", "classes", "margin", "bvsb", "bald")
@@ -99,8 +101,8 @@ def describe(
     size: tuple[int, int] | None = None,
     statistics: Collection[str] = (),
     vectors: Collection[str] = frozenset(),
+    influence: Influence | None = None,
     generator: torch.Generator | None = None,
-    images_at_once: int | None = None,
 ) -> list[ImageDescription]:
     """Run the segmenter once over each image and describe regions of it; dropout is off except for BALD's passes.
 
@@ -112,9 +114,10 @@ def describe(
         statistics: names among STATISTICS.
         vectors: names among VECTORS. "class_mass", (R, C), is the mean probability of each class over the region's
             pixels; "embedding", (R, E), the mean of the decoder's features whose centres lie in the region, or of the
-            one at its own centre where it is too small to hold any.
+            one at its own centre where it is too small to hold any; "influence", (R, 2), the mean of Influence.expected
+            over the same.
+        influence: of the segmenter as it is, needed for "influence" only.
         generator: source of the dropout masks, needed for "bald_sum" only.
-        images_at_once: bounds the memory used; by default as many as have about a million pixels.
 
     Raises:
         ValueError: a box that leaves its image, an unknown statistic or vector, BALD without generator or dropout, or
@@ -126,12 +129,14 @@ def describe(
     names = _maps_for(statistics, vectors)
     if "bald" in names and generator is None:
         raise ValueError("BALD draws dropout masks: it needs a generator")
-    at_once = images_at_once or _images_at_once(size)
+    if "influence" in vectors and influence is None:
+        raise ValueError("the vector influence needs what labels are worth")
+    at_once = _images_at_once(size)
     descriptions: list[ImageDescription] = []
     for start in range(0, len(seen), at_once):
         some_boxes = boxes[start : start + at_once]
         means = {name: _means(name, some_boxes, segmenter.stride) for name in vectors}
-        maps = _maps(segmenter, seen[start : start + at_once], size, names, means, generator)
+        maps = _maps(segmenter, seen[start : start + at_once], size, names, means, influence, generator)
         rows = region_rows(maps, some_boxes, class_count=segmenter.classes, statistics=statistics)
         rows = replace(rows, vectors={name: each.means() for name, each in means.items()})
         ends = torch.tensor([len(of_image) for of_image in some_boxes]).cumsum(0).tolist()
@@ -173,7 +178,7 @@ def _images_at_once(size: tuple[int, int]) -> int:
 
 
 def _means(vector: str, boxes: Sequence[Tensor], stride: int) -> BoxMeans:
-    return BoxMeans([feature_boxes(of_image, stride) for of_image in boxes] if vector == "embedding" else boxes)
+    return BoxMeans([feature_boxes(of_image, stride) for of_image in boxes] if vector != "class_mass" else boxes)
 
 
 def _take_features(means: BoxMeans, band: Band, stride: int) -> None:
@@ -194,6 +199,7 @@ def _maps(
     size: tuple[int, int],
     names: set[str],
     means: Mapping[str, BoxMeans],
+    influence: Influence | None,
     generator: torch.Generator | None,
 ) -> dict[str, Tensor]:
     """Pixel maps of whole images, (B, H, W) by name; of maps with many channels only the means that are asked for."""
@@ -209,6 +215,9 @@ def _maps(
                 means["class_mass"].add(band.images, band.rows.start, of_band.pop("mass"))
             if "embedding" in means:
                 _take_features(means["embedding"], band, segmenter.stride)
+            if "influence" in means and influence is not None:
+                expected_B2hw = influence.expected_maps(segmenter, band.features_BFhw[:, :, band.own])
+                means["influence"].add(band.images, band.rows.start // segmenter.stride, expected_B2hw)
             for name, map_BhW in of_band.items():
                 whole = maps.setdefault(name, map_BhW.new_empty(len(seen), *size))
                 whole[band.images, band.rows] = map_BhW

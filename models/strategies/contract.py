@@ -25,6 +25,7 @@ class Candidates:
     truth_MC, labelled_counts_C: true pixels of each class in each candidate and in all that is labelled so far, where
         it needs the truth.
     labelled_embeddings_LE: of every labelled region, described with the segmenter as it is now, where it needs them.
+    gains_M: the influence of each candidate's true labels, where it needs that.
     """
 
     count: int
@@ -36,6 +37,7 @@ class Candidates:
     truth_MC: Tensor | None = None
     labelled_counts_C: Tensor | None = None
     labelled_embeddings_LE: Tensor | None = None
+    gains_M: Tensor | None = None
 
 
 class Strategy(Protocol):
@@ -70,6 +72,10 @@ class Strategy(Protocol):
         """Whether the labelled regions' embeddings must be there, which takes a pass over each image that has any."""
 
     @property
+    def needs_gains(self) -> bool:
+        """Whether the influence of true labels must be there: for simulations only."""
+
+    @property
     def view(self) -> View | None:
         """How state and action rows are made; None for a strategy that looks at none."""
 
@@ -91,6 +97,7 @@ class Needs:
     needs_policy: bool = False
     needs_truth: bool = False
     needs_labelled: bool = False
+    needs_gains: bool = False
     view: View | None = None
 
 

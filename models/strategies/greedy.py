@@ -67,6 +67,11 @@ class Cover:
         self._places_ME = embeddings_ME.double()
         self._squares_M = _squares_to_nearest(self._places_ME, centres_LE.double()) if len(centres_LE) else None
 
+    @property
+    def has_centre(self) -> bool:
+        """Whether there is one yet."""
+        return self._squares_M is not None
+
     def worth(self) -> Tensor:
         """Return distances to the nearest centre."""
         if self._squares_M is None:
@@ -88,6 +93,28 @@ def _squares_to_nearest(places_ME: Tensor, centres_LE: Tensor) -> Tensor:
         less_own_Ml = some_lE.square().sum(1) - 2 * places_ME @ some_lE.T
         nearest_M = torch.minimum(nearest_M, less_own_Ml.amin(1))
     return (nearest_M + places_ME.square().sum(1)).clamp_min(0)
+
+
+class Apart:
+    """A candidate is worth its score and its distance to the nearest centre, both in deviations from the candidates' mean.
+
+    While there is no centre, the score alone counts.
+    """
+
+    def __init__(self, scores_M: Tensor, cover: Cover) -> None:
+        self._standard_M, self._cover = _standard(scores_M.double()), cover
+
+    def worth(self) -> Tensor:
+        """Return the sum of both."""
+        return self._standard_M + _standard(self._cover.worth()) if self._cover.has_centre else self._standard_M.clone()
+
+    def take(self, place: int) -> None:
+        """Make the candidate a centre."""
+        self._cover.take(place)
+
+
+def _standard(values_M: Tensor) -> Tensor:
+    return (values_M - values_M.mean()) / values_M.std(correction=0).clamp_min(1e-12)
 
 
 class Balance:
@@ -143,5 +170,24 @@ class GreedyOracle(Needs):
         return scores_of_turns(Balance(candidates.truth_MC, candidates.labelled_counts_C), candidates)
 
 
-OFFERED: tuple[Strategy, ...] = (Coreset(),)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diverse(Needs):
+    """Uncertain, and unlike what is labelled or chosen already in the round: a sum of both, each as deviations from its mean."""
+
+    name: str = "diverse"
+    statistics: frozenset[str] = frozenset({"bvsb_mean"})
+    vectors: frozenset[str] = frozenset({"embedding"})
+    needs_segmenter: bool = True
+    needs_labelled: bool = True
+
+    def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
+        """Return scores_of_turns of Apart; it draws nothing."""
+        rows = described(candidates, self)
+        if candidates.labelled_embeddings_LE is None:
+            raise ValueError(f"strategy {self.name!r} needs the labelled regions' embeddings")
+        cover = Cover(rows.vectors["embedding"], candidates.labelled_embeddings_LE)
+        return scores_of_turns(Apart(rows.statistics["bvsb_mean"], cover), candidates)
+
+
+OFFERED: tuple[Strategy, ...] = (Coreset(), Diverse())
 REFERENCES: tuple[Strategy, ...] = (GreedyOracle(),)

@@ -26,6 +26,7 @@ class Learned:
     needs_policy: bool = True
     needs_truth: bool = False
     needs_labelled: bool = False
+    needs_gains: bool = False
 
     @property
     def view(self) -> View:

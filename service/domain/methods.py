@@ -18,6 +18,7 @@ Baseline = Literal[
     "impurity",
     "coreset",
     "stratified-random",
+    "diverse",
 ]
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 
@@ -25,8 +26,8 @@ StrategyName = Literal[Baseline, "learned"]
 """What a campaign can choose by."""
 
 LEARNED: Literal["learned"] = "learned"
-REFERENCES = ("greedy-oracle",)
-"""What knows the truth: for simulations alone, to compare with."""
+REFERENCES = ("greedy-oracle", "influence", "influence-oracle")
+"""What knows the truth of the pool, or of D_R: for simulations alone, to compare with."""
 
 Variant = Literal["", "untrained"]
 # What stands for each variant of a policy in a method's text, before the policy's name.

@@ -9,7 +9,7 @@ from models.query_network import QueryNetwork
 from models.strategies import Candidates, Strategy, build_strategy
 
 CLASSES, STATE_REGIONS = 5, 6
-WIDTHS = {"class_mass": CLASSES, "embedding": 4}
+WIDTHS = {"class_mass": CLASSES, "embedding": 4, "influence": 2}
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -50,6 +50,8 @@ def candidates_for(strategy: Strategy, count: int, *, seed: int = 0) -> Candidat
     if strategy.needs_truth:
         counts = torch.randint(0, 500, (count + 1, CLASSES), generator=generator)
         known = replace(known, truth_MC=counts[1:], labelled_counts_C=counts[0])
+    if strategy.needs_gains:
+        known = replace(known, gains_M=torch.randn(count, generator=generator, dtype=torch.float64))
     if strategy.needs_labelled:
         known = replace(known, labelled_embeddings_LE=torch.rand(7, WIDTHS["embedding"], generator=generator))
     if not strategy.needs_policy:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import frozen
+from models import features, frozen
 from models.evaluation import evaluate
 from models.features import ImageDescription, describe, embeddings
 from models.fit import IGNORE
@@ -115,6 +115,7 @@ def test_bald_of_bands_is_about_that_of_whole_images_however_many_are_taken_toge
     segmenter = some_segmenter(components=COMPONENTS, dropout=0.5)
 
     def bald(at_once: int) -> Tensor:
+        monkeypatch.setattr(features, "_images_at_once", lambda size: at_once)
         asked = describe(
             segmenter,
             seen_by(segmenter),
@@ -122,7 +123,6 @@ def test_bald_of_bands_is_about_that_of_whole_images_however_many_are_taken_toge
             size=SIZE,
             statistics=("bald_sum",),
             generator=seeded(3),
-            images_at_once=at_once,
         )
         return torch.cat([each.rows.statistics["bald_sum"] for each in asked])
 

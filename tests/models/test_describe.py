@@ -1,13 +1,15 @@
 """Descriptions of whole images: one forward pass, its pixel maps, and rows, statistics and vectors of regions."""
 
 import math
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import torch
 from torch import Tensor
 
-from models.features import RegionRows, describe, embeddings, state_rows
+from models import features
+from models.features import ImageDescription, RegionRows, describe, embeddings, state_rows
+from models.influence import Influence
 from models.segmenter import Segmenter, build
 from models.uncertainty import pixel_maps
 from tests.models.test_features import CLASSES, grid, plain_rows, seeded
@@ -77,11 +79,18 @@ class TestDescribe:
 
     @pytest.mark.parametrize("at_once", [1, 2, 5, 100])
     def test_how_many_images_are_taken_at_once_changes_nothing(
-        self, segmenter: Counting, images: Tensor, boxes: list[Tensor], at_once: int
+        self,
+        segmenter: Counting,
+        images: Tensor,
+        boxes: list[Tensor],
+        at_once: int,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        asked: dict[str, Any] = {"statistics": ("bald_sum", "entropy_sum")}
-        one = describe(segmenter, images, boxes, generator=seeded(4), images_at_once=1, **asked)
-        some = describe(segmenter, images, boxes, generator=seeded(4), images_at_once=at_once, **asked)
+        def described(count: int) -> list[ImageDescription]:
+            monkeypatch.setattr(features, "_images_at_once", lambda size: count)
+            return describe(segmenter, images, boxes, statistics=("bald_sum", "entropy_sum"), generator=seeded(4))
+
+        one, some = described(1), described(at_once)
         assert len(one) == len(some) == 5
         for first, other in zip(one, some, strict=True):
             torch.testing.assert_close(state_rows(first.rows), state_rows(other.rows), rtol=0, atol=1e-3)
@@ -179,8 +188,19 @@ class TestDescribe:
     def test_an_unknown_vector_is_refused_and_the_known_ones_named(
         self, segmenter: Counting, images: Tensor, boxes: list[Tensor]
     ) -> None:
-        with pytest.raises(ValueError, match="no vector colour; there are class_mass, embedding"):
+        with pytest.raises(ValueError, match="no vector colour; there are class_mass, embedding, influence"):
             describe(segmenter, images, boxes, vectors={"colour"})
+
+    def test_an_influence_is_the_mean_over_the_cells_whose_centres_lie_in_the_region(
+        self, segmenter: Counting, images: Tensor
+    ) -> None:
+        known = Influence(direction_DC=torch.randn(segmenter.classifier.in_channels + 1, CLASSES, generator=seeded(2)))
+        rows = describe(segmenter, images[:1], [torch.tensor([[5, 0, 13, 9]])], vectors={"influence"}, influence=known)
+        hidden = segmenter.eval().encode(images[:1])[0, :, 1:4, :2].flatten(1).T
+        expected = known.expected(hidden, segmenter.classifier(hidden.T[None, :, None])[0, :, 0].T.softmax(1)).mean(0)
+        torch.testing.assert_close(rows[0].rows.vectors["influence"][0], expected, rtol=1e-4, atol=1e-6)
+        with pytest.raises(ValueError, match="needs what labels are worth"):
+            describe(segmenter, images[:1], [torch.tensor([[5, 0, 13, 9]])], vectors={"influence"})
 
     def test_no_images_give_no_descriptions(self, segmenter: Counting, images: Tensor) -> None:
         assert describe(segmenter, images[:0], []) == []

@@ -30,7 +30,7 @@ def tensors(candidates: Candidates) -> list[Tensor]:
 
 
 def permuted(candidates: Candidates, order: Tensor) -> Candidates:
-    moved = {name: getattr(candidates, name) for name in ("rows", "actions_MA", "truth_MC")}
+    moved = {name: getattr(candidates, name) for name in ("rows", "actions_MA", "truth_MC", "gains_M")}
     changed: dict[str, Any] = {name: None if each is None else each[order] for name, each in moved.items()}
     return replace(candidates, **changed)
 

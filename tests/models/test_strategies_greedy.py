@@ -121,5 +121,43 @@ class TestGreedyOracle:
         assert self.chosen([[0, 0], [4, 0], [1, 1]], [0, 0], wanted=3) == [2, 0, 1]
 
     def test_it_is_a_reference_that_campaigns_are_not_offered(self) -> None:
-        assert REFERENCES == ("greedy-oracle",)
+        assert "greedy-oracle" in REFERENCES
         assert not set(REFERENCES) & set(STRATEGIES)
+
+
+class TestDiverse:
+    strategy = build_strategy("diverse")
+
+    def candidates(self, bvsb: Tensor, places: Tensor, labelled: Tensor, **more: Any) -> Candidates:
+        rows = RegionRows(
+            class_part_RC=torch.zeros(len(places), 2),
+            uncertainty_RU=torch.zeros(len(places), 192),
+            statistics={"bvsb_mean": bvsb},
+            vectors={"embedding": places},
+        )
+        return Candidates(count=len(places), rows=rows, labelled_embeddings_LE=labelled, **more)
+
+    @pytest.mark.parametrize("labelled", [0, 1, 30])
+    @pytest.mark.parametrize("pools", [None, (10, 10, 5, 5)])
+    def test_it_is_the_sum_written_out(self, labelled: int, pools: tuple[int, ...] | None) -> None:
+        generator = seeded(labelled)
+        bvsb, places = torch.rand(30, generator=generator), torch.rand(30, 4, generator=generator)
+        centres = torch.rand(labelled, 4, generator=generator)
+        shared = {"wanted": 4, "pools_M": None if pools is None else pools_of(*pools)}
+        candidates = self.candidates(bvsb, places, centres, **shared)
+        scores, points, known = bvsb.double().numpy(), places.double().numpy(), list(centres.double().numpy())
+        expected: list[int] = []
+        for pick in range(4):
+            worth = (scores - scores.mean()) / scores.std()
+            if known:
+                nearest = np.min([np.linalg.norm(points - centre, axis=1) for centre in known], axis=0)
+                worth = worth + (nearest - nearest.mean()) / nearest.std()
+            first, stop = (0, 30) if pools is None else (sum(pools[:pick]), sum(pools[: pick + 1]))
+            allowed = [place for place in range(first, stop) if place not in expected]
+            expected.append(max(allowed, key=worth.__getitem__))
+            known.append(points[expected[-1]])
+        assert chosen(self.strategy.scores(candidates, seeded(0)), candidates) == expected
+
+    def test_regions_that_are_all_alike_are_each_taken_once(self) -> None:
+        candidates = self.candidates(torch.ones(3), torch.ones(3, 2), torch.ones(1, 2), wanted=3)
+        assert chosen(self.strategy.scores(candidates, seeded(0)), candidates) == [0, 1, 2]

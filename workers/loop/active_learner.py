@@ -43,6 +43,8 @@ class ActiveLearner:
             labelled=self.labelled,
             settings=self.settings,
             budget=self.budget,
+            known=self.known,
+            measured=self.reward,
         )
         self.chooser = Chooser(
             segmenter=self.segmenter,

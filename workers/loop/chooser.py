@@ -35,7 +35,7 @@ class Chooser:
 
         Raises ValueError for a strategy that needs the truth where the observer does not know it.
         """
-        if strategy.needs_truth and not observer.knows_truth:
+        if (strategy.needs_truth or strategy.needs_gains) and not observer.knows_truth:
             raise ValueError(
                 f"Strategy {strategy.name!r} chooses by the true labels of the pool: give them as `truth`, in a simulation only."
             )

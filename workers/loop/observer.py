@@ -1,7 +1,7 @@
 """What a strategy is told of a round's candidates: described by the segmenter, compared with labels, seen by a policy."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.features import RegionRows, describe, embeddings
+from models.influence import Influence
 from models.observation import PAPER, RoundContext, View
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from service.domain.metrics import class_counts, confusion_matrix
 from workers.datasets.base import ImageSource
-from workers.loop.labelled import LabelledSet
+from workers.loop.influencing import influence_of, region_gains
+from workers.loop.labelled import LabelledSet, LabelledView
 from workers.loop.round import LoopSettings
 from workers.training.convergence import device_of, same_size_runs
 from workers.training.looking import seen
@@ -42,10 +44,17 @@ class Observer:
         labelled: LabelledSet,
         settings: LoopSettings,
         budget: int | None,
+        known: Sequence[ImageSource] = (),
+        measured: ImageSource | None = None,
     ) -> None:
-        """`truth` has label maps of `images`; `budget` is B, where it is known."""
+        """`truth` has label maps of `images`; `budget` is B, where it is known.
+
+        known: images that are labelled as a whole and that the segmenter learns from; measured: those that an influence is
+        on, without which there is none.
+        """
         self.images, self._state, self._truth = images, state, truth
         self._labelled, self._settings, self._budget = labelled, settings, budget
+        self._known, self._measured = known, measured
 
     @property
     def knows_truth(self) -> bool:
@@ -69,11 +78,8 @@ class Observer:
         each of D_S, and for each with labelled regions where the strategy needs those; none for a strategy that needs none.
         """
         known = Candidates(count=len(where[0]), pools_M=pools_M, wanted=wanted)
-        if strategy.needs_truth:
-            assert self._truth is not None
-            by_image, order = _by_image(where)
-            truth_MC = torch.from_numpy(self._true_counts(self._truth, by_image)[order])
-            known = replace(known, truth_MC=truth_MC, labelled_counts_C=self._labelled_counts_C)
+        if strategy.needs_truth or strategy.needs_gains:
+            known = self._with_truth(known, segmenter, strategy, where, generator)
         if segmenter is None or not strategy.needs_segmenter:
             return known, {}
         view = (strategy.view or PAPER) if strategy.needs_policy else None
@@ -88,6 +94,24 @@ class Observer:
         state_rows, context = self._round(segmenter, view, generator)
         actions_MA = view.actions(rows, context)
         return replace(known, actions_MA=actions_MA, state_SF=view.state(state_rows, context)), maps
+
+    def gains(self, segmenter: Segmenter, source: ImageSource, cells: Cells, generator: torch.Generator) -> Tensor:
+        """(R,) float64: the influence of the true labels that the source has of each of the cells, image by image."""
+        influence = self._influence(segmenter, generator)
+        boxes = {
+            image: [self._settings.grid(source.size(image)).box(cell) for cell in numbers.tolist()]
+            for image, numbers in cells.items()
+        }
+        return region_gains(influence, segmenter, source, boxes)
+
+    def _influence(self, segmenter: Segmenter, generator: torch.Generator) -> Influence:
+        """Of labels for the segmenter as it is, on some of the measured images, drawn from the generator."""
+        rng = np.random.default_rng(int(torch.randint(2**31, (), generator=generator)))
+        view = LabelledView(self.images, self._labelled)
+        labelled = [(view, image) for image in sorted({example.image for example in self._labelled.examples})]
+        whole = [(source, number) for source in self._known for number in range(len(source))]
+        measured = [] if self._measured is None else [(self._measured, n) for n in range(len(self._measured))]
+        return influence_of(segmenter, [*labelled, *whole], measured, rng)
 
     def state(self, segmenter: Segmenter, view: View, generator: torch.Generator) -> Tensor:
         """(S, F) rows of every region of D_S in its fixed order."""
@@ -107,6 +131,7 @@ class Observer:
         """Rows of the wanted cells, image by image in the order of `cells`; label maps of predicted indices where kept."""
         parts: list[RegionRows] = []
         maps: LabelMaps = {}
+        influence = self._influence(segmenter, generator) if "influence" in vectors else None
         for run in same_size_runs(source, list(cells)):
             size = source.size(run[0])
             boxes = self._settings.grid(size).boxes()
@@ -117,6 +142,7 @@ class Observer:
                 size=size,
                 statistics=statistics,
                 vectors=vectors,
+                influence=influence,
                 generator=generator,
             )
             for number, each in zip(run, described, strict=True):
@@ -124,6 +150,24 @@ class Observer:
                 if keep_maps:
                     maps[number] = each.classes_HW.cpu().numpy()
         return RegionRows.cat(parts), maps
+
+    def _with_truth(
+        self,
+        known: Candidates,
+        segmenter: Segmenter | None,
+        strategy: Strategy,
+        where: tuple[NDArray[np.int64], NDArray[np.int64]],
+        generator: torch.Generator,
+    ) -> Candidates:
+        """The candidates with what of the truth the strategy needs."""
+        assert self._truth is not None
+        by_image, order = _by_image(where)
+        if strategy.needs_truth:
+            truth_MC = torch.from_numpy(self._true_counts(self._truth, by_image)[order])
+            known = replace(known, truth_MC=truth_MC, labelled_counts_C=self._labelled_counts_C)
+        if strategy.needs_gains and segmenter is not None:
+            known = replace(known, gains_M=self.gains(segmenter, self._truth, by_image, generator)[order])
+        return known
 
     def _candidate_rows(
         self,

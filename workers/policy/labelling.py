@@ -65,6 +65,8 @@ class Episode:
             labelled=self.labelled,
             settings=settings,
             budget=budget,
+            known=place.known,
+            measured=place.reward,
         )
         self._oracle = Oracle(place.images)
         self._answers: list[Answer] = []
