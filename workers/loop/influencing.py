@@ -31,7 +31,7 @@ def influence_of(segmenter: Segmenter, labelled: Places, measured: Places, rng: 
 
     Every pixel is worth 0 where nothing of either is labelled.
     """
-    cells = [[_cells_of(segmenter, *place) for place in _some(places, rng)] for places in (labelled, measured)]
+    cells = [[cells_of(segmenter, *place) for place in _some(places, rng)] for places in (labelled, measured)]
     found = influence(cells[0], cells[1])
     if found is None:
         found = no_influence(segmenter.classifier.in_channels, segmenter.classes)
@@ -59,7 +59,8 @@ def _some(places: Places, rng: np.random.Generator) -> Places:
     return [places[place] for place in np.sort(rng.choice(len(places), IMAGES, replace=False))]
 
 
-def _cells_of(segmenter: Segmenter, source: ImageSource, number: int) -> Cells:
+def cells_of(segmenter: Segmenter, source: ImageSource, number: int) -> Cells:
+    """The cells of an image that hold labelled pixels."""
     return _labelled(*_predicted(segmenter, source, number), source.label_map(number), segmenter.stride)
 
 
