@@ -74,7 +74,7 @@ def cells_to_fit(bench: Bench, active: ActiveLearner) -> LabelledCells:
     for source in active.known:
         for number in range(len(source)):
             grid = settings.grid(source.size(number))
-            cells.add_whole(source, number, [grid.box(cell) for cell in range(grid.cells)])
+            cells.add_whole(source, number, [grid.box(cell) for cell in grid.cells.tolist()])
     for answer in active.labelled.answers:
         label_map = active.labelled.label_map(answer.image, active.images.size(answer.image))
         cells.add(active.images, answer.image, label_map, [answer.box])
@@ -119,9 +119,8 @@ def expected(
     segmenter, images = active.segmenter, active.images
     assert isinstance(segmenter, FrozenSegmenter)
     view = LabelledView(images, active.labelled)
-    labelled: list[tuple[ImageSource, int]] = [(view, image) for image in sorted({a.image for a in active.labelled.answers})]
-        (view, image) for image in sorted({answer.image for answer in active.labelled.answers})
-    ]
+    seen = sorted({answer.image for answer in active.labelled.answers})
+    labelled: list[tuple[ImageSource, int]] = [(view, image) for image in seen]
     labelled += [(source, number) for source in active.known for number in range(len(source))]
     known = influence_of(segmenter, labelled, measured, np.random.default_rng(0))
     scores: dict[str, list[float]] = {name: [] for name in ("influence of true labels", "influence", "entropy", "bvsb")}

@@ -18,10 +18,14 @@ Sampling = Literal["uniform", "images"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGroup:
-    """`images` images of one size, each of `cells` regions."""
+    """`images` images of one size, each of `cells` regions.
+
+    depths: of each cell the levels that it has, where cells are divided (service.domain.divided).
+    """
 
     images: int
     cells: int
+    depths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.images < 0 or self.cells < 1:

@@ -1,9 +1,11 @@
-"""Regions: the cells of a fixed, non-overlapping grid over an image."""
+"""Regions: the cells of a fixed, non-overlapping grid over an image, and their quarters where those may be asked for too."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from service.domain import quarters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,22 +48,26 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Cells of `cell_height` x `cell_width` over an image of `height` x `width` pixels, numbered row by row.
+    """Regions of an image of `height` x `width` pixels: cells of `cell_height` x `cell_width`, and their quarters.
 
-    The last row and column are cut short where the cell does not divide the image: every pixel is in exactly one cell.
-    A cell larger than the image is the image.
+    Cells lie row by row. The last row and column are cut short where the cell does not divide the image: every pixel is in
+    exactly one cell. A cell larger than the image is the image. With `levels` of 2 the quarters of cells are regions too,
+    with 3 the quarters' quarters, and so on (`service.domain.quarters`); what is too small to be divided is not. Numbers go
+    cell after cell, and in a cell as quarters do.
     """
 
     height: int
     width: int
     cell_height: int
     cell_width: int
+    levels: int = 1
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
             raise ValueError(f"An image of {self.height} x {self.width} has no pixels to divide into regions.")
         if min(self.cell_height, self.cell_width) < 1:
             raise ValueError(f"A region of {self.cell_height} x {self.cell_width} holds no pixels.")
+        quarters.require_levels(self.levels)
 
     @property
     def rows(self) -> int:
@@ -74,32 +80,50 @@ class Grid:
         return -(-self.width // self.cell_width)
 
     @property
-    def cells(self) -> int:
-        """Cells in all."""
-        return self.rows * self.cols
+    def per_cell(self) -> int:
+        """Regions of a cell, itself among them, and those counted that are too small to be there."""
+        return quarters.nodes(self.levels)
 
-    def box(self, cell: int) -> Box:
-        """The pixels of a cell. Raises IndexError for a number outside 0..cells-1."""
-        if not 0 <= cell < self.cells:
-            raise IndexError(f"Cell {cell} is outside the grid's {self.cells} cells.")
-        row, col = (cell // self.cols) * self.cell_height, (cell % self.cols) * self.cell_width
-        return Box(
-            row=row,
-            col=col,
-            height=min(self.cell_height, self.height - row),
-            width=min(self.cell_width, self.width - col),
-        )
+    @property
+    def regions(self) -> int:
+        """Regions are numbered below this."""
+        return self.rows * self.cols * self.per_cell
 
-    def boxes(self) -> NDArray[np.int64]:
-        """Every cell's row, col, height and width: int64, cells x 4, in the order of the cell numbers."""
-        cell_rows, cell_cols = np.divmod(np.arange(self.cells, dtype=np.int64), self.cols)
+    @property
+    def cells(self) -> NDArray[np.int64]:
+        """The numbers of the undivided cells, which hold every pixel once."""
+        return np.arange(self.rows * self.cols, dtype=np.int64) * self.per_cell
+
+    def box(self, region: int) -> Box:
+        """The pixels of a region. Raises IndexError for a number of none."""
+        if not 0 <= region < self.regions or not self.exist([region])[0]:
+            raise IndexError(f"Region {region} is not one of the grid's {self.regions}.")
+        row, col, height, width = self.boxes([region])[0].tolist()
+        return Box(row=row, col=col, height=height, width=width)
+
+    def boxes(self, regions: ArrayLike) -> NDArray[np.int64]:
+        """Row, col, height and width of each of the regions: int64, regions x 4."""
+        cells, nodes = np.divmod(np.asarray(regions, np.int64), self.per_cell)
+        return quarters.boxes(self._cell_boxes(cells), nodes)
+
+    def exist(self, regions: ArrayLike) -> NDArray[np.bool_]:
+        """Whether each is there: not a part of what is too small to be divided."""
+        cells, nodes = np.divmod(np.asarray(regions, np.int64), self.per_cell)
+        return quarters.depths(self._cell_boxes(cells), self.levels) > quarters.level(nodes)
+
+    def depths(self) -> NDArray[np.int64]:
+        """Of each cell how many levels it has, 1 where it is not divided."""
+        return quarters.depths(self._cell_boxes(np.arange(self.rows * self.cols)), self.levels)
+
+    def _cell_boxes(self, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+        cell_rows, cell_cols = np.divmod(cells, self.cols)
         rows, cols = cell_rows * self.cell_height, cell_cols * self.cell_width
         heights = np.minimum(self.cell_height, self.height - rows)
         widths = np.minimum(self.cell_width, self.width - cols)
-        return np.stack([rows, cols, heights, widths], axis=1)
+        return np.stack([rows, cols, heights, widths], axis=-1)
 
     def cell_at(self, row: int, col: int) -> int:
-        """The number of the cell that holds a pixel. Raises IndexError for a pixel outside the image."""
+        """The number of the undivided cell that holds a pixel. Raises IndexError for a pixel outside the image."""
         if not (0 <= row < self.height and 0 <= col < self.width):
             raise IndexError(f"Pixel ({row}, {col}) is outside the image of {self.height} x {self.width}.")
-        return (row // self.cell_height) * self.cols + col // self.cell_width
+        return ((row // self.cell_height) * self.cols + col // self.cell_width) * self.per_cell

@@ -141,7 +141,7 @@ def state_regions(session: Session, project: Project) -> int:
 def _split_regions(session: Session, project_id: int, split: str, settings: ProjectSettings) -> int:
     """Arithmetic over the few image sizes."""
     groups = session.scalars(select(ImageGroup).where(ImageGroup.project_id == project_id, ImageGroup.split == split))
-    return sum(group.count * grid_of(group.height, group.width, settings).cells for group in groups)
+    return sum(group.count * grid_of(group.height, group.width, settings).cells.size for group in groups)
 
 
 def grid_of(height: int, width: int, settings: ProjectSettings) -> Grid:

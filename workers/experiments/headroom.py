@@ -138,13 +138,13 @@ def _tested(bench: Bench, segmenter: Segmenter) -> Record:
 def _region_examples(bench: Bench, splits: Sequence[str]) -> list[Example]:
     """Every region of the splits' images, numbered as their Joined source numbers them."""
     grids = [grid for split in splits for grid in region_grids(bench, split)]
-    return [example_of(number, grid.box(cell)) for number, grid in enumerate(grids) for cell in range(grid.cells)]
+    return [example_of(number, grid.box(cell)) for number, grid in enumerate(grids) for cell in grid.cells.tolist()]
 
 
 def _labels(bench: Bench, split: str) -> Record:
     """What a split's labels cost: all its regions, their labelled pixels, and the clicks that draw them."""
     return {
-        "regions": sum(grid.cells for grid in region_grids(bench, split)),
+        "regions": sum(grid.cells.size for grid in region_grids(bench, split)),
         "pixels": int(_class_counts(bench.split(split), bench.classes).sum()),
         "clicks": clicks_of_split(bench, split).total,
     }

@@ -172,7 +172,7 @@ class ProjectData:
 
     def regions(self, images: ProjectImages) -> int:
         """How many regions a split has."""
-        return sum(group.count * self.grid(group.height, group.width).cells for group in images.groups)
+        return sum(group.count * self.grid(group.height, group.width).cells.size for group in images.groups)
 
     def answers(self, images: ProjectImages, regions: Sequence[pool_store.LabelledRegion]) -> list[Answer]:
         """Labelled rows as the loop takes them."""

@@ -85,7 +85,7 @@ def whole_material(
     for source in known:
         for number in range(len(source)):
             grid = loop.grid(source.size(number))
-            examples += [example_of(first + number, grid.box(cell)) for cell in range(grid.cells)]
+            examples += [example_of(first + number, grid.box(cell)) for cell in grid.cells.tolist()]
         first += len(source)
     return Material(source=Joined([view, *known]), examples=examples)
 

@@ -186,7 +186,7 @@ class Refit:
             for source in self._known:
                 for number in range(len(source)):
                     grid = self._settings.grid(source.size(number))
-                    self._cells.add_whole(source, number, [grid.box(cell) for cell in range(grid.cells)])
+                    self._cells.add_whole(source, number, [grid.box(cell) for cell in grid.cells.tolist()])
             answers = self._labelled.answers
         boxes: dict[int, list[Box]] = defaultdict(list)
         for answer in answers:

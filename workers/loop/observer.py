@@ -134,11 +134,11 @@ class Observer:
         influence = self._influence(segmenter, generator) if "influence" in vectors else None
         for run in same_size_runs(source, list(cells)):
             size = source.size(run[0])
-            boxes = self._settings.grid(size).boxes()
+            grid = self._settings.grid(size)
             described = describe(
                 segmenter,
                 seen(segmenter, source, run, device_of(segmenter)),
-                [torch.from_numpy(boxes[cells[number]]) for number in run],
+                [torch.from_numpy(grid.boxes(cells[number])) for number in run],
                 size=size,
                 statistics=statistics,
                 vectors=vectors,
@@ -251,7 +251,7 @@ class Observer:
     @property
     def _state_cells(self) -> Cells:
         assert self._state is not None
-        return {n: np.arange(self._settings.grid(self._state.size(n)).cells) for n in range(len(self._state))}
+        return {n: self._settings.grid(self._state.size(n)).cells for n in range(len(self._state))}
 
     @property
     def _labelled_counts_C(self) -> Tensor:

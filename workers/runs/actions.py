@@ -89,7 +89,7 @@ def _evaluation(shared: Shared, evaluation: Evaluation) -> tuple[Run, list[Work]
 def pool_regions(experiment: Experiment, root: Path | None) -> int:
     """How many regions D_V has. Raises ValueError for a data set that cannot be read."""
     pool = kept_data(experiment, root).splits["pool"]
-    return sum(experiment.grid(pool.size(number)).cells for number in range(len(pool)))
+    return sum(experiment.grid(pool.size(number)).cells.size for number in range(len(pool)))
 
 
 def _run(shared: Shared, *, budgets: tuple[int, ...] = (), group: str = "main", full_seeds: int = FULL_SEEDS) -> Run:

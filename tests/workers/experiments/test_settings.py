@@ -99,4 +99,10 @@ def test_the_paper_s_policy_can_be_trained_as_ours_is(tmp_path: Path, setting: s
 
 def test_the_grid_of_an_image_has_the_experiment_s_cells(tmp_path: Path) -> None:
     grid = tiny_experiment(tmp_path, "cell_height=16", "cell_width=32").grid((48, 64))
-    assert (grid.cells, grid.box(3).row, grid.box(3).col, grid.box(3).height, grid.box(3).width) == (6, 16, 32, 16, 32)
+    assert (grid.cells.size, grid.box(3).row, grid.box(3).col, grid.box(3).height, grid.box(3).width) == (
+        6,
+        16,
+        32,
+        16,
+        32,
+    )

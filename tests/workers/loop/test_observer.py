@@ -183,7 +183,7 @@ def test_a_strategy_that_needs_the_truth_is_refused_where_there_is_none(loop_set
 def test_a_policy_s_own_view_makes_the_rows_from_the_vectors_it_asks_for(loop_settings: LoopSettings) -> None:
     learner = make_learner(loop_settings, "learned", Seeing())
     proposal = learner.ask(round_number=0)
-    boxes = [torch.from_numpy(loop_settings.grid((48, 64)).boxes())] * 2
+    boxes = [torch.from_numpy(loop_settings.grid((48, 64)).boxes(np.arange(12)))] * 2
     images = torch.stack([image_tensor(STATE.image(number)) for number in range(2)])
     expected = RegionRows.cat([d.rows for d in describe(learner.segmenter, images, boxes, vectors={"class_mass"})])
     assert proposal.state_SF is not None
@@ -207,7 +207,7 @@ def test_a_view_is_shown_the_statistics_and_vectors_that_it_wants_of_each_candid
     learner.ask(round_number=0)
     (rows,) = policy.candidates
     assert set(rows.vectors) == {"class_mass"}
-    boxes_R4 = torch.from_numpy(loop_settings.grid((48, 64)).boxes())
+    boxes_R4 = torch.from_numpy(loop_settings.grid((48, 64)).boxes(np.arange(12)))
     for place, (image, cell) in enumerate(divmod(number, 12) for number in together):
         picture_13HW, boxes = image_tensor(POOL.image(image))[None], [boxes_R4[cell : cell + 1]]
         (alone,) = describe(learner.segmenter, picture_13HW, boxes, statistics={"bvsb_mean"}, vectors={"class_mass"})
@@ -248,7 +248,7 @@ def test_where_d_s_has_no_label_maps_the_context_says_so(loop_settings: LoopSett
 def test_rows_for_a_policy_without_a_view_of_its_own_are_the_paper_s(loop_settings: LoopSettings) -> None:
     learner = make_learner(loop_settings, "learned", QueryNetwork(3, 24))
     proposal = learner.ask(round_number=0)
-    boxes = [torch.from_numpy(loop_settings.grid((48, 64)).boxes())] * 2
+    boxes = [torch.from_numpy(loop_settings.grid((48, 64)).boxes(np.arange(12)))] * 2
     images = torch.stack([image_tensor(STATE.image(number)) for number in range(2)])
     expected = RegionRows.cat([each.rows for each in describe(learner.segmenter, images, boxes)])
     assert proposal.state_SF is not None

@@ -25,7 +25,7 @@ def labelled(images: int) -> tuple[FrozenSegmenter, LabelledCells]:
     assert isinstance(segmenter, FrozenSegmenter)
     cells = LabelledCells(segmenter)
     for number in range(images):
-        cells.add_whole(source, number, [GRID.box(cell) for cell in range(GRID.cells)])
+        cells.add_whole(source, number, [GRID.box(cell) for cell in GRID.cells.tolist()])
     return segmenter, cells
 
 
