@@ -84,7 +84,7 @@ class Maker:
         made: list[Region] = []
         for image in images:
             grid = grid_of(image.height, image.width, settings)
-            for cell in range(min(grid.cells, regions - len(made))):
+            for cell in grid.cells[: regions - len(made)].tolist():
                 box = grid.box(cell)
                 made.append(
                     Region(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.features import RegionRows
 from models.observation import View
+from models.strategies.turns import Turns, apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class Candidates:
 
     rows: with the strategy's statistics and vectors, where it needs the segmenter.
     actions_MA, state_SF: where it needs the policy.
+    spans_M2, cell: where each begins and ends, int64 on the CPU, in units of which a cell has `cell`: those that overlap have
+        pixels in common. Without them each is a cell.
     pools_M: the number of each candidate's pool; without it all are taken for one pool, and `wanted` taken from it.
     wanted: K, how many will be taken in all.
     truth_MC, labelled_counts_C: true pixels of each class in each candidate and in all that is labelled so far, where
@@ -32,12 +35,19 @@ class Candidates:
     rows: RegionRows | None = None
     actions_MA: Tensor | None = None
     state_SF: Tensor | None = None
+    spans_M2: Tensor | None = None
+    cell: int = 1
     pools_M: Tensor | None = None
     wanted: int = 1
     truth_MC: Tensor | None = None
     labelled_counts_C: Tensor | None = None
     labelled_embeddings_LE: Tensor | None = None
     gains_M: Tensor | None = None
+
+    def turns(self) -> Turns:
+        """Who may be chosen next, with none chosen yet."""
+        spans_M2 = apart(self.count) if self.spans_M2 is None else self.spans_M2
+        return Turns(spans_M2, self.cell, self.pools_M, self.wanted)
 
 
 class Strategy(Protocol):
@@ -54,6 +64,10 @@ class Strategy(Protocol):
     @property
     def vectors(self) -> frozenset[str]:
         """What `describe` has to compute of each candidate besides, names among features.VECTORS."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether a score is a sum over a region's pixels, of which larger ones have more: of several sizes it is divided."""
 
     @property
     def needs_segmenter(self) -> bool:
@@ -95,6 +109,7 @@ class Needs:
     vectors: frozenset[str] = frozenset()
     needs_segmenter: bool = False
     needs_policy: bool = False
+    adds_up: bool = False
     needs_truth: bool = False
     needs_labelled: bool = False
     needs_gains: bool = False

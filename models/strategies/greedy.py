@@ -28,31 +28,26 @@ class Game(Protocol):
 def scores_of_turns(game: Game, candidates: Candidates) -> Tensor:
     """Play `game` and return scores, (M,) float64, by which exactly the candidates that it takes are chosen.
 
-    With pools, one candidate is taken of each, pool by pool in the order in which they come: scores are what each
-    candidate was worth at its pool's turn. Without, the best of all is taken `wanted` times: those score `wanted`, ...
-    2, 1 in the order of being taken, the others by what they are worth in the end, 0 at most.
+    With pools, each has its turn in the order in which they come: where one candidate is taken of each, scores are what each
+    candidate was worth at its pool's turn. Without, and where several are, those that are taken score n, ... 2, 1 in the order of
+    being taken, the others by what they are worth in the end, 0 at most.
     """
-    if candidates.pools_M is not None:
-        return _pool_by_pool(game, candidates.pools_M)
-    taken: list[int] = []
-    for _ in range(min(candidates.wanted, candidates.count)):
+    turns = candidates.turns()
+    worth_M = game.worth()
+    at_turn_M = worth_M.clone()
+    while len(open_m := turns.open):
         worth_M = game.worth()
-        worth_M[taken] = -torch.inf
-        taken.append(int(worth_M.argmax()))
-        game.take(taken[-1])
+        if candidates.pools_M is not None:
+            members_M = (candidates.pools_M == candidates.pools_M[open_m[0]]).to(at_turn_M.device)
+            at_turn_M = torch.where(members_M, worth_M, at_turn_M)
+        place = int(open_m[worth_M[open_m.to(worth_M.device)].argmax()])
+        turns.take(place)
+        game.take(place)
+    if candidates.pools_M is not None and candidates.cell == 1:
+        return at_turn_M
     left_M = game.worth()
     scores_M = left_M - left_M.amax()
-    scores_M[taken] = torch.arange(len(taken), 0, -1, dtype=scores_M.dtype, device=scores_M.device)
-    return scores_M
-
-
-def _pool_by_pool(game: Game, pools_M: Tensor) -> Tensor:
-    scores_M = torch.zeros(len(pools_M), dtype=torch.float64, device=game.worth().device)
-    for pool in dict.fromkeys(pools_M.tolist()):
-        members_m = (pools_M == pool).nonzero()[:, 0].to(scores_M.device)
-        worth_m = game.worth()[members_m]
-        scores_M[members_m] = worth_m
-        game.take(int(members_m[worth_m.argmax()]))
+    scores_M[turns.chosen] = torch.arange(len(turns.chosen), 0, -1, dtype=scores_M.dtype, device=scores_M.device)
     return scores_M
 
 

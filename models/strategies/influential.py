@@ -31,6 +31,7 @@ class InfluenceOracle(Needs):
     name: str = "influence-oracle"
     needs_segmenter: bool = True
     needs_gains: bool = True
+    adds_up: bool = True
 
     def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
         """Return the gains; it draws nothing."""

@@ -24,6 +24,7 @@ class Learned:
     name: str = "learned"
     needs_segmenter: bool = True
     needs_policy: bool = True
+    adds_up: bool = False
     needs_truth: bool = False
     needs_labelled: bool = False
     needs_gains: bool = False

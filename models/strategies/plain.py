@@ -69,7 +69,12 @@ class StratifiedRandom(Needs):
 
 
 def _by_statistic(name: str, statistic: str, sign: int = 1) -> Scored:
-    return Scored(name=name, score=lambda rows: sign * rows.statistics[statistic], statistics=frozenset({statistic}))
+    return Scored(
+        name=name,
+        score=lambda rows: sign * rows.statistics[statistic],
+        statistics=frozenset({statistic}),
+        adds_up=statistic.endswith("_sum"),
+    )
 
 
 OFFERED: tuple[Strategy, ...] = (

@@ -22,6 +22,7 @@ class DividedPool:
         self._groups, self._cells = list(groups), Pool(groups)
         self._families = [np.array(quarters.family(part, levels)) for part in range(self._per_cell)]
         self._areas = quarters.areas(np.arange(self._per_cell), levels)
+        self.cell = int(self._areas[0])
         # Of each cell that a part of is taken, but not all: which parts are blocked, and how much is taken.
         self._blocked: dict[int, NDArray[np.bool_]] = {}
         self._covered: dict[int, int] = {}
@@ -40,17 +41,19 @@ class DividedPool:
     @property
     def left(self) -> float:
         """Cells of which nothing is taken, and the shares that are left of the others."""
-        return self._cells.left - sum(self._covered.values()) / int(self._areas[0])
+        return self._cells.left - sum(self._covered.values()) / self.cell
 
-    def area(self, numbers: ArrayLike) -> Numbers:
-        """Of each region, in those of the smallest."""
-        return np.asarray(self._areas[np.asarray(numbers, np.int64) % self._per_cell])
+    def spans(self, numbers: ArrayLike) -> NDArray[np.int64]:
+        """Of each region where it begins and ends, (..., 2), in units of the smallest; regions overlap where these do."""
+        cells, parts = np.divmod(np.asarray(numbers, np.int64), self._per_cell)
+        starts, stops = quarters.spans(parts, self.levels)
+        return np.asarray(np.stack([starts, stops], -1) + (cells * self.cell)[..., None])
 
     def locate(self, numbers: ArrayLike) -> tuple[Numbers, Numbers]:
         """The image of each region and its number there: int64. ValueError outside the pool."""
         cells, parts = np.divmod(np.asarray(numbers, np.int64), self._per_cell)
         images, places = self._cells.locate(cells)
-        return images, places * self._per_cell + parts
+        return images, np.asarray(places * self._per_cell + parts)
 
     def number(self, image_number: ArrayLike, region: ArrayLike) -> Numbers:
         """The inverse of `locate`. ValueError where there is none."""
@@ -81,7 +84,7 @@ class DividedPool:
         for cell, of_cell in by_cell.items():
             blocked = self._blocked.pop(cell, np.zeros(self._per_cell, np.bool_))
             covered = self._covered.pop(cell, 0) + int(self._areas[of_cell].sum())
-            if covered == self._areas[0]:
+            if covered == self.cell:
                 full.append(cell)
                 continue
             blocked[np.concatenate([self._families[part] for part in of_cell])] = True
@@ -120,6 +123,9 @@ class DividedPool:
         return True
 
 
-def pool_of(groups: Sequence[ImageGroup], levels: int) -> "Pool | DividedPool":
+AnyPool = Pool | DividedPool
+
+
+def pool_of(groups: Sequence[ImageGroup], levels: int) -> AnyPool:
     """The pool of all regions of images whose cells have so many levels."""
     return Pool(groups) if levels == 1 else DividedPool(groups, levels)

@@ -35,6 +35,9 @@ class ImageGroup:
 class Pool:
     """All regions of some images, and which of them are taken: proposed, leased or labelled."""
 
+    levels = 1
+    cell = 1  # what a cell has of the units that spans are in
+
     def __init__(self, groups: Sequence[ImageGroup], taken: Iterable[int] | Numbers = ()) -> None:
         """`taken` holds region numbers, in any order. Raises ValueError for a number outside the pool."""
         images = np.array([group.images for group in groups], dtype=np.int64)
@@ -57,6 +60,11 @@ class Pool:
     def left(self) -> int:
         """Regions that are not taken."""
         return self.regions - self._taken.size
+
+    def spans(self, numbers: ArrayLike) -> Numbers:
+        """Of each region where it begins and ends, (..., 2), counted in regions."""
+        starts = np.asarray(numbers, np.int64)
+        return np.stack([starts, starts + 1], -1)
 
     def take(self, numbers: ArrayLike) -> None:
         """Take regions. Raises ValueError, and takes none, if one is outside the pool, taken already or given twice."""

@@ -35,6 +35,15 @@ def areas(parts: Parts, levels: int) -> Parts:
     return np.asarray(4 ** (levels - 1 - level(parts)), np.int64)
 
 
+def spans(parts: Parts, levels: int) -> tuple[Parts, Parts]:
+    """Which of a cell's smallest parts each holds: the first, and the one after the last. Parts overlap where these do."""
+    deep = level(parts)
+    firsts = np.array([nodes(above) for above in range(MOST_LEVELS + 1)])
+    sizes = 4 ** (levels - 1 - deep)
+    starts = (parts - firsts[deep]) * sizes
+    return np.asarray(starts, np.int64), np.asarray(starts + sizes, np.int64)
+
+
 def depths(boxes: Parts, levels: int) -> Parts:
     """Of cells of (row, col, height, width), shape (..., 4), the levels that they have: halves are not shorter than allowed."""
     shorter = boxes[..., 2:].min(axis=-1)

@@ -106,6 +106,10 @@ class Grid:
         cells, nodes = np.divmod(np.asarray(regions, np.int64), self.per_cell)
         return quarters.boxes(self._cell_boxes(cells), nodes)
 
+    def share(self, region: int) -> float:
+        """Of a cell, that is: 1, or a quarter for each time that the cell was divided."""
+        return float(0.25 ** quarters.level(np.array([region % self.per_cell]))[0])
+
     def exist(self, regions: ArrayLike) -> NDArray[np.bool_]:
         """Whether each is there: not a part of what is too small to be divided."""
         cells, nodes = np.divmod(np.asarray(regions, np.int64), self.per_cell)

@@ -71,7 +71,7 @@ def test_numbers_are_those_of_cells_and_their_parts() -> None:
     assert images.tolist() == [0] * 30 + [1] * 30 + [2] * 30 + [3] * 10 + [4] * 10
     assert regions[28:33].tolist() == [28, 29, 0, 1, 2]
     np.testing.assert_array_equal(pool.number(images, regions), np.arange(pool.regions))
-    assert pool.area([0, 1, 4, 5]).tolist() == [4, 1, 1, 4]
+    assert pool.spans([0, 1, 4, 5]).tolist() == [[0, 4], [0, 1], [3, 4], [4, 8]]
 
 
 @pytest.mark.parametrize("taken", [[0], [3], [1, 2, 3, 4], [96, 97]])

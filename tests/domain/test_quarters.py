@@ -84,6 +84,8 @@ def test_a_family_has_a_pixel_in_common(deep: int) -> None:
     for part in range(quarters.nodes(deep)):
         expected = [other for other, theirs in enumerate(pixels) if theirs & pixels[part]]
         assert quarters.family(part, deep) == expected
+        spans = [range(*each) for each in zip(*quarters.spans(np.arange(len(pixels)), deep), strict=True)]
+        assert expected == [other for other, span in enumerate(spans) if set(span) & set(spans[part])]
         assert quarters.areas(np.array([part]), deep)[0] * len(pixels[-1]) == len(pixels[part])
 
 

@@ -8,6 +8,7 @@ from models.fit import TrainSettings
 from models.frozen import MAGNIFICATIONS
 from models.refit import RefitSettings
 from service.domain.methods import Method
+from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import Grid
 from service.schemas.policies import PolicySettings
 from workers.files import settings_hash
@@ -131,6 +132,12 @@ class Experiment(_Settings):
     width: int | None = None
     cell_height: int = 90
     cell_width: int = 80
+    levels: int = Field(
+        1,
+        ge=1,
+        le=MOST_LEVELS,
+        description="2: quarters of cells may be asked for too, 3: quarters of those, and so on.",
+    )
     segmenter: str = "fpn"
     segmenter_width: int = 32
     encoder: Literal["frozen", "trained"] = "trained"
@@ -206,7 +213,13 @@ class Experiment(_Settings):
 
     def grid(self, size: tuple[int, int]) -> Grid:
         """The region grid of an image of (height, width)."""
-        return Grid(height=size[0], width=size[1], cell_height=self.cell_height, cell_width=self.cell_width)
+        return Grid(
+            height=size[0],
+            width=size[1],
+            cell_height=self.cell_height,
+            cell_width=self.cell_width,
+            levels=self.levels,
+        )
 
     def loop(self, classes: int, method: Method | None = None, policy: str = "paper") -> LoopSettings:
         """A round's settings for a method; without one, those of a policy's training."""
@@ -219,6 +232,7 @@ class Experiment(_Settings):
             classes=classes,
             cell_height=self.cell_height,
             cell_width=self.cell_width,
+            levels=self.levels if method is not None else 1,
             batch_size=batch_size,
             pool_size=size,
             sampling=self.sampling,
@@ -251,7 +265,8 @@ class Experiment(_Settings):
         on = {name for name in ("amp", "compile") if everything[name]} | (
             {*_OF_REFIT} if self.learning == "refit" else set()
         )
-        off = {"amp", "compile", *_OF_REFIT} - on
+        on |= {"levels"} if self.levels > 1 and stage == "trajectory" else set()
+        off = {"amp", "compile", "levels", *_OF_REFIT} - on
         shared = ("dataset", "height", "width", "segmenter", "segmenter_width", "dropout", "counts", *sorted(on))
         cells = ("cell_height", "cell_width")
         parts: dict[str, tuple[str, ...]] = {

@@ -1,6 +1,7 @@
 """One trajectory of an experiment: a strategy and a seed, played through all budgets, put away after every round."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +15,9 @@ from models.fit import FitState
 from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
 from models.strategies import Strategy, build_strategy
+from service.domain.divided import pool_of
 from service.domain.methods import Method
 from service.domain.metrics import distribution_entropy, iou_per_class, mean_iou
-from service.domain.pool import Pool
 from workers.chance import derived_seed
 from workers.experiments.policies import trained_policy, untrained_policy
 from workers.experiments.scalars import add_present
@@ -99,8 +100,8 @@ class Trajectory:
         active, answers = self._begin(missing[0])
         total = self.budgets[-1]
         for budget in missing:
-            while active.labelled.regions < budget and active.pool.left:
-                size = min(self._bench.experiment.batch_size, budget - active.labelled.regions)
+            while active.labelled.cells < budget and active.pool.left:
+                size = min(self._bench.experiment.batch_size, math.ceil(budget - active.labelled.cells))
                 new = self._oracle.answer(active.ask(size, round_number=self._round))
                 result = active.tell(new, round_number=self._round, measured=False)
                 answers += new
@@ -109,7 +110,7 @@ class Trajectory:
                 self._put_away(active, answers)
                 spread = distribution_entropy(active.labelled.counts().sum(axis=0))
                 add_present(self._bench.scalars, active.labelled.regions, class_entropy=spread)
-                self._report(0.7 * active.labelled.regions / total, f"{active.labelled.regions} of {total} regions")
+                self._report(0.7 * active.labelled.cells / total, f"{active.labelled.cells:g} of {total} regions")
             entry = record["budgets"][str(budget)] = self._measure(active, budget)
             add_present(self._bench.scalars, entry["regions"], miou=entry["miou"])
             record["rounds"] = self._rounds
@@ -128,7 +129,7 @@ class Trajectory:
         active = ActiveLearner(
             segmenter=theta_0(bench, 0),
             strategy=strategy_of(bench, self.method, self.seed),
-            pool=Pool(groups_of(bench.split("pool"), settings)),
+            pool=pool_of(groups_of(bench.split("pool"), settings), settings.levels),
             labelled=LabelledSet(bench.classes),
             images=bench.split("pool"),
             state=bench.split("state"),
@@ -143,12 +144,12 @@ class Trajectory:
         if saved is None:
             return active, []
         checkpoint = from_bytes(saved)
-        if len(checkpoint.description["regions"]) > first_budget:
+        answers = self._oracle.answers_at(checkpoint.description["regions"], settings)
+        if sum(answer.share for answer in answers) > first_budget:
             return active, []
         active.segmenter.load_state_dict(checkpoint.weights)
         active.learner.resume(checkpoint.extra, None)
         self._round, self._rounds = checkpoint.description["round"], checkpoint.description["rounds"]
-        answers = self._oracle.answers_at(checkpoint.description["regions"], settings)
         restore(answers, active.labelled, active.pool)
         return active, answers
 

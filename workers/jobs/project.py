@@ -14,8 +14,8 @@ from models.segmenter import Segmenter
 from service.blobs import Blobs
 from service.db import Database
 from service.domain.classes import ClassSet
+from service.domain.divided import AnyPool, pool_of
 from service.domain.masks import decode_label_png
-from service.domain.pool import ImageGroup, Pool
 from service.domain.regions import Grid
 from service.schemas.projects import ProjectSettings
 from service.store import checkpoints as checkpoint_store
@@ -27,7 +27,7 @@ from workers.datasets.base import ImageSource, Pixels, Subset
 from workers.datasets.decoded import DecodedCache
 from workers.jobs.delivery import JobFailed, Worker
 from workers.loop.labelled import Answer
-from workers.loop.round import LoopSettings
+from workers.loop.round import LoopSettings, group_of
 from workers.training.building import Architecture, fresh_segmenter, is_of, stride_for
 from workers.training.checkpoints import Checkpoint as Loaded
 from workers.training.checkpoints import CheckpointError, Policy, load_policy, load_segmenter
@@ -158,9 +158,10 @@ class ProjectData:
             first += row.count
         return ProjectImages(self.worker.database, self.worker.blobs, self.classes, groups, self.worker.decoded)
 
-    def pool(self, images: ProjectImages, proposed: Sequence[tuple[int, int, int]]) -> Pool:
+    def pool(self, images: ProjectImages, proposed: Sequence[tuple[int, int, int]]) -> AnyPool:
         """U_t: every cell of the pool's images but the proposed ones, which are given as (group id, ordinal, cell)."""
-        pool = Pool([ImageGroup(images=g.count, cells=self.grid(g.height, g.width).cells) for g in images.groups])
+        groups = [group_of(group.count, self.grid(group.height, group.width)) for group in images.groups]
+        pool = pool_of(groups, self.loop.levels)
         if proposed:
             numbers = np.array([images.number(group, ordinal) for group, ordinal, _ in proposed])
             pool.take(pool.number(numbers, np.array([cell for _, _, cell in proposed])))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from models.segmenter import Segmenter
 from models.strategies import Strategy
-from service.domain.pool import Pool
+from service.domain.divided import AnyPool
 from workers.datasets.base import ImageSource
 from workers.loop.chooser import Chooser
 from workers.loop.labelled import Answer, LabelledSet
@@ -24,7 +24,7 @@ class ActiveLearner:
 
     segmenter: Segmenter
     strategy: Strategy
-    pool: Pool
+    pool: AnyPool
     labelled: LabelledSet
     images: ImageSource
     state: ImageSource | None

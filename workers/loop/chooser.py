@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
-from service.domain.pool import Pool
+from service.domain.divided import AnyPool
 from workers.chance import numpy_generator, torch_generator
 from workers.loop.observer import LabelMaps, Observer
 from workers.loop.round import LoopSettings, Proposal, ProposedRegion, choose, timed
@@ -26,7 +26,7 @@ class Chooser:
         *,
         segmenter: Segmenter | None,
         strategy: Strategy,
-        pool: Pool,
+        pool: AnyPool,
         observer: Observer,
         settings: LoopSettings,
         seed: int,
@@ -69,13 +69,17 @@ class Chooser:
             if not np.isfinite(scores).all():
                 raise ScoresNotFinite(f"Strategy {self.strategy.name!r} gave scores that are no finite numbers.")
             rng = numpy_generator(self.seed, "epsilon", round_number)
-            chosen = choose(scores, sizes, self.settings.protocol, epsilon, rng)
+            spans = None if candidates.spans_M2 is None else candidates.spans_M2.numpy()
+            if spans is not None and self.strategy.adds_up:
+                scores = scores / (spans[:, 1] - spans[:, 0])
+            chosen = choose(scores, sizes, self.settings.protocol, epsilon, rng, spans, self.pool.cell)
         picked = numbers[chosen]
         self.pool.take(picked)
         with timed(seconds, "predict"):
             if predict:
                 label_maps |= self._missing_label_maps(picked, label_maps, round_number)
-        actions_MA = candidates.actions_MA if self.settings.protocol == "per-pool" else None
+        per_pool = self.settings.protocol == "per-pool" and self.pool.levels == 1
+        actions_MA = candidates.actions_MA if per_pool else None
         return Proposal(
             round_number=round_number,
             strategy=self.strategy.name,
@@ -96,15 +100,16 @@ class Chooser:
         self, numbers: NDArray[np.int64], sizes: list[int], round_number: int, *, predict: bool
     ) -> tuple[Candidates, LabelMaps]:
         pools_M = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-        return self.observer.candidates(
-            self.segmenter,
-            self.strategy,
-            self.pool.locate(numbers),
-            pools_M if self.settings.protocol == "per-pool" else None,
-            len(sizes),
-            torch_generator(self.seed, "describe", round_number),
-            predict=predict,
+        known = Candidates(
+            count=len(numbers),
+            pools_M=pools_M if self.settings.protocol == "per-pool" else None,
+            wanted=len(sizes),
+            spans_M2=torch.from_numpy(self.pool.spans(numbers)) if self.pool.levels > 1 else None,
+            cell=self.pool.cell,
         )
+        generator = torch_generator(self.seed, "describe", round_number)
+        where = self.pool.locate(numbers)
+        return self.observer.candidates(self.segmenter, self.strategy, known, where, generator, predict=predict)
 
     def _missing_label_maps(self, picked: NDArray[np.int64], there: LabelMaps, round_number: int) -> LabelMaps:
         """Predicted label maps of chosen images that the strategy (random, say) never looked at."""
@@ -129,6 +134,7 @@ class Chooser:
                 cell=cell,
                 box=box,
                 score=score,
+                share=self.settings.grid(self.observer.images.size(image)).share(cell),
                 prediction=maps[image][box.slices] if image in maps else None,
             )
             for number, image, cell, box, score in zip(

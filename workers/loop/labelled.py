@@ -18,12 +18,13 @@ from workers.datasets.base import ImageSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A labelled region of the pool. `label_map` holds class indices, height x width of `box`."""
+    """A labelled region of the pool. `label_map` holds class indices, height x width of `box`; `share` is its size in cells."""
 
     image: int
     cell: int
     box: Box
     label_map: NDArray[np.uint8]
+    share: float = 1.0
 
 
 def example_of(image: int, box: Box) -> Example:
@@ -40,6 +41,7 @@ class LabelledSet:
         self._by_image: dict[int, list[Answer]] = defaultdict(list)
         self._counts = [] if earlier_counts is None else [np.asarray(earlier_counts, np.int64).reshape(-1, classes)]
         self.regions = 0 if earlier_counts is None else len(earlier_counts)
+        self.cells = float(self.regions)  # what all regions are together; as many where none is part of a cell
         self.examples: list[Example] = []
 
     def add(self, answers: Sequence[Answer], *, counted: bool = True) -> list[Example]:
@@ -56,6 +58,7 @@ class LabelledSet:
             if counted:
                 self._counts.append(class_counts(answer.label_map, self._classes)[None])
                 self.regions += 1
+                self.cells += answer.share
         self.examples.extend(examples)
         return examples
 
@@ -64,7 +67,8 @@ class LabelledSet:
         other = LabelledSet(self._classes)
         for image, answers in self._by_image.items():
             other._by_image[image] = list(answers)
-        other._counts, other.regions, other.examples = list(self._counts), self.regions, list(self.examples)
+        other._counts, other.examples = list(self._counts), list(self.examples)
+        other.regions, other.cells = self.regions, self.cells
         return other
 
     @property

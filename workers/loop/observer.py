@@ -65,19 +65,17 @@ class Observer:
         self,
         segmenter: Segmenter | None,
         strategy: Strategy,
+        known: Candidates,
         where: tuple[NDArray[np.int64], NDArray[np.int64]],
-        pools_M: Tensor | None,
-        wanted: int,
         generator: torch.Generator,
         *,
         predict: bool,
     ) -> tuple[Candidates, LabelMaps]:
-        """What the strategy looks at, and predicted label maps by image where they are wanted and were computed.
+        """The candidates with what the strategy looks at, and predicted label maps by image where those are wanted and computed.
 
         `where` holds the image and the cell of each candidate. One forward pass for each image that holds candidates, for
         each of D_S, and for each with labelled regions where the strategy needs those; none for a strategy that needs none.
         """
-        known = Candidates(count=len(where[0]), pools_M=pools_M, wanted=wanted)
         if strategy.needs_truth or strategy.needs_gains:
             known = self._with_truth(known, segmenter, strategy, where, generator)
         if segmenter is None or not strategy.needs_segmenter:
@@ -234,7 +232,7 @@ class Observer:
         return rows, RoundContext(
             labelled_LC=self._labelled.distributions().to(device),
             labelled_counts_C=self._labelled_counts_C.to(device),
-            budget_share=min(1.0, self._labelled.regions / self._budget) if self._budget else 0.0,
+            budget_share=min(1.0, self._labelled.cells / self._budget) if self._budget else 0.0,
             state_truth_SC=None if self._state_truth_SC is None else self._state_truth_SC.to(device),
             state_confusion_CC=self._state_confusion(maps).to(device) if wants_confusion else None,
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from service.domain.pool import Pool
+from service.domain.divided import AnyPool
 from service.domain.regions import Box
 from workers.datasets.base import ImageSource
 from workers.loop.labelled import Answer, LabelledSet
@@ -19,18 +19,22 @@ class Oracle:
 
     def answer(self, proposal: Proposal) -> list[Answer]:
         """The true label map of every proposed region."""
-        return [self._answer(region.image, region.cell, region.box) for region in proposal.regions]
+        return [self._answer(each.image, each.cell, each.box, each.share) for each in proposal.regions]
 
     def answers_at(self, places: Iterable[Sequence[int]], settings: LoopSettings) -> list[Answer]:
         """The true label maps of the regions [image, cell], as they were given before a stop."""
-        grid, size = settings.grid, self._images.size
-        return [self._answer(image, cell, grid(size(image)).box(cell)) for image, cell in places]
+        answers = []
+        for image, cell in places:
+            grid = settings.grid(self._images.size(image))
+            answers.append(self._answer(image, cell, grid.box(cell), grid.share(cell)))
+        return answers
 
-    def _answer(self, image: int, cell: int, box: Box) -> Answer:
-        return Answer(image=image, cell=cell, box=box, label_map=self._images.label_map(image)[box.slices].copy())
+    def _answer(self, image: int, cell: int, box: Box, share: float) -> Answer:
+        label_map = self._images.label_map(image)[box.slices].copy()
+        return Answer(image=image, cell=cell, box=box, label_map=label_map, share=share)
 
 
-def restore(answers: Sequence[Answer], labelled: LabelledSet, pool: Pool) -> None:
+def restore(answers: Sequence[Answer], labelled: LabelledSet, pool: AnyPool) -> None:
     """Take in what was labelled before a stop: it counts as labelled, and is no longer in the pool."""
     labelled.add(answers)
     images, cells = ([getattr(answer, name) for answer in answers] for name in ("image", "cell"))

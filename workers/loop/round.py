@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from models.fit import TrainSettings
 from models.refit import RefitSettings
+from models.strategies.turns import Turns, apart
 from service.domain.pool import ImageGroup
 from service.domain.regions import Box, Grid
 from workers.datasets.base import ImageSource
@@ -27,6 +29,7 @@ class LoopSettings:
     cell_height: int = 90
     cell_width: int = 80
     batch_size: int = 24
+    levels: int = 1
     pool_size: int = 10
     sampling: Literal["uniform", "images"] = "images"
     protocol: Literal["per-pool", "global"] = "per-pool"
@@ -37,7 +40,13 @@ class LoopSettings:
 
     def grid(self, size: tuple[int, int]) -> Grid:
         """The region grid of an image of (height, width)."""
-        return Grid(height=size[0], width=size[1], cell_height=self.cell_height, cell_width=self.cell_width)
+        return Grid(
+            height=size[0],
+            width=size[1],
+            cell_height=self.cell_height,
+            cell_width=self.cell_width,
+            levels=self.levels,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,7 @@ class ProposedRegion:
     cell: int
     box: Box
     score: float
+    share: float = 1.0  # its size in cells
     prediction: NDArray[np.uint8] | None = None
 
 
@@ -94,7 +104,12 @@ def groups_of(source: ImageSource, settings: LoopSettings) -> list[ImageGroup]:
             groups[-1] = (size, groups[-1][1] + 1)
         else:
             groups.append((size, 1))
-    return [ImageGroup(images=count, cells=settings.grid(size).cells) for size, count in groups]
+    return [group_of(count, settings.grid(size)) for size, count in groups]
+
+
+def group_of(images: int, grid: Grid) -> ImageGroup:
+    """So many images that are divided like this."""
+    return ImageGroup(images=images, cells=grid.cells.size, depths=tuple(grid.depths().tolist()))
 
 
 def choose(
@@ -103,20 +118,36 @@ def choose(
     protocol: Literal["per-pool", "global"],
     epsilon: float,
     rng: np.random.Generator,
+    spans_M2: NDArray[np.int64] | None = None,
+    cell: int = 1,
 ) -> NDArray[np.int64]:
     """Places in `scores_M` of the chosen candidates: the best of each pool (epsilon-greedy, each on its own), or the best K.
 
-    Equal scores: the first, and candidates come in random order.
+    Of regions of several sizes, given as `spans_M2` in units of which a cell has `cell`, as many of a pool as a cell has room
+    for, or K cells have, none of which overlap. Equal scores: the first, and candidates come in random order.
     """
     if not len(scores_M):
         return np.zeros(0, np.int64)
-    if protocol == "global":
+    if protocol == "global" and spans_M2 is None:
         return np.argsort(-scores_M, kind="stable")[: len(sizes)]
-    starts = np.cumsum([0, *sizes[:-1]])
-    explore = rng.random(len(sizes)) < epsilon
-    random = rng.integers(sizes)
-    best = np.array([np.argmax(scores_M[start : start + size]) for start, size in zip(starts, sizes, strict=True)])
-    return np.asarray(starts + np.where(explore, random, best), np.int64)
+    pools_M = np.repeat(np.arange(len(sizes)), sizes)
+    if protocol == "per-pool":
+        explore = rng.random(len(sizes)) < epsilon
+        random = np.cumsum([0, *sizes[:-1]]) + rng.integers(sizes)
+        scores_M = scores_M.copy()
+        scores_M[random[explore]] = np.inf
+        if spans_M2 is not None and explore.any():
+            chance_M = explore[pools_M]
+            scores_M[chance_M] = rng.random(int(chance_M.sum()))
+    turns = Turns(
+        apart(len(scores_M)) if spans_M2 is None else torch.from_numpy(spans_M2),
+        cell,
+        torch.from_numpy(pools_M) if protocol == "per-pool" else None,
+        len(sizes),
+    )
+    while len(open_m := turns.open.numpy()):
+        turns.take(int(open_m[np.argmax(scores_M[open_m])]))
+    return np.array(turns.chosen, np.int64)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The game that trains policies: rounds of ask, oracle and tell, paid by mIoU on D_R, gained or in advance of a twin."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from models.segmenter import Segmenter
 from models.strategies import Strategy
-from service.domain.pool import Pool
+from service.domain.divided import pool_of
 from workers.chance import numpy_generator
 from workers.datasets.base import ImageSource
 from workers.loop.chooser import Chooser
@@ -47,7 +48,7 @@ class Episode:
         # Of the round that was asked for last, and of the one that was told last.
         self.proposal = Proposal(round_number=0, strategy="", regions=(), seconds={})
         self.result: RoundResult | None = None
-        self.pool = Pool(groups_of(place.images, settings))
+        self.pool = pool_of(groups_of(place.images, settings), settings.levels)
         self.labelled = LabelledSet(settings.classes)
         self.learner = Learner(
             segmenter=place.start(),
@@ -82,7 +83,7 @@ class Episode:
     @property
     def over(self) -> bool:
         """Whether the budget is spent or the pool empty."""
-        return self.labelled.regions >= self.budget or self.pool.left == 0
+        return self.labelled.cells >= self.budget or self.pool.left == 0
 
     def ask(self, strategy: Strategy, epsilon: float) -> Proposal:
         """A round of the loop that the live service and the simulation go through."""
@@ -94,7 +95,7 @@ class Episode:
             settings=self.settings,
             seed=self.seed,
         )
-        size = min(self.budget - self.labelled.regions, self.settings.batch_size)
+        size = min(math.ceil(self.budget - self.labelled.cells), self.settings.batch_size)
         self.proposal = chooser.ask(size, round_number=self.round, epsilon=epsilon)
         return self.proposal
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.domain.outlines import polygon_clicks
+from service.domain.regions import Grid
 from tests.workers.tiny import tiny_bench, tiny_experiment
 from workers.experiments.clicks import Clicks, add_clicks, clicks_of_split
 from workers.experiments.stages import Bench
@@ -27,10 +28,20 @@ def test_they_are_the_outlines_of_the_regions_own_label_map(bench: Bench) -> Non
 
 
 def test_images_of_different_sizes_are_kept_apart() -> None:
-    clicks = Clicks(np.array([1, 2, 4, 8, 16]), [2, 3])
+    two, three = (Grid(height=4, width=4 * cells, cell_height=4, cell_width=4) for cells in (2, 3))
+    clicks = Clicks(np.array([1, 2, 4, 8, 16]), [two, three])
     assert clicks.of([[0, 1], [1, 0], [1, 2]]) == 2 + 4 + 16
     with pytest.raises(ValueError, match="5 counts for 4 regions"):
-        Clicks(np.array([1, 2, 4, 8, 16]), [2, 2])
+        Clicks(np.array([1, 2, 4, 8, 16]), [two, two])
+
+
+def test_quarters_have_clicks_of_their_own(bench: Bench) -> None:
+    divided = replace(bench, experiment=bench.experiment.model_copy(update={"levels": 2}))
+    clicks, source = clicks_of_split(divided, "pool"), bench.split("pool")
+    # Five regions of each cell: itself, then its quarters of 8 x 8; the last is the one below right.
+    assert clicks.of([[3, 5 * 5]]) == polygon_clicks(source.label_map(3)[16:32, 16:32])
+    assert clicks.of([[3, 5 * 5 + 4]]) == polygon_clicks(source.label_map(3)[24:32, 24:32])
+    assert clicks.total == clicks_of_split(bench, "pool").total
 
 
 def test_they_are_counted_once(bench: Bench) -> None:

@@ -53,7 +53,7 @@ def test_what_is_added_to_a_copy_is_not_in_the_other() -> None:
     copy = cells.copy()
     assert same(drawn(copy), before)
     add(copy, 1, 0, 4)
-    assert (len(cells), len(copy)) == (GRID.cells, GRID.cells + 2)
+    assert (len(cells), len(copy)) == (GRID.regions, GRID.regions + 2)
     assert same(drawn(cells), before)
     assert not same(drawn(copy), before)
     assert copy.counts_C.sum() > cells.counts_C.sum()
