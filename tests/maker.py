@@ -16,7 +16,7 @@ from service.domain.classes import CAMVID, ClassSet
 from service.domain.masks import encode_label_png
 from service.schemas.projects import ProjectSettings
 from service.store import images as image_store
-from service.store.rounds import grid_of
+from service.store.budget import grid_of
 from service.tables import Annotator, Base, Checkpoint, Image, Project, Region, Round
 
 

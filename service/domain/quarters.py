@@ -30,6 +30,11 @@ def level(parts: Parts) -> Parts:
     return np.asarray(np.searchsorted(firsts, parts, side="right"), np.int64)
 
 
+def share(part: int) -> float:
+    """Of the cell: 1, or a quarter for each time that the cell was divided."""
+    return float(0.25 ** int(level(np.array([part]))[0]))
+
+
 def areas(parts: Parts, levels: int) -> Parts:
     """Of each part, in those of the smallest: 1, 4, 16, ..."""
     return np.asarray(4 ** (levels - 1 - level(parts)), np.int64)

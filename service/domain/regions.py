@@ -108,7 +108,7 @@ class Grid:
 
     def share(self, region: int) -> float:
         """Of a cell, that is: 1, or a quarter for each time that the cell was divided."""
-        return float(0.25 ** quarters.level(np.array([region % self.per_cell]))[0])
+        return quarters.share(region % self.per_cell)
 
     def exist(self, regions: ArrayLike) -> NDArray[np.bool_]:
         """Whether each is there: not a part of what is too small to be divided."""

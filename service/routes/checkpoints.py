@@ -13,8 +13,8 @@ from service.schemas.checkpoints import CheckpointKind, CheckpointOut, UploadKin
 from service.schemas.errors import errors
 from service.schemas.paging import After, Id, Limit, Page
 from service.store import checkpoints as store
+from service.store.budget import state_regions
 from service.store.projects import get_project
-from service.store.rounds import state_regions
 
 GROUP = {
     "name": "checkpoints",

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.domain.methods import StrategyName
+from service.domain.quarters import MOST_LEVELS
 from service.schemas.fields import Input, Moment, Name
 from service.tables import Project
 
@@ -58,6 +59,13 @@ class ProjectSettings(BaseModel):
 
     cell_height: int = Field(90, ge=8, le=4096, description="Height of a region in pixels.")
     cell_width: int = Field(80, ge=8, le=4096, description="Width of a region in pixels.")
+    levels: int = Field(
+        1,
+        ge=1,
+        le=MOST_LEVELS,
+        description="2: quarters of regions are asked for where they are worth more for their size, 3: quarters of those too, 4: "
+        "and of those. What counts regions then, but for tallies, counts whole ones, four quarters as one.",
+    )
     batch_size: int = Field(24, ge=1, le=4096, description="K: regions per round, one from each candidate pool.")
     pool_size: int = Field(10, ge=1, le=4096, description="N: candidates per candidate pool.")
     sampling: Literal["uniform", "images"] = Field(

@@ -49,6 +49,13 @@ def label_counts(session: Session, project_id: int) -> list[list[Any]]:
     return list(session.scalars(chosen.order_by(Region.id)))
 
 
+def labelled_parts(session: Session, project_id: int, per_cell: int) -> list[int]:
+    """Which part of its cell each region of `label_counts` is, in the same order; `per_cell` is how many a cell has."""
+    chosen = select(Region.cell).join(Round, Region.round_id == Round.id)
+    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", Round.state == "told")
+    return [cell % per_cell for cell in session.scalars(chosen.order_by(Region.id))]
+
+
 def labelled_regions(
     session: Session, project_id: int, *, told: bool = False, image_ids: Iterable[int] | None = None
 ) -> list[LabelledRegion]:

@@ -12,7 +12,7 @@ from service.domain.classes import ClassSet
 from service.errors import Conflict, Invalid, NotFound
 from service.schemas.projects import CHANGEABLE, ProjectSettings
 from service.store import events
-from service.store.rounds import pool_regions, region_counts
+from service.store.budget import pool_regions, region_counts
 from service.tables import Checkpoint, Image, ImageGroup, Project, Round
 
 

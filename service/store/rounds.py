@@ -8,14 +8,15 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.domain.regions import Box, Grid
+from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
 from service.store import events
+from service.store.budget import regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
 from service.store.predictions import refresh_predictions
-from service.tables import ImageGroup, Project, Region, Round
+from service.tables import Project, Region, Round
 
 WaitingReason = Literal["scoring", "all_leased", "budget_reached", "not_started"]
 UNFINISHED = ("scoring", "open", "labelled")
@@ -110,43 +111,6 @@ def _finish_campaign(session: Session, project: Project, now: datetime) -> None:
     told = session.scalar(select(func.count()).select_from(Round).where(Round.project_id == project.id))
     if told:
         queue_job(session, project_id=project.id, kind="finish", now=now, key=f"finish:{told}")
-
-
-def regions_left(session: Session, project: Project) -> int:
-    """How many regions may still be proposed: the budget less what is labelled or asked for, and what the pool has."""
-    settings = ProjectSettings.model_validate(project.settings)
-    counts = region_counts(session, project.id)
-    left = pool_regions(session, project.id, settings) - sum(counts.values())
-    if settings.budget is None:
-        return left
-    return min(left, settings.budget - counts.get("open", 0) - counts.get("labelled", 0))
-
-
-def region_counts(session: Session, project_id: int) -> dict[str, int]:
-    """Proposed regions by state."""
-    chosen = select(Region.state, func.count()).where(Region.project_id == project_id).group_by(Region.state)
-    return {row.state: row[1] for row in session.execute(chosen)}
-
-
-def pool_regions(session: Session, project_id: int, settings: ProjectSettings) -> int:
-    """All regions of the pool split."""
-    return _split_regions(session, project_id, "pool", settings)
-
-
-def state_regions(session: Session, project: Project) -> int:
-    """All regions of D_S."""
-    return _split_regions(session, project.id, "state", ProjectSettings.model_validate(project.settings))
-
-
-def _split_regions(session: Session, project_id: int, split: str, settings: ProjectSettings) -> int:
-    """Arithmetic over the few image sizes."""
-    groups = session.scalars(select(ImageGroup).where(ImageGroup.project_id == project_id, ImageGroup.split == split))
-    return sum(group.count * grid_of(group.height, group.width, settings).cells.size for group in groups)
-
-
-def grid_of(height: int, width: int, settings: ProjectSettings) -> Grid:
-    """The region grid of an image of this size."""
-    return Grid(height=height, width=width, cell_height=settings.cell_height, cell_width=settings.cell_width)
 
 
 def get_round(session: Session, round_id: int) -> Round:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service.domain.quarters import nodes, share
 from service.schemas.projects import ProjectSettings
 from service.store.checkpoints import latest_checkpoint
 from service.store.pool import (
@@ -13,6 +14,7 @@ from service.store.pool import (
     groups_of_split,
     image_ids_of_round,
     label_counts,
+    labelled_parts,
     labelled_regions,
     proposed_cells,
 )
@@ -26,7 +28,8 @@ from service.tables import Checkpoint, ImageGroup, Project, Round
 class AskSnapshot:
     """What a round is proposed from: the newest networks, U_t as groups less proposed cells, D_S, and L.
 
-    `label_counts` and `told_regions` are of the rounds learned from; the latter empty where the strategy looks at none.
+    `label_counts`, `label_area` (as many undivided regions are as large) and `told_regions` are of the rounds learned from; the
+    last empty where the strategy looks at none.
     """
 
     project: Project
@@ -37,6 +40,7 @@ class AskSnapshot:
     proposed: Sequence[tuple[int, int, int]]
     state: Sequence[ImageGroup]
     label_counts: Sequence[Sequence[Any]]
+    label_area: float
     told_regions: Sequence[LabelledRegion]
 
 
@@ -73,7 +77,11 @@ def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str]
     """What an ask of this round needs; label maps only where the project's strategy is one of `places_for`."""
     round_ = get_round(session, round_id)
     project = get_project(session, round_.project_id)
-    places = ProjectSettings.model_validate(project.settings).strategy in places_for
+    settings = ProjectSettings.model_validate(project.settings)
+    counts = label_counts(session, project.id)
+    area = float(len(counts))
+    if settings.levels > 1:
+        area = sum(share(part) for part in labelled_parts(session, project.id, nodes(settings.levels)))
     return AskSnapshot(
         project=project,
         round=round_,
@@ -82,8 +90,9 @@ def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str]
         pool=groups_of_split(session, project.id, "pool"),
         proposed=proposed_cells(session, project.id),
         state=groups_of_split(session, project.id, "state"),
-        label_counts=label_counts(session, project.id),
-        told_regions=labelled_regions(session, project.id, told=True) if places else (),
+        label_counts=counts,
+        label_area=area,
+        told_regions=labelled_regions(session, project.id, told=True) if settings.strategy in places_for else (),
     )
 
 

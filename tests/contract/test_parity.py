@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from sqlalchemy import select
 
 from models.query_network import QueryNetwork
 from models.segmenter import Segmenter, build
 from models.strategies import build_strategy
-from service.domain.pool import Pool
+from service.domain.divided import pool_of
+from service.store.budget import regions_left
+from service.tables import Region
 from tests.workers.conftest import CLASSES, Rectangles, World
 from workers.jobs.project import load_project
 from workers.loop import ActiveLearner
@@ -37,6 +40,19 @@ def make_policy() -> QueryNetwork:
 def test_celery_task_and_simulation_choose_the_same_regions(make_world: Callable[..., World], strategy: str) -> None:
     world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11)
     live_and_simulated_are_the_same(world, make_segmenter(), strategy)
+
+
+@pytest.mark.parametrize("strategy", ["learned", "entropy", "diverse"])
+def test_regions_of_several_sizes_are_the_same_live_and_in_simulation(
+    make_world: Callable[..., World], strategy: str
+) -> None:
+    world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11, levels=2)
+    live_and_simulated_are_the_same(world, make_segmenter(), strategy)
+    with world.database.read() as session:
+        regions = session.scalars(select(Region).where(Region.project_id == world.project.id)).all()
+        assert regions_left(session, world.project) == 0  # of the budget
+    assert sum(each.height * each.width for each in regions) == 4 * ROUNDS * 16 * 16
+    assert len(regions) > 4 * ROUNDS
 
 
 @pytest.mark.parametrize("strategy", ["learned", "class-balanced"])
@@ -70,7 +86,7 @@ def live_and_simulated_are_the_same(
     learner = ActiveLearner(
         segmenter=segmenter,
         strategy=build_strategy(strategy, policy) if strategy == "learned" else build_strategy(strategy),
-        pool=Pool(groups_of(POOL, _settings(world))),
+        pool=pool_of(groups_of(POOL, _settings(world)), _settings(world).levels),
         labelled=LabelledSet(3),
         images=POOL,
         state=STATE,

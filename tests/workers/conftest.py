@@ -17,7 +17,9 @@ from models.fit import TrainSettings
 from service.domain.classes import IGNORE, ClassSet, LabelClass
 from service.domain.masks import encode_label_png
 from service.queue import RUN_JOB
+from service.schemas.projects import ProjectSettings
 from service.settings import Settings
+from service.store.budget import grid_of
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.images import NewImage, add_images
 from service.tables import Job
@@ -188,8 +190,8 @@ class World:
             return session.get_one(Job, job_id)
 
     def label_all(self) -> list[tuple[str, int]]:
-        """Take every open region and post its truth; returns (image name, cell) in the order of the round."""
-        truth = self.splits["pool"]
+        """Take every open region and post its truth; returns (image name, region) in the order of the round."""
+        truth, settings = self.splits["pool"], ProjectSettings.model_validate(self.project.settings)
         labelled = []
         given = self.call("GET", "/next-regions", params={"project": self.project.id, "count": 100})
         for region in given["items"]:
@@ -205,7 +207,10 @@ class World:
                 "seconds": 1.0,
             }
             self.call("POST", "/labels", json={"labels": [label]})
-            labelled.append((name, region["y"] // 16 * 4 + region["x"] // 16))
+            box = [region[side] for side in ("y", "x", "height", "width")]
+            grid = grid_of(*truth.size(number), settings)
+            boxes = grid.boxes(np.arange(grid.regions)).tolist()
+            labelled.append((name, boxes.index(box)))
         return labelled
 
     def rounds(self) -> list[dict[str, Any]]:

@@ -128,6 +128,7 @@ class ProjectData:
             classes=len(self.classes),
             cell_height=each.cell_height,
             cell_width=each.cell_width,
+            levels=each.levels,
             batch_size=each.batch_size,
             pool_size=each.pool_size,
             sampling=each.sampling,
@@ -180,10 +181,12 @@ class ProjectData:
         answers = []
         for region in regions:
             number = images.number(region.group_id, region.ordinal)
-            box = self.grid(*images.size(number)).box(region.cell)
+            grid = self.grid(*images.size(number))
+            box = grid.box(region.cell)
             ids = decode_label_png(region.mask, height=box.height, width=box.width)
             label_map = self.classes.to_indices(ids)
-            answers.append(Answer(image=number, cell=region.cell, box=box, label_map=label_map))
+            share = grid.share(region.cell)
+            answers.append(Answer(image=number, cell=region.cell, box=box, label_map=label_map, share=share))
         return answers
 
     @property

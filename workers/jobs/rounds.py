@@ -72,6 +72,7 @@ def _asking(
     )
     if choice.strategy.needs_labelled:
         labelled.add(project.answers(images, known.told_regions), counted=False)
+    labelled.cells = known.label_area
     observer = Observer(
         images=images,
         state=state,

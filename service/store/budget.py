@@ -1,0 +1,67 @@
+"""How many regions a project's images divide into, how many were proposed, and how many still may be."""
+
+import math
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from service.domain import quarters
+from service.domain.regions import Grid
+from service.schemas.projects import ProjectSettings
+from service.tables import ImageGroup, Project, Region
+
+
+def regions_left(session: Session, project: Project) -> int:
+    """How many regions may still be proposed: the budget less what is labelled or asked for, and what the pool has.
+
+    Where there are several sizes, undivided ones, those counted of which a part is left.
+    """
+    settings = ProjectSettings.model_validate(project.settings)
+    areas = region_areas(session, project.id, settings.levels)
+    left = pool_regions(session, project.id, settings) - sum(areas.values())
+    if settings.budget is not None:
+        left = min(left, settings.budget - areas.get("open", 0) - areas.get("labelled", 0))
+    return math.ceil(left)
+
+
+def region_areas(session: Session, project_id: int, levels: int) -> dict[str, float]:
+    """Proposed regions by state, as many as undivided ones are as large."""
+    part = Region.cell % quarters.nodes(levels)
+    chosen = select(Region.state, part, func.count()).where(Region.project_id == project_id)
+    areas: dict[str, float] = {}
+    for state, of_part, count in session.execute(chosen.group_by(Region.state, part)):
+        areas[state] = areas.get(state, 0.0) + count * quarters.share(of_part)
+    return areas
+
+
+def region_counts(session: Session, project_id: int) -> dict[str, int]:
+    """Proposed regions by state."""
+    chosen = select(Region.state, func.count()).where(Region.project_id == project_id).group_by(Region.state)
+    return {row.state: row[1] for row in session.execute(chosen)}
+
+
+def pool_regions(session: Session, project_id: int, settings: ProjectSettings) -> int:
+    """All regions of the pool split."""
+    return _split_regions(session, project_id, "pool", settings)
+
+
+def state_regions(session: Session, project: Project) -> int:
+    """All regions of D_S."""
+    return _split_regions(session, project.id, "state", ProjectSettings.model_validate(project.settings))
+
+
+def _split_regions(session: Session, project_id: int, split: str, settings: ProjectSettings) -> int:
+    """Arithmetic over the few image sizes."""
+    groups = session.scalars(select(ImageGroup).where(ImageGroup.project_id == project_id, ImageGroup.split == split))
+    return sum(group.count * grid_of(group.height, group.width, settings).cells.size for group in groups)
+
+
+def grid_of(height: int, width: int, settings: ProjectSettings) -> Grid:
+    """The region grid of an image of this size."""
+    return Grid(
+        height=height,
+        width=width,
+        cell_height=settings.cell_height,
+        cell_width=settings.cell_width,
+        levels=settings.levels,
+    )
