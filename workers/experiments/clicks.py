@@ -18,27 +18,33 @@ FORMAT = 1
 
 
 class Clicks:
-    """Clicks of every region of a split."""
+    """Clicks of every region of a split; those of parts of cells are counted when they are asked for."""
 
-    def __init__(self, clicks_R: NDArray[np.int64], grids: Sequence[Grid]) -> None:
-        """`clicks_R` holds them image by image, of every region of each image's grid; 0 of those that are not there."""
-        regions = sum(grid.regions for grid in grids)
-        if regions != len(clicks_R):
+    def __init__(self, clicks_R: NDArray[np.int64], grids: Sequence[Grid], source: ImageSource) -> None:
+        """`clicks_R` holds those of undivided cells, image by image; `grids` divides each image of the source."""
+        cells = [grid.cells.size for grid in grids]
+        if sum(cells) != len(clicks_R):
             raise ValueError(
-                f"There are {len(clicks_R)} counts for {regions} regions; delete the cache's clicks-*.npy."
+                f"There are {len(clicks_R)} counts for {sum(cells)} regions; delete the cache's clicks-*.npy."
             )
-        self._clicks_R, self._grids = clicks_R, grids
-        self._starts = np.cumsum([0, *(grid.regions for grid in grids)])
+        self._clicks_R, self._grids, self._source = clicks_R, grids, source
+        self._starts = np.cumsum([0, *cells])
 
     @property
     def total(self) -> int:
         """Clicks of all undivided cells together."""
-        cells = [start + grid.cells for start, grid in zip(self._starts.tolist(), self._grids, strict=False)]
-        return int(self._clicks_R[np.concatenate(cells)].sum()) if cells else 0
+        return int(self._clicks_R.sum())
 
     def of(self, asked: Iterable[Sequence[int]]) -> int:
-        """Clicks of the regions [image, cell] together."""
-        return int(sum(self._clicks_R[self._starts[image] + cell] for image, cell in asked))
+        """Clicks of the regions [image, region] together."""
+        return sum(self._of_region(image, region) for image, region in asked)
+
+    def _of_region(self, image: int, region: int) -> int:
+        grid = self._grids[image]
+        cell, part = divmod(region, grid.per_cell)
+        if not part:
+            return int(self._clicks_R[self._starts[image] + cell])
+        return polygon_clicks(self._source.label_map(image)[grid.box(region).slices])
 
 
 def clicks_of_split(bench: Bench, split: str) -> Clicks:
@@ -52,7 +58,7 @@ def clicks_of_split(bench: Bench, split: str) -> Clicks:
         buffer = io.BytesIO()
         np.save(buffer, clicks_R)
         write_atomically(path, buffer.getvalue())
-    return Clicks(clicks_R, grids)
+    return Clicks(clicks_R, grids, source)
 
 
 def add_clicks(record: dict[str, Any], bench: Bench) -> dict[str, Any]:
@@ -78,17 +84,12 @@ def _counted(bench: Bench, source: ImageSource, grids: Sequence[Grid], split: st
     counts = []
     for number, grid in enumerate(grids):
         label_map_HW = source.label_map(number)
-        there_R = grid.exist(np.arange(grid.regions))
-        counts += [
-            polygon_clicks(label_map_HW[grid.box(region).slices]) if there else 0
-            for region, there in enumerate(there_R.tolist())
-        ]
+        counts += [polygon_clicks(label_map_HW[grid.box(cell).slices]) for cell in grid.cells.tolist()]
         bench.report(number / len(grids), f"polygon clicks of {split}: image {number + 1} of {len(grids)}")
     return np.array(counts, np.int64)
 
 
 def _key(bench: Bench, split: str) -> str:
     names = {"dataset", "height", "width", "cell_height", "cell_width", "counts"}
-    names |= {"levels"} if bench.experiment.levels > 1 else set()
     names |= {"reward_images"} if split == "reward" else set()
     return settings_hash([FORMAT, split, bench.experiment.model_dump(mode="json", include=names)])

@@ -215,6 +215,7 @@ class Trajectory:
         counts = active.labelled.counts().sum(axis=0)
         return {
             "regions": active.labelled.regions,
+            **({"cells": active.labelled.cells} if self._bench.experiment.levels > 1 else {}),
             "pixels": int(counts.sum()),
             "miou": mean_iou(confusion),
             "iou_per_class": [None if np.isnan(v) else float(v) for v in iou_per_class(confusion)],

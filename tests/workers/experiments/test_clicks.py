@@ -8,6 +8,7 @@ import pytest
 
 from service.domain.outlines import polygon_clicks
 from service.domain.regions import Grid
+from tests.workers.conftest import Rectangles
 from tests.workers.tiny import tiny_bench, tiny_experiment
 from workers.experiments.clicks import Clicks, add_clicks, clicks_of_split
 from workers.experiments.stages import Bench
@@ -29,10 +30,10 @@ def test_they_are_the_outlines_of_the_regions_own_label_map(bench: Bench) -> Non
 
 def test_images_of_different_sizes_are_kept_apart() -> None:
     two, three = (Grid(height=4, width=4 * cells, cell_height=4, cell_width=4) for cells in (2, 3))
-    clicks = Clicks(np.array([1, 2, 4, 8, 16]), [two, three])
+    clicks = Clicks(np.array([1, 2, 4, 8, 16]), [two, three], Rectangles(2))
     assert clicks.of([[0, 1], [1, 0], [1, 2]]) == 2 + 4 + 16
     with pytest.raises(ValueError, match="5 counts for 4 regions"):
-        Clicks(np.array([1, 2, 4, 8, 16]), [two, two])
+        Clicks(np.array([1, 2, 4, 8, 16]), [two, two], Rectangles(2))
 
 
 def test_quarters_have_clicks_of_their_own(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,10 @@ def _trajectory(path: Path) -> Trajectory:
 
 
 def _measured(data: Mapping[str, Any]) -> Measured:
+    # Where there are several sizes: as many undivided regions as they are as large.
+    regions = float(data.get("cells", data["regions"]))
     return Measured(
-        cost=_cost(data, regions=float(data["regions"])),
+        cost=replace(_cost(data), regions=regions),
         miou=float(data["miou"]),
         iou_C=tuple(data.get("iou_per_class") or ()),
         class_entropy=data.get("class_entropy"),
@@ -105,8 +108,8 @@ def _measured(data: Mapping[str, Any]) -> Measured:
     )
 
 
-def _cost(data: Mapping[str, Any], regions: float | None = None) -> Cost:
-    return Cost(regions=data.get("regions", regions), pixels=data.get("pixels"), clicks=data.get("clicks"))
+def _cost(data: Mapping[str, Any]) -> Cost:
+    return Cost(regions=data.get("regions"), pixels=data.get("pixels"), clicks=data.get("clicks"))
 
 
 def _headroom(path: Path) -> tuple[Key, Headroom]:
