@@ -6,6 +6,7 @@ Shapes: S state regions, F features of a state region, N candidates of a pool, A
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from torch import Tensor
@@ -15,12 +16,12 @@ from models.replay import Transition
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlayedRound:
-    """A round whose reward is known: the state, its K pools (N x A each; N may differ), and the place chosen in each."""
+    """A round whose rewards are known: state, K pools (N x A each; N may differ), the place chosen in each, and its reward."""
 
     state_SF: Tensor
     pools: tuple[Tensor, ...]
     chosen: tuple[int, ...]
-    reward: float
+    rewards: tuple[float, ...]
 
 
 class NStep:
@@ -28,7 +29,8 @@ class NStep:
 
     A round's transitions are there once the state `n` rounds ahead is: `arrive` at a state, play the round, `hold` it
     with its reward; `finish` at the episode's end gives the rest, without a next state. The k-th pool's transition looks
-    at the k-th pool ahead, the last one where there are fewer. Put away between any two calls.
+    at the k-th pool ahead, the last one where there are fewer. Of the rounds after its own a region is paid the mean reward.
+    Put away between any two calls.
     """
 
     def __init__(self, n: int, gamma: float, *, keep_pools: bool = False) -> None:
@@ -55,14 +57,14 @@ class NStep:
         return [transition for _ in range(len(self._held)) for transition in self._oldest(None, ())]
 
     def _oldest(self, state_SF: Tensor | None, ahead: Sequence[Tensor]) -> list[Transition]:
-        reward = sum(self.gamma**number * played.reward for number, played in enumerate(self._held))
+        later = sum(self.gamma**number * fmean(self._held[number].rewards) for number in range(1, len(self._held)))
         discount = self.gamma ** len(self._held) if len(self._held) > 1 and ahead else None
         oldest = self._held.popleft()
         return [
             Transition(
                 state_SF=oldest.state_SF,
                 action_A=pool_NA[chosen],
-                reward=reward,
+                reward=oldest.rewards[k] + later,
                 next_state_SF=state_SF if ahead else None,
                 next_actions_NA=ahead[min(k, len(ahead) - 1)] if ahead else None,
                 discount=discount,
@@ -81,7 +83,7 @@ class NStep:
 
     def meta(self) -> dict[str, Any]:
         """The numbers beside the tensors, for JSON."""
-        return {"rounds": [{"chosen": list(held.chosen), "reward": held.reward} for held in self._held]}
+        return {"rounds": [{"chosen": list(held.chosen), "rewards": list(held.rewards)} for held in self._held]}
 
     def load_state_dict(self, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` and `meta` gave."""
@@ -90,7 +92,7 @@ class NStep:
                 state_SF=state[f"{number}.state"],
                 pools=tuple(state[f"{number}.pool.{k}"] for k in range(len(held["chosen"]))),
                 chosen=tuple(held["chosen"]),
-                reward=held["reward"],
+                rewards=tuple(held["rewards"]),
             )
             for number, held in enumerate(meta["rounds"])
         )

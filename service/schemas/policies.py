@@ -93,6 +93,12 @@ class PolicySettings(BaseModel):
     prioritised_beta: float = Field(0.4, ge=0, le=1, description="How far importance weights undo that.")
     twin: bool = Field(False, description="Rewards are differences to a twin that asked at random with the same draws.")
     standardise: bool = Field(False, description="Rewards are divided by their running standard deviation.")
+    influence: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="What a region's own influence counts in its reward; the rest is the round's. Both by their size so far.",
+    )
     deep: bool = Field(True, description="Beside weighted acquisition scores, a head over all that the policy sees.")
     width: int = Field(32, ge=4, le=512, description="Channels of the network's hidden layers.")
     dueling: bool = Field(True, description="The value of the state and the advantages of candidates apart.")
@@ -115,6 +121,8 @@ class PolicySettings(BaseModel):
         for name, user, instead in unused:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is not used by {user}: leave it at its default, or set {instead}.")
+        if self.influence and not self.standardise:
+            raise ValueError("influence is mixed with rewards of about its size: set standardise = true.")
         if self.capacity < self.batch:
             raise ValueError(f"capacity is at least batch, {self.batch}: replay would never hold a batch.")
         return self

@@ -83,7 +83,7 @@ class TestReplayBuffer:
         for number in range(3):  # two pools a round, of 3 and 2 candidates
             pools = (torch.full((3, 4), float(number)), torch.full((2, 4), -float(number)))
             buffer.add(returns.arrive(torch.zeros(5, 2), pools))
-            returns.hold(PlayedRound(state_SF=torch.zeros(5, 2), pools=pools, chosen=(2, 1), reward=1.0))
+            returns.hold(PlayedRound(state_SF=torch.zeros(5, 2), pools=pools, chosen=(2, 1), rewards=(1.0, 1.0)))
         buffer.add(returns.finish())
         state = buffer.state_dict()
         assert state["pool_count_U"].tolist() == [3, 2, 3, 2, 3, 2]

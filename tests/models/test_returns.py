@@ -1,5 +1,6 @@
 """Returns over several rounds, worked out by hand; over one round, what a game has always remembered."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -16,7 +17,7 @@ def played(number: int, pools: int = 2, reward: float = 0.0) -> PlayedRound:
         state_SF=torch.tensor([[float(number)]]),
         pools=tuple(torch.tensor([[number, k, n] for n in range(2 + k)]).float() for k in range(pools)),
         chosen=tuple(k + 1 for k in range(pools)),
-        reward=reward,
+        rewards=(reward,) * pools,
     )
 
 
@@ -48,7 +49,7 @@ def test_one_round_gives_each_region_the_rounds_reward_and_the_next_rounds_pool(
         for k in range(2):
             ahead = None if following is None else [(number + 1.0, float(k), float(n)) for n in range(2 + k)]
             next_state = None if following is None else number + 1.0
-            expected.append((number, [number, k, k + 1], held.reward, next_state, ahead, None))
+            expected.append((number, [number, k, k + 1], held.rewards[k], next_state, ahead, None))
     assert played_through(NStep(1, 0.9), episode) == expected
 
 
@@ -114,3 +115,11 @@ def test_what_makes_no_sense_is_refused() -> None:
     returns.hold(played(0))
     with pytest.raises(ValueError, match="arrive at the next state before"):
         returns.hold(played(1))
+
+
+def test_a_region_is_paid_its_own_reward_and_the_mean_of_later_rounds() -> None:
+    first, second = (
+        dataclasses.replace(played(t), rewards=rewards) for t, rewards in enumerate([(1.0, 5.0), (2.0, 4.0)])
+    )
+    transitions = played_through(NStep(2, 0.5), [first, second])
+    assert [each[2] for each in transitions] == [1 + 1.5, 5 + 1.5, 2, 4]

@@ -56,11 +56,17 @@ def frozen_place(kept: Sequence[int] = (0, 1, 2), known: bool = False) -> Place:
 
 
 def frozen_game(
-    kept: Sequence[int] = (0, 1, 2), *, seed: int = 11, twin: bool = True, trials: int = 1, **loop: Any
+    kept: Sequence[int] = (0, 1, 2),
+    *,
+    seed: int = 11,
+    twin: bool = True,
+    influence: bool = False,
+    trials: int = 1,
+    **loop: Any,
 ) -> LabellingGame:
     """A game on rectangles; `loop` goes over the settings of its rounds."""
-    settings = frozen_loop(classes=len(kept), **loop)
-    return LabellingGame(frozen_place(kept), settings, budget=BUDGET, seed=seed, twin=twin, trials=trials)
+    place, settings = frozen_place(kept), frozen_loop(classes=len(kept), **loop)
+    return LabellingGame(place, settings, budget=BUDGET, seed=seed, twin=twin, influence=influence, trials=trials)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

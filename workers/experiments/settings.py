@@ -123,6 +123,9 @@ class Refit(_Settings):
         )
 
 
+_CAME_LATER = frozenset({"influence"})
+
+
 class Experiment(_Settings):
     """Everything that decides an experiment's figures, but for strategies, seeds and budgets."""
 
@@ -256,7 +259,9 @@ class Experiment(_Settings):
         return self.key("trajectory", str(method), seed)
 
     def _policy_values(self, name: str) -> dict[str, Any]:
-        return self.policy(name).model_dump(mode="json", exclude={"group"})
+        values = self.policy(name).model_dump(mode="json", exclude={"group"})
+        # What came later enters a key only where it changes figures: those of before stay.
+        return {key: value for key, value in values.items() if value or key not in _CAME_LATER}
 
     def key(self, stage: Literal["source", "theta0", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""

@@ -93,14 +93,20 @@ class Observer:
         actions_MA = view.actions(rows, context)
         return replace(known, actions_MA=actions_MA, state_SF=view.state(state_rows, context)), maps
 
-    def gains(self, segmenter: Segmenter, source: ImageSource, cells: Cells, generator: torch.Generator) -> Tensor:
-        """(R,) float64: the influence of the true labels that the source has of each of the cells, image by image."""
-        influence = self._influence(segmenter, generator)
+    def gains(
+        self,
+        segmenter: Segmenter,
+        source: ImageSource,
+        where: tuple[NDArray[np.int64], NDArray[np.int64]],
+        generator: torch.Generator,
+    ) -> Tensor:
+        """(R,) float64: the influence of the true labels that the source has of regions, by their images and numbers there."""
+        influence, (cells, order) = self._influence(segmenter, generator), _by_image(where)
         boxes = {
             image: [self._settings.grid(source.size(image)).box(cell) for cell in numbers.tolist()]
             for image, numbers in cells.items()
         }
-        return region_gains(influence, segmenter, source, boxes)
+        return region_gains(influence, segmenter, source, boxes)[order]
 
     def _influence(self, segmenter: Segmenter, generator: torch.Generator) -> Influence:
         """Of labels for the segmenter as it is, on some of the measured images, drawn from the generator."""
@@ -159,12 +165,12 @@ class Observer:
     ) -> Candidates:
         """The candidates with what of the truth the strategy needs."""
         assert self._truth is not None
-        by_image, order = _by_image(where)
         if strategy.needs_truth:
+            by_image, order = _by_image(where)
             truth_MC = torch.from_numpy(self._true_counts(self._truth, by_image)[order])
             known = replace(known, truth_MC=truth_MC, labelled_counts_C=self._labelled_counts_C)
         if strategy.needs_gains and segmenter is not None:
-            known = replace(known, gains_M=self.gains(segmenter, self._truth, by_image, generator)[order])
+            known = replace(known, gains_M=self.gains(segmenter, self._truth, where, generator))
         return known
 
     def _candidate_rows(

@@ -43,6 +43,7 @@ def build_trainer(settings: PolicySettings, ground: Ground, seed: int) -> Traine
             episodes=settings.episodes,
             updates_per_round=settings.updates_per_round,
             standardise=settings.standardise,
+            influence=settings.influence,
             feature_dropout=settings.feature_dropout,
             feature_noise=settings.feature_noise,
         ),

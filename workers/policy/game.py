@@ -23,10 +23,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a round brought. `gain` is that of mIoU, `reward` what a policy is paid; both in points of mIoU."""
+    """What a round brought. `gain` is that of mIoU, `reward` what a policy is paid for the round; both in points of mIoU.
+
+    influences: of each region, in the round's order, what its own labels do to soft mIoU, in any unit; empty where it is not
+    wanted.
+    """
 
     reward: float
     gain: float
+    influences: tuple[float, ...] = ()
 
 
 class Game(Protocol):

@@ -77,6 +77,7 @@ def game_of(settings: PolicySettings, ground: Ground, source: str, seed: int) ->
         budget=settings.budget,
         seed=seed,
         twin=settings.twin,
+        influence=settings.influence > 0,
         trials=TRIALS if there.refits else 0,
     )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from models.segmenter import Segmenter
 from models.strategies import Strategy
 from service.domain.divided import pool_of
-from workers.chance import numpy_generator
+from workers.chance import numpy_generator, torch_generator
 from workers.datasets.base import ImageSource
 from workers.loop.chooser import Chooser
 from workers.loop.labelled import Answer, LabelledSet
@@ -48,6 +48,7 @@ class Episode:
         # Of the round that was asked for last, and of the one that was told last.
         self.proposal = Proposal(round_number=0, strategy="", regions=(), seconds={})
         self.result: RoundResult | None = None
+        self.images = place.images
         self.pool = pool_of(groups_of(place.images, settings), settings.levels)
         self.labelled = LabelledSet(settings.classes)
         self.learner = Learner(
@@ -107,6 +108,14 @@ class Episode:
         self.round += 1
         return self.result
 
+    def influences(self) -> tuple[float, ...]:
+        """Of each region that was asked for what its true labels would do to D_R, for the head before it learns from them."""
+        regions = self.proposal.regions
+        where = np.array([each.image for each in regions]), np.array([each.cell for each in regions])
+        generator = torch_generator(self.seed, "influence", self.round)
+        gains = self._observer.gains(self.learner.segmenter, self.images, where, generator)
+        return tuple(gains.tolist())
+
     def miou_of_twin(self) -> float:
         """mIoU on D_R as the round that was asked for would leave it, had its regions been picked at random from the same pools.
 
@@ -146,11 +155,21 @@ class LabellingGame:
     """Episodes at one place."""
 
     def __init__(
-        self, place: Place, settings: LoopSettings, *, budget: int, seed: int, twin: bool = False, trials: int = 0
+        self,
+        place: Place,
+        settings: LoopSettings,
+        *,
+        budget: int,
+        seed: int,
+        twin: bool = False,
+        influence: bool = False,
+        trials: int = 0,
     ) -> None:
-        """`twin`: a round's reward is what it reached over the same round with regions picked at random."""
+        """`twin`: a round's reward is what it reached over the same round with regions picked at random. `influence`: each
+        region's own is told too.
+        """
         self.place, self.settings, self.budget, self.trials = place, settings, budget, trials
-        self._seed, self._twin = seed, twin
+        self._seed, self._twin, self._influence = seed, twin, influence
 
     def begin(self, episode: int) -> None:
         """Begin an episode from the place's segmenter with nothing labelled."""
@@ -194,10 +213,11 @@ class LabellingGame:
 
     def tell(self) -> Told:
         """The oracle labels the round's regions, and f learns from them."""
+        influences = self.played.influences() if self._influence else ()
         twin = self.played.miou_of_twin() if self._twin else None
         gain = self.played.tell().reward
         assert gain is not None
-        return Told(reward=gain if twin is None else 100 * (self.miou - twin), gain=gain)
+        return Told(reward=gain if twin is None else 100 * (self.miou - twin), gain=gain, influences=influences)
 
     def trial(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> float:
         """The mean mIoU, in points, over the rounds of a game that the strategy plays without chance.

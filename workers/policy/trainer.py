@@ -14,7 +14,7 @@ from models.dqn import epsilon as epsilon_after
 from models.strategies import Strategy, build_strategy
 from workers.chance import numpy_generator, torch_generator
 from workers.policy.game import Game
-from workers.policy.rewards import RunningDeviation
+from workers.policy.rewards import Rewards
 from workers.policy.trials import UNHEARD, Trying, play_trial
 from workers.training.convergence import device_of
 
@@ -22,14 +22,15 @@ from workers.training.convergence import device_of
 RETURN_WINDOW = 3
 EPISODES_PER_TRIAL = 20
 # Of what is put away; another version's is not gone on with.
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerSettings:
     """How a policy learns from its games (docs/method.md, 7, and docs/regionwise-policy.md).
 
-    standardise: rewards are divided by the root of their mean square so far. feature_dropout, feature_noise: in updates,
+    standardise: rewards are divided by the root of their mean square so far. influence: what a region's own influence counts in
+    its reward. feature_dropout, feature_noise: in updates,
     the chance that a feature is hidden, and the deviation of what is added to features.
     """
 
@@ -37,6 +38,7 @@ class TrainerSettings:
     episodes: int = 100
     updates_per_round: int = 1
     standardise: bool = False
+    influence: float = 0.0
     feature_dropout: float = 0.0
     feature_noise: float = 0.0
 
@@ -89,7 +91,7 @@ class Trainer:
         self.areas: list[float] = []
         self.trials: list[float] = []
         self.best, self.best_value = self._weights(), -math.inf
-        self._reward_scale = RunningDeviation()
+        self._rewards = Rewards(standardise=settings.standardise, influence=settings.influence)
         self._held = self._new_returns()
         self._gains: list[float] = []
         self._curve: list[float] = []
@@ -127,8 +129,8 @@ class Trainer:
         asked = game.ask(*self._exploring(game, epsilon))
         buffer.add(self._held.arrive(asked.state_SF, asked.pools))
         told = game.tell()
-        reward = self._reward_scale.divide(told.reward) if self.settings.standardise else told.reward
-        self._held.hold(PlayedRound(state_SF=asked.state_SF, pools=asked.pools, chosen=asked.chosen, reward=reward))
+        rewards = self._rewards.of(told, len(asked.chosen))
+        self._held.hold(PlayedRound(state_SF=asked.state_SF, pools=asked.pools, chosen=asked.chosen, rewards=rewards))
         self._gains.append(told.gain)
         self._curve.append(game.miou)
         episode, number, over = self.episode, self.round_number, game.over
@@ -250,8 +252,7 @@ class Trainer:
         """The numbers, for JSON."""
         numbers = {name: getattr(self, name) for name in _NUMBERS}
         best = self.best_value if math.isfinite(self.best_value) else None
-        scale = [self._reward_scale.count, self._reward_scale.squares]
-        meta = {"format": FORMAT, **numbers, "best_value": best, "reward_scale": scale}
+        meta = {"format": FORMAT, **numbers, "best_value": best, "rewards": self._rewards.meta()}
         if self.round_number:
             meta |= {"held": self._held.meta(), "gains": self._gains, "curve": self._curve}
             meta |= {"game": self.games[self.episode % len(self.games)].meta()}
@@ -277,7 +278,7 @@ class Trainer:
         for name in _NUMBERS:
             setattr(self, name, meta[name])
         self.best, self.best_value = parts["best"], -math.inf if meta["best_value"] is None else meta["best_value"]
-        self._reward_scale.count, self._reward_scale.squares = meta["reward_scale"]
+        self._rewards.load(meta["rewards"])
         self._held, self._gains, self._curve = self._new_returns(), [], []
         pending, self._tried = meta.get("pending"), list(meta.get("tried", ()))
         self._pending = None if pending is None else Progress(**{**pending, "ended": tuple(pending["ended"])})

@@ -26,7 +26,10 @@ def trainer(
 ) -> Trainer:
     """One that plays on rectangles, and on those of two classes too."""
     settings = TrainerSettings(**{"dqn": dqn, "episodes": 6, "updates_per_round": 2, "standardise": True, **chosen})
-    both = [frozen_game(kept, seed=seed, twin=twin) for kept in ((0, 1, 2), (2, 0))]
+    both = [
+        frozen_game(kept, seed=seed, twin=twin, influence=chosen.get("influence", 0.0) > 0)
+        for kept in ((0, 1, 2), (2, 0))
+    ]
     return Trainer(games=both[:games], network=drawn_network(4), settings=settings, seed=seed, explorer=explorer)
 
 

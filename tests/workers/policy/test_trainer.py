@@ -287,3 +287,11 @@ def test_the_same_seed_trains_the_same_policy_and_another_another() -> None:
             play_episode(each)
     assert same(weights(first), weights(second))
     assert first.areas != other.areas
+
+
+def test_with_influence_each_region_is_paid_for_itself_too() -> None:
+    transitions = played(influence=0.5, twin=False)
+    of_rounds = [[each.reward for each in transitions[place : place + 4]] for place in (0, 4, 8)]
+    assert all(len(set(rewards)) > 1 for rewards in of_rounds[1:])  # a fresh head has no influence in the first
+    again_played = played(influence=0.5, twin=False)
+    assert [each.reward for each in again_played] == [each.reward for each in transitions]
