@@ -3,8 +3,6 @@
 Shape suffixes: M candidates.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -27,8 +25,7 @@ class Turns:
             self._waiting = [(pools == pool).nonzero()[:, 0] for pool in dict.fromkeys(pools.tolist())]
             self._room = cell
         self._left = self._room
-        self.chosen: list[int] = []
-        self._turns: list[list[int]] = [[]]
+        self.chosen: list[int] = []  # in the order in which they were
 
     @property
     def open(self) -> Tensor:
@@ -40,18 +37,11 @@ class Turns:
                 return members_m[fit_m]
             self._waiting.pop(0)
             self._left = self._room
-            self._turns.append([])
         return torch.zeros(0, dtype=torch.int64)
-
-    @property
-    def turns(self) -> Sequence[Sequence[int]]:
-        """What was chosen, turn by turn."""
-        return [turn for turn in self._turns if turn]
 
     def take(self, place: int) -> None:
         """Choose a candidate, one of those that are open."""
         self.chosen.append(place)
-        self._turns[-1].append(place)
         self._left -= int(self._area_M[place])
         self._free_M &= (self._stop_M <= self._start_M[place]) | (self._start_M >= self._stop_M[place])
 

@@ -96,10 +96,20 @@ class Grid:
 
     def box(self, region: int) -> Box:
         """The pixels of a region. Raises IndexError for a number of none."""
-        if not 0 <= region < self.regions or not self.exist([region])[0]:
+        cell, part = divmod(region, self.per_cell)
+        if not 0 <= region < self.regions or (part and not self.exist([region])[0]):
             raise IndexError(f"Region {region} is not one of the grid's {self.regions}.")
-        row, col, height, width = self.boxes([region])[0].tolist()
-        return Box(row=row, col=col, height=height, width=width)
+        if part:
+            row, col, height, width = self.boxes([region])[0].tolist()
+            return Box(row=row, col=col, height=height, width=width)
+        # As below, but a hundred times as fast as arrays of one.
+        row, col = (cell // self.cols) * self.cell_height, (cell % self.cols) * self.cell_width
+        return Box(
+            row=row,
+            col=col,
+            height=min(self.cell_height, self.height - row),
+            width=min(self.cell_width, self.width - col),
+        )
 
     def boxes(self, regions: ArrayLike) -> NDArray[np.int64]:
         """Row, col, height and width of each of the regions: int64, regions x 4."""

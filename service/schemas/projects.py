@@ -63,8 +63,8 @@ class ProjectSettings(BaseModel):
         1,
         ge=1,
         le=MOST_LEVELS,
-        description="2: quarters of regions are asked for where they are worth more for their size, 3: quarters of those too, 4: "
-        "and of those. What counts regions then, but for tallies, counts whole ones, four quarters as one.",
+        description="2: quarters of regions are asked for where they are worth more for their size; 3 and 4: quarters of those "
+        "too. K and the budget then count whole regions, four quarters as one.",
     )
     batch_size: int = Field(24, ge=1, le=4096, description="K: regions per round, one from each candidate pool.")
     pool_size: int = Field(10, ge=1, le=4096, description="N: candidates per candidate pool.")

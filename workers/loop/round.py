@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.fit import TrainSettings
 from models.refit import RefitSettings
-from models.strategies.turns import Turns, apart
+from models.strategies.turns import Turns
 from service.domain.pool import ImageGroup
 from service.domain.regions import Box, Grid
 from workers.datasets.base import ImageSource
@@ -130,21 +130,18 @@ def choose(
         return np.zeros(0, np.int64)
     if protocol == "global" and spans_M2 is None:
         return np.argsort(-scores_M, kind="stable")[: len(sizes)]
-    pools_M = np.repeat(np.arange(len(sizes)), sizes)
+    firsts = np.cumsum([0, *sizes[:-1]])
     if protocol == "per-pool":
-        explore = rng.random(len(sizes)) < epsilon
-        random = np.cumsum([0, *sizes[:-1]]) + rng.integers(sizes)
-        scores_M = scores_M.copy()
-        scores_M[random[explore]] = np.inf
-        if spans_M2 is not None and explore.any():
-            chance_M = explore[pools_M]
-            scores_M[chance_M] = rng.random(int(chance_M.sum()))
-    turns = Turns(
-        apart(len(scores_M)) if spans_M2 is None else torch.from_numpy(spans_M2),
-        cell,
-        torch.from_numpy(pools_M) if protocol == "per-pool" else None,
-        len(sizes),
-    )
+        explore, random = rng.random(len(sizes)) < epsilon, rng.integers(sizes)
+        if spans_M2 is None:
+            ends = zip(firsts, sizes, strict=True)
+            best = np.array([np.argmax(scores_M[first : first + size]) for first, size in ends])
+            return np.asarray(firsts + np.where(explore, random, best), np.int64)
+        chance_M = np.repeat(explore, sizes)
+        scores_M = np.where(chance_M, rng.random(len(scores_M)), scores_M)
+    pools_M = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    assert spans_M2 is not None
+    turns = Turns(torch.from_numpy(spans_M2), cell, pools_M if protocol == "per-pool" else None, len(sizes))
     while len(open_m := turns.open.numpy()):
         turns.take(int(open_m[np.argmax(scores_M[open_m])]))
     return np.array(turns.chosen, np.int64)
