@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain import quarters
 from service.domain.regions import Grid
 
-sides, levels = st.integers(1, 90), st.integers(1, quarters.MOST_LEVELS)
+sides, levels = st.integers(1, 64), st.integers(1, quarters.MOST_LEVELS)
 grids = st.builds(
     Grid,
     height=sides,
     width=sides,
-    cell_height=st.integers(9, 60),
-    cell_width=st.integers(9, 60),
+    cell_height=st.integers(17, 60),
+    cell_width=st.integers(17, 60),
     levels=levels,
 )
 
@@ -24,6 +24,7 @@ def pixels_of(grid: Grid, region: int) -> set[tuple[int, int]]:
     return {(row, col) for row in range(*box.slices[0].indices(999)) for col in range(*box.slices[1].indices(999))}
 
 
+@settings(deadline=None)
 @given(grids)
 def test_quarters_that_are_there_divide_what_they_are_of(grid: Grid) -> None:
     for cell in grid.cells.tolist():
