@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.domain.methods import BASELINES, Method
+from service.domain.methods import BASELINES, REFERENCES, Method
 from tests.workers.tiny import tiny_experiment
 from workers.experiments.settings import Experiment
 from workers.runs.works import (
@@ -36,11 +36,11 @@ def texts_of(text: str, experiment: Experiment) -> list[str]:
     return [str(method) for method in methods_of(text, experiment)]
 
 
-def test_all_methods_are_the_baselines_each_policy_with_its_control_and_the_reference(tmp_path: Path) -> None:
+def test_all_methods_are_the_baselines_each_policy_with_its_control_and_the_references(tmp_path: Path) -> None:
     found = texts_of("all", tiny_experiment(tmp_path, "policies.other.episodes=3"))
     main = ("paper", "regionwise", "carried", "other")
     learned = {f"{kind}:{name}" for kind in ("learned", "learned-untrained") for name in main}
-    assert set(found) == {*BASELINES} | learned | {"greedy-oracle"}
+    assert set(found) == {*BASELINES} | learned | {*REFERENCES}
     assert len(found) == len(set(found))
 
 

@@ -30,7 +30,7 @@ def same(first: Windows, second: Windows) -> bool:
 
 def with_state() -> LabelledCells:
     cells = LabelledCells(frozen_segmenter())
-    cells.add_whole(STATE, 0, [GRID.box(number) for number in range(GRID.cells)])
+    cells.add_whole(STATE, 0, [GRID.box(number) for number in GRID.cells.tolist()])
     return cells
 
 
@@ -42,7 +42,7 @@ def test_what_is_drawn_does_not_depend_on_the_order_of_regions() -> None:
     add(first, 0, 5)
     add(second, 2, 1)
     add(second, 0, 7, 5, 3)
-    assert len(first) == len(second) == GRID.cells + 4
+    assert len(first) == len(second) == GRID.regions + 4
     assert torch.equal(first.counts_C, second.counts_C)
     assert same(drawn(first), drawn(second))
 
@@ -64,9 +64,9 @@ def test_of_an_image_with_many_regions_no_more_is_held_than_of_the_whole() -> No
     cells = LabelledCells(frozen_segmenter())
     with mock.patch.object(refitting, "features", return_value=whole.numpy()):
         large = Grid(height=480, width=480, cell_height=32, cell_width=32)
-        for number in range(0, large.cells, 7):
+        for number in large.cells[::7].tolist():
             cells.add(POOL, 0, np.zeros((480, 480), np.uint8), [large.box(number)])
-        cells.add_whole(LARGE, 0, [large.box(number) for number in range(large.cells)])
+        cells.add_whole(LARGE, 0, [large.box(number) for number in large.cells.tolist()])
     parts = {seen.data_ptr(): seen.numel() for seen in cells._seen if seen.numel() < whole.numel()}
     assert parts
     assert sum(parts.values()) < whole.numel()

@@ -81,7 +81,7 @@ def _claims(claims: Sequence[Claim]) -> Section:
     ]
     sentence = (
         "Verdicts are decided by the figures below. A claim fails where any part of it does; it holds only where all it speaks "
-        "of was measured, which for every baseline means all nine."
+        "of was measured, which for every baseline means all of them."
     )
     return Section(
         slug="claims", title="Claims", sentences=(sentence,), tables=tuple(table for table in tables if table.rows)
