@@ -95,8 +95,11 @@ def real_gains(
         own.add(pool, image, labels, [box])
 
         def draw(batch: int, window: int, generator: torch.Generator, own: LabelledCells = own) -> Windows:
-            pairs = known.draw(batch - 1, window, generator), own.draw(1, window, generator)
-            return tuple(torch.cat(each) for each in zip(*pairs, strict=True))  # type: ignore[return-value]
+            (seen, shares), (own_seen, own_shares) = (
+                known.draw(batch - 1, window, generator),
+                own.draw(1, window, generator),
+            )
+            return torch.cat([seen, own_seen]), torch.cat([shares, own_shares])
 
         for fit in range(fits):
             head = copy_of(active.segmenter)

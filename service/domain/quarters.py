@@ -44,7 +44,7 @@ def spans(parts: Parts, levels: int) -> tuple[Parts, Parts]:
     """Which of a cell's smallest parts each holds: the first, and the one after the last. Parts overlap where these do."""
     deep = level(parts)
     firsts = np.array([nodes(above) for above in range(MOST_LEVELS + 1)])
-    sizes = 4 ** (levels - 1 - deep)
+    sizes = areas(parts, levels)
     starts = (parts - firsts[deep]) * sizes
     return np.asarray(starts, np.int64), np.asarray(starts + sizes, np.int64)
 

@@ -1,6 +1,7 @@
 """Regions: the cells of a fixed, non-overlapping grid over an image, and their quarters where those may be asked for too."""
 
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +47,22 @@ class Box:
         return Box(row=top, col=left, height=bottom - top, width=right - left)
 
 
+class Division(Protocol):
+    """Settings that say how images are divided."""
+
+    @property
+    def cell_height(self) -> int:
+        """Pixels."""
+
+    @property
+    def cell_width(self) -> int:
+        """Pixels."""
+
+    @property
+    def levels(self) -> int:
+        """1: cells alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
     """Regions of an image of `height` x `width` pixels: cells of `cell_height` x `cell_width`, and their quarters.
@@ -68,6 +85,17 @@ class Grid:
         if min(self.cell_height, self.cell_width) < 1:
             raise ValueError(f"A region of {self.cell_height} x {self.cell_width} holds no pixels.")
         quarters.require_levels(self.levels)
+
+    @classmethod
+    def over(cls, height: int, width: int, division: Division) -> Self:
+        """The grid of an image of this size, divided as settings say."""
+        return cls(
+            height=height,
+            width=width,
+            cell_height=division.cell_height,
+            cell_width=division.cell_width,
+            levels=division.levels,
+        )
 
     @property
     def rows(self) -> int:

@@ -58,10 +58,4 @@ def _split_regions(session: Session, project_id: int, split: str, settings: Proj
 
 def grid_of(height: int, width: int, settings: ProjectSettings) -> Grid:
     """The region grid of an image of this size."""
-    return Grid(
-        height=height,
-        width=width,
-        cell_height=settings.cell_height,
-        cell_width=settings.cell_width,
-        levels=settings.levels,
-    )
+    return Grid.over(height, width, settings)

@@ -216,13 +216,7 @@ class Experiment(_Settings):
 
     def grid(self, size: tuple[int, int]) -> Grid:
         """The region grid of an image of (height, width)."""
-        return Grid(
-            height=size[0],
-            width=size[1],
-            cell_height=self.cell_height,
-            cell_width=self.cell_width,
-            levels=self.levels,
-        )
+        return Grid.over(*size, self)
 
     def loop(self, classes: int, method: Method | None = None, policy: str = "paper") -> LoopSettings:
         """A round's settings for a method; without one, those of a policy's training."""

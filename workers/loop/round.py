@@ -40,13 +40,7 @@ class LoopSettings:
 
     def grid(self, size: tuple[int, int]) -> Grid:
         """The region grid of an image of (height, width)."""
-        return Grid(
-            height=size[0],
-            width=size[1],
-            cell_height=self.cell_height,
-            cell_width=self.cell_width,
-            levels=self.levels,
-        )
+        return Grid.over(*size, self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
