@@ -18,6 +18,7 @@ class RoundContext:
 
     labelled_LC: class distribution of every labelled region that has a labelled pixel, float32, (0, C) at first.
     labelled_counts_C: labelled pixels of each class so far, int64.
+    cells: what is labelled, as so many cells of the grid hold, images that are labelled as a whole included.
     budget_share: the share of the budget that is spent, in [0, 1]; 0 where no budget is known.
     state_truth_SC: true pixels of each class in each region of D_S, int64; None where D_S has no label maps.
     state_confusion_CC: confusion of the segmenter as it is now on D_S, int64, rows = truth; None where D_S has no label
@@ -26,6 +27,7 @@ class RoundContext:
 
     labelled_LC: Tensor
     labelled_counts_C: Tensor
+    cells: float = 0.0
     budget_share: float = 0.0
     state_truth_SC: Tensor | None = None
     state_confusion_CC: Tensor | None = None
@@ -46,6 +48,10 @@ class View(Protocol):
     def needs_confusion(self) -> bool:
         """Whether the context should hold the confusion on D_S."""
 
+    @property
+    def needs_state(self) -> bool:
+        """Whether D_S is looked at."""
+
     def state(self, rows: RegionRows, context: RoundContext) -> Tensor:
         """Return the state, (S, F), from the rows of D_S."""
 
@@ -60,6 +66,7 @@ class PaperView:
     vectors: frozenset[str] = frozenset()
     statistics: frozenset[str] = frozenset()
     needs_confusion: bool = False
+    needs_state: bool = True
 
     def state(self, rows: RegionRows, context: RoundContext) -> Tensor:
         """Return features.state_rows, (S, C + 192)."""

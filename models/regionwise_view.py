@@ -67,6 +67,7 @@ class RegionwiseView:
     vectors: frozenset[str] = frozenset({MASS})
     statistics: frozenset[str] = frozenset({RUNNER_UP})
     needs_confusion: bool = True
+    needs_state: bool = True
 
     def class_features(self, classes: int) -> int:
         """T: how many features a class has where there are `classes` of them."""
@@ -116,9 +117,9 @@ class RegionwiseView:
     def _scores(self, rows: RegionRows, facts: "_ClassFacts") -> Tensor:
         scores_MZ = acquisition_scores(
             rows,
-            entropy_M=_mean_entropy(rows),
+            entropy_M=mean_entropy(rows),
             runner_up_M=_runner_up(rows),
-            novelty_M=_novelty(_mass(rows), facts.labelled_share_C),
+            novelty_M=novelty(_mass(rows), facts.labelled_share_C),
             mass_MC=_mass(rows),
             labelled_share_C=facts.labelled_share_C,
             recall_C=facts.recall_C,
@@ -147,7 +148,7 @@ class RegionwiseView:
 
     def _of_regions(self, rows: RegionRows, facts: "_ClassFacts", context: RoundContext) -> Tensor:
         mass_MC = _mass(rows)
-        entropies = [_mean_entropy(rows), _class_entropy(rows.class_part_RC), _class_entropy(mass_MC)]
+        entropies = [mean_entropy(rows), _class_entropy(rows.class_part_RC), _class_entropy(mass_MC)]
         entropies += [_runner_up(rows)]
         entropies += [z_scores(entropies[place], EPSILON) for place in (0, 1, 3)]
         if not self.settings.uncertainty:
@@ -156,7 +157,7 @@ class RegionwiseView:
         return torch.stack(
             [
                 *entropies,
-                _novelty(mass_MC, facts.labelled_share_C),
+                novelty(mass_MC, facts.labelled_share_C),
                 *(torch.full_like(entropies[0], value) for value in of_the_round),
             ],
             1,
@@ -164,7 +165,7 @@ class RegionwiseView:
 
     def _regions_of_state(self, rows: RegionRows) -> Tensor:
         mass_SC = _mass(rows)
-        entropies = [_mean_entropy(rows), _class_entropy(rows.class_part_RC), _class_entropy(mass_SC)]
+        entropies = [mean_entropy(rows), _class_entropy(rows.class_part_RC), _class_entropy(mass_SC)]
         if not self.settings.uncertainty:
             entropies = [torch.zeros_like(values_S) for values_S in entropies]
         return torch.stack([*entropies, mass_SC.amax(1)], 1)
@@ -193,7 +194,7 @@ class _ClassFacts:
         confusion_CC = torch.diag(nothing_C).double() if confusion_CC is None else _float64(confusion_CC, nothing_C)
         hits_C, truths_C, predicted_C = confusion_CC.diagonal(), confusion_CC.sum(1), confusion_CC.sum(0)
         return _ClassFacts(
-            labelled_share_C=_share(labelled_C, labelled_C.sum()),
+            labelled_share_C=shares_of(context.labelled_counts_C, nothing_C),
             labelled_log_C=(torch.log10(1 + labelled_C) / 6).to(nothing_C),
             true_share_C=_share(true_C, true_C.sum()),
             occurs_C=(true_C > 0).to(nothing_C),
@@ -222,6 +223,12 @@ def _float64(counts: Tensor | None, like_C: Tensor) -> Tensor:
     return (like_C if counts is None else counts.to(like_C.device)).double()
 
 
+def shares_of(counts_C: Tensor, like: Tensor) -> Tensor:
+    """Return what share each class has of the counts, on the device of `like`, float32; zeros while nothing is counted."""
+    counted_C = counts_C.to(like.device).double()
+    return _share(counted_C, counted_C.sum())
+
+
 def _share(part_C: Tensor, whole: Tensor) -> Tensor:
     """Divide counts, to float32; 0 where there is nothing to divide by."""
     return torch.where(whole > 0, part_C / whole.clamp(min=1e-12), 0.0).float()
@@ -231,8 +238,8 @@ def _log_ratio(above: Tensor, below: Tensor) -> Tensor:
     return torch.log((above + EPSILON) / (below + EPSILON))
 
 
-def _mean_entropy(rows: RegionRows) -> Tensor:
-    """(R,): mean of the grid's mean entropies. Its extremes are left out: they depend on how finely a region is looked at."""
+def mean_entropy(rows: RegionRows) -> Tensor:
+    """Return the mean of the grid's mean entropies, (R,). Its extremes are left out: they depend on how finely a region is looked at."""
     return rows.uncertainty_RU[:, _GRID : 2 * _GRID].mean(1)
 
 
@@ -241,7 +248,7 @@ def _class_entropy(shares_RC: Tensor) -> Tensor:
     return entropy_R / math.log(shares_RC.shape[1])
 
 
-def _novelty(mass_MC: Tensor, share_C: Tensor) -> Tensor:
+def novelty(mass_MC: Tensor, share_C: Tensor) -> Tensor:
     """KL(s || l), both smoothed alike, clipped to [0, 5] and divided by 5; 0 while nothing is labelled."""
     smoothing = 1 + EPSILON * len(share_C)
     divergence_M = ((mass_MC + EPSILON) / smoothing * _log_ratio(mass_MC, share_C)).sum(1)

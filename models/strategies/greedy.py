@@ -91,24 +91,28 @@ def _squares_to_nearest(places_ME: Tensor, centres_LE: Tensor) -> Tensor:
 
 
 class Apart:
-    """A candidate is worth its score and its distance to the nearest centre, both in deviations from the candidates' mean.
+    """A candidate is worth its score and its distance to the nearest centre, that in deviations from the candidates' mean.
 
     While there is no centre, the score alone counts.
     """
 
-    def __init__(self, scores_M: Tensor, cover: Cover) -> None:
-        self._standard_M, self._cover = _standard(scores_M.double()), cover
+    def __init__(self, scores_M: Tensor, cover: Cover, weight: float = 1.0) -> None:
+        """`weight`: what a deviation counts."""
+        self._scores_M, self._cover, self._weight = scores_M.double(), cover, weight
 
     def worth(self) -> Tensor:
         """Return the sum of both."""
-        return self._standard_M + _standard(self._cover.worth()) if self._cover.has_centre else self._standard_M.clone()
+        if not self._cover.has_centre:
+            return self._scores_M.clone()
+        return self._scores_M + self._weight * standard(self._cover.worth())
 
     def take(self, place: int) -> None:
         """Make the candidate a centre."""
         self._cover.take(place)
 
 
-def _standard(values_M: Tensor) -> Tensor:
+def standard(values_M: Tensor) -> Tensor:
+    """Return deviations from the mean, in standard deviations."""
     return (values_M - values_M.mean()) / values_M.std(correction=0).clamp_min(1e-12)
 
 
@@ -181,7 +185,7 @@ class Diverse(Needs):
         if candidates.labelled_embeddings_LE is None:
             raise ValueError(f"strategy {self.name!r} needs the labelled regions' embeddings")
         cover = Cover(rows.vectors["embedding"], candidates.labelled_embeddings_LE)
-        return scores_of_turns(Apart(rows.statistics["bvsb_mean"], cover), candidates)
+        return scores_of_turns(Apart(standard(rows.statistics["bvsb_mean"].double()), cover), candidates)
 
 
 OFFERED: tuple[Strategy, ...] = (Coreset(), Diverse())

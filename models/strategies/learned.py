@@ -10,14 +10,16 @@ from torch import Tensor, nn
 
 from models.inference import evaluating
 from models.observation import PAPER, View
-from models.strategies.contract import Candidates
+from models.strategies.contract import Candidates, described
+from models.strategies.greedy import Apart, Cover, scores_of_turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
     """Q(state, action) of a trained policy (paper, section 3), in evaluation mode.
 
-    The policy says how it looks at a round: by its attribute `view`, the paper's where it has none.
+    The policy says how it looks at a round: by its attribute `view`, the paper's where it has none. One with `in_turn` has its
+    regions chosen one after the other, each told of those before it by its distance to them.
     """
 
     policy: nn.Module
@@ -26,8 +28,12 @@ class Learned:
     needs_policy: bool = True
     adds_up: bool = False
     needs_truth: bool = False
-    needs_labelled: bool = False
     needs_gains: bool = False
+
+    @property
+    def needs_labelled(self) -> bool:
+        """Whether the policy is told distances to what is labelled."""
+        return bool(getattr(self.policy, "in_turn", False))
 
     @property
     def view(self) -> View:
@@ -43,12 +49,19 @@ class Learned:
     @property
     def vectors(self) -> frozenset[str]:
         """What the policy asks for by itself, and what its view asks for."""
-        return frozenset(getattr(self.policy, "vectors", frozenset())) | self.view.vectors
+        own: frozenset[str] = frozenset(getattr(self.policy, "vectors", frozenset()))
+        return own | self.view.vectors | (frozenset({"embedding"}) if self.needs_labelled else frozenset())
 
     def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
-        """Return Q of each candidate, in the one state, as a batch of one."""
+        """Return Q of each candidate, in the one state, as a batch of one; of those chosen in turn scores_of_turns of Apart."""
         if candidates.state_SF is None or candidates.actions_MA is None:
             raise ValueError(f"strategy {self.name!r} needs the state's and the candidates' rows")
         with evaluating(self.policy):
             q_1M: Tensor = self.policy(candidates.state_SF[None], candidates.actions_MA[None])
-        return q_1M[0]
+            if not self.needs_labelled:
+                return q_1M[0]
+            weight = float(self.policy.distance_weight(candidates.actions_MA))  # type: ignore[operator]
+        if candidates.labelled_embeddings_LE is None:
+            raise ValueError(f"strategy {self.name!r} needs the labelled regions' embeddings")
+        cover = Cover(described(candidates, self).vectors["embedding"], candidates.labelled_embeddings_LE)
+        return scores_of_turns(Apart(q_1M[0], cover, weight), candidates)

@@ -19,7 +19,7 @@ from service.domain.metrics import class_counts, confusion_matrix
 from workers.datasets.base import ImageSource
 from workers.loop.influencing import influence_of, region_gains
 from workers.loop.labelled import LabelledSet, LabelledView
-from workers.loop.round import LoopSettings
+from workers.loop.round import LoopSettings, cells_in
 from workers.training.convergence import device_of, same_size_runs
 from workers.training.looking import seen
 
@@ -45,16 +45,18 @@ class Observer:
         settings: LoopSettings,
         budget: int | None,
         known: Sequence[ImageSource] = (),
+        known_cells: float | None = None,
         measured: ImageSource | None = None,
     ) -> None:
         """`truth` has label maps of `images`; `budget` is B, where it is known.
 
-        known: images that are labelled as a whole and that the segmenter learns from; measured: those that an influence is
-        on, without which there is none.
+        known: images that are labelled as a whole and that the segmenter learns from, with `known_cells` in all; measured: those
+        that an influence is on, without which there is none.
         """
         self.images, self._state, self._truth = images, state, truth
         self._labelled, self._settings, self._budget = labelled, settings, budget
         self._known, self._measured = known, measured
+        self._counted_cells = known_cells
 
     @property
     def knows_truth(self) -> bool:
@@ -89,7 +91,7 @@ class Observer:
             known = replace(known, labelled_embeddings_LE=self._labelled_embeddings(segmenter, channels))
         if view is None:
             return known, maps
-        state_rows, context = self._round(segmenter, view, generator)
+        state_rows, context = self._round(segmenter, view, generator) if view.needs_state else (rows, self._context(rows))
         actions_MA = view.actions(rows, context)
         return replace(known, actions_MA=actions_MA, state_SF=view.state(state_rows, context)), maps
 
@@ -235,13 +237,25 @@ class Observer:
             segmenter, self._state, self._state_cells, generator, vectors=view.vectors, keep_maps=wants_confusion
         )
         device = rows.class_part_RC.device
-        return rows, RoundContext(
-            labelled_LC=self._labelled.distributions().to(device),
-            labelled_counts_C=self._labelled_counts_C.to(device),
-            budget_share=min(1.0, self._labelled.cells / self._budget) if self._budget else 0.0,
+        return rows, replace(
+            self._context(rows),
             state_truth_SC=None if self._state_truth_SC is None else self._state_truth_SC.to(device),
             state_confusion_CC=self._state_confusion(maps).to(device) if wants_confusion else None,
         )
+
+    def _context(self, rows: RegionRows) -> RoundContext:
+        """What is labelled, on the device of the rows."""
+        device = rows.class_part_RC.device
+        return RoundContext(
+            labelled_LC=self._labelled.distributions().to(device),
+            labelled_counts_C=self._labelled_counts_C.to(device),
+            cells=self._labelled.cells + self._known_cells,
+            budget_share=min(1.0, self._labelled.cells / self._budget) if self._budget else 0.0,
+        )
+
+    @cached_property
+    def _known_cells(self) -> float:
+        return cells_in(self._known, self._settings) if self._counted_cells is None else self._counted_cells
 
     @cached_property
     def _state_truth_SC(self) -> Tensor | None:

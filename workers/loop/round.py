@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -99,6 +99,12 @@ def groups_of(source: ImageSource, settings: LoopSettings) -> list[ImageGroup]:
         else:
             groups.append((size, 1))
     return [group_of(count, settings.grid(size)) for size, count in groups]
+
+
+def cells_in(sources: Sequence[ImageSource], settings: LoopSettings) -> float:
+    """What images that are labelled as a whole hold, in cells."""
+    groups = [group for source in sources for group in groups_of(source, replace(settings, levels=1))]
+    return float(sum(group.images * group.cells for group in groups))
 
 
 def group_of(images: int, grid: Grid) -> ImageGroup:

@@ -100,10 +100,10 @@ class Episode:
         self.proposal = chooser.ask(size, round_number=self.round, epsilon=epsilon)
         return self.proposal
 
-    def tell(self) -> RoundResult:
-        """The oracle labels the round's regions, and f learns from them."""
+    def tell(self, *, measured: bool = True) -> RoundResult:
+        """The oracle labels the round's regions, and f learns from them; only where it is `measured` is the reward known."""
         answers = self._oracle.answer(self.proposal)
-        self.result = self.learner.tell(answers, round_number=self.round)
+        self.result = self.learner.tell(answers, round_number=self.round, measured=measured)
         self._answers += answers
         self.round += 1
         return self.result

@@ -1,0 +1,120 @@
+"""Owns the blend: a policy that adds up acquisition scores and a distance, with weights that move while labels come in.
+
+Shape suffixes: B rounds, N candidates of each, M candidates of a round, S state rows, Z = 8 scores, A = Z + 1 features of an
+action row.
+
+What is best to ask for changes during a campaign: far from all that is labelled at first, what is hard later. So each weight
+has two ends, and goes from one to the other with the logarithm of what is labelled.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.acquisition import SCORES, acquisition_scores
+from models.features import RegionRows
+from models.inference import on_one_thread
+from models.observation import RoundContext
+from models.regionwise_view import MASS, RUNNER_UP, mean_entropy, novelty, shares_of
+
+BLENDED: tuple[str, ...] = (
+    "entropy",
+    "runner-up",
+    "class-balanced",
+    "impurity",
+    "novelty",
+    "rare among labels",
+    "rare among candidates",
+    "mass dominance",
+)
+"""The scores that it adds up, of those that need no labelled image beside the regions. After them comes the distance."""
+
+FIRST, LAST = 24.0, 384.0
+"""Cells that are labelled where the weights begin to move, and where they have arrived."""
+
+# A sum of what the literature has: p2 / p1, classes that are rare, and distance, which counts less and less.
+_BEGINNING = {"runner-up": (1.0, 1.0), "rare among labels": (0.25, 0.25), "distance": (1.0, 0.25)}
+_PLACES = [SCORES.index(name) for name in BLENDED]
+
+
+class BlendView:
+    """Action rows (M, Z + 1): z-scores over the round's candidates, and how far the weights have moved. No state."""
+
+    vectors: frozenset[str] = frozenset({MASS})
+    statistics: frozenset[str] = frozenset({RUNNER_UP})
+    needs_confusion = False
+    needs_state = False
+
+    def state(self, rows: RegionRows, context: RoundContext) -> Tensor:
+        """Return no rows, (0, 0): what it goes by is the same whatever D_S looks like."""
+        return rows.class_part_RC.new_zeros(0, 0)
+
+    @on_one_thread()
+    def actions(self, rows: RegionRows, context: RoundContext) -> Tensor:
+        """Return the action rows of all candidates of the round. Raises ValueError where the rows lack the class mass."""
+        if MASS not in rows.vectors or RUNNER_UP not in rows.statistics:
+            raise ValueError(f"The blend needs {MASS!r} and {RUNNER_UP!r} of each candidate.")
+        mass_MC = rows.vectors[MASS]
+        share_C = shares_of(context.labelled_counts_C, mass_MC)
+        nothing_C = torch.zeros_like(share_C)
+        scores_MZ = acquisition_scores(
+            rows,
+            entropy_M=mean_entropy(rows),
+            runner_up_M=rows.statistics[RUNNER_UP],
+            novelty_M=novelty(mass_MC, share_C),
+            mass_MC=mass_MC,
+            labelled_share_C=share_C,
+            recall_C=nothing_C,
+            precision_C=nothing_C,
+        )[:, _PLACES]
+        moved_M1 = scores_MZ.new_full((len(scores_MZ), 1), moved(context.cells))
+        return torch.cat([scores_MZ, moved_M1], 1)
+
+
+class Blend(nn.Module):
+    """Q of a candidate: a weighted sum of its scores, to which its turn adds its distance to what is labelled or chosen already."""
+
+    needs_pool = False
+    in_turn = True
+    classes = None
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        """With a generator weights are drawn from it; without, they are those that a search begins at."""
+        super().__init__()
+        self.view = BlendView()
+        names = (*BLENDED, "distance")
+        ends_2A = torch.tensor([[_BEGINNING.get(name, (0.0, 0.0))[end] for name in names] for end in (0, 1)])
+        if generator is not None:
+            ends_2A = torch.randn(ends_2A.shape, generator=generator)
+        self.ends = nn.Parameter(ends_2A)
+
+    def describe(self) -> dict[str, Any]:
+        """The settings as JSON values, for `from_description`: there are none."""
+        return {}
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> "Blend":
+        """The inverse of `describe`. Raises ValueError for what it does not know."""
+        if description:
+            raise ValueError(f"A blend has no settings, and here are {', '.join(description)}.")
+        return cls()
+
+    def forward(self, state_BSF: Tensor, actions_BNA: Tensor, mask_BN: Tensor | None = None) -> Tensor:
+        """What candidates are worth but for their distance, B x N. Raises ValueError for other shapes."""
+        if actions_BNA.ndim != 3 or actions_BNA.shape[2] != len(BLENDED) + 1:
+            raise ValueError(f"Actions should be B x N x {len(BLENDED) + 1}, not {tuple(actions_BNA.shape)}.")
+        weights_BNA = torch.lerp(self.ends[0], self.ends[1], actions_BNA[..., -1:])
+        return (weights_BNA[..., :-1] * actions_BNA[..., :-1]).sum(-1)
+
+    def distance_weight(self, actions_MA: Tensor) -> Tensor:
+        """What a deviation of a candidate's distance is worth in this round, a scalar."""
+        return torch.lerp(self.ends[0, -1], self.ends[1, -1], actions_MA[0, -1])
+
+
+def moved(cells: float) -> float:
+    """How far the weights have moved, in [0, 1], when as much is labelled as so many cells hold."""
+    share = math.log(max(cells, FIRST) / FIRST) / math.log(LAST / FIRST)
+    return min(1.0, share)

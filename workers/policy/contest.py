@@ -1,0 +1,67 @@
+"""Games that a way of asking is judged in: regions of some drives are asked for, mIoU is measured on others, drawn anew each time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.strategies import Strategy
+from workers.chance import numpy_generator
+from workers.datasets.base import ImageSource, Joined, Subset
+from workers.loop.round import LoopSettings
+from workers.policy.labelling import Episode, Place
+
+# D_T and D_R are cut into so many runs of neighbours, of which half are asked for: neighbours are often of one drive.
+RUNS = 8
+# Of the other half so many images at most, evenly spaced.
+MEASURED = 48
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """Games on the halves of a place's images.
+
+    places: where games are played, each with a share of them. budget: B, in regions.
+    """
+
+    places: Sequence[Place]
+    settings: LoopSettings
+    budget: int
+    seed: int
+
+    def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> float:
+        """The area that the strategy reaches in the game of this number, the same for all: mIoU in points.
+
+        It is the mean over budgets of one round, two, four, and so on, and all: the area over their logarithms. `on_round` is
+        called before each round, and may raise to end the game.
+        """
+        rng = numpy_generator(self.seed, "contest", number)
+        place = halves(self.places[number % len(self.places)], rng)
+        game = Episode(place, self.settings, budget=self.budget, seed=int(rng.integers(2**31)))
+        curve: list[float] = []
+        mark = float(self.settings.batch_size)
+        while not game.over:
+            on_round()
+            game.ask(strategy, 0.0)
+            game.tell(measured=False)
+            if game.labelled.cells >= mark or game.over:
+                curve.append(100 * game.miou)
+                mark *= 2
+        return float(np.mean(curve))
+
+
+def halves(place: Place, rng: np.random.Generator) -> Place:
+    """The place with half of the images of D_T and D_R to ask for, and those of the other half to measure on."""
+    joined = Joined([place.images, place.reward])
+    runs = np.array_split(np.arange(len(joined)), min(RUNS, len(joined)))
+    order = rng.permutation(len(runs))
+    asked, measured = (np.sort(np.concatenate([runs[run] for run in part])) for part in np.array_split(order, 2))
+    return replace(place, images=_some(joined, asked), reward=_some(joined, _spaced(measured, MEASURED)))
+
+
+def _some(source: ImageSource, numbers: np.ndarray) -> Subset:
+    return Subset(source, numbers.tolist())
+
+
+def _spaced(numbers: np.ndarray, most: int) -> np.ndarray:
+    return numbers if len(numbers) <= most else numbers[np.arange(most) * len(numbers) // most]
