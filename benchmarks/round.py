@@ -22,7 +22,7 @@ from models.strategies import Strategy
 from workers.experiments.policies import ground_of
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, fresh
-from workers.policy.building import build_trainer
+from workers.policy.building import dqn_trainer
 from workers.policy.game import Asked, Told
 from workers.policy.labelling import LabellingGame
 from workers.policy.trainer import Trainer
@@ -121,7 +121,7 @@ def trainer_of(bench: Bench, policy: str) -> Trainer:
         for number in range(len(source)):
             source.label_map(number)
             source.image(number)
-    return build_trainer(settings, ground, 0)
+    return dqn_trainer(settings, ground, 0)
 
 
 def profile(trainer: Trainer, rounds: int) -> list[Share]:

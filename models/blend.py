@@ -75,21 +75,20 @@ class BlendView:
 
 
 class Blend(nn.Module):
-    """Q of a candidate: a weighted sum of its scores, to which its turn adds its distance to what is labelled or chosen already."""
+    """Q of a candidate: a weighted sum of its scores; in its turn its distance to what is labelled or chosen is added."""
 
     needs_pool = False
     in_turn = True
     classes = None
 
-    def __init__(self, generator: torch.Generator | None = None) -> None:
-        """With a generator weights are drawn from it; without, they are those that a search begins at."""
+    def __init__(self) -> None:
+        """With the weights that a search begins at."""
         super().__init__()
         self.view = BlendView()
         names = (*BLENDED, "distance")
-        ends_2A = torch.tensor([[_BEGINNING.get(name, (0.0, 0.0))[end] for name in names] for end in (0, 1)])
-        if generator is not None:
-            ends_2A = torch.randn(ends_2A.shape, generator=generator)
-        self.ends = nn.Parameter(ends_2A)
+        self.ends = nn.Parameter(
+            torch.tensor([[_BEGINNING.get(name, (0.0, 0.0))[end] for name in names] for end in (0, 1)])
+        )
 
     def describe(self) -> dict[str, Any]:
         """The settings as JSON values, for `from_description`: there are none."""

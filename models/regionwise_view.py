@@ -239,7 +239,7 @@ def _log_ratio(above: Tensor, below: Tensor) -> Tensor:
 
 
 def mean_entropy(rows: RegionRows) -> Tensor:
-    """Return the mean of the grid's mean entropies, (R,). Its extremes are left out: they depend on how finely a region is looked at."""
+    """Return the mean of the grid's mean entropies, (R,). Its extremes depend on how finely a region is looked at."""
     return rows.uncertainty_RU[:, _GRID : 2 * _GRID].mean(1)
 
 

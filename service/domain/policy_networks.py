@@ -21,6 +21,7 @@ _UNCERTAINTY, _SIMILARITY, _ACQUISITION = 192, 64, 14
 # Features of a class by relation, of one by identity, of a region, of a state row.
 _CLASS, _IDENTITY, _REGION, _STATE = 11, 2, 11, 14
 _QUERIES = 8  # seeds times heads
+_BLENDED = 9  # scores, and the distance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,19 @@ class RegionwiseArchitecture:
         }
 
 
-Architecture = PaperArchitecture | RegionwiseArchitecture
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlendArchitecture:
+    """The blend, models/blend.py: bound to nothing."""
+
+    classes: None = None
+    bound_to_regions: None = None
+
+    def shapes(self) -> Shapes:
+        """Its weights by name."""
+        return {"ends": (2, _BLENDED)}
+
+
+Architecture = PaperArchitecture | RegionwiseArchitecture | BlendArchitecture
 
 
 def architecture_of(description: Mapping[str, Any]) -> Architecture:
@@ -130,7 +143,10 @@ def _architecture(described: Any) -> Architecture:
     _check(isinstance(described, Mapping), "it is an object")
     sizes = dict(described)
     network = sizes.pop("network", "paper")
-    _check(network in ("paper", "regionwise"), "network is paper or regionwise")
+    _check(network in ("paper", "regionwise", "blend"), "network is paper, regionwise or blend")
+    if network == "blend":
+        _check(not sizes, "blend has no settings")
+        return BlendArchitecture()
     if network == "paper":
         _check(sizes.keys() == {"classes", "state_regions"}, "paper has just classes and state_regions")
         return PaperArchitecture(**sizes)

@@ -34,6 +34,12 @@ _OF_REGIONWISE = (
     "uncertainty",
     "state",
 )
+_OF_SEARCH = ("population", "deviation", "blank")
+_OF_DQN = (
+    *("updates_per_round", "capacity", "batch", "gamma", "sync_every", "optimizer", "lr", "weight_decay", "clip"),
+    *("feature_dropout", "explore", "feature_noise", "loss", "double", "epsilon_rounds", "n_step"),
+    *("prioritised_alpha", "prioritised_beta", "twin", "standardise", "influence"),
+)
 # Settings that an earlier version's jobs may carry, of a game that is gone.
 _GONE = ("game", "redraw")
 
@@ -44,8 +50,10 @@ class PolicySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     group: str = Field(MAIN, description='What its trajectories are compared in: "main", or "ablation:NAME".')
-    network: Literal["paper", "regionwise"] = Field(
-        "paper", description="The paper's query network, or ours, which holds for any classes and any state set."
+    network: Literal["paper", "regionwise", "blend"] = Field(
+        "paper",
+        description="The paper's query network; ours, which holds for any classes and any state set; or a weighted sum of "
+        "scores, chosen in turn, that a search of whole games finds.",
     )
     sources: tuple[str, ...] = Field(
         ("own",),
@@ -106,6 +114,15 @@ class PolicySettings(BaseModel):
     class_relative: bool = Field(True, description="Features relate classes to each other; without it they name them.")
     uncertainty: bool = Field(True, description="Entropies are among the features.")
     state: bool = Field(True, description="The state set is looked at.")
+    population: int = Field(
+        12, ge=4, le=1000, description="Of a search: policies of a generation, each of which plays a game."
+    )
+    deviation: float = Field(
+        0.5, gt=0, le=10, description="Of a search: how far the first policies lie from its beginning."
+    )
+    blank: float = Field(
+        0.0, ge=0, le=1, description="Of a search: the share of games that begin with no label, where images are known."
+    )
 
     @model_validator(mode="after")
     def _uses_what_it_sets(self) -> "PolicySettings":
@@ -116,6 +133,10 @@ class PolicySettings(BaseModel):
                 raise ValueError(
                     "The paper's network is bound to its own state set: set sources = ['own'], or network = 'regionwise'."
                 )
+        if self.network == "blend":
+            unused += [(name, "a search", "another network") for name in (*_OF_DQN, *_OF_REGIONWISE)]
+        else:
+            unused += [(name, "a DQN", "network = 'blend'") for name in _OF_SEARCH]
         if not self.prioritised_alpha:
             unused.append(("prioritised_beta", "uniform replay", "prioritised_alpha above 0"))
         for name, user, instead in unused:

@@ -33,6 +33,14 @@ def image_in_group(session: Session, group_id: int, ordinal: int) -> Image:
     return session.scalars(select(Image).where(Image.group_id == group_id, Image.ordinal == ordinal)).one()
 
 
+def whole_images(session: Session, project_id: int, splits: Iterable[str]) -> list[tuple[int, int, int]]:
+    """(height, width, how many) of the splits' images that are labelled as a whole."""
+    chosen = select(Image.height, Image.width, func.count()).where(
+        Image.project_id == project_id, Image.split.in_(splits), Image.label_key.is_not(None)
+    )
+    return [(h, w, count) for h, w, count in session.execute(chosen.group_by(Image.height, Image.width))]
+
+
 def proposed_cells(session: Session, project_id: int) -> Sequence[tuple[int, int, int]]:
     """(group id, ordinal, cell) of every region ever proposed: what is no longer in U_t."""
     chosen = select(Image.group_id, Image.ordinal, Region.cell).join(Image, Region.image_id == Image.id)

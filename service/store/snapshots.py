@@ -17,6 +17,7 @@ from service.store.pool import (
     labelled_parts,
     labelled_regions,
     proposed_cells,
+    whole_images,
 )
 from service.store.predictions import OpenRegion, open_regions_of
 from service.store.projects import get_project
@@ -29,7 +30,8 @@ class AskSnapshot:
     """What a round is proposed from: the newest networks, U_t as groups less proposed cells, D_S, and L.
 
     `label_counts`, `label_area` (as many undivided regions are as large) and `told_regions` are of the rounds learned from; the
-    last empty where the strategy looks at none.
+    last empty where the strategy looks at none. `whole_images`: (height, width, how many) of the images of D_S and D_T that a
+    refit learns from.
     """
 
     project: Project
@@ -42,6 +44,7 @@ class AskSnapshot:
     label_counts: Sequence[Sequence[Any]]
     label_area: float
     told_regions: Sequence[LabelledRegion]
+    whole_images: Sequence[tuple[int, int, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,7 @@ def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str]
         label_counts=counts,
         label_area=area,
         told_regions=labelled_regions(session, project.id, told=True) if settings.strategy in places_for else (),
+        whole_images=whole_images(session, project.id, ("state", "train")) if settings.learning == "refit" else (),
     )
 
 

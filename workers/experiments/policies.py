@@ -3,8 +3,6 @@
 from functools import cache
 
 from models.frozen import FrozenSegmenter
-from models.query_network import QueryNetwork
-from models.regionwise_network import RegionwiseNetwork
 from models.segmenter import Segmenter
 from workers.experiments.scalars import add_progress
 from workers.experiments.stages import Bench, fresh, state_beside, theta_pre
@@ -12,7 +10,7 @@ from workers.files import write_atomically
 from workers.policy.building import build_network, build_trainer
 from workers.policy.ground import Ground
 from workers.policy.playing import describe_progress, play_resumably
-from workers.policy.trainer import Progress
+from workers.policy.progress import Progress
 from workers.training.building import copy_of
 from workers.training.checkpoints import Policy, load_policy, save_policy
 
@@ -34,7 +32,7 @@ def trained_policy(bench: Bench, name: str, seed: int) -> Policy:
 
     play_resumably(trainer, state, report)
     policy = trainer.best_policy()
-    assert isinstance(policy, QueryNetwork | RegionwiseNetwork)
+    assert isinstance(policy, Policy)
     write_atomically(path, save_policy(policy, bench.dataset.classes, **trainer.summary()))
     state.clear()
     return policy.to(bench.device)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from workers.policy.trainer import Progress
+from workers.policy.progress import Progress
 
 METRICS = (
     "episode_return",

@@ -123,7 +123,7 @@ class Refit(_Settings):
         )
 
 
-_CAME_LATER = frozenset({"influence"})
+_CAME_LATER = frozenset({"influence", "population", "deviation", "blank"})
 
 
 class Experiment(_Settings):
@@ -255,7 +255,8 @@ class Experiment(_Settings):
     def _policy_values(self, name: str) -> dict[str, Any]:
         values = self.policy(name).model_dump(mode="json", exclude={"group"})
         # What came later enters a key only where it changes figures: those of before stay.
-        return {key: value for key, value in values.items() if value or key not in _CAME_LATER}
+        default = PolicySettings.model_fields
+        return {key: value for key, value in values.items() if key not in _CAME_LATER or value != default[key].default}
 
     def key(self, stage: Literal["source", "theta0", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""

@@ -3,8 +3,6 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from models.query_network import QueryNetwork
-from models.regionwise_network import RegionwiseNetwork
 from service.schemas.policies import PolicyPayload, PolicySettings
 from service.store import checkpoints as checkpoint_store
 from service.tables import Checkpoint
@@ -16,10 +14,10 @@ from workers.jobs.saving import made_already, save_checkpoint
 from workers.loop.round import LoopSettings, groups_of
 from workers.policy.building import build_trainer
 from workers.policy.ground import Ground, SourceError
-from workers.policy.playing import describe_progress, play_resumably
-from workers.policy.trainer import Progress, Trainer
+from workers.policy.playing import PolicyTrainer, describe_progress, play_resumably
+from workers.policy.progress import Progress
 from workers.training.building import is_of
-from workers.training.checkpoints import save_policy
+from workers.training.checkpoints import Policy, save_policy
 
 
 def train_policy(run: JobRun) -> dict[str, Any]:
@@ -46,7 +44,7 @@ def train_policy(run: JobRun) -> dict[str, Any]:
         run.pause()
     result = {"name": payload.policy, "episodes": len(trainer.returns), **trainer.summary()}
     policy = trainer.best_policy()
-    assert isinstance(policy, QueryNetwork | RegionwiseNetwork)
+    assert isinstance(policy, Policy)
     save_checkpoint(
         run,
         save_policy(policy, project.classes, **result),
@@ -60,7 +58,7 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     return result
 
 
-def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tuple[Trainer, str]:
+def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tuple[PolicyTrainer, str]:
     """The trainer, and what its games are made of, in a hash. One that this process made in an earlier slice is gone on with."""
     row = project.latest("source")
     if row is None:
@@ -84,7 +82,7 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
         run.worker.between_slices.clear()
         run.worker.between_slices[key] = _built(project, settings, row, splits, loop)
         run.begin_slice()
-    trainer: Trainer = run.worker.between_slices[key]
+    trainer: PolicyTrainer = run.worker.between_slices[key]
     return trainer, made_of
 
 
@@ -111,7 +109,7 @@ def _built(
     source: Checkpoint,
     splits: dict[str, ImageSource],
     loop: LoopSettings,
-) -> Trainer:
+) -> PolicyTrainer:
     regions = sum(group.images * group.cells for group in groups_of(splits["train"], loop))
     ground = Ground(
         splits=splits,

@@ -24,9 +24,8 @@ from workers.loop.observer import Observer
 from workers.loop.round import Proposal, RoundResult
 from workers.training.checkpoints import CheckpointError, save_segmenter
 
-# A policy looks at counts alone, whichever it is.
-LOOK_AT_LABELLED = frozenset(name for name in STRATEGIES if name != "learned" and build_strategy(name).needs_labelled)
-"""The strategies that must know where the labelled regions are, not only what they hold."""
+LOOK_AT_LABELLED = frozenset(name for name in STRATEGIES if name == "learned" or build_strategy(name).needs_labelled)
+"""The strategies that must know where the labelled regions are, not only what they hold; of policies some do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +72,7 @@ def _asking(
     if choice.strategy.needs_labelled:
         labelled.add(project.answers(images, known.told_regions), counted=False)
     labelled.cells = known.label_area
+    labelled.known_cells = float(sum(count * project.grid(h, w).cells.size for h, w, count in known.whole_images))
     observer = Observer(
         images=images,
         state=state,

@@ -42,6 +42,7 @@ class LabelledSet:
         self._counts = [] if earlier_counts is None else [np.asarray(earlier_counts, np.int64).reshape(-1, classes)]
         self.regions = 0 if earlier_counts is None else len(earlier_counts)
         self.cells = float(self.regions)  # what all regions are together; as many where none is part of a cell
+        self.known_cells: float | None = None  # in images that are labelled as a whole, where that was counted elsewhere
         self.examples: list[Example] = []
 
     def add(self, answers: Sequence[Answer], *, counted: bool = True) -> list[Example]:

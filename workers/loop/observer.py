@@ -45,18 +45,16 @@ class Observer:
         settings: LoopSettings,
         budget: int | None,
         known: Sequence[ImageSource] = (),
-        known_cells: float | None = None,
         measured: ImageSource | None = None,
     ) -> None:
         """`truth` has label maps of `images`; `budget` is B, where it is known.
 
-        known: images that are labelled as a whole and that the segmenter learns from, with `known_cells` in all; measured: those
-        that an influence is on, without which there is none.
+        known: images that are labelled as a whole and that the segmenter learns from; measured: those that an influence is
+        on, without which there is none.
         """
         self.images, self._state, self._truth = images, state, truth
         self._labelled, self._settings, self._budget = labelled, settings, budget
         self._known, self._measured = known, measured
-        self._counted_cells = known_cells
 
     @property
     def knows_truth(self) -> bool:
@@ -91,7 +89,9 @@ class Observer:
             known = replace(known, labelled_embeddings_LE=self._labelled_embeddings(segmenter, channels))
         if view is None:
             return known, maps
-        state_rows, context = self._round(segmenter, view, generator) if view.needs_state else (rows, self._context(rows))
+        state_rows, context = (
+            self._round(segmenter, view, generator) if view.needs_state else (rows, self._context(rows))
+        )
         actions_MA = view.actions(rows, context)
         return replace(known, actions_MA=actions_MA, state_SF=view.state(state_rows, context)), maps
 
@@ -255,7 +255,8 @@ class Observer:
 
     @cached_property
     def _known_cells(self) -> float:
-        return cells_in(self._known, self._settings) if self._counted_cells is None else self._counted_cells
+        counted = self._labelled.known_cells
+        return cells_in(self._known, self._settings) if counted is None else counted
 
     @cached_property
     def _state_truth_SC(self) -> Tensor | None:

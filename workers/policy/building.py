@@ -1,18 +1,23 @@
 """Puts policies together: their networks, and their trainers on the games that their sources name."""
 
+from models.blend import Blend
 from models.dqn import DQNSettings
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.regionwise_view import ViewSettings
 from service.schemas.policies import PolicySettings
 from workers.chance import torch_generator
-from workers.policy.ground import Ground, game_of
+from workers.policy.ground import Ground, contests_of, game_of
+from workers.policy.playing import PolicyTrainer
+from workers.policy.search import Search, SearchSettings
 from workers.policy.trainer import Trainer, TrainerSettings
 from workers.training.checkpoints import Policy
 
 
 def build_network(settings: PolicySettings, classes: int, state_regions: int, seed: int) -> Policy:
-    """A policy's network with weights drawn from the seed, as it is before training."""
+    """A policy's network with weights drawn from the seed, as it is before training; a blend always begins with the same."""
+    if settings.network == "blend":
+        return Blend()
     generator = torch_generator(seed, "policy")
     if settings.network == "paper":
         return QueryNetwork(classes, state_regions, generator=generator)
@@ -28,8 +33,20 @@ def build_network(settings: PolicySettings, classes: int, state_regions: int, se
     return RegionwiseNetwork(shape, generator)
 
 
-def build_trainer(settings: PolicySettings, ground: Ground, seed: int) -> Trainer:
-    """A policy's trainer at its beginning. Raises SourceError for a source that it cannot play on."""
+def build_trainer(settings: PolicySettings, ground: Ground, seed: int) -> PolicyTrainer:
+    """What makes a policy, at its beginning. Raises SourceError for a source that it cannot play on."""
+    return (search if settings.network == "blend" else dqn_trainer)(settings, ground, seed)
+
+
+def search(settings: PolicySettings, ground: Ground, seed: int) -> Search:
+    """The search for a blend. Raises as build_trainer."""
+    searching = SearchSettings(games=settings.episodes, population=settings.population, deviation=settings.deviation)
+    contests = contests_of(settings, ground, seed)
+    return Search(contests=contests, network=Blend().to(ground.device), settings=searching, seed=seed)
+
+
+def dqn_trainer(settings: PolicySettings, ground: Ground, seed: int) -> Trainer:
+    """The trainer of a query network. Raises as build_trainer."""
     state_regions = ground.state_regions  # once, since exploring makes a network in many a round
 
     def network(drawn: int) -> Policy:

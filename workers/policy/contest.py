@@ -1,6 +1,6 @@
-"""Games that a way of asking is judged in: regions of some drives are asked for, mIoU is measured on others, drawn anew each time."""
+"""Games that a way of asking is judged in: some drives are asked for, mIoU is measured on others, drawn anew each time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,10 +21,12 @@ MEASURED = 48
 class Contest:
     """Games on the halves of a place's images.
 
-    places: where games are played, each with a share of them. budget: B, in regions.
+    blank: the same with nothing known at the beginning, where a share of the games is played. budget: B, in regions.
     """
 
-    places: Sequence[Place]
+    place: Place
+    blank: Place
+    blank_share: float
     settings: LoopSettings
     budget: int
     seed: int
@@ -36,8 +38,8 @@ class Contest:
         called before each round, and may raise to end the game.
         """
         rng = numpy_generator(self.seed, "contest", number)
-        place = halves(self.places[number % len(self.places)], rng)
-        game = Episode(place, self.settings, budget=self.budget, seed=int(rng.integers(2**31)))
+        place = self.blank if rng.random() < self.blank_share else self.place
+        game = Episode(halves(place, rng), self.settings, budget=self.budget, seed=int(rng.integers(2**31)))
         curve: list[float] = []
         mark = float(self.settings.batch_size)
         while not game.over:

@@ -15,6 +15,7 @@ from workers.datasets.streets import streets_dataset
 from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
 from workers.loop.round import LoopSettings, groups_of
+from workers.policy.contest import Contest
 from workers.policy.labelling import LabellingGame, Place
 from workers.training.building import copy_of, with_fresh_head
 
@@ -64,21 +65,50 @@ def game_of(settings: PolicySettings, ground: Ground, source: str, seed: int) ->
     Raises ValueError for another source, SourceError for a city where f is trained as a whole, or where the classes are not
     those of the streets.
     """
-    there = ground if source == OWN else _city(ground, source, seed)
+    there = _there(ground, source, seed)
     return LabellingGame(
-        Place(
-            images=there.splits["train"],
-            state=there.splits["state"],
-            reward=there.splits["reward"],
-            start=_beginning(there, seed) if there.refits else there.start,
-            known=there.known,
-        ),
+        _place(there, seed),
         _loop_of_game(settings, there.loop),
         budget=settings.budget,
         seed=seed,
         twin=settings.twin,
         influence=settings.influence > 0,
         trials=TRIALS if there.refits else 0,
+    )
+
+
+def contests_of(settings: PolicySettings, ground: Ground, seed: int) -> list[Contest]:
+    """The games of a search on each of a policy's sources. Raises as `game_of`, and SourceError where f is trained as a whole."""
+    if not ground.refits:
+        raise SourceError(
+            "A search plays hundreds of games, which takes a head that is refitted on a frozen encoder: keep the encoder "
+            "frozen, or train another policy."
+        )
+    grounds = [_there(ground, source, seed) for source in settings.sources]
+    return [
+        Contest(
+            place=_place(there, seed),
+            blank=_place(replace(there, known=()), seed),
+            blank_share=settings.blank,
+            settings=_loop_of_game(settings, there.loop),
+            budget=settings.budget,
+            seed=seed,
+        )
+        for there in grounds
+    ]
+
+
+def _there(ground: Ground, source: str, seed: int) -> Ground:
+    return ground if source == OWN else _city(ground, source, seed)
+
+
+def _place(ground: Ground, seed: int) -> Place:
+    return Place(
+        images=ground.splits["train"],
+        state=ground.splits["state"],
+        reward=ground.splits["reward"],
+        start=_beginning(ground, seed) if ground.refits else ground.start,
+        known=ground.known,
     )
 
 

@@ -2,10 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor, nn
 
 from workers.files import StateStore
-from workers.policy.trainer import FORMAT, Progress, Trainer
+from workers.policy.progress import Progress
 from workers.policy.trials import Trying
 from workers.training.checkpoints import from_bytes, to_bytes
 
@@ -15,8 +18,53 @@ log = logging.getLogger(__name__)
 SAVE_SECONDS = 30.0
 
 
+class PolicyTrainer(Protocol):
+    """What makes a policy by playing, of either kind: the DQN's Trainer, or a Search."""
+
+    @property
+    def episodes(self) -> int:
+        """Games in all."""
+
+    @property
+    def returns(self) -> Sequence[float]:
+        """Of the games that are played."""
+
+    @property
+    def trials(self) -> Sequence[float]:
+        """What policies reached without chance, in points."""
+
+    @property
+    def best_value(self) -> float:
+        """The best of the trials; without any, of the returns."""
+
+    @property
+    def done(self) -> bool:
+        """Whether all is played."""
+
+    def play_round(self, trying: Trying) -> Progress:
+        """Play on; where `trying` raises, the next call goes on from there."""
+
+    def best_policy(self) -> nn.Module:
+        """The policy to be kept, in evaluation mode."""
+
+    def summary(self) -> dict[str, Any]:
+        """How the games went, for a checkpoint's description."""
+
+    def meta(self) -> dict[str, Any]:
+        """The numbers of where the training is, for JSON, the `format` among them."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors beside them."""
+
+    def is_at(self, meta: Mapping[str, Any]) -> bool:
+        """Whether the training is where it was when it gave `meta`."""
+
+    def load(self, meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `meta` and `tensors` gave."""
+
+
 def play_resumably(
-    trainer: Trainer,
+    trainer: PolicyTrainer,
     store: StateStore,
     keep_going: Callable[[Progress], bool] = lambda progress: True,
     *,
@@ -68,21 +116,21 @@ class _Stopped(Exception):
     """Whoever hears of a trial wants it to end for now."""
 
 
-def describe_progress(trainer: Trainer, progress: Progress) -> str:
+def describe_progress(trainer: PolicyTrainer, progress: Progress) -> str:
     """One line for people."""
-    where = f"episode {progress.episode + 1} of {trainer.settings.episodes}, round {progress.round_number + 1}"
+    where = f"episode {progress.episode + 1} of {trainer.episodes}, round {progress.round_number + 1}"
     last = f", last return {trainer.returns[-1]:+.2f}" if trainer.returns else ""
     tried = f", best trial {trainer.best_value:.1f}" if trainer.trials else ""
     return f"{where}, mIoU {100 * progress.miou:.1f}{last}{tried}"
 
 
-def _take_up(trainer: Trainer, store: StateStore, made_of: str) -> None:
+def _take_up(trainer: PolicyTrainer, store: StateStore, made_of: str) -> None:
     saved = store.load()
     if saved is None:
         return
     checkpoint = from_bytes(saved)
     meta = checkpoint.description["trainer"]
-    if meta.get("format") != FORMAT:
+    if meta.get("format") != trainer.meta()["format"]:
         log.warning("What was put away of a policy's training is of an earlier version; it begins anew.")
         return
     if checkpoint.description.get("made_of", "") != made_of:
@@ -92,5 +140,5 @@ def _take_up(trainer: Trainer, store: StateStore, made_of: str) -> None:
         trainer.load(meta, checkpoint.extra)
 
 
-def _put_away(trainer: Trainer, store: StateStore, made_of: str) -> None:
+def _put_away(trainer: PolicyTrainer, store: StateStore, made_of: str) -> None:
     store.save(to_bytes({"trainer": trainer.meta(), "made_of": made_of}, {}, trainer.tensors()))

@@ -8,7 +8,7 @@ Shapes: P numbers of a policy, N policies of a generation.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,10 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from models.strategies import build_strategy
 from workers.chance import numpy_generator
 from workers.policy.contest import Contest
-from workers.policy.trainer import Progress
+from workers.policy.progress import Progress
 from workers.policy.trials import UNHEARD, Trying
 
-FORMAT = 1
+FORMAT = "search 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,11 +146,11 @@ class Search:
         """The numbers, for JSON."""
         return {"format": FORMAT, "areas": list(self.areas), "trials": list(self.trials)}
 
-    def is_at(self, meta: dict[str, Any]) -> bool:
+    def is_at(self, meta: Mapping[str, Any]) -> bool:
         """Whether the search is where it was when it gave `meta`."""
         return len(self.areas) == len(meta["areas"])
 
-    def load(self, meta: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    def load(self, meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go on from what `meta` and `tensors` gave."""
         self.areas, self.trials = list(meta["areas"]), list(meta["trials"])
         self.mean_P, self.variance_P = (tensors[key].double().cpu().numpy().copy() for key in ("mean", "variance"))

@@ -14,6 +14,7 @@ from models.dqn import epsilon as epsilon_after
 from models.strategies import Strategy, build_strategy
 from workers.chance import numpy_generator, torch_generator
 from workers.policy.game import Game
+from workers.policy.progress import Progress
 from workers.policy.rewards import Rewards
 from workers.policy.trials import UNHEARD, Trying, play_trial
 from workers.training.convergence import device_of
@@ -41,29 +42,6 @@ class TrainerSettings:
     influence: float = 0.0
     feature_dropout: float = 0.0
     feature_noise: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """After each round: where the training is, and how it goes.
-
-    reward: the round's gain of mIoU, in points; miou, in [0, 1]: after it. loss, mean_q, target_gap: means over the
-    round's updates; None without one. ended: the episode whose last round it was has this return (the sum of its gains)
-    and this area (the mean mIoU over its rounds), in points; trial: what the policy then reached without chance.
-    """
-
-    episode: int
-    round_number: int
-    rounds_done: int
-    done: float
-    epsilon: float
-    reward: float
-    miou: float
-    loss: float | None
-    mean_q: float | None
-    target_gap: float | None
-    ended: tuple[float, float] | None
-    trial: float | None
 
 
 class Trainer:
@@ -98,6 +76,11 @@ class Trainer:
         # While a policy is tried: the round before, which is not told of yet, and what was reached in games of the trial.
         self._pending: Progress | None = None
         self._tried: list[float] = []
+
+    @property
+    def episodes(self) -> int:
+        """Episodes in all."""
+        return self.settings.episodes
 
     @property
     def done(self) -> bool:
@@ -260,12 +243,12 @@ class Trainer:
             meta |= {"pending": asdict(self._pending), "tried": list(self._tried)}
         return meta
 
-    def is_at(self, meta: dict[str, Any]) -> bool:
+    def is_at(self, meta: Mapping[str, Any]) -> bool:
         """Whether the training is where it was when it gave `meta`."""
         tried = len(self._tried) if self._pending else None
         return (self.rounds_done, tried) == (meta["rounds_done"], len(meta["tried"]) if "pending" in meta else None)
 
-    def load(self, meta: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    def load(self, meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go on from what `meta` and `tensors` gave."""
         device = device_of(self.dqn.online)
         parts: dict[str, dict[str, Tensor]] = {}

@@ -12,6 +12,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from models.blend import Blend
 from models.frozen import FrozenSegmenter, build_frozen
 from models.projection import Projection
 from models.query_network import QueryNetwork
@@ -23,7 +24,7 @@ from service.domain.weights import FORMAT, WeightsError, check_format, check_kin
 from workers.files import settings_hash
 from workers.training.encoders import frozen_eye
 
-Policy = QueryNetwork | RegionwiseNetwork
+Policy = QueryNetwork | RegionwiseNetwork | Blend
 _PROJECTION = "projection."
 
 
@@ -133,8 +134,9 @@ def _built(checkpoint: Checkpoint, projection: dict[str, Tensor], classes: int) 
 
 def save_policy(policy: Policy, classes: ClassSet, extra: dict[str, Tensor] | None = None, **more: Any) -> bytes:
     """A query network's checkpoint."""
-    if isinstance(policy, RegionwiseNetwork):
-        sizes: dict[str, Any] = {"network": "regionwise", **policy.describe()}
+    if isinstance(policy, RegionwiseNetwork | Blend):
+        name = "blend" if isinstance(policy, Blend) else "regionwise"
+        sizes: dict[str, Any] = {"network": name, **policy.describe()}
     else:
         sizes = {"classes": policy.classes, "state_regions": policy.state_regions}
     description = {
@@ -156,10 +158,13 @@ def load_policy(
         check_policy(checkpoint.description, classes, state_regions)
     sizes = dict(checkpoint.description["architecture"])
     policy: Policy
-    if sizes.pop("network", "paper") == "regionwise":
-        policy = RegionwiseNetwork.from_description(sizes)
-    else:
-        policy = QueryNetwork(sizes["classes"], sizes["state_regions"])
+    match sizes.pop("network", "paper"):
+        case "blend":
+            policy = Blend.from_description(sizes)
+        case "regionwise":
+            policy = RegionwiseNetwork.from_description(sizes)
+        case _:
+            policy = QueryNetwork(sizes["classes"], sizes["state_regions"])
     _load(policy, checkpoint)
     return policy.to(device).eval(), checkpoint
 

@@ -22,10 +22,11 @@ from workers.experiments.scalars import (
     read_scalars,
     scalars_of,
 )
-from workers.policy.building import build_trainer
+from workers.policy.building import dqn_trainer
 from workers.policy.ground import Ground
 from workers.policy.labelling import LabellingGame
-from workers.policy.trainer import Progress, Trainer
+from workers.policy.progress import Progress
+from workers.policy.trainer import Trainer
 from workers.runs.perform import best_episode, perform
 from workers.runs.works import Run, Work
 
@@ -41,7 +42,7 @@ class Noted(list[tuple[str, float, int]]):
 
 def with_trials(settings: PolicySettings, ground: Ground, seed: int) -> Trainer:
     """As built, but ours is tried without a frozen encoder too."""
-    trainer = build_trainer(settings, ground, seed)
+    trainer = dqn_trainer(settings, ground, seed)
     for game in trainer.games:
         assert isinstance(game, LabellingGame)
         game.trials = settings.network == "regionwise"

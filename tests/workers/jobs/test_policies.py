@@ -22,7 +22,7 @@ from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
 from workers.loop.round import groups_of
 from workers.policy.building import build_trainer
-from workers.policy.trainer import Trainer
+from workers.policy.playing import PolicyTrainer
 from workers.training.checkpoints import load_policy, load_segmenter, save_policy, save_segmenter
 
 POOL, STATE = Rectangles(8, 1), Rectangles(2, 2)
@@ -129,9 +129,9 @@ def test_a_city_whose_classes_are_not_the_project_s_fails_with_a_sentence(world:
 def test_games_are_made_once_however_many_slices_a_job_takes_and_give_the_same_policy(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[Trainer] = []
+    made: list[PolicyTrainer] = []
 
-    def making(*given: Any) -> Trainer:
+    def making(*given: Any) -> PolicyTrainer:
         made.append(build_trainer(*given))
         return made[-1]
 

@@ -7,7 +7,8 @@ import torch
 from models.dqn import DQNSettings
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from tests.workers.games import frozen_game
-from workers.policy.trainer import Progress, Trainer, TrainerSettings
+from workers.policy.progress import Progress
+from workers.policy.trainer import Trainer, TrainerSettings
 
 DQN = DQNSettings(
     capacity=60,

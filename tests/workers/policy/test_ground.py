@@ -16,7 +16,7 @@ from tests.workers.games import POOL, QUICK, REWARD, STATE, frozen_loop, frozen_
 from workers.datasets.base import SomeClasses
 from workers.datasets.streets import streets_dataset
 from workers.policy import ground as ground_module
-from workers.policy.building import build_trainer
+from workers.policy.building import dqn_trainer
 from workers.policy.ground import Ground, SourceError, game_of
 
 SETTINGS = PolicySettings(network="regionwise", episodes=2, budget=8, pool_size=3, batch=4, width=4)
@@ -187,7 +187,7 @@ def test_a_city_is_refused_where_the_classes_are_others(classes: ClassSet) -> No
 
 def test_a_policy_is_trained_on_cities_in_turn() -> None:
     settings = SETTINGS.model_copy(update={"sources": ("own", "streets:1", "streets:2:0-3-4"), "episodes": 3})
-    trainer = build_trainer(settings, camvid(splits={**SPLITS, "train": Rectangles(2, 1)}), 0)
+    trainer = dqn_trainer(settings, camvid(splits={**SPLITS, "train": Rectangles(2, 1)}), 0)
     assert [game.trials for game in trainer.games] == [3, 3, 3]
     while not trainer.done:
         trainer.play_round()

@@ -12,7 +12,8 @@ from workers.policy import playing
 from workers.policy import trainer as trainer_module
 from workers.policy.labelling import LabellingGame
 from workers.policy.playing import play_resumably
-from workers.policy.trainer import Progress, Trainer
+from workers.policy.progress import Progress
+from workers.policy.trainer import Trainer
 from workers.training.checkpoints import from_bytes, to_bytes
 
 ROUNDS = 12  # four episodes of three, on two games in turn; after the second and the fourth a trial of one game on each
