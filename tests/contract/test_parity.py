@@ -6,6 +6,7 @@ import pytest
 import torch
 from sqlalchemy import select
 
+from models.blend import Blend
 from models.query_network import QueryNetwork
 from models.segmenter import Segmenter, build
 from models.strategies import build_strategy
@@ -19,7 +20,7 @@ from workers.loop.labelled import LabelledSet
 from workers.loop.oracle import Oracle
 from workers.loop.round import LoopSettings, groups_of
 from workers.training.building import Architecture, fresh_segmenter
-from workers.training.checkpoints import save_policy, save_segmenter
+from workers.training.checkpoints import Policy, save_policy, save_segmenter
 
 POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
 ROUNDS = 4
@@ -67,12 +68,27 @@ def test_a_refitted_head_is_taught_the_same_live_and_in_simulation(
     live_and_simulated_are_the_same(world, fresh_segmenter(architecture, 3, [POOL], 5, "cpu"), strategy, known=[STATE])
 
 
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_blend_chooses_in_turn_the_same_live_and_in_simulation(make_world: Callable[..., World], levels: int) -> None:
+    frozen = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
+    world = make_world(strategy="learned", budget=4 * ROUNDS, seed=11, levels=levels, **frozen)
+    architecture = Architecture(
+        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
+    )
+    segmenter = fresh_segmenter(architecture, 3, [POOL], 5, "cpu")
+    live_and_simulated_are_the_same(world, segmenter, "learned", known=[STATE], policy=Blend().eval())
+
+
 def live_and_simulated_are_the_same(
-    world: World, segmenter: Segmenter, strategy: str, known: Sequence[Rectangles] = ()
+    world: World,
+    segmenter: Segmenter,
+    strategy: str,
+    known: Sequence[Rectangles] = (),
+    policy: Policy | None = None,
 ) -> None:
     """Play the rounds of a project through the Celery task, then by hand, from the same networks."""
     world.add("pool", POOL, labelled=False).add("state", STATE).add("reward", REWARD)
-    policy = make_policy()
+    policy = policy or make_policy()
     world.add_checkpoint("segmenter", save_segmenter(segmenter, CLASSES))
     world.add_checkpoint("policy", save_policy(policy, CLASSES))
 

@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 import torch
 
+from models.blend import Blend
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.regionwise_view import ViewSettings
@@ -57,6 +58,14 @@ def test_regionwise_networks_have_the_weights_that_the_domain_expects_or_neither
     assert 20 < made < len(REGIONWISE)
 
 
+def test_a_blend_has_the_weights_that_the_domain_expects_and_no_settings() -> None:
+    architecture = architecture_of({"architecture": {"network": "blend", **Blend().describe()}})
+    assert architecture.shapes() == shapes_of(Blend())
+    assert (architecture.classes, architecture.bound_to_regions) == (None, None)
+    with pytest.raises(WeightsError, match="blend has no settings"):
+        architecture_of({"architecture": {"network": "blend", "width": 8}})
+
+
 def test_the_settings_and_their_defaults_are_those_of_the_networks() -> None:
     assert {"view", *SETTINGS} == {each.name for each in dataclasses.fields(RegionwiseSettings)}
     assert set(VIEW) == {each.name for each in dataclasses.fields(ViewSettings)}
@@ -65,7 +74,9 @@ def test_the_settings_and_their_defaults_are_those_of_the_networks() -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", [QueryNetwork(3, 24), RegionwiseNetwork(RegionwiseSettings(width=8))], ids=["paper", "regionwise"]
+    "policy",
+    [QueryNetwork(3, 24), RegionwiseNetwork(RegionwiseSettings(width=8)), Blend()],
+    ids=["paper", "regionwise", "blend"],
 )
 def test_every_change_of_a_saved_networks_weights_is_refused(policy: Policy) -> None:
     data = save_policy(policy, CLASSES, {"momentum": torch.ones(2, dtype=torch.float16)}, returns=[1.5])

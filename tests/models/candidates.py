@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from models.features import STATISTICS, RegionRows
 from models.query_network import QueryNetwork
 from models.strategies import Candidates, Strategy, build_strategy
+from workers.loop.round import choose
 
 CLASSES, STATE_REGIONS = 5, 6
 WIDTHS = {"class_mass": CLASSES, "embedding": 4, "influence": 2}
@@ -61,3 +64,15 @@ def candidates_for(strategy: Strategy, count: int, *, seed: int = 0) -> Candidat
         actions_MA=torch.rand(count, CLASSES + 192 + 64, generator=generator),
         state_SF=torch.rand(STATE_REGIONS, CLASSES + 192, generator=generator),
     )
+
+
+def chosen(scores: Tensor, candidates: Candidates) -> list[int]:
+    """What is taken by these scores, as the loop takes it."""
+    rng = np.random.default_rng(0)
+    if candidates.pools_M is None:
+        return list(choose(scores.numpy(), [1] * candidates.wanted, "global", 0.0, rng))
+    return list(choose(scores.numpy(), torch.bincount(candidates.pools_M).tolist(), "per-pool", 0.0, rng))
+
+
+def pools_of(*sizes: int) -> Tensor:
+    return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))

@@ -10,23 +10,11 @@ from torch import Tensor
 
 from models.features import RegionRows
 from models.strategies import REFERENCES, STRATEGIES, Candidates, build_strategy
-from workers.loop.round import choose
+from tests.models.candidates import chosen, pools_of
 
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def chosen(scores: Tensor, candidates: Candidates) -> list[int]:
-    """What is taken by these scores, as the loop takes it."""
-    rng = np.random.default_rng(0)
-    if candidates.pools_M is None:
-        return list(choose(scores.numpy(), [1] * candidates.wanted, "global", 0.0, rng))
-    return list(choose(scores.numpy(), torch.bincount(candidates.pools_M).tolist(), "per-pool", 0.0, rng))
-
-
-def pools_of(*sizes: int) -> Tensor:
-    return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
 
 
 class TestCoreset:

@@ -42,7 +42,9 @@ class LabelledSet:
         self._counts = [] if earlier_counts is None else [np.asarray(earlier_counts, np.int64).reshape(-1, classes)]
         self.regions = 0 if earlier_counts is None else len(earlier_counts)
         self.cells = float(self.regions)  # what all regions are together; as many where none is part of a cell
-        self.known_cells: float | None = None  # in images that are labelled as a whole, where that was counted elsewhere
+        self.known_cells: float | None = (
+            None  # in images that are labelled as a whole, where that was counted elsewhere
+        )
         self.examples: list[Example] = []
 
     def add(self, answers: Sequence[Answer], *, counted: bool = True) -> list[Example]:
@@ -69,7 +71,7 @@ class LabelledSet:
         for image, answers in self._by_image.items():
             other._by_image[image] = list(answers)
         other._counts, other.examples = list(self._counts), list(self.examples)
-        other.regions, other.cells = self.regions, self.cells
+        other.regions, other.cells, other.known_cells = self.regions, self.cells, self.known_cells
         return other
 
     @property

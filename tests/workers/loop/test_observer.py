@@ -41,6 +41,7 @@ class Seeing(nn.Module):
     vectors = frozenset({"class_mass"})
     statistics = frozenset({"bvsb_mean"})
     needs_confusion = True
+    needs_state = True
 
     def __init__(self) -> None:
         super().__init__()

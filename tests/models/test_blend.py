@@ -1,0 +1,125 @@
+"""The blend: what it sees, what it adds up, and how its weights move."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.acquisition import SCORES
+from models.blend import BLENDED, FIRST, LAST, Blend, BlendView, moved
+from models.features import RegionRows
+from models.observation import RoundContext
+from models.regionwise_view import OWN_FEATURES, RegionwiseView
+from models.strategies import Candidates, build_strategy
+from tests.models.candidates import chosen, pools_of, seeded
+
+COUNT, CLASSES = 24, 3
+
+
+def rows(generator: torch.Generator, count: int = COUNT) -> RegionRows:
+    mass, histogram = (torch.rand(count, CLASSES, generator=generator) for _ in range(2))
+    return RegionRows(
+        class_part_RC=histogram / histogram.sum(1, keepdim=True),
+        uncertainty_RU=torch.rand(count, 192, generator=generator),
+        statistics={"bvsb_mean": torch.rand(count, generator=generator)},
+        vectors={
+            "class_mass": mass / mass.sum(1, keepdim=True),
+            "embedding": torch.rand(count, 4, generator=generator),
+        },
+    )
+
+
+def context(cells: float = 0.0, counts: tuple[int, ...] = (500, 20, 0)) -> RoundContext:
+    return RoundContext(labelled_LC=torch.zeros(0, CLASSES), labelled_counts_C=torch.tensor(counts), cells=cells)
+
+
+def candidates(some: RegionRows, actions_MA: Tensor, labelled: Tensor, **more: Any) -> Candidates:
+    return Candidates(
+        count=len(some),
+        rows=some,
+        actions_MA=actions_MA,
+        state_SF=torch.zeros(0, 0),
+        labelled_embeddings_LE=labelled,
+        **more,
+    )
+
+
+def drawn(seed: int) -> Blend:
+    blend = Blend()
+    with torch.no_grad():
+        blend.ends.copy_(torch.randn(blend.ends.shape, generator=seeded(seed)))
+    return blend
+
+
+def test_it_sees_the_acquisition_scores_that_need_no_state_set() -> None:
+    some = rows(seeded(1))
+    actions_MA = BlendView().actions(some, context(96.0))
+    whole_MZ = RegionwiseView().actions(some, context(96.0))[:, -OWN_FEATURES:][:, -len(SCORES) :]
+    assert actions_MA.shape == (COUNT, len(BLENDED) + 1)
+    torch.testing.assert_close(actions_MA[:, :-1], whole_MZ[:, [SCORES.index(name) for name in BLENDED]])
+    assert torch.all(actions_MA[:, -1] == 0.5)
+
+
+def test_without_what_describes_a_region_it_says_what_is_missing() -> None:
+    some = rows(seeded(1))
+    bare = RegionRows(class_part_RC=some.class_part_RC, uncertainty_RU=some.uncertainty_RU)
+    with pytest.raises(ValueError, match="class_mass"):
+        BlendView().actions(bare, context())
+
+
+@pytest.mark.parametrize(
+    ("cells", "share"), [(0, 0.0), (FIRST, 0.0), (48, 0.25), (96, 0.5), (192, 0.75), (LAST, 1.0), (10_000, 1.0)]
+)
+def test_weights_move_with_the_logarithm_of_what_is_labelled(cells: float, share: float) -> None:
+    assert moved(cells) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("pools", [None, (6, 6, 6, 6)])
+@pytest.mark.parametrize("labelled", [0, 5])
+@pytest.mark.parametrize("cells", [24.0, 100.0])
+def test_it_chooses_by_the_sum_written_out(pools: tuple[int, ...] | None, labelled: int, cells: float) -> None:
+    some, blend = rows(seeded(2)), drawn(3)
+    centres = torch.rand(labelled, 4, generator=seeded(4))
+    actions_MA = blend.view.actions(some, context(cells))
+    known = candidates(some, actions_MA, centres, wanted=4, pools_M=None if pools is None else pools_of(*pools))
+
+    ends, share = blend.ends.detach().double().numpy(), moved(cells)
+    weights = (1 - share) * ends[0] + share * ends[1]
+    scores = actions_MA[:, :-1].double().numpy() @ weights[:-1]
+    points, near = some.vectors["embedding"].double().numpy(), list(centres.double().numpy())
+    expected: list[int] = []
+    for pick in range(4):
+        worth = scores.copy()
+        if near:
+            distance = np.min([np.linalg.norm(points - centre, axis=1) for centre in near], axis=0)
+            worth += weights[-1] * (distance - distance.mean()) / distance.std()
+        allowed = range(COUNT) if pools is None else range(6 * pick, 6 * pick + 6)
+        expected.append(max((place for place in allowed if place not in expected), key=worth.__getitem__))
+        near.append(points[expected[-1]])
+
+    strategy = build_strategy("learned", blend)
+    assert strategy.needs_labelled
+    assert "embedding" in strategy.vectors
+    assert chosen(strategy.scores(known, seeded(0)), known) == expected
+
+
+def test_without_embeddings_of_what_is_labelled_it_says_so() -> None:
+    some, blend = rows(seeded(2)), Blend()
+    known = Candidates(
+        count=COUNT, rows=some, actions_MA=blend.view.actions(some, context()), state_SF=torch.zeros(0, 0)
+    )
+    with pytest.raises(ValueError, match="labelled regions' embeddings"):
+        build_strategy("learned", blend).scores(known, seeded(0))
+
+
+def test_rows_of_another_width_are_refused() -> None:
+    with pytest.raises(ValueError, match="Actions should be"):
+        Blend()(torch.zeros(1, 0, 0), torch.zeros(1, 5, 4))
+
+
+def test_its_description_makes_it_again_and_an_unknown_setting_is_refused() -> None:
+    assert isinstance(Blend.from_description(Blend().describe()), Blend)
+    with pytest.raises(ValueError, match="width"):
+        Blend.from_description({"width": 3})

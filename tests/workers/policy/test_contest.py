@@ -1,0 +1,99 @@
+"""Contests: halves of a place's images, drawn anew for each game and the same for every strategy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.strategies import build_strategy
+from tests.workers.conftest import Rectangles
+from tests.workers.games import BUDGET, POOL, REWARD, frozen_loop, frozen_place
+from workers.datasets.base import ImageSource
+from workers.policy.contest import MEASURED, Contest, halves
+
+
+def contest(blank_share: float = 0.0) -> Contest:
+    place = frozen_place(known=True)
+    return Contest(
+        place=place,
+        blank=frozen_place(),
+        blank_share=blank_share,
+        settings=frozen_loop(),
+        budget=BUDGET,
+        seed=5,
+    )
+
+
+def names(source: ImageSource) -> set[str]:
+    return {source.digest(n) for n in range(len(source))}
+
+
+def test_what_is_asked_for_and_what_is_measured_are_all_images_and_none_twice() -> None:
+    place = frozen_place()
+    asked = []
+    for number in range(6):
+        half = halves(place, np.random.default_rng(number))
+        assert not names(half.images) & names(half.reward)
+        assert names(half.images) | names(half.reward) == names(POOL) | names(REWARD)
+        assert abs(len(half.images) - len(half.reward)) <= 1
+        asked.append(frozenset(names(half.images)))
+    assert len(set(asked)) > 1
+
+
+def test_neighbours_stay_together_and_no_more_is_measured_than_needed() -> None:
+    place = replace(frozen_place(), images=Rectangles(100, 1), reward=Rectangles(100, 3))
+    half = halves(place, np.random.default_rng(0))
+    numbers = sorted(int(half.images.name(n)) for n in range(len(half.images)))
+    assert len(half.images) == 100
+    assert len(half.reward) == MEASURED
+    assert sum(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False)) > 40
+
+
+def test_a_game_is_the_same_each_time_and_another_is_another() -> None:
+    strategy = build_strategy("entropy")
+    first, again, other = (contest().play(strategy, number) for number in (0, 0, 1))
+    assert first == again != other
+
+
+def test_the_area_is_a_mean_over_doublings_and_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workers.policy import contest as module
+
+    measured: list[float] = []
+
+    class Counted(module.Episode):
+        @property
+        def miou(self) -> float:
+            measured.append(self.labelled.cells)
+            return self.labelled.cells / 100
+
+    monkeypatch.setattr(module, "Episode", Counted)
+    assert contest().play(build_strategy("random"), 0) == pytest.approx((4 + 8 + 10) / 3)  # rounds of 4, 4 and 2
+    assert measured == [4, 8, 10]
+
+
+@pytest.mark.parametrize(("share", "known"), [(0.0, 1), (1.0, 0)])
+def test_a_share_of_games_begins_with_nothing_known(monkeypatch: pytest.MonkeyPatch, share: float, known: int) -> None:
+    from workers.policy import contest as module
+
+    seen: list[int] = []
+
+    class Counted(module.Episode):
+        def __init__(self, place: module.Place, *given: object, **more: object) -> None:
+            seen.append(len(place.known))
+            super().__init__(place, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "Episode", Counted)
+    contest(share).play(build_strategy("random"), 0)
+    assert seen == [known]
+
+
+def test_whoever_hears_of_rounds_may_end_a_game() -> None:
+    heard: list[int] = []
+
+    def on_round() -> None:
+        heard.append(1)
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        contest().play(build_strategy("random"), 0, on_round)
