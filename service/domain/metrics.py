@@ -1,5 +1,7 @@
 """Metrics of a segmentation and of a selection: confusion, IoU, class counts, their entropy, area under a curve."""
 
+import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -99,6 +101,23 @@ def area_under_curve(budgets: Sequence[float] | Values, values: Sequence[float] 
     if not (np.diff(x) > 0).all():
         raise ValueError("The budgets of a curve increase.")
     return float(np.trapezoid(y, x) / (x[-1] - x[0]))
+
+
+def cost_to_reach(costs: Sequence[float], mious: Sequence[float], target: float) -> float:
+    """Cost at which a curve first reaches the target, by linear interpolation; infinity where it does not.
+
+    Where the first point is there already, its cost is returned, an upper bound. Raises ValueError unless there is one mIoU for
+    each cost and costs do not fall.
+    """
+    if not costs or len(costs) != len(mious) or any(b < a for a, b in itertools.pairwise(costs)):
+        raise ValueError("A curve has at least one cost, none below the one before, and one mIoU for each.")
+    for n, (cost, miou) in enumerate(zip(costs, mious, strict=True)):
+        if miou >= target:
+            if n == 0:
+                return cost
+            share = (target - mious[n - 1]) / (miou - mious[n - 1])
+            return costs[n - 1] + share * (cost - costs[n - 1])
+    return math.inf
 
 
 def _require_classes(counts: NDArray[np.intp], classes: int, *, ignored: bool = True) -> None:

@@ -16,6 +16,7 @@ from service.domain.metrics import (
     area_under_curve,
     class_counts,
     confusion_matrix,
+    cost_to_reach,
     distribution_entropy,
     fell,
     iou_per_class,
@@ -162,3 +163,24 @@ def test_points_that_make_no_curve_are_refused(budgets: list[float], values: lis
 
 def _torch(indices: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(indices.astype(np.int64))
+
+
+def test_cost_is_interpolated_between_the_budgets_around_the_target() -> None:
+    assert cost_to_reach([100, 200, 400], [0.2, 0.4, 0.5], 0.45) == pytest.approx(300)
+
+
+def test_cost_at_the_first_crossing_even_where_the_curve_falls_again() -> None:
+    assert cost_to_reach([0, 100, 200, 300], [0.0, 0.4, 0.2, 0.4], 0.3) == pytest.approx(75)
+
+
+def test_cost_of_a_target_that_is_not_reached_is_infinite() -> None:
+    assert cost_to_reach([100, 200], [0.2, 0.4], 0.41) == math.inf
+
+
+def test_cost_where_the_first_point_is_there_already() -> None:
+    assert cost_to_reach([100, 200], [0.5, 0.6], 0.4) == 100
+
+
+def test_costs_that_fall_are_refused() -> None:
+    with pytest.raises(ValueError, match="none below the one before"):
+        cost_to_reach([200, 100], [0.2, 0.4], 0.3)

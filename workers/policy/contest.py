@@ -18,6 +18,19 @@ MEASURED = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """What a game went through: what was labelled, in cells, where mIoU was measured, and that mIoU in points."""
+
+    cells: tuple[float, ...]
+    mious: tuple[float, ...]
+
+    @property
+    def area(self) -> float:
+        """The mean mIoU."""
+        return float(np.mean(self.mious))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
     """Games on the halves of a place's images.
 
@@ -31,25 +44,26 @@ class Contest:
     budget: int
     seed: int
 
-    def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> float:
-        """The area that the strategy reaches in the game of this number, the same for all: mIoU in points.
+    def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> Curve:
+        """What the strategy reaches in the game of this number, the same for all.
 
-        It is the mean over budgets of one round, two, four, and so on, and all: the area over their logarithms. `on_round` is
-        called before each round, and may raise to end the game.
+        mIoU is measured after one round, two, four, and so on, and at the end: its mean is the area over the logarithm of what
+        is labelled. `on_round` is called before each round, and may raise to end the game.
         """
         rng = numpy_generator(self.seed, "contest", number)
         place = self.blank if rng.random() < self.blank_share else self.place
         game = Episode(halves(place, rng), self.settings, budget=self.budget, seed=int(rng.integers(2**31)))
-        curve: list[float] = []
+        cells, mious = list[float](), list[float]()
         mark = float(self.settings.batch_size)
         while not game.over:
             on_round()
             game.ask(strategy, 0.0)
             game.tell(measured=False)
             if game.labelled.cells >= mark or game.over:
-                curve.append(100 * game.miou)
+                cells.append(game.labelled.cells)
+                mious.append(100 * game.miou)
                 mark *= 2
-        return float(np.mean(curve))
+        return Curve(cells=tuple(cells), mious=tuple(mious))
 
 
 def halves(place: Place, rng: np.random.Generator) -> Place:

@@ -1,6 +1,7 @@
 """Contests: halves of a place's images, drawn anew for each game and the same for every strategy."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tests.workers.conftest import Rectangles
 from tests.workers.games import BUDGET, POOL, REWARD, frozen_loop, frozen_place
 from workers.datasets.base import ImageSource
 from workers.policy.contest import MEASURED, Contest, halves
+from workers.policy.labelling import Episode, Place
 
 
 def contest(blank_share: float = 0.0) -> Contest:
@@ -46,7 +48,7 @@ def test_neighbours_stay_together_and_no_more_is_measured_than_needed() -> None:
     numbers = sorted(int(half.images.name(n)) for n in range(len(half.images)))
     assert len(half.images) == 100
     assert len(half.reward) == MEASURED
-    assert sum(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False)) > 40
+    assert sum(b - a == 1 for a, b in pairwise(numbers)) > 40
 
 
 def test_a_game_is_the_same_each_time_and_another_is_another() -> None:
@@ -56,33 +58,32 @@ def test_a_game_is_the_same_each_time_and_another_is_another() -> None:
 
 
 def test_the_area_is_a_mean_over_doublings_and_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    from workers.policy import contest as module
-
     measured: list[float] = []
 
-    class Counted(module.Episode):
+    class Counted(Episode):
         @property
         def miou(self) -> float:
             measured.append(self.labelled.cells)
             return self.labelled.cells / 100
 
-    monkeypatch.setattr(module, "Episode", Counted)
-    assert contest().play(build_strategy("random"), 0) == pytest.approx((4 + 8 + 10) / 3)  # rounds of 4, 4 and 2
+    monkeypatch.setattr("workers.policy.contest.Episode", Counted)
+    curve = contest().play(build_strategy("random"), 0)  # rounds of 4, 4 and 2
+    assert curve.mious == pytest.approx((4, 8, 10))
+    assert list(curve.cells) == measured
     assert measured == [4, 8, 10]
+    assert curve.area == pytest.approx(22 / 3)
 
 
 @pytest.mark.parametrize(("share", "known"), [(0.0, 1), (1.0, 0)])
 def test_a_share_of_games_begins_with_nothing_known(monkeypatch: pytest.MonkeyPatch, share: float, known: int) -> None:
-    from workers.policy import contest as module
-
     seen: list[int] = []
 
-    class Counted(module.Episode):
-        def __init__(self, place: module.Place, *given: object, **more: object) -> None:
+    class Counted(Episode):
+        def __init__(self, place: Place, *given: object, **more: object) -> None:
             seen.append(len(place.known))
             super().__init__(place, *given, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "Episode", Counted)
+    monkeypatch.setattr("workers.policy.contest.Episode", Counted)
     contest(share).play(build_strategy("random"), 0)
     assert seen == [known]
 

@@ -12,6 +12,7 @@ from models.blend import BLENDED, Blend
 from models.strategies import Strategy
 from tests.workers.policy.test_contest import contest
 from workers.files import FileState
+from workers.policy.contest import Curve
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.search import Search, SearchSettings
 from workers.policy.trials import Trying
@@ -25,12 +26,13 @@ class Bowl:
     def __init__(self, goal: torch.Tensor, noise: float = 0.0) -> None:
         self.goal, self.noise, self.played = goal, noise, 0
 
-    def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> float:
+    def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> Curve:
         on_round()
         self.played += 1
         ends = strategy.policy.ends.detach()  # type: ignore[attr-defined]
         rng = np.random.default_rng(self.played)
-        return 50.0 - float((ends - self.goal).square().sum()) + self.noise * float(rng.standard_normal())
+        area = 50.0 - float((ends - self.goal).square().sum()) + self.noise * float(rng.standard_normal())
+        return Curve(cells=(1.0,), mious=(area,))
 
 
 def search(*contests: Any, **settings: Any) -> Search:
@@ -60,7 +62,7 @@ def test_every_policy_of_a_generation_plays_the_same_game_and_generations_go_rou
             super().__init__(torch.zeros(2, len(BLENDED) + 1))
             self.name = name
 
-        def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> float:
+        def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> Curve:
             heard.append((self.name, number))
             return super().play(strategy, number, on_round)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from service.domain.statistics import bootstrap_interval
 from workers.report.analysis.curves import REGIONWISE, Curves, Entry, Plays, area_between, curves_of, points
-from workers.report.analysis.statistics import Values, bootstrap_interval, holm, penalty_matrix, sign_flip_p
+from workers.report.analysis.statistics import Values, holm, penalty_matrix, sign_flip_p
 from workers.report.data.records import MAIN, Study, Trajectory, Unit
 
 BOOTSTRAP_SEED = 20_200_430

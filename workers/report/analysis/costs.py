@@ -1,11 +1,11 @@
 """What it costs to reach a share of full supervision: regions, pixels and clicks, interpolated between budgets."""
 
-import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from service.domain.metrics import cost_to_reach
 from workers.report.data.records import Headroom, Trajectory, Unit
 
 SHARES = (0.95, 0.96)
@@ -39,23 +39,6 @@ class Saving:
     def wording(self) -> str:
         """The share in words: "30% fewer", or "58% more" where nothing is saved."""
         return f"{abs(self.share):.0%} {'fewer' if self.share >= 0 else 'more'}"
-
-
-def cost_to_reach(costs: Sequence[float], mious: Sequence[float], target: float) -> float:
-    """Cost at which a curve first reaches the target, by linear interpolation; infinity where it does not.
-
-    Where the first point is there already, its cost is returned, an upper bound. Raises ValueError unless there is one mIoU for
-    each cost and costs do not fall.
-    """
-    if not costs or len(costs) != len(mious) or any(b < a for a, b in itertools.pairwise(costs)):
-        raise ValueError("A curve has at least one cost, none below the one before, and one mIoU for each.")
-    for n, (cost, miou) in enumerate(zip(costs, mious, strict=True)):
-        if miou >= target:
-            if n == 0:
-                return cost
-            share = (target - mious[n - 1]) / (miou - mious[n - 1])
-            return costs[n - 1] + share * (cost - costs[n - 1])
-    return math.inf
 
 
 def reach(

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from service.domain.statistics import RESAMPLES
+
 # Shapes: S seeds, R resamples, N methods. NaN stands for what could not be compared.
 
 Values = NDArray[np.float64]
 
-RESAMPLES = 10_000
 EXACT_SEEDS = 12  # 2^12 sign patterns are fewer than RESAMPLES
 
 # Two-sided 5% points of Student's t for 1 to 30 degrees of freedom.
@@ -19,26 +20,6 @@ T_CRITICAL = (
     *(2.200985, 2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963),
     *(2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.045230, 2.042272),
 )
-
-
-def sample_std(values: Sequence[float]) -> float | None:
-    """Standard deviation with S - 1 in the denominator; None for fewer than two values."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def bootstrap_interval(
-    values_S: Sequence[float], generator: np.random.Generator, *, level: float = 0.95
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over seeds, from RESAMPLES resamples (Efron 1979).
-
-    Raises ValueError for fewer than two values: one seed says nothing about the spread of seeds.
-    """
-    values = np.asarray(values_S, dtype=np.float64)
-    if values.size < 2:
-        raise ValueError("An interval needs at least two seeds.")
-    means_R = values[generator.integers(values.size, size=(RESAMPLES, values.size))].mean(axis=1)
-    low, high = np.quantile(means_R, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def sign_flip_p(differences_S: Sequence[float], generator: np.random.Generator) -> float:

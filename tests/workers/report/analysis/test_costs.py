@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.workers.report.fake import headroom, trajectory, write_run
-from workers.report.analysis.costs import Reach, cost_to_reach, reach, saving
+from workers.report.analysis.costs import Reach, reach, saving
 from workers.report.data.reading import read_runs
 from workers.report.data.records import Study
 
@@ -15,27 +15,6 @@ from workers.report.data.records import Study
 def study(folder: Path, trajectories: list[dict[str, Any]], **changes: Any) -> Study:
     (found,) = read_runs([write_run(folder, trajectories, headroom=headroom(**changes))])
     return found
-
-
-def test_cost_is_interpolated_between_the_budgets_around_the_target() -> None:
-    assert cost_to_reach([100, 200, 400], [0.2, 0.4, 0.5], 0.45) == pytest.approx(300)
-
-
-def test_cost_at_the_first_crossing_even_where_the_curve_falls_again() -> None:
-    assert cost_to_reach([0, 100, 200, 300], [0.0, 0.4, 0.2, 0.4], 0.3) == pytest.approx(75)
-
-
-def test_cost_of_a_target_that_is_not_reached_is_infinite() -> None:
-    assert cost_to_reach([100, 200], [0.2, 0.4], 0.41) == math.inf
-
-
-def test_cost_where_the_first_point_is_there_already() -> None:
-    assert cost_to_reach([100, 200], [0.5, 0.6], 0.4) == 100
-
-
-def test_costs_that_fall_are_refused() -> None:
-    with pytest.raises(ValueError, match="none below the one before"):
-        cost_to_reach([200, 100], [0.2, 0.4], 0.3)
 
 
 def test_reach_reads_the_mean_curve_and_each_seed(tmp_path: Path) -> None:

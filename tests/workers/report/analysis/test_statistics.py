@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from service.domain.statistics import bootstrap_interval, sample_std
 from workers.report.analysis.statistics import (
     EXACT_SEEDS,
     T_CRITICAL,
-    bootstrap_interval,
     column_means,
     holm,
     paired_t_sign,
     penalty_matrix,
-    sample_std,
     sign_flip_p,
     smallest_p,
 )
