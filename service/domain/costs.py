@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 CostName = Literal["pixels", "clicks", "seconds"]
 
+COST_OF_ONE_SIZE = "What regions cost counts among those of several sizes: set levels to 2 or more, or cost to pixels."
+
 FEWEST_LABELS = 20
 """Seconds are fitted to this many labels or more."""
 
@@ -47,19 +49,21 @@ def fitted_seconds(clicks_L: ArrayLike, seconds_L: ArrayLike) -> DrawingCost:
 
     Huber (1964), by least squares of which labels count the less the further off they are, in 1.4826 times the median of all
     distances; so a break in between hardly counts. Labels without a click or a second say nothing. ASSUMED_SECONDS where fewer
-    than FEWEST_LABELS say anything.
+    than FEWEST_LABELS say anything; that at their pace where all took as many clicks.
     """
     clicks, seconds = np.asarray(clicks_L, np.float64), np.asarray(seconds_L, np.float64)
     telling = (clicks > 0) & (seconds > 0)
     clicks, seconds = clicks[telling], seconds[telling]
     if len(clicks) < FEWEST_LABELS:
         return ASSUMED_SECONDS
+    if np.ptp(clicks) == 0:
+        pace = float(np.median(seconds / ASSUMED_SECONDS.of(clicks)))
+        return DrawingCost(fixed=pace * ASSUMED_SECONDS.fixed, per_click=pace * ASSUMED_SECONDS.per_click)
     line = 0.0, float(np.median(seconds / clicks))
     for _ in range(_STEPS):
         off = np.abs(seconds - line[0] - line[1] * clicks)
-        allowed = _HUBER * 1.4826 * float(np.median(off))
-        if allowed == 0:  # half of the labels lie on the line
-            break
+        # Half of the labels may lie on a line, those of one number of clicks, and the others still count.
+        allowed = max(_HUBER * 1.4826 * float(np.median(off)), 1e-6 * float(np.median(seconds)))
         before, line = line, _line(clicks, seconds, allowed / np.maximum(off, allowed))
         if np.allclose(before, line, rtol=1e-9, atol=1e-12):
             break

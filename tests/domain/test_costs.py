@@ -29,6 +29,12 @@ def test_a_line_is_found_again_whatever_breaks_there_were(fixed: float, per_clic
     assert (found.fixed, found.per_click) == pytest.approx((fixed, per_click), abs=1e-4)
 
 
+def test_a_line_is_found_though_most_labels_have_as_many_clicks() -> None:
+    clicks = np.array([4] * 20 + [6, 9, 12, 20])
+    found = fitted_seconds(clicks, 3.0 + 2.0 * clicks)
+    assert (found.fixed, found.per_click) == pytest.approx((3.0, 2.0), rel=1e-6)
+
+
 def test_with_few_labels_or_labels_that_say_nothing_seconds_are_assumed() -> None:
     clicks, seconds = labels(1, 6.0, 2.0)
     enough = FEWEST_LABELS
@@ -76,6 +82,7 @@ def test_where_no_label_is_far_off_it_is_nonnegative_least_squares() -> None:
         assert per_click is None or found.per_click == pytest.approx(per_click)
 
 
-def test_labels_of_one_number_of_clicks_are_told_apart_by_their_clicks_alone() -> None:
-    found = fitted_seconds([10] * 30, [25.0] * 30)
-    assert (found.fixed, found.per_click) == pytest.approx((0.0, 2.5))
+def test_labels_of_one_number_of_clicks_say_how_fast_drawing_goes_and_no_more() -> None:
+    # Of 10 clicks 22.5 seconds are assumed: here it is twice that.
+    found = fitted_seconds([10] * 30, [45.0] * 30)
+    assert (found.fixed, found.per_click) == pytest.approx((10.0, 3.5))
