@@ -11,17 +11,21 @@ from service.schemas.projects import ProjectSettings
 from service.store.checkpoints import latest_checkpoint
 from service.store.pool import (
     LabelledRegion,
+    TimedLabel,
     groups_of_split,
     image_ids_of_round,
     label_counts,
     labelled_parts,
     labelled_regions,
     proposed_cells,
+    timed_labels,
 )
 from service.store.predictions import OpenRegion, open_regions_of
 from service.store.projects import get_project
 from service.store.rounds import ToldRound, get_round, is_pretraining, told_rounds
 from service.tables import Checkpoint, ImageGroup, Project, Round
+
+_MOST_TIMED = 400  # labels that seconds are fitted to: more would hardly tell more, and each is outlined in every ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,7 @@ class AskSnapshot:
     """What a round is proposed from: the newest networks, U_t as groups less proposed cells, D_S, and L.
 
     `label_counts`, `label_area` (as many undivided regions are as large) and `told_regions` are of the rounds learned from; the
-    last empty where the strategy looks at none.
+    last empty where the strategy looks at none. `timed_labels` are of any round, for a project whose regions cost seconds.
     """
 
     project: Project
@@ -42,6 +46,7 @@ class AskSnapshot:
     label_counts: Sequence[Sequence[Any]]
     label_area: float
     told_regions: Sequence[LabelledRegion]
+    timed_labels: Sequence[TimedLabel]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,7 @@ def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str]
         label_counts=counts,
         label_area=area,
         told_regions=labelled_regions(session, project.id, told=True) if settings.strategy in places_for else (),
+        timed_labels=timed_labels(session, project.id, limit=_MOST_TIMED) if settings.cost == "seconds" else (),
     )
 
 
