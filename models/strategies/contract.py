@@ -70,6 +70,10 @@ class Strategy(Protocol):
         """Whether a score is a sum over a region's pixels, of which larger ones have more: of several sizes it is divided."""
 
     @property
+    def zero(self) -> float | None:
+        """The score of a pixel that is worth nothing: above it scores are values. None where they are an order alone."""
+
+    @property
     def needs_segmenter(self) -> bool:
         """Whether candidates must be described at all."""
 
@@ -110,6 +114,7 @@ class Needs:
     needs_segmenter: bool = False
     needs_policy: bool = False
     adds_up: bool = False
+    zero: float | None = None
     needs_truth: bool = False
     needs_labelled: bool = False
     needs_gains: bool = False

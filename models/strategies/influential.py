@@ -18,6 +18,7 @@ class ExpectedInfluence(Needs):
     name: str = "influence"
     vectors: frozenset[str] = frozenset({"influence"})
     needs_segmenter: bool = True
+    zero: float | None = 0.0
 
     def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
         """Return the mean deviation of a pixel's gain; it draws nothing."""
@@ -32,6 +33,7 @@ class InfluenceOracle(Needs):
     needs_segmenter: bool = True
     needs_gains: bool = True
     adds_up: bool = True
+    zero: float | None = 0.0
 
     def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
         """Return the gains; it draws nothing."""

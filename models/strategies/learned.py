@@ -27,6 +27,7 @@ class Learned:
     needs_segmenter: bool = True
     needs_policy: bool = True
     adds_up: bool = False
+    zero: float | None = None
     needs_truth: bool = False
     needs_gains: bool = False
 

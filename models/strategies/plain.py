@@ -74,6 +74,8 @@ def _by_statistic(name: str, statistic: str, sign: int = 1) -> Scored:
         score=lambda rows: sign * rows.statistics[statistic],
         statistics=frozenset({statistic}),
         adds_up=statistic.endswith("_sum"),
+        # Statistics are 0 at least, and the margin, which counts against a region, is 1 at most.
+        zero=min(0.0, float(sign)),
     )
 
 
@@ -92,6 +94,7 @@ OFFERED: tuple[Strategy, ...] = (
         name="impurity",
         score=lambda rows: impurity(rows.class_part_RC, rows.statistics["entropy_mean"]),
         statistics=frozenset({"entropy_mean"}),
+        zero=0.0,
     ),
     StratifiedRandom(),
 )

@@ -1,10 +1,11 @@
 """Projects over the wire, and the settings a campaign runs with."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
+from service.domain.costs import COST_OF_ONE_SIZE, CostName
 from service.domain.methods import StrategyName
 from service.domain.quarters import MOST_LEVELS
 from service.schemas.fields import Input, Moment, Name
@@ -14,6 +15,7 @@ PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
 
 CHANGEABLE = (
     "strategy",
+    "cost",
     "budget",
     "lookahead",
     "lease_minutes",
@@ -65,6 +67,11 @@ class ProjectSettings(BaseModel):
         le=MOST_LEVELS,
         description="2: quarters of regions are asked for where they are worth more for their size; 3 and 4: quarters of those "
         "too. K and the budget then count whole regions, four quarters as one.",
+    )
+    cost: CostName = Field(
+        "pixels",
+        description="What scores are held against where regions have several sizes: pixels; clicks, those that draw what is "
+        "predicted; or seconds, which clicks take by the project's labels. Scores that are no values are left alone.",
     )
     batch_size: int = Field(24, ge=1, le=4096, description="K: regions per round, one from each candidate pool.")
     pool_size: int = Field(10, ge=1, le=4096, description="N: candidates per candidate pool.")
@@ -140,6 +147,13 @@ class ProjectSettings(BaseModel):
         return self
 
 
+def whole(settings: ProjectSettings) -> ProjectSettings:
+    """All settings of a project, not changed ones alone. Raises ValueError where one is of no use without another."""
+    if settings.cost != "pixels" and settings.levels == 1:
+        raise ValueError(COST_OF_ONE_SIZE)
+    return settings
+
+
 class ClassIn(Input):
     """A class of label maps."""
 
@@ -168,7 +182,7 @@ class ProjectIn(Input):
     classes: Literal["camvid", "cityscapes"] | ClassesIn = Field(
         description="A known list (camvid: 11 classes, ignored 11; cityscapes: 19 train ids, ignored 255), or your own."
     )
-    settings: ProjectSettings = Field(
+    settings: Annotated[ProjectSettings, AfterValidator(whole)] = Field(
         default_factory=lambda: ProjectSettings(), description="How regions are cut, chosen and learned from."
     )
 

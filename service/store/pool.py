@@ -22,6 +22,16 @@ class LabelledRegion:
     mask: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedLabel:
+    """A region's first label, an 8-bit PNG of class ids of height x width, and the seconds that it took."""
+
+    height: int
+    width: int
+    mask: bytes
+    seconds: float
+
+
 def groups_of_split(session: Session, project_id: int, split: str) -> Sequence[ImageGroup]:
     """The groups in their fixed order, which numbers the split's images."""
     chosen = select(ImageGroup).where(ImageGroup.project_id == project_id, ImageGroup.split == split)
@@ -79,6 +89,14 @@ def labelled_regions(
         LabelledRegion(region_id=i, round_id=r, group_id=g, ordinal=o, cell=c, mask=m)
         for i, r, g, o, c, m in session.execute(chosen)
     ]
+
+
+def timed_labels(session: Session, project_id: int, *, limit: int) -> list[TimedLabel]:
+    """The newest first labels of regions that were sent with their seconds. What a correction takes is no time of drawing."""
+    chosen = select(Region.height, Region.width, Label.mask, Label.seconds).join(Region, Label.region_id == Region.id)
+    chosen = chosen.where(Region.project_id == project_id, Label.version == 1, Label.seconds.is_not(None))
+    found = session.execute(chosen.order_by(Label.id.desc()).limit(limit))
+    return [TimedLabel(height=h, width=w, mask=m, seconds=s) for h, w, m, s in found if s is not None]
 
 
 def image_ids_of_round(session: Session, round_id: int) -> list[int]:

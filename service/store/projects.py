@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.classes import ClassSet
 from service.errors import Conflict, Invalid, NotFound
-from service.schemas.projects import CHANGEABLE, ProjectSettings
+from service.schemas.projects import CHANGEABLE, ProjectSettings, whole
 from service.store import events
 from service.store.budget import pool_regions, region_counts
 from service.tables import Checkpoint, Image, ImageGroup, Project, Round
@@ -111,10 +111,12 @@ def _setting_changes(project: Project, settings: ProjectSettings | None) -> dict
     followers = _followers(held, given)
     kept = {key: value for key, value in held.items() if key not in followers}
     try:
-        wanted = ProjectSettings.model_validate({**kept, **given}).model_dump(mode="json")
+        wanted = whole(ProjectSettings.model_validate({**kept, **given})).model_dump(mode="json")
     except ValidationError as error:
         sentences = " ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())
         raise Invalid(sentences, code="settings_contradict") from error
+    except ValueError as error:
+        raise Invalid(str(error), code="settings_contradict") from error
     return {key: value for key, value in wanted.items() if held[key] != value}
 
 

@@ -11,18 +11,22 @@ from service.schemas.projects import ProjectSettings
 from service.store.checkpoints import latest_checkpoint
 from service.store.pool import (
     LabelledRegion,
+    TimedLabel,
     groups_of_split,
     image_ids_of_round,
     label_counts,
     labelled_parts,
     labelled_regions,
     proposed_cells,
+    timed_labels,
     whole_images,
 )
 from service.store.predictions import OpenRegion, open_regions_of
 from service.store.projects import get_project
 from service.store.rounds import ToldRound, get_round, is_pretraining, told_rounds
 from service.tables import Checkpoint, ImageGroup, Project, Round
+
+_MOST_TIMED = 400  # labels that seconds are fitted to: more would hardly tell more, and each is outlined in every ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,7 @@ class AskSnapshot:
     `label_counts`, `label_area` (as many undivided regions are as large) and `told_regions` are of the rounds learned from; the
     last empty where the strategy looks at none. `whole_images`: (height, width, how many) of the images of D_S and D_T that a
     refit learns from.
+    last empty where the strategy looks at none. `timed_labels` are of any round, for a project whose regions cost seconds.
     """
 
     project: Project
@@ -45,6 +50,7 @@ class AskSnapshot:
     label_area: float
     told_regions: Sequence[LabelledRegion]
     whole_images: Sequence[tuple[int, int, int]]
+    timed_labels: Sequence[TimedLabel]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +103,7 @@ def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str]
         label_area=area,
         told_regions=labelled_regions(session, project.id, told=True) if settings.strategy in places_for else (),
         whole_images=whole_images(session, project.id, ("state", "train")) if settings.learning == "refit" else (),
+        timed_labels=timed_labels(session, project.id, limit=_MOST_TIMED) if settings.cost == "seconds" else (),
     )
 
 

@@ -10,6 +10,7 @@ from models.blend import Blend
 from models.query_network import QueryNetwork
 from models.segmenter import Segmenter, build
 from models.strategies import build_strategy
+from service.domain import costs
 from service.domain.divided import pool_of
 from service.store.budget import regions_left
 from service.tables import Region
@@ -54,6 +55,17 @@ def test_regions_of_several_sizes_are_the_same_live_and_in_simulation(
         assert regions_left(session, world.project) == 0  # of the budget
     assert sum(each.height * each.width for each in regions) == 4 * ROUNDS * 16 * 16
     assert len(regions) > 4 * ROUNDS
+
+
+@pytest.mark.parametrize(("strategy", "cost"), [("entropy", "clicks"), ("margin", "clicks"), ("bvsb", "seconds")])
+def test_value_for_cost_is_the_same_live_and_in_simulation(
+    make_world: Callable[..., World], strategy: str, cost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A simulation knows no seconds of people, and goes by those that are assumed until there are labels enough.
+    monkeypatch.setattr(costs, "FEWEST_LABELS", 1_000)
+    world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11, levels=2, cost=cost)
+    assert _settings(world).cost is not None
+    live_and_simulated_are_the_same(world, make_segmenter(), strategy)
 
 
 @pytest.mark.parametrize("strategy", ["learned", "class-balanced"])

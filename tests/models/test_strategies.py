@@ -54,6 +54,8 @@ class TestContract:
         of_regions = strategy.statistics or strategy.vectors or strategy.needs_policy or strategy.needs_labelled
         assert strategy.needs_segmenter or not of_regions
         assert strategy.needs_policy == (strategy.view is not None)
+        assert strategy.zero is None or strategy.needs_segmenter
+        assert strategy.zero == 0 or not strategy.adds_up
         strategy.scores(candidates_for(strategy, 8), seeded(0))
 
     def test_what_it_declares_that_it_needs_it_misses_with_a_sentence(self, name: str) -> None:
@@ -95,6 +97,12 @@ class TestContract:
         scores += 1
         assert all(torch.equal(now, then) for now, then in zip(tensors(candidates), before, strict=True))
 
+    def test_what_says_that_it_has_a_zero_is_never_below_it_but_for_what_does_harm(self, name: str) -> None:
+        strategy = built(name)
+        scores = strategy.scores(candidates_for(strategy, 40), seeded(0))
+        if strategy.zero is not None:
+            assert bool((scores >= strategy.zero).all()) == (name != "influence-oracle")
+
     def test_it_tells_candidates_apart(self, name: str) -> None:
         strategy = built(name)
         assert len(strategy.scores(candidates_for(strategy, 30), seeded(0)).unique()) > 20
@@ -129,6 +137,18 @@ class TestByStatistic:
         rows = described(9)
         scores = build_strategy(name).scores(Candidates(count=9, rows=rows), seeded(0))
         assert torch.equal(scores, sign * rows.statistics[statistic])
+
+
+def test_margins_are_values_above_a_pixel_that_is_sure() -> None:
+    assert {name: built(name).zero for name in EVERY if built(name).zero is not None} == {
+        "entropy": 0.0,
+        "bald": 0.0,
+        "margin": -1.0,
+        "bvsb": 0.0,
+        "impurity": 0.0,
+        "influence": 0.0,
+        "influence-oracle": 0.0,
+    }
 
 
 class TestRandom:

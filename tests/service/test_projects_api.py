@@ -152,3 +152,24 @@ def test_settings_that_shape_regions_are_fixed_once_there_are_images(admin: Test
     assert response.json()["error"]["detail"] == {"fixed": ["cell_width", "seed"]}
     assert admin.get(path).json()["settings"]["budget"] is None
     assert admin.patch("/projects/99", json={}).status_code == 404
+
+
+def test_a_cost_is_of_regions_of_several_sizes_and_may_change_while_a_campaign_runs(
+    admin: TestClient, make: Maker
+) -> None:
+    body = {"name": "streets", "classes": "camvid"}
+    refused = admin.post("/projects", json={**body, "settings": {"cost": "clicks"}})
+    assert refused.status_code == 422
+    assert "set levels to 2 or more, or cost to pixels" in refused.json()["error"]["message"]
+    made = admin.post("/projects", json={**body, "settings": {"cost": "clicks", "levels": 2}})
+    assert (made.status_code, made.json()["settings"]["cost"]) == (201, "clicks")
+
+    divided, plain = make.project("divided", levels=2), make.project("plain")
+    for project in (divided, plain):
+        make.images(project, 1)
+    changed = admin.patch(f"/projects/{divided.id}", json={"settings": {"cost": "seconds"}})
+    assert (changed.status_code, changed.json()["settings"]["cost"]) == (200, "seconds")
+    assert changed.json()["settings"]["levels"] == 2
+    refused = admin.patch(f"/projects/{plain.id}", json={"settings": {"cost": "seconds"}})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "settings_contradict")
+    assert "set levels to 2 or more" in refused.json()["error"]["message"]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from models.fit import TrainSettings
 from models.frozen import MAGNIFICATIONS
 from models.refit import RefitSettings
+from service.domain.costs import COST_OF_ONE_SIZE, CostName, drawing_cost
 from service.domain.methods import Method
 from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import Grid
@@ -141,6 +142,7 @@ class Experiment(_Settings):
         le=MOST_LEVELS,
         description="2: quarters of cells may be asked for too, 3: quarters of those, and so on.",
     )
+    cost: CostName = Field("pixels", description="What scores of several sizes are divided by: docs/method.md, 5.")
     segmenter: str = "fpn"
     segmenter_width: int = 32
     encoder: Literal["frozen", "trained"] = "trained"
@@ -181,6 +183,8 @@ class Experiment(_Settings):
             )
         if self.theta0 == "state" and self.learning == "pass":
             raise ValueError("Only a refitted head starts from D_S: set theta0 to 'source' or 'dt'.")
+        if self.cost != "pixels" and self.levels == 1:
+            raise ValueError(COST_OF_ONE_SIZE)
         if self.magnification not in MAGNIFICATIONS:
             raise ValueError(
                 f"magnification is one of {', '.join(map(str, MAGNIFICATIONS))}, not {self.magnification}."
@@ -230,6 +234,7 @@ class Experiment(_Settings):
             cell_height=self.cell_height,
             cell_width=self.cell_width,
             levels=self.levels if method is not None else 1,
+            cost=drawing_cost(self.cost) if method is not None else None,
             batch_size=batch_size,
             pool_size=size,
             sampling=self.sampling,
@@ -265,8 +270,9 @@ class Experiment(_Settings):
         on = {name for name in ("amp", "compile") if everything[name]} | (
             {*_OF_REFIT} if self.learning == "refit" else set()
         )
-        on |= {"levels"} if self.levels > 1 and stage == "trajectory" else set()
-        off = {"amp", "compile", "levels", *_OF_REFIT} - on
+        if stage == "trajectory":
+            on |= {name for name, used in (("levels", self.levels > 1), ("cost", self.cost != "pixels")) if used}
+        off = {"amp", "compile", "levels", "cost", *_OF_REFIT} - on
         shared = ("dataset", "height", "width", "segmenter", "segmenter_width", "dropout", "counts", *sorted(on))
         cells = ("cell_height", "cell_width")
         parts: dict[str, tuple[str, ...]] = {

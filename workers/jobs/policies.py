@@ -69,6 +69,7 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     loop = replace(
         project.loop,
         levels=1,  # games are of undivided regions
+        cost=None,
         batch_size=settings.batch_size or project.loop.batch_size,
         pool_size=settings.pool_size,
         protocol="per-pool",

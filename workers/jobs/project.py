@@ -14,6 +14,7 @@ from models.segmenter import Segmenter
 from service.blobs import Blobs
 from service.db import Database
 from service.domain.classes import ClassSet
+from service.domain.costs import drawing_cost
 from service.domain.divided import AnyPool, pool_of
 from service.domain.masks import decode_label_png
 from service.domain.regions import Grid
@@ -129,6 +130,7 @@ class ProjectData:
             cell_height=each.cell_height,
             cell_width=each.cell_width,
             levels=each.levels,
+            cost=drawing_cost(each.cost),
             batch_size=each.batch_size,
             pool_size=each.pool_size,
             sampling=each.sampling,

@@ -13,6 +13,7 @@ from service.store import rounds as round_store
 from service.store.rounds import NewRegion, RoundFigures, RoundProposal
 from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot
 from service.tables import Checkpoint
+from workers.jobs.costs import with_seconds
 from workers.jobs.delivery import JobRun
 from workers.jobs.learning import learner_before, measures, plain, predicted, remembered, warning_of
 from workers.jobs.project import ProjectData, ProjectImages, project_of
@@ -73,12 +74,13 @@ def _asking(
         labelled.add(project.answers(images, known.told_regions), counted=False)
     labelled.cells = known.label_area
     labelled.known_cells = float(sum(count * project.grid(h, w).cells.size for h, w, count in known.whole_images))
+    settings = with_seconds(project, known.timed_labels)
     observer = Observer(
         images=images,
         state=state,
         truth=None,
         labelled=labelled,
-        settings=project.loop,
+        settings=settings,
         budget=project.settings.budget,
     )
     return Chooser(
@@ -86,7 +88,7 @@ def _asking(
         strategy=choice.strategy,
         pool=project.pool(images, known.proposed),
         observer=observer,
-        settings=project.loop,
+        settings=settings,
         seed=project.settings.seed,
     )
 

@@ -8,6 +8,7 @@ from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from service.domain.divided import AnyPool
 from workers.chance import numpy_generator, torch_generator
+from workers.loop.costs import by_cost, by_pixels, drawing_costs
 from workers.loop.observer import LabelMaps, Observer
 from workers.loop.round import LoopSettings, Proposal, ProposedRegion, choose, timed
 
@@ -41,6 +42,8 @@ class Chooser:
             )
         self.segmenter, self.strategy, self.pool, self.observer = segmenter, strategy, pool, observer
         self.settings, self.seed = settings, seed
+        # What drawing costs, where that counts: among several sizes, by scores that say what a region is worth.
+        self._cost = settings.cost if pool.levels > 1 and strategy.zero is not None else None
 
     def ask(
         self,
@@ -62,7 +65,8 @@ class Chooser:
             return Proposal(round_number=round_number, strategy=self.strategy.name, regions=(), seconds=seconds)
         numbers, sizes = np.concatenate(pools), [len(pool) for pool in pools]
         with timed(seconds, "describe"):
-            candidates, label_maps = self._described(numbers, sizes, round_number, predict=predict)
+            wants_maps = predict or self._cost is not None
+            candidates, label_maps = self._described(numbers, sizes, round_number, predict=wants_maps)
         with timed(seconds, "score"):
             generator = torch_generator(self.seed, "scores", round_number)
             scores = self.strategy.scores(candidates, generator).double().cpu().numpy()
@@ -70,11 +74,12 @@ class Chooser:
                 raise ScoresNotFinite(f"Strategy {self.strategy.name!r} gave scores that are no finite numbers.")
             rng = numpy_generator(self.seed, "epsilon", round_number)
             spans = None if candidates.spans_M2 is None else candidates.spans_M2.numpy()
-            if spans is not None and self.strategy.adds_up:
-                scores = scores / (spans[:, 1] - spans[:, 0])
+            if spans is not None:
+                scores = self._compared(scores, numbers, spans, label_maps)
             chosen = choose(scores, sizes, self.settings.protocol, epsilon, rng, spans, self.pool.cell)
         picked = numbers[chosen]
         self.pool.take(picked)
+        label_maps = label_maps if predict else {}
         with timed(seconds, "predict"):
             if predict:
                 label_maps |= self._missing_label_maps(picked, label_maps, round_number)
@@ -110,6 +115,20 @@ class Chooser:
         generator = torch_generator(self.seed, "describe", round_number)
         where = self.pool.locate(numbers)
         return self.observer.candidates(self.segmenter, self.strategy, known, where, generator, predict=predict)
+
+    def _compared(
+        self, scores: NDArray[np.float64], numbers: NDArray[np.int64], spans: NDArray[np.int64], label_maps: LabelMaps
+    ) -> NDArray[np.float64]:
+        """What candidates of several sizes compete by."""
+        if self._cost is None:
+            return by_pixels(self.strategy, scores, spans[:, 1] - spans[:, 0])
+        images, cells = (each.tolist() for each in self.pool.locate(numbers))
+        grids = {image: self.settings.grid(self.observer.images.size(image)) for image in set(images)}
+        predicted = [
+            label_maps[image][grids[image].box(cell).slices] for image, cell in zip(images, cells, strict=True)
+        ]
+        pixels = np.array([each.size for each in predicted])
+        return by_cost(self.strategy, scores, pixels, drawing_costs(self._cost, predicted))
 
     def _missing_label_maps(self, picked: NDArray[np.int64], there: LabelMaps, round_number: int) -> LabelMaps:
         """Predicted label maps of chosen images that the strategy (random, say) never looked at."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from models.fit import TrainSettings
 from models.refit import RefitSettings
 from models.strategies.turns import Turns
+from service.domain.costs import DrawingCost
 from service.domain.pool import ImageGroup
 from service.domain.regions import Box, Grid
 from workers.datasets.base import ImageSource
@@ -30,6 +31,7 @@ class LoopSettings:
     cell_width: int = 80
     batch_size: int = 24
     levels: int = 1
+    cost: DrawingCost | None = None  # of candidates of several sizes; none: their pixels
     pool_size: int = 10
     sampling: Literal["uniform", "images"] = "images"
     protocol: Literal["per-pool", "global"] = "per-pool"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from service.domain.costs import CLICKS
 from service.domain.methods import Method
 from tests.workers.tiny import tiny_experiment
 from workers.experiments.presets import PRESETS, preset_names, read_preset
@@ -48,6 +49,19 @@ def test_what_makes_a_gpu_faster_changes_keys_only_where_it_is_on(tmp_path: Path
     for method in ("random", "learned:paper"):
         assert key_of(faster, method) != key_of(experiment, method)
     assert faster.key("source") != experiment.key("source")
+
+
+def test_a_cost_changes_a_trajectory_s_key_alone_and_only_where_it_is_not_pixels(tmp_path: Path) -> None:
+    divided = tiny_experiment(tmp_path, "levels=2")
+    pixels, clicks = (tiny_experiment(tmp_path, "levels=2", f"cost='{cost}'") for cost in ("pixels", "clicks"))
+    for method in ("random", "learned:paper"):
+        assert key_of(pixels, method) == key_of(divided, method) != key_of(clicks, method)
+    assert clicks.key("theta0") == divided.key("theta0")
+    assert clicks.policy_key("paper", 0) == divided.policy_key("paper", 0)
+    of_rounds = (each.loop(11, Method.parse("entropy")).cost for each in (pixels, clicks))
+    assert [*of_rounds, clicks.loop(11).cost] == [None, CLICKS, None]
+    with pytest.raises(ValueError, match="set levels to 2 or more, or cost to pixels"):
+        tiny_experiment(tmp_path, "cost='seconds'")
 
 
 @pytest.mark.parametrize(
