@@ -22,10 +22,14 @@ Baseline = Literal[
 ]
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 
-StrategyName = Literal[Baseline, "learned"]
+StrategyName = Literal[Baseline, "learned", "auto"]
 """What a campaign can choose by."""
 
 LEARNED: Literal["learned"] = "learned"
+AUTO: Literal["auto"] = "auto"
+"""The project's own policy, the one that comes with regionwise, or a baseline: whichever did best in held-out games."""
+OWN_POLICY, SHIPPED_POLICY = "own", "shipped"
+"""What policies are called among the contenders of those games."""
 REFERENCES = ("greedy-oracle", "influence", "influence-oracle")
 """What knows the truth of the pool, or of D_R: for simulations alone, to compare with."""
 

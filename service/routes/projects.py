@@ -8,6 +8,7 @@ from service.errors import Invalid
 from service.schemas.errors import errors
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.projects import (
+    ChoiceOut,
     LatestCheckpoint,
     ProjectDetail,
     ProjectIn,
@@ -58,6 +59,7 @@ def change_project(id: Id, body: ProjectPatch, caller: auth.AdminCaller, session
 
 
 def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
+    policy = standing.checkpoints.get("policy")
     return ProjectDetail(
         **project_out(project).model_dump(),
         images=standing.images,
@@ -69,6 +71,7 @@ def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
             kind: LatestCheckpoint(id=each.id, created_at=each.created_at)
             for kind, each in standing.checkpoints.items()
         },
+        choice=ChoiceOut.of(project.settings["strategy"], policy.description if policy else None),
         miou=standing.miou,
         warning=standing.warning,
     )

@@ -114,6 +114,7 @@ class PolicySettings(BaseModel):
     class_relative: bool = Field(True, description="Features relate classes to each other; without it they name them.")
     uncertainty: bool = Field(True, description="Entropies are among the features.")
     state: bool = Field(True, description="The state set is looked at.")
+    ready: bool = Field(False, description="It comes with regionwise, and nothing is played for it.")
     population: int = Field(
         12, ge=4, le=1000, description="Of a search: policies of a generation, each of which plays a game."
     )
@@ -229,7 +230,18 @@ else:
 class PolicyPayload(Overrides):
     """A policy, trained by playing labelling games on the split `train`, or where its sources say."""
 
-    policy: PolicyName = Field("paper", description="A policy by its name; every other setting goes over its own.")
+    policy: PolicyName | None = Field(
+        None,
+        description="A policy by its name; every other setting goes over its own. None: blend on a frozen encoder, unless it has "
+        "no use for what else is set; else paper.",
+    )
+    compare_games: int = Field(
+        4,
+        ge=0,
+        le=100,
+        description="Held-out games in which the policy then meets the one that comes with regionwise and the best baselines, on "
+        "a frozen encoder; 0: none, and it is used as it is.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -244,13 +256,21 @@ class PolicyPayload(Overrides):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        self.chosen()
+        if self.chosen(self.name(refits=True)).ready:
+            raise ValueError(f"{self.policy} comes trained: leave it as it is, or train blend.")
         return self
 
-    def chosen(self) -> PolicySettings:
-        """All settings of the policy. Raises ValueError with a sentence where they do not go together."""
-        own = self.model_dump(exclude={"policy"}, exclude_none=True)
+    def name(self, *, refits: bool) -> str:
+        """The policy's name in a project that refits a head on a frozen encoder, or in one that does not."""
+        if self.policy is not None:
+            return self.policy
+        given = {name for name in (*_OF_DQN, *_OF_REGIONWISE) if getattr(self, name) is not None}
+        return "paper" if given or not refits else "blend"
+
+    def chosen(self, name: str) -> PolicySettings:
+        """All settings of the policy of this name. Raises ValueError with a sentence where they do not go together."""
+        own = self.model_dump(exclude={"policy", "compare_games"}, exclude_none=True)
         try:
-            return PolicySettings.model_validate({**named_policies()[self.policy], **own})
+            return PolicySettings.model_validate({**named_policies()[name], **own})
         except ValidationError as error:
             raise ValueError(" ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from error

@@ -1,12 +1,13 @@
 """Projects over the wire, and the settings a campaign runs with."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.domain.costs import COST_OF_ONE_SIZE, CostName
-from service.domain.methods import StrategyName
+from service.domain.methods import AUTO, LEARNED, OWN_POLICY, SHIPPED_POLICY, StrategyName
 from service.domain.quarters import MOST_LEVELS
 from service.schemas.fields import Input, Moment, Name
 from service.tables import Project
@@ -82,7 +83,9 @@ class ProjectSettings(BaseModel):
         "per-pool", description="Pick the best of each candidate pool, or the best K of all candidates."
     )
     strategy: StrategyName = Field(
-        "learned", description="How candidates are scored. Until the networks it needs exist, regions are random."
+        "auto",
+        description="How candidates are scored. auto: by whatever did best in held-out games when a policy was trained here, and "
+        "until then by the policy that comes with regionwise. Until the networks it needs exist, regions are random.",
     )
     budget: int | None = Field(None, ge=1, description="Regions to label in all; none: until the pool is empty.")
     lookahead: bool = Field(True, description="Propose the next round while this one is being labelled.")
@@ -228,6 +231,45 @@ class LatestCheckpoint(BaseModel):
     created_at: Moment = Field(description="When it was saved.")
 
 
+class SavedOut(BaseModel):
+    """What asking by the winner saved in held-out games, against random: by the mean curves of both."""
+
+    miou: float = Field(description="In points: what random had at the end of a game, and the winner had too.")
+    random_cells: float = Field(description="Whole regions that random took for it.", examples=[384.0])
+    cells: float | None = Field(description="Those that the winner took; null where it did not get there.")
+    share: float | None = Field(
+        description="What was saved of random's regions; negative: it took more.", examples=[0.4]
+    )
+    low: float | None = Field(description="Lower end of the share's 95 % interval over games; null: not known.")
+    high: float | None = Field(description="Its upper end.")
+
+
+class ChoiceOut(BaseModel):
+    """What the next round will be asked for by, and what held-out games said when a policy was trained last."""
+
+    by: str = Field(description="A strategy; own: the project's policy; shipped: the one that comes with regionwise.")
+    areas: dict[str, float] | None = Field(
+        description="Mean mIoU of each contender over the games, in points; null where nothing was compared."
+    )
+    saved: SavedOut | None = Field(description="What the winner saved against random, in those games.")
+
+    @classmethod
+    def of(cls, strategy: str, policy: Mapping[str, Any] | None) -> Self:
+        """By a project's strategy and the description of its newest policy."""
+        held = policy or {}
+        by = strategy
+        if strategy == LEARNED:
+            by = OWN_POLICY if policy is not None else "random"
+        elif strategy == AUTO:
+            by = SHIPPED_POLICY if policy is None else str(held.get("winner", OWN_POLICY))
+        compared, found = held.get("compared"), held.get("saved")
+        return cls(
+            by=by,
+            areas=None if compared is None else compared["areas"],
+            saved=None if found is None else SavedOut(**found),
+        )
+
+
 class ProjectDetail(ProjectOut):
     """A campaign and how far it has come."""
 
@@ -246,6 +288,7 @@ class ProjectDetail(ProjectOut):
     checkpoints: dict[str, LatestCheckpoint] = Field(
         description="The newest checkpoint of each kind there is: source, segmenter, policy, final."
     )
+    choice: ChoiceOut = Field(description="What rounds are asked for by, and what that saves.")
     miou: float | None = Field(description="Of the newest segmenter on the reward split, if measured.", examples=[0.52])
     warning: str | None = Field(
         description="The warning of the newest round learned from: mIoU fell by more than its noise. Null where it did not.",

@@ -11,6 +11,7 @@ from workers.policy.building import build_network, build_trainer
 from workers.policy.ground import Ground
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.progress import Progress
+from workers.policy.shipped import shipped_policy
 from workers.training.building import copy_of
 from workers.training.checkpoints import Policy, load_policy, save_policy
 
@@ -19,6 +20,8 @@ def trained_policy(bench: Bench, name: str, seed: int) -> Policy:
     """The policy that plays best of those that its training went through; its games start from theta_pre, which has not
     seen D_T's labels.
     """
+    if bench.experiment.policy(name).ready:
+        return shipped_policy(bench.dataset.classes, bench.device)
     ground = ground_of(bench, name)
     path = bench.path("policy", bench.experiment.policy_key(name, seed))
     if path.exists():

@@ -14,6 +14,7 @@ from service.domain.regions import Grid
 from service.schemas.policies import PolicySettings
 from workers.files import settings_hash
 from workers.loop.round import LoopSettings
+from workers.policy.shipped import shipped_digest
 from workers.training.building import Architecture, stride_for
 from workers.training.convergence import ConvergeSettings
 
@@ -124,7 +125,7 @@ class Refit(_Settings):
         )
 
 
-_CAME_LATER = frozenset({"influence", "population", "deviation", "blank"})
+_CAME_LATER = frozenset({"influence", "ready", "population", "deviation", "blank"})
 
 
 class Experiment(_Settings):
@@ -260,8 +261,9 @@ class Experiment(_Settings):
     def _policy_values(self, name: str) -> dict[str, Any]:
         values = self.policy(name).model_dump(mode="json", exclude={"group"})
         # What came later enters a key only where it changes figures: those of before stay.
-        default = PolicySettings.model_fields
-        return {key: value for key, value in values.items() if key not in _CAME_LATER or value != default[key].default}
+        fields = PolicySettings.model_fields
+        used = {key: each for key, each in values.items() if key not in _CAME_LATER or each != fields[key].default}
+        return {"ready": shipped_digest()} if self.policy(name).ready else used
 
     def key(self, stage: Literal["source", "theta0", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""

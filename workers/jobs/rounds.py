@@ -1,18 +1,16 @@
 """The tasks of a round: ask proposes its regions, tell learns from their labels."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.frozen import FrozenSegmenter
-from models.strategies import STRATEGIES, Strategy, build_strategy
 from service.domain.masks import encode_label_png
 from service.store import rounds as round_store
 from service.store.rounds import NewRegion, RoundFigures, RoundProposal
 from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot
-from service.tables import Checkpoint
+from workers.jobs.choosing import LOOK_AT_LABELLED, Choice, at_random, choose_strategy
 from workers.jobs.costs import with_seconds
 from workers.jobs.delivery import JobRun
 from workers.jobs.learning import learner_before, measures, plain, predicted, remembered, warning_of
@@ -23,20 +21,7 @@ from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
 from workers.loop.observer import Observer
 from workers.loop.round import Proposal, RoundResult
-from workers.training.checkpoints import CheckpointError, save_segmenter
-
-LOOK_AT_LABELLED = frozenset(name for name in STRATEGIES if name == "learned" or build_strategy(name).needs_labelled)
-"""The strategies that must know where the labelled regions are, not only what they hold; of policies some do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What a round is proposed with: the strategy, the networks behind it, and a note where it is not the one wished for."""
-
-    strategy: Strategy
-    segmenter: Checkpoint | None
-    policy: Checkpoint | None
-    note: str
+from workers.training.checkpoints import save_segmenter
 
 
 def ask(run: JobRun) -> dict[str, Any]:
@@ -53,7 +38,7 @@ def ask(run: JobRun) -> dict[str, Any]:
         chooser = _asking(project, known, choice, images, state)
         proposal = chooser.ask(round_.size, round_number=round_.number, predict=True)
     except ScoresNotFinite as error:
-        choice = _random(choice.segmenter, f"{error} Until another one is trained regions are drawn at random.")
+        choice = at_random(choice.segmenter, f"{error} Until another one is trained regions are drawn at random.")
         chooser = _asking(project, known, choice, images, state)
         proposal = chooser.ask(round_.size, round_number=round_.number, predict=True)
     written = _written(project, images, choice, proposal)
@@ -91,29 +76,6 @@ def _asking(
         settings=settings,
         seed=project.settings.seed,
     )
-
-
-def choose_strategy(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
-    """The project's strategy if the networks it needs exist and fit, else random, with a note that says why."""
-    segmenter, policy = known.segmenter, known.policy
-    wanted = project.settings.strategy
-    if wanted == "learned":
-        if policy is None or segmenter is None:
-            missing = "segmenter" if segmenter is None else "policy"
-            return _random(segmenter, f"There is no {missing} yet, so regions were drawn at random.")
-        try:
-            strategy = build_strategy("learned", project.load_policy(policy, state))
-        except CheckpointError as error:
-            return _random(segmenter, f"{error} Until then regions are drawn at random.")
-        return Choice(strategy=strategy, segmenter=segmenter, policy=policy, note="")
-    strategy = build_strategy(wanted)
-    if strategy.needs_segmenter and segmenter is None:
-        return _random(None, "There is no segmenter yet, so regions were drawn at random.")
-    return Choice(strategy=strategy, segmenter=segmenter, policy=None, note="")
-
-
-def _random(segmenter: Checkpoint | None, note: str) -> Choice:
-    return Choice(strategy=build_strategy("random"), segmenter=segmenter, policy=None, note=note)
 
 
 def _written(project: ProjectData, images: ProjectImages, choice: Choice, proposal: Proposal) -> RoundProposal:

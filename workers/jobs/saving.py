@@ -19,7 +19,20 @@ from workers.training.convergence import measure
 Written = TypeVar("Written")
 
 # What slices of jobs leave for each other.
-PHASES = ("base", "looked", "regions", "fit", "since", "head", "tuned", "theta_pre", "theta_0", "final", "policy")
+PHASES = (
+    "base",
+    "looked",
+    "regions",
+    "fit",
+    "since",
+    "head",
+    "tuned",
+    "theta_pre",
+    "theta_0",
+    "final",
+    "policy",
+    "comparison",
+)
 
 
 def made_already(run: JobRun, kind: str) -> dict[str, Any] | None:

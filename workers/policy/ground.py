@@ -14,7 +14,7 @@ from workers.datasets.on_device import on_device
 from workers.datasets.streets import streets_dataset
 from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
-from workers.loop.round import LoopSettings, groups_of
+from workers.loop.round import LoopSettings, cells_in, groups_of
 from workers.policy.contest import Contest
 from workers.policy.labelling import LabellingGame, Place
 from workers.training.building import copy_of, with_fresh_head
@@ -91,11 +91,17 @@ def contests_of(settings: PolicySettings, ground: Ground, seed: int) -> list[Con
             blank=_place(replace(there, known=()), seed),
             blank_share=settings.blank,
             settings=_loop_of_game(settings, there.loop),
-            budget=settings.budget,
+            # Of what there is to ask for, half at most: where all is labelled in the end, ways of asking cannot differ.
+            budget=max(1, min(settings.budget, _regions(there) // 4)),
             seed=seed,
         )
         for there in grounds
     ]
+
+
+def _regions(ground: Ground) -> int:
+    """Of D_T and D_R, which share their images in halves."""
+    return int(cells_in([ground.splits["train"], ground.splits["reward"]], ground.loop))
 
 
 def _there(ground: Ground, source: str, seed: int) -> Ground:

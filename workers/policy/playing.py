@@ -109,6 +109,7 @@ def play_resumably(
             if not saved:
                 _put_away(trainer, store, made_of)
             return False
+    _put_away(trainer, store, made_of)  # whoever plays on with the policy may be stopped too
     return True
 
 

@@ -209,7 +209,23 @@ def test_a_policy_that_has_diverged_leaves_the_round_to_chance(world: World) -> 
     assert len(world.label_all()) == 4
 
 
-@pytest.mark.parametrize("name", named_policies())
+@pytest.mark.parametrize("name", [name for name, own in named_policies().items() if not own.get("ready")])
 def test_every_policy_with_a_name_can_be_asked_for(name: str) -> None:
-    chosen = PolicyPayload.model_validate({"policy": name, "episodes": 7}).chosen()
-    assert chosen == PolicySettings.model_validate({**named_policies()[name], "episodes": 7})
+    payload = PolicyPayload.model_validate({"policy": name, "episodes": 7})
+    assert payload.name(refits=True) == payload.name(refits=False) == name
+    assert payload.chosen(name) == PolicySettings.model_validate({**named_policies()[name], "episodes": 7})
+
+
+def test_the_policy_that_comes_trained_is_not_trained() -> None:
+    with pytest.raises(ValueError, match="shipped comes trained: leave it as it is, or train blend"):
+        PolicyPayload.model_validate({"policy": "shipped"})
+
+
+@pytest.mark.parametrize(
+    ("given", "refits", "name"),
+    [({}, True, "blend"), ({}, False, "paper"), ({"episodes": 20}, True, "blend"), ({"gamma": 0.9}, True, "paper")],
+)
+def test_who_names_no_policy_gets_one_that_fits(given: dict[str, Any], refits: bool, name: str) -> None:
+    payload = PolicyPayload.model_validate(given)
+    assert payload.name(refits=refits) == name
+    payload.chosen(name)

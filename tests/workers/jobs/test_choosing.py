@@ -1,0 +1,89 @@
+"""What a project that leaves the choice to the service asks for its rounds by."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from models.blend import Blend
+from models.query_network import QueryNetwork
+from tests.workers.conftest import CLASSES, Rectangles, World
+from workers.training.building import Architecture, fresh_segmenter
+from workers.training.checkpoints import save_policy, save_segmenter
+
+POOL = Rectangles(6, 1)
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    frozen = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
+    made = make_world(strategy="auto", budget=8, seed=5, **frozen)
+    made.add("pool", POOL, labelled=False)
+    return made
+
+
+def add_segmenter(world: World) -> None:
+    architecture = Architecture(
+        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
+    )
+    world.add_checkpoint("segmenter", save_segmenter(fresh_segmenter(architecture, 3, [POOL], 5, "cpu"), CLASSES))
+
+
+def asked(world: World) -> tuple[dict[str, Any], str]:
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    world.work()
+    return world.rounds()[0], world.call("GET", f"/projects/{world.project.id}")["choice"]["by"]
+
+
+def test_without_any_policy_it_is_the_one_that_comes_along_which_needs_no_state_set(world: World) -> None:
+    add_segmenter(world)
+    round_, by = asked(world)
+    assert (round_["strategy"], round_["policy_id"], by) == ("learned", None, "shipped")
+    assert round_["note"] == "Asked for by the policy that comes with regionwise."
+
+
+def test_without_a_segmenter_regions_are_random_and_the_note_says_why(world: World) -> None:
+    round_, _ = asked(world)
+    assert (round_["strategy"], round_["note"]) == (
+        "random",
+        "There is no segmenter yet, so regions were drawn at random.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("winner", "strategy", "note"),
+    [
+        ("own", "learned", ""),
+        (
+            "shipped",
+            "learned",
+            "Asked for by the policy that comes with regionwise, which was ahead of the project's own in held-out games.",
+        ),
+        ("entropy", "entropy", "Asked for by entropy, which was ahead of the project's policy in held-out games."),
+    ],
+)
+def test_after_a_comparison_it_is_the_winner(world: World, winner: str, strategy: str, note: str) -> None:
+    add_segmenter(world)
+    world.add_checkpoint("policy", save_policy(Blend(), CLASSES), winner=winner)
+    round_, by = asked(world)
+    assert (round_["strategy"], round_["note"], by) == (strategy, note, winner)
+    assert (round_["policy_id"] is not None) == (winner == "own")
+
+
+def test_a_policy_that_was_compared_with_nothing_is_used(world: World) -> None:
+    add_segmenter(world)
+    world.add_checkpoint("policy", save_policy(Blend(), CLASSES))
+    round_, by = asked(world)
+    assert (round_["strategy"], round_["note"], by) == ("learned", "", "own")
+    assert round_["policy_id"] is not None
+
+
+def test_a_policy_that_does_not_fit_gives_way_to_the_one_that_comes_along(world: World) -> None:
+    add_segmenter(world)
+    policy = QueryNetwork(3, 99, generator=torch.Generator().manual_seed(4))
+    world.add_checkpoint("policy", save_policy(policy, CLASSES))
+    round_, _ = asked(world)
+    assert (round_["strategy"], round_["policy_id"]) == ("learned", None)
+    assert "99 regions" in round_["note"]
+    assert round_["note"].endswith("Asked for by the policy that comes with regionwise.")

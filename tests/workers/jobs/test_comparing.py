@@ -1,0 +1,85 @@
+"""The end of a train-policy job: held-out games, who won them, and what the project then says and does."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.workers.conftest import CLASSES, Rectangles, World
+from workers.jobs import comparing
+from workers.policy.comparing import Comparison
+from workers.training.building import Architecture, fresh_segmenter
+from workers.training.checkpoints import save_segmenter
+
+POOL = Rectangles(6, 1)
+SMALL = {"episodes": 4, "population": 4, "budget": 8, "batch_size": 4, "pool_size": 3, "refit_steps": 2}
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    frozen = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
+    made = make_world(strategy="auto", budget=8, seed=5, **frozen)
+    made.add("pool", POOL, labelled=False)
+    made.add("train", Rectangles(4, 4)).add("reward", Rectangles(2, 3))
+    architecture = Architecture(
+        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
+    )
+    segmenter = save_segmenter(fresh_segmenter(architecture, 3, [POOL], 5, "cpu"), CLASSES)
+    for kind in ("source", "segmenter"):
+        made.add_checkpoint(kind, segmenter, source="none")
+    quick = {"refit_steps": 2, "batch_size": 4, "pool_size": 3, "network": "blend", "budget": 8}
+    monkeypatch.setattr(comparing, "named_policies", lambda: {"blend": quick})
+    return made
+
+
+def train(world: World, **settings: Any) -> dict[str, Any]:
+    body = {"kind": "train-policy", "settings": settings}
+    made = world.call("POST", f"/projects/{world.project.id}/jobs", json=body)
+    world.work()
+    job: dict[str, Any] = world.call("GET", f"/jobs/{made['id']}")
+    return job
+
+
+def test_the_result_says_who_won_by_how_much_and_what_that_saves(world: World) -> None:
+    job = train(world, **SMALL, compare_games=2)
+    assert (job["state"], job["error"]) == ("done", None)
+    result = job["result"]
+    assert (result["name"], len(result["returns"])) == ("blend", 4)
+    areas = result["compared"]["areas"]
+    assert set(areas) == {"own", "shipped", "class-balanced", "entropy", "bvsb", "diverse", "random"}
+    assert areas[result["winner"]] == max(areas.values())
+    for name, (mean, low, high) in result["compared"]["ahead"].items():
+        assert low <= mean <= high
+        assert mean == pytest.approx(areas[result["winner"]] - areas[name], abs=2e-3)
+    project = world.call("GET", f"/projects/{world.project.id}")
+    assert project["choice"] == {"by": result["winner"], "areas": areas, "saved": result["saved"]}
+
+
+def test_without_games_nothing_is_compared_and_the_policy_is_used(world: World) -> None:
+    job = train(world, **SMALL, compare_games=0)
+    assert "winner" not in job["result"]
+    choice = world.call("GET", f"/projects/{world.project.id}")["choice"]
+    assert choice == {"by": "own", "areas": None, "saved": None}
+
+
+def test_slices_and_killed_workers_change_nothing_of_the_comparison(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = train(world, **SMALL, compare_games=1)["result"]
+    games: list[int] = []
+    play = Comparison.play
+
+    def counted(comparison: Comparison, *given: Any) -> None:
+        play(comparison, *given)
+        games.append(comparison.played)
+
+    monkeypatch.setattr(Comparison, "play", counted)
+    world.slice_seconds(-1.0)  # each slice is over after a game
+    sliced = train(world, **SMALL, compare_games=1)["result"]
+    assert games == list(range(1, 8))
+    assert sliced == straight
+
+
+def test_a_project_without_a_state_set_trains_its_policy(world: World) -> None:
+    assert world.call("GET", f"/projects/{world.project.id}")["images"].get("state", 0) == 0
+    assert train(world, **SMALL, compare_games=0)["state"] == "done"

@@ -1,0 +1,45 @@
+"""The policy that comes with regionwise: small, free of any data set, and with its card."""
+
+from importlib.resources import files
+
+import pytest
+
+from models.blend import Blend
+from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
+from service.domain.policy_files import check_policy, check_policy_weights
+from service.domain.weights import read_weights
+from tests.workers.conftest import CLASSES
+from workers.experiments.presets import read_preset
+from workers.policy.shipped import shipped_bytes, shipped_digest, shipped_policy
+
+MOST_BYTES = 2_000_000
+
+
+@pytest.mark.parametrize("classes", [CLASSES, CAMVID, CITYSCAPES], ids=["three", "camvid", "cityscapes"])
+def test_it_fits_any_classes_and_needs_no_state_set(classes: ClassSet) -> None:
+    policy = shipped_policy(classes)
+    assert isinstance(policy, Blend)
+    assert not policy.training
+    assert not policy.view.needs_state
+
+
+def test_it_is_small_safe_and_what_it_was_trained_to_be() -> None:
+    data = shipped_bytes()
+    assert len(data) < MOST_BYTES
+    file = read_weights(data)
+    check_policy(file.description, CLASSES, 0)
+    check_policy_weights(file)
+    assert file.description["trials"]  # it was trained, and is no beginning
+
+
+def test_its_card_says_what_it_learned_from_and_names_the_very_file() -> None:
+    card = files("workers.policy.shipped").joinpath("CARD.md").read_text()
+    for said in ("streets", "Not one image of a real data set", "Good for", "Not good for", shipped_digest()):
+        assert said in card
+
+
+def test_an_experiment_plays_it_and_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = read_preset("streets", "streets")
+    first = experiment.policy_key("shipped", 0)
+    monkeypatch.setattr("workers.experiments.settings.shipped_digest", lambda: "another")
+    assert experiment.policy_key("shipped", 0) != first

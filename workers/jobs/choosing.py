@@ -1,0 +1,90 @@
+"""What a round is asked for by: the project's strategy, if the networks it needs are there and fit, else random, and why."""
+
+from dataclasses import dataclass
+
+from models.strategies import STRATEGIES, Strategy, build_strategy
+from service.domain.methods import AUTO, LEARNED, OWN_POLICY, SHIPPED_POLICY
+from service.store.snapshots import AskSnapshot
+from service.tables import Checkpoint
+from workers.jobs.project import ProjectData, ProjectImages
+from workers.policy.shipped import shipped_policy
+from workers.training.checkpoints import CheckpointError
+
+LOOK_AT_LABELLED = frozenset(
+    {AUTO, LEARNED} | {name for name in STRATEGIES if name != LEARNED and build_strategy(name).needs_labelled}
+)
+"""The strategies that must know where the labelled regions are, not only what they hold; of policies some do."""
+
+_NO_SEGMENTER = "There is no segmenter yet, so regions were drawn at random."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a round is proposed with: the strategy, the networks behind it, and a note where it is not the one wished for."""
+
+    strategy: Strategy
+    segmenter: Checkpoint | None
+    policy: Checkpoint | None
+    note: str
+
+
+def choose_strategy(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
+    """The project's strategy if the networks it needs exist and fit, else random, with a note that says why."""
+    wanted = project.settings.strategy
+    if wanted == LEARNED:
+        return _by_own_policy(project, known, state)
+    if wanted == AUTO:
+        return _by_winner(project, known, state)
+    return _by_name(wanted, known.segmenter)
+
+
+def at_random(segmenter: Checkpoint | None, note: str) -> Choice:
+    """Random, and why."""
+    return Choice(strategy=build_strategy("random"), segmenter=segmenter, policy=None, note=note)
+
+
+def _by_name(name: str, segmenter: Checkpoint | None, note: str = "") -> Choice:
+    strategy = build_strategy(name)
+    if strategy.needs_segmenter and segmenter is None:
+        return at_random(None, _NO_SEGMENTER)
+    return Choice(strategy=strategy, segmenter=segmenter, policy=None, note=note)
+
+
+def _by_own_policy(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
+    segmenter, policy = known.segmenter, known.policy
+    if policy is None or segmenter is None:
+        missing = "segmenter" if segmenter is None else "policy"
+        return at_random(segmenter, f"There is no {missing} yet, so regions were drawn at random.")
+    try:
+        strategy = build_strategy(LEARNED, project.load_policy(policy, state))
+    except CheckpointError as error:
+        return at_random(segmenter, f"{error} Until then regions are drawn at random.")
+    return Choice(strategy=strategy, segmenter=segmenter, policy=policy, note="")
+
+
+def _by_winner(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
+    """By whatever won when the newest policy was compared; by that policy, where it was not; without any, by the shipped one."""
+    segmenter, policy = known.segmenter, known.policy
+    if segmenter is None:
+        return at_random(None, _NO_SEGMENTER)
+    winner = SHIPPED_POLICY if policy is None else policy.description.get("winner", OWN_POLICY)
+    if winner == OWN_POLICY:
+        choice = _by_own_policy(project, known, state)
+        if choice.policy is not None:
+            return choice
+        return _by_shipped(
+            project,
+            segmenter,
+            f"{choice.note.partition(' Until')[0]} Asked for by the policy that comes with regionwise.",
+        )
+    if winner == SHIPPED_POLICY:
+        ahead = "" if policy is None else ", which was ahead of the project's own in held-out games"
+        return _by_shipped(project, segmenter, f"Asked for by the policy that comes with regionwise{ahead}.")
+    return _by_name(
+        winner, segmenter, f"Asked for by {winner}, which was ahead of the project's policy in held-out games."
+    )
+
+
+def _by_shipped(project: ProjectData, segmenter: Checkpoint, note: str) -> Choice:
+    policy = shipped_policy(project.classes, project.worker.device)
+    return Choice(strategy=build_strategy(LEARNED, policy), segmenter=segmenter, policy=None, note=note)

@@ -1,0 +1,68 @@
+"""What the games of a project's policies stand on: its labelled images, its segmenter, and how a round of them goes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from service.schemas.policies import PolicySettings
+from service.tables import Checkpoint
+from workers.datasets.base import ImageSource, Subset
+from workers.jobs.delivery import JobFailed
+from workers.jobs.project import ProjectData, labelled_part
+from workers.loop.round import LoopSettings
+from workers.policy.ground import Ground
+from workers.training.building import is_of
+
+
+def source_of(project: ProjectData) -> Checkpoint:
+    """The segmenter that games begin with. Raises JobFailed where there is none that fits."""
+    row = project.latest("source")
+    if row is None:
+        raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
+    if project.settings.learning == "refit" and not is_of(project.load_segmenter(row)[0], project.architecture):
+        raise JobFailed("The project's segmenter has changed since it was pretrained; run a pretrain job first.")
+    return row
+
+
+def splits_of(project: ProjectData, source: Checkpoint, settings: PolicySettings) -> dict[str, ImageSource]:
+    """D_T, D_S and D_R as far as they have label maps. Raises JobFailed for one that is empty and that games need."""
+    train: ImageSource = labelled_part(project.images("train"))
+    if source.description.get("source") == "half":
+        train = Subset(train, range(1, len(train), 2))
+    splits: dict[str, ImageSource] = {
+        "train": train,
+        "state": project.images("state"),
+        "reward": labelled_part(project.images("reward")),
+    }
+    for split, images in splits.items():
+        if not len(images) and not (split == "state" and settings.network == "blend"):
+            raise JobFailed(
+                f"Policy training needs images in the split `{split}`" + " with label maps." * (split != "state")
+            )
+    return splits
+
+
+def loop_of_games(project: ProjectData, settings: PolicySettings) -> LoopSettings:
+    """How a round of a policy's games goes."""
+    return replace(
+        project.loop,
+        levels=1,  # games are of undivided regions
+        cost=None,
+        batch_size=settings.batch_size or project.loop.batch_size,
+        pool_size=settings.pool_size,
+        protocol="per-pool",
+    )
+
+
+def ground_of(
+    project: ProjectData, source: Checkpoint, splits: Mapping[str, ImageSource], loop: LoopSettings
+) -> Ground:
+    """The ground of games that begin with a segmenter."""
+    known = [labelled_part(project.images("state"))] if project.settings.learning == "refit" else []
+    return Ground(
+        splits=splits,
+        classes=project.classes,
+        start=lambda: project.load_segmenter(source)[0],
+        loop=loop,
+        device=project.worker.device,
+        known=[images for images in known if len(images)],
+    )
