@@ -17,7 +17,7 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 _EXAMPLES = {
     "pretrain": {"value": {"kind": "pretrain", "settings": {"source": "streets", "max_epochs": 60}}},
-    "train-policy": {"value": {"kind": "train-policy", "settings": {"policy": "paper", "episodes": 20}}},
+    "train-policy": {"value": {"kind": "train-policy", "settings": {"policy": "blend", "episodes": 120}}},
     "finish": {"value": {"kind": "finish"}},
 }
 

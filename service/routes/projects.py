@@ -5,10 +5,10 @@ from fastapi import APIRouter
 from service import auth
 from service.deps import Now, Reader, Writer
 from service.errors import Invalid
+from service.schemas.choices import ChoiceOut
 from service.schemas.errors import errors
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.projects import (
-    ChoiceOut,
     LatestCheckpoint,
     ProjectDetail,
     ProjectIn,

@@ -47,13 +47,13 @@ def test_the_names_of_strategies_are_those_that_the_models_have() -> None:
 
 def test_a_campaign_can_choose_by_every_strategy_and_by_no_reference() -> None:
     schema = ProjectSettings.model_json_schema()["properties"]["strategy"]
-    assert schema["enum"] == [*methods.BASELINES, methods.LEARNED]
+    assert schema["enum"] == [*methods.BASELINES, methods.LEARNED, methods.AUTO]
 
 
 def test_every_strategy_has_its_row_in_the_method_s_table() -> None:
     section = (ROOT / "docs" / "method.md").read_text().partition("## 10. Strategies")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\S+) \|.*\|$", section, re.MULTILINE)
-    wanted = [*methods.BASELINES, methods.LEARNED, *methods.REFERENCES]
+    wanted = [*methods.BASELINES, methods.LEARNED, methods.AUTO, *methods.REFERENCES]
     assert_named_once("The table of docs/method.md, section 10,", rows[1:], wanted)
 
 
@@ -65,7 +65,7 @@ def test_the_readme_says_every_strategy_that_a_campaign_can_choose_by() -> None:
         .partition("What a strategy needs")[0]
     )
     named = re.findall(r"`(\S+?)`", text)
-    assert_named_once("README.md, 'The strategy is a project setting',", named, [*methods.BASELINES, methods.LEARNED])
+    assert_named_once("README.md, 'The strategy is a project setting',", named, [*methods.BASELINES, methods.LEARNED, methods.AUTO])
 
 
 def test_every_project_setting_says_what_it_is() -> None:

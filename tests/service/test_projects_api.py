@@ -19,7 +19,7 @@ def test_a_project_has_the_preset_classes_and_the_default_settings(admin: TestCl
     project = response.json()
     assert [each["name"] for each in project["classes"]][:3] == ["Sky", "Building", "Pole"]
     assert (len(project["classes"]), project["ignore_id"], project["active"]) == (11, 11, True)
-    assert (project["settings"]["batch_size"], project["settings"]["strategy"]) == (24, "learned")
+    assert (project["settings"]["batch_size"], project["settings"]["strategy"]) == (24, "auto")
 
 
 def test_a_project_may_have_classes_of_its_own(admin: TestClient) -> None:

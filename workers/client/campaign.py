@@ -107,7 +107,8 @@ def run_campaign(
         client.call("PATCH", f"/projects/{project}", json={"settings": {"budget": budget}})
         run_job_once(client, project, "pretrain", own["pretrain"])
         if campaign.strategy == "learned":
-            run_job_once(client, project, "train-policy", {"episodes": campaign.episodes, **own["policy"]})
+            own_policy = {"policy": "paper", "episodes": campaign.episodes, "compare_games": 0, **own["policy"]}
+            run_job_once(client, project, "train-policy", own_policy)
         annotate(client, project, _truth(campaign.dataset, campaign.root, out), budget)
         wait_until_told(client, project)
         print_rounds(client, project, Console(width=160))

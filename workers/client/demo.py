@@ -22,9 +22,8 @@ from workers.datasets.streets import streets_dataset
 NAME = "Synthetic streets"
 COUNTS = {"state": 4, "train": 24, "reward": 12, "pool": 60}
 # A shorter first fit than is the default: within a minute predictions look like streets.
-SETTINGS = ProjectSettings(batch_size=12, pool_size=6, budget=240, refit_steps=50, strategy="learned")
+SETTINGS = ProjectSettings(batch_size=12, pool_size=6, budget=240, refit_steps=50)
 PRETRAIN: dict[str, Any] = {}
-POLICY = {"episodes": 3, "budget": 96, "pool_size": 6}
 
 
 def make_demo(settings: Settings) -> None:
@@ -43,7 +42,6 @@ def make_demo(settings: Settings) -> None:
             add_images(session, project.id, arrivals, now)
             advance(session, project, now)
             queue_job(session, project_id=project.id, kind="pretrain", payload=PRETRAIN, now=now)
-            queue_job(session, project_id=project.id, kind="train-policy", payload=POLICY, now=now)
     finally:
         database.engine.dispose()
 

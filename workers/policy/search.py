@@ -33,7 +33,7 @@ class SearchSettings:
     the variances.
     """
 
-    games: int = 192
+    games: int = 120
     population: int = 12
     deviation: float = 0.5
     adapt: float = 0.2

@@ -1,0 +1,47 @@
+"""What a project asks for its rounds by, over the wire, and what held-out games said of that."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, Field
+
+from service.domain.methods import AUTO, LEARNED, OWN_POLICY, SHIPPED_POLICY
+
+
+class SavedOut(BaseModel):
+    """What asking by the winner saved in held-out games, against random: by the mean curves of both."""
+
+    miou: float = Field(description="In points: what random had at the end of a game, and the winner had too.")
+    random_cells: float = Field(description="Whole regions that random took for it.", examples=[384.0])
+    cells: float | None = Field(description="Those that the winner took; null where it did not get there.")
+    share: float | None = Field(
+        description="What was saved of random's regions; negative: it took more.", examples=[0.4]
+    )
+    low: float | None = Field(description="Lower end of the share's 95 % interval over games; null: not known.")
+    high: float | None = Field(description="Its upper end.")
+
+
+class ChoiceOut(BaseModel):
+    """What the next round will be asked for by, and what held-out games said when a policy was trained last."""
+
+    by: str = Field(description="A strategy; own: the project's policy; shipped: the one that comes with regionwise.")
+    areas: dict[str, float] | None = Field(
+        description="Mean mIoU of each contender over the games, in points; null where nothing was compared."
+    )
+    saved: SavedOut | None = Field(description="What the winner saved against random, in those games.")
+
+    @classmethod
+    def of(cls, strategy: str, policy: Mapping[str, Any] | None) -> Self:
+        """By a project's strategy and the description of its newest policy."""
+        held = policy or {}
+        by = strategy
+        if strategy == LEARNED:
+            by = OWN_POLICY if policy is not None else "random"
+        elif strategy == AUTO:
+            by = SHIPPED_POLICY if policy is None else str(held.get("winner", OWN_POLICY))
+        compared, found = held.get("compared"), held.get("saved")
+        return cls(
+            by=by,
+            areas=None if compared is None else compared["areas"],
+            saved=None if found is None else SavedOut(**found),
+        )
