@@ -17,6 +17,7 @@ PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
 CHANGEABLE = (
     "strategy",
     "cost",
+    "retrain_every",
     "budget",
     "lookahead",
     "lease_minutes",
@@ -86,6 +87,9 @@ class ProjectSettings(BaseModel):
         "auto",
         description="How candidates are scored. auto: by whatever did best in held-out games when a policy was trained here, and "
         "until then by the policy that comes with regionwise. Until the networks it needs exist, regions are random.",
+    )
+    retrain_every: int | None = Field(
+        None, ge=1, le=100_000, description="Rounds after which train-policy runs again by itself; none: never."
     )
     budget: int | None = Field(None, ge=1, description="Regions to label in all; none: until the pool is empty.")
     lookahead: bool = Field(True, description="Propose the next round while this one is being labelled.")

@@ -16,6 +16,7 @@ from service.store.budget import regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
 from service.store.predictions import refresh_predictions
+from service.store.retraining import retrain_if_due
 from service.tables import Project, Region, Round
 
 WaitingReason = Literal["scoring", "all_leased", "budget_reached", "not_started"]
@@ -197,7 +198,9 @@ def close_round(
     round_.note = " ".join(filter(None, (round_.note, note)))
     events.record(session, now=now, kind="round_told", project_id=round_.project_id, round=round_.number)
     session.flush()
-    advance(session, session.get_one(Project, round_.project_id), now)
+    project = session.get_one(Project, round_.project_id)
+    advance(session, project, now)
+    retrain_if_due(session, project, round_, now)
     return True
 
 
