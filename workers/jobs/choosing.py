@@ -1,6 +1,6 @@
 """What a round is asked for by: the project's strategy, if the networks it needs are there and fit, else random, and why."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.strategies import STRATEGIES, Strategy, build_strategy
 from service.domain.methods import AUTO, LEARNED, OWN_POLICY, SHIPPED_POLICY
@@ -29,7 +29,18 @@ class Choice:
 
 
 def choose_strategy(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
-    """The project's strategy if the networks it needs exist and fit, else random, with a note that says why."""
+    """The project's strategy if the networks it needs exist and fit, else random, with a note that says why.
+
+    The note also says where regions should compete by cost, and the strategy has no value that a cost could divide.
+    """
+    choice, cost = _chosen(project, known, state), project.settings.cost
+    if cost == "pixels" or choice.strategy.zero is not None:
+        return choice
+    said = f"Costs in {cost} do not count: the strategy orders regions, and has no value for its cost."
+    return replace(choice, note=" ".join(filter(None, (choice.note, said))))
+
+
+def _chosen(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
     wanted = project.settings.strategy
     if wanted == LEARNED:
         return _by_own_policy(project, known, state)

@@ -13,12 +13,12 @@ from workers.training.building import Architecture, fresh_segmenter
 from workers.training.checkpoints import save_policy, save_segmenter
 
 POOL = Rectangles(6, 1)
+FROZEN = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
 
 
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
-    frozen = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
-    made = make_world(strategy="auto", budget=8, seed=5, **frozen)
+    made = make_world(strategy="auto", budget=8, seed=5, **FROZEN)
     made.add("pool", POOL, labelled=False)
     return made
 
@@ -87,3 +87,13 @@ def test_a_policy_that_does_not_fit_gives_way_to_the_one_that_comes_along(world:
     assert (round_["strategy"], round_["policy_id"]) == ("learned", None)
     assert "99 regions" in round_["note"]
     assert round_["note"].endswith("Asked for by the policy that comes with regionwise.")
+
+
+def test_where_costs_cannot_count_the_note_says_so(make_world: Callable[..., World]) -> None:
+    sized = make_world(strategy="auto", budget=8, seed=5, levels=2, cost="clicks", **FROZEN)
+    sized.add("pool", POOL, labelled=False)
+    add_segmenter(sized)
+    round_, _ = asked(sized)
+    assert round_["note"].endswith(
+        "Costs in clicks do not count: the strategy orders regions, and has no value for its cost."
+    )
