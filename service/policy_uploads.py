@@ -13,6 +13,8 @@ from service.errors import Invalid
 from service.store.checkpoints import NewCheckpoint
 from service.tables import Project
 
+# What train-policy adds to a description, which `auto` goes by.
+COMPARED = frozenset({"winner", "compared", "saved"})
 MOST_OF_A_VALUE = 2000  # characters as JSON, its name included
 
 
@@ -33,5 +35,12 @@ def store_policy(file: UploadFile, project: Project, *, state_regions: int, blob
 
 
 def _kept(description: dict[str, Any]) -> dict[str, Any]:
-    """What a file says of itself, but for what is long: rows are read in pages of hundreds, and the file has it all."""
-    return {name: value for name, value in description.items() if len(json.dumps([name, value])) <= MOST_OF_A_VALUE}
+    """What a file says of itself, but for what is long: rows are read in pages of hundreds, and the file has it all.
+
+    Nor what held-out games said of it: they were played on another project's images.
+    """
+    return {
+        name: value
+        for name, value in description.items()
+        if name not in COMPARED and len(json.dumps([name, value])) <= MOST_OF_A_VALUE
+    }

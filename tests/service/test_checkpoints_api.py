@@ -10,6 +10,7 @@ import torch
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from models.blend import Blend
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from service.db import Database
@@ -73,7 +74,17 @@ def test_what_is_long_in_a_file_s_description_stays_in_the_file(admin: TestClien
     assert admin.get("/checkpoints/1/file").content == data
 
 
-@pytest.mark.parametrize("network", [QueryNetwork(3, REGIONS), RegionwiseNetwork()], ids=["paper", "regionwise"])
+def test_what_held_out_games_said_of_a_file_elsewhere_does_not_count_here(admin: TestClient) -> None:
+    said = {"winner": "__import__", "compared": 5, "saved": {"miou": "x"}}
+    assert upload(admin, save_policy(Blend(), CLASSES, **said)).status_code == 201
+    (row,) = admin.get("/projects/1/checkpoints").json()["items"]
+    assert not said.keys() & row["description"].keys()
+    assert admin.get("/projects/1").json()["choice"] == {"by": "own", "areas": None, "saved": None}
+
+
+@pytest.mark.parametrize(
+    "network", [QueryNetwork(3, REGIONS), RegionwiseNetwork(), Blend()], ids=["paper", "regionwise", "blend"]
+)
 def test_a_policy_comes_and_goes_byte_by_byte(admin: TestClient, database: Database, network: Policy) -> None:
     data = save_policy(network, CLASSES, returns=[1.5, -0.25], note="Straße \x00 \U0001f6b2")
     response = upload(admin, data)
