@@ -136,7 +136,7 @@ REFUSED = {
     "half a character": (small(note="\ud800"), "not_a_checkpoint", "holds what is no text"),
     "another version": (changed(format=2), "wrong_format", "format 2; this version reads 1"),
     "a segmenter": (changed(kind="segmenter"), "wrong_kind", "Take the file of a policy instead"),
-    "another network": (changed(architecture={"network": "x"}), "unknown_architecture", "paper or regionwise"),
+    "another network": (changed(architecture={"network": "x"}), "unknown_architecture", "paper, regionwise or blend"),
     "other classes": (save_policy(QueryNetwork(19, REGIONS), CITYSCAPES), "other_classes", "Train a new one with a"),
     "another D_S": (save_policy(QueryNetwork(3, 24), CLASSES), "other_state_set", "24 regions, the project's has 8"),
     "a strange weight": (changed({"more": torch.ones(1)}), "wrong_weights", "weights.more does not belong there"),
