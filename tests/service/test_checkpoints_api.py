@@ -75,7 +75,7 @@ def test_what_is_long_in_a_file_s_description_stays_in_the_file(admin: TestClien
 
 
 def test_what_held_out_games_said_of_a_file_elsewhere_does_not_count_here(admin: TestClient) -> None:
-    said = {"winner": "__import__", "compared": 5, "saved": {"miou": "x"}}
+    said: dict[str, Any] = {"winner": "__import__", "compared": 5, "saved": {"miou": "x"}}
     assert upload(admin, save_policy(Blend(), CLASSES, **said)).status_code == 201
     (row,) = admin.get("/projects/1/checkpoints").json()["items"]
     assert not said.keys() & row["description"].keys()

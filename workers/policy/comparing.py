@@ -44,8 +44,8 @@ class Comparison:
         """The next game of the contender that has played the fewest; where `on_round` raises, it is played again."""
         name = min(self.contenders, key=lambda each: len(self.curves.get(each, ())))
         number = len(self.curves.get(name, ()))
-        contest, round_ = self.contests[number % len(self.contests)], number // len(self.contests)
-        curve = contest.play(self.contenders[name], HELD_OUT + round_, on_round)
+        contest = self.contests[number % len(self.contests)]
+        curve = contest.play(self.contenders[name], HELD_OUT + number, on_round)
         self.curves.setdefault(name, []).append(curve)
 
     def meta(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Games that a way of asking is judged in: some drives are asked for, mIoU is measured on others, drawn anew each time."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,7 @@ import numpy as np
 from models.strategies import Strategy
 from workers.chance import numpy_generator
 from workers.datasets.base import ImageSource, Joined, Subset
-from workers.loop.round import LoopSettings
+from workers.loop.round import LoopSettings, cells_in
 from workers.policy.labelling import Episode, Place
 
 # D_T and D_R are cut into so many runs of neighbours, of which half are asked for: neighbours are often of one drive.
@@ -51,7 +52,9 @@ class Contest:
         is labelled. `on_round` is called before each round, and may raise to end the game.
         """
         rng = numpy_generator(self.seed, "contest", number)
-        place = self.blank if rng.random() < self.blank_share else self.place
+        # Evenly spread over the numbers, rather than drawn: there may be as few as ten.
+        blank = math.floor((number + 1) * self.blank_share) > math.floor(number * self.blank_share)
+        place = self.blank if blank else self.place
         game = Episode(halves(place, rng), self.settings, budget=self.budget, seed=int(rng.integers(2**31)))
         cells, mious = list[float](), list[float]()
         mark = float(self.settings.batch_size)
@@ -66,13 +69,24 @@ class Contest:
         return Curve(cells=tuple(cells), mious=tuple(mious))
 
 
+def smallest_half(place: Place, settings: LoopSettings) -> int:
+    """How many cells there are to ask for at least, whichever half it is."""
+    joined = Joined([place.images, place.reward])
+    sizes = sorted(cells_in([_some(joined, run)], settings) for run in _runs(joined))
+    return int(sum(sizes[: -(-len(sizes) // 2)]))
+
+
 def halves(place: Place, rng: np.random.Generator) -> Place:
     """The place with half of the images of D_T and D_R to ask for, and those of the other half to measure on."""
     joined = Joined([place.images, place.reward])
-    runs = np.array_split(np.arange(len(joined)), min(RUNS, len(joined)))
+    runs = _runs(joined)
     order = rng.permutation(len(runs))
     asked, measured = (np.sort(np.concatenate([runs[run] for run in part])) for part in np.array_split(order, 2))
     return replace(place, images=_some(joined, asked), reward=_some(joined, _spaced(measured, MEASURED)))
+
+
+def _runs(joined: Joined) -> list[np.ndarray]:
+    return np.array_split(np.arange(len(joined)), min(RUNS, len(joined)))
 
 
 def _some(source: ImageSource, numbers: np.ndarray) -> Subset:

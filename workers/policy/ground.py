@@ -14,8 +14,8 @@ from workers.datasets.on_device import on_device
 from workers.datasets.streets import streets_dataset
 from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
-from workers.loop.round import LoopSettings, cells_in, groups_of
-from workers.policy.contest import Contest
+from workers.loop.round import LoopSettings, groups_of
+from workers.policy.contest import Contest, smallest_half
 from workers.policy.labelling import LabellingGame, Place
 from workers.training.building import copy_of, with_fresh_head
 
@@ -84,24 +84,24 @@ def contests_of(settings: PolicySettings, ground: Ground, seed: int) -> list[Con
             "A search plays hundreds of games, which takes a head that is refitted on a frozen encoder: keep the encoder "
             "frozen, or train another policy."
         )
-    grounds = [_there(ground, source, seed) for source in settings.sources]
-    return [
-        Contest(
-            place=_place(there, seed),
-            blank=_place(replace(there, known=()), seed),
-            blank_share=settings.blank,
-            settings=_loop_of_game(settings, there.loop),
-            # Of what there is to ask for, half at most: where all is labelled in the end, ways of asking cannot differ.
-            budget=max(1, min(settings.budget, _regions(there) // 4)),
-            seed=seed,
-        )
-        for there in grounds
-    ]
+    return [_contest(settings, _there(ground, source, seed), seed) for source in settings.sources]
 
 
-def _regions(ground: Ground) -> int:
-    """Of D_T and D_R, which share their images in halves."""
-    return int(cells_in([ground.splits["train"], ground.splits["reward"]], ground.loop))
+def _contest(settings: PolicySettings, ground: Ground, seed: int) -> Contest:
+    place, loop = _place(ground, seed), _loop_of_game(settings, ground.loop)
+
+    def blank() -> Segmenter:
+        return with_fresh_head(_frozen(ground.start()), seed, len(ground.classes))
+
+    return Contest(
+        place=place,
+        blank=replace(place, known=(), start=blank),
+        blank_share=settings.blank,
+        settings=loop,
+        # Of what there is to ask for, half at most: where all is labelled in the end, ways of asking cannot differ.
+        budget=max(1, min(settings.budget, smallest_half(place, loop) // 2)),
+        seed=seed,
+    )
 
 
 def _there(ground: Ground, source: str, seed: int) -> Ground:

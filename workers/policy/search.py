@@ -87,7 +87,7 @@ class Search:
         drawn_NP = self._drawn(generation)
         self._take_up(drawn_NP[place])
         contest = self.contests[generation % len(self.contests)]
-        area = contest.play(self._strategy, generation // len(self.contests), trying.on_round).area
+        area = contest.play(self._strategy, generation, trying.on_round).area
         self.areas.append(area)
         trial = self._move(drawn_NP) if place == self.settings.population - 1 else None
         return Progress(

@@ -10,7 +10,8 @@ from models.strategies import build_strategy
 from tests.workers.conftest import Rectangles
 from tests.workers.games import BUDGET, POOL, REWARD, frozen_loop, frozen_place
 from workers.datasets.base import ImageSource
-from workers.policy.contest import MEASURED, Contest, halves
+from workers.loop.round import cells_in
+from workers.policy.contest import MEASURED, Contest, halves, smallest_half
 from workers.policy.labelling import Episode, Place
 
 
@@ -51,6 +52,15 @@ def test_neighbours_stay_together_and_no_more_is_measured_than_needed() -> None:
     assert sum(b - a == 1 for a, b in pairwise(numbers)) > 40
 
 
+def test_the_smallest_half_is_what_any_half_holds_at_least() -> None:
+    large = Rectangles(3, 3, size=(96, 64))  # of 24 cells each
+    place, settings = replace(frozen_place(), images=Rectangles(5, 1), reward=large), frozen_loop()
+    least = smallest_half(place, settings)
+    found = {cells_in([halves(place, np.random.default_rng(number)).images], settings) for number in range(200)}
+    assert least == min(found) == 4 * 12
+    assert max(found) > least
+
+
 def test_a_game_is_the_same_each_time_and_another_is_another() -> None:
     strategy = build_strategy("entropy")
     first, again, other = (contest().play(strategy, number) for number in (0, 0, 1))
@@ -74,8 +84,10 @@ def test_the_area_is_a_mean_over_doublings_and_the_end(monkeypatch: pytest.Monke
     assert curve.area == pytest.approx(22 / 3)
 
 
-@pytest.mark.parametrize(("share", "known"), [(0.0, 1), (1.0, 0)])
-def test_a_share_of_games_begins_with_nothing_known(monkeypatch: pytest.MonkeyPatch, share: float, known: int) -> None:
+@pytest.mark.parametrize(("share", "known"), [(0.0, [1, 1, 1, 1]), (0.5, [1, 0, 1, 0]), (1.0, [0, 0, 0, 0])])
+def test_a_share_of_games_begins_with_nothing_known(
+    monkeypatch: pytest.MonkeyPatch, share: float, known: list[int]
+) -> None:
     seen: list[int] = []
 
     class Counted(Episode):
@@ -84,8 +96,9 @@ def test_a_share_of_games_begins_with_nothing_known(monkeypatch: pytest.MonkeyPa
             super().__init__(place, *given, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr("workers.policy.contest.Episode", Counted)
-    contest(share).play(build_strategy("random"), 0)
-    assert seen == [known]
+    for number in range(4):
+        contest(share).play(build_strategy("random"), number)
+    assert seen == known
 
 
 def test_whoever_hears_of_rounds_may_end_a_game() -> None:
