@@ -3,9 +3,9 @@
 import statistics
 from collections.abc import Sequence
 
-from workers.report.analysis.claims import Claim
 from workers.report.analysis.comparisons import Analysis
 from workers.report.analysis.gaps import gaps_of
+from workers.report.analysis.verdicts import Claim
 from workers.report.data.records import UNITS
 from workers.report.page.comparison_sections import (
     ablations_sections,

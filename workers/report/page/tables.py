@@ -5,10 +5,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from service.domain.statistics import sample_std
-from workers.report.analysis.claims import Claim
 from workers.report.analysis.comparisons import Ablation, Analysis, Difference, penalties
 from workers.report.analysis.curves import Entry
 from workers.report.analysis.statistics import column_means
+from workers.report.analysis.verdicts import Claim
 from workers.report.data.records import TRAINING_MEASURES, Ious, Surrogate, Training, Unit
 from workers.report.page.content import Cell, Mark, Table
 
