@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from workers.report.analysis.paper_claims import CAMVID_BUDGETS
+
 CLASSES = ["Sky", "Building", "Pole", "Road", "Pedestrian"]
 THETA_0, FULL = 0.30, 0.56
 GAINS = {"learned:regionwise": 0.0016, "learned:paper": 0.0012, "entropy": 0.0013, "random": 0.0009, "bald": 0.0011}
@@ -93,3 +95,12 @@ def play(
                 at["class_entropy"] = 1.4 + 300 * gain + 0.01 * n + 0.02 * seed
             played.append(each)
     return played
+
+
+def flat(levels: Mapping[str, float], bumps: Mapping[tuple[str, int], float] | None = None) -> list[dict[str, Any]]:
+    """Three seeds of each method at the paper's budgets, flat at its level but where bumped, with noise that seeds share."""
+    return [
+        trajectory(m, s, {b: level + 0.001 * s + (bumps or {}).get((m, b), 0.0) for b in CAMVID_BUDGETS})
+        for m, level in levels.items()
+        for s in range(3)
+    ]

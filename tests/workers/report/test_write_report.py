@@ -120,13 +120,46 @@ def test_tables_show_figures_worked_out_by_hand(tmp_path: Path) -> None:
     markdown = write_report([write_run(tmp_path / "run", plays, headroom=headroom())], tmp_path / "out")
     assert "| learned:regionwise | 2 | **40.5 ± 0.71** | **50.5 ± 0.71** | **54.5 ± 0.71** |" in markdown
     # Areas: (0.45 x 100 + 0.52 x 200) / 300 and (0.40 x 100 + 0.485 x 200) / 300, and half a point for the seeds.
-    assert "| learned:regionwise | per-pool | 1 | **50.17 ± 0.71** | 2 |" in markdown
-    assert "| entropy | per-pool | 2 | *46.17 ± 0.71* | 2 |" in markdown
-    assert "| entropy | per-pool | 2 | **+4.00** | +4.00 to +4.00 | 0.500 | 0.500 |" in markdown
+    # Over the logarithm (0.45 + 0.52) / 2 and (0.40 + 0.485) / 2.
+    assert "| learned:regionwise | per-pool | 1 | **50.17 ± 0.71** | **49.00 ± 0.71** | 2 |" in markdown
+    assert "| entropy | per-pool | 2 | *46.17 ± 0.71* | *44.75 ± 0.71* | 2 |" in markdown
+    log = "**+4.25** (+4.25 to +4.25)"
+    assert f"| entropy | per-pool | 2 | **+4.00** | +4.00 to +4.00 | 0.500 | 0.500 | {log} |" in markdown
     # 95% of 0.56 is 0.532. Means 0.505 and 0.545 at 200 and 400; 0.445 and 0.535.
     assert "learned:regionwise needs 335 regions, 15% fewer than the best baseline, entropy, with 393." in markdown
     assert "26.00 points, 26.0 times the seed-to-seed std of 1.00." in markdown
     assert "| full supervision | 56.0 | 60.0 | 60.0 | 60.0 | 50.0 | 40.0 |" in markdown
+
+
+def test_the_best_baseline_in_hindsight_stands_in_the_table_and_in_the_figure(tmp_path: Path) -> None:
+    levels = {
+        "learned:blend": {100: 0.40, 200: 0.50, 400: 0.52},
+        "entropy": {100: 0.36, 200: 0.44, 400: 0.53},
+        "random": {100: 0.38, 200: 0.41, 400: 0.45},
+    }
+    plays = [
+        trajectory(m, s, {b: v + 0.01 * s for b, v in mious.items()}) for m, mious in levels.items() for s in (0, 1)
+    ]
+    markdown = write_report([write_run(tmp_path / "run", plays)], tmp_path / "out")
+    assert (
+        "learned:blend is ahead of it at 2 of 3 budgets with an interval that excludes 0, and behind at 1." in markdown
+    )
+    assert "| 100 | random | 38.5 | 2 | **+2.00** | +2.00 to +2.00 | 0.500 |" in markdown
+    assert "| 200 | entropy | 44.5 | 2 | **+6.00** | +6.00 to +6.00 | 0.500 |" in markdown
+    assert "| 400 | entropy | 53.5 | 2 | **-1.00** | -1.00 to -1.00 | 0.500 |" in markdown
+    figure = tmp_path / "out" / "figures" / "camvid-lite-camvid-curves.svg"
+    said = "best baseline at each budget, in hindsight"
+    assert said in figure.read_text()
+    write_report([write_run(tmp_path / "one", plays[:4])], tmp_path / "out")
+    assert said not in figure.read_text()
+
+
+def test_what_is_missing_names_our_policies_and_the_paper_s(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [trajectory("entropy", 0, {100: 0.4, 200: 0.5})])
+    (said,) = [line for line in write_report([run], tmp_path).splitlines() if line.startswith("- Not played: ")]
+    assert said.startswith("- Not played: learned:blend, learned:shipped, learned:paper, random, bald, ")
+    assert ", learned-untrained:blend, " in said
+    assert "regionwise" not in said
 
 
 def test_an_uninformative_data_set_is_announced_in_large_letters(tmp_path: Path) -> None:
@@ -158,7 +191,8 @@ def test_a_run_with_only_headroom_is_reported(tmp_path: Path) -> None:
 
 
 def test_colours_of_methods_are_fixed_and_differ() -> None:
-    shown = ["learned:regionwise", "learned:paper", "learned:carried", *BASELINES]
+    policies = ("blend", "shipped", "regionwise", "paper", "carried")
+    shown = [*(f"learned:{name}" for name in policies), *BASELINES]
     assert len({colour_of(method) for method in shown}) == len(shown)
     assert colour_of("learned-untrained:paper") == colour_of("learned:paper") == policy_colour("paper")
     assert policy_colour("learned:paper") == colour_of("learned:paper") == "#3a7bf0"

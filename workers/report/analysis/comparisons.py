@@ -2,13 +2,13 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from service.domain.statistics import bootstrap_interval
-from workers.report.analysis.curves import REGIONWISE, Curves, Entry, Plays, area_between, curves_of, points
+from workers.report.analysis.curves import REGIONWISE, Areas, Curves, Entry, Plays, area_between, curves_of, points
 from workers.report.analysis.statistics import Values, holm, penalty_matrix, sign_flip_p
 from workers.report.data.records import MAIN, Study, Trajectory, Unit
 
@@ -63,12 +63,17 @@ class Ablation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """A study with everything that sections, figures and claims need computed once."""
+    """A study with everything that sections, figures and claims need computed once.
+
+    Areas and differences are over labels; those that begin with `log_` over the logarithm of labels.
+    """
 
     study: Study
     curves: Curves
-    areas: Mapping[Entry, Mapping[int, float]]
+    areas: Areas
+    log_areas: Areas
     differences: Mapping[Entry, Mapping[Entry, Difference]]
+    log_differences: Mapping[Entry, Mapping[Entry, Difference]]
     ablations: tuple[Ablation, ...]
 
     @property
@@ -80,15 +85,20 @@ class Analysis:
 def analyse(study: Study) -> Analysis:
     """Curves, areas, differences of every learned entry, and ablations of a study."""
     curves = curves_of(study)
-    areas = curves.areas()
-    learned = [entry for entry in areas if entry.kind == "learned"]
+    areas, log_areas = curves.areas(), curves.areas(doublings=True)
     return Analysis(
         study=study,
         curves=curves,
         areas=areas,
-        differences={entry: differences(entry, areas) for entry in learned},
+        log_areas=log_areas,
+        differences=_of_learned(areas),
+        log_differences=_of_learned(log_areas),
         ablations=ablations(study),
     )
+
+
+def _of_learned(areas: Areas) -> dict[Entry, dict[Entry, Difference]]:
+    return {entry: differences(entry, areas) for entry in areas if entry.kind == "learned"}
 
 
 def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Difference | None:
@@ -108,19 +118,25 @@ def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -
     return Difference(seeds=seeds, mean=mean, low=low, high=high, p=sign_flip_p(values, generator))
 
 
-def differences(learned: Entry, areas: Mapping[Entry, Mapping[int, float]]) -> dict[Entry, Difference]:
-    """One learned entry against every other, p corrected over all baselines.
+def opponents(learned: Entry, entries: Iterable[Entry]) -> list[Entry]:
+    """Whom of these a learned entry is held against.
 
     A protocol that the learned method has also played is left to that entry; one it has not played is compared across protocols,
     so that no baseline escapes.
     """
-    own = {entry.protocol for entry in areas if entry.method == learned.method}
-    found: dict[Entry, Difference] = {}
-    for other, by_seed in areas.items():
-        if other.method != learned.method and (other.protocol == learned.protocol or other.protocol not in own):
-            difference = paired_difference(areas[learned], by_seed)
-            if difference is not None:
-                found[other] = difference
+    known = list(entries)
+    own = {entry.protocol for entry in known if entry.method == learned.method}
+    return [
+        other
+        for other in known
+        if other.method != learned.method and (other.protocol == learned.protocol or other.protocol not in own)
+    ]
+
+
+def differences(learned: Entry, areas: Areas) -> dict[Entry, Difference]:
+    """One learned entry against every opponent, p corrected over all baselines."""
+    compared = {other: paired_difference(areas[learned], areas[other]) for other in opponents(learned, areas)}
+    found = {other: difference for other, difference in compared.items() if difference is not None}
     family = {e: d.p for e, d in found.items() if e.kind == "baseline" and d.p is not None}
     for entry, corrected in zip(family, holm(list(family.values())), strict=True):
         found[entry] = replace(found[entry], corrected=corrected)

@@ -74,6 +74,11 @@ def reach(
     )
 
 
+def best_reach(reaches: Sequence[Reach]) -> Reach | None:
+    """The cheapest on the mean curve; where none gets there, the one that was measured furthest."""
+    return min(reaches, key=lambda each: (each.mean, -each.last), default=None)
+
+
 def saving(learned: Reach, baseline: Reach, extra: float = 0.0) -> Saving | None:
     """What the first saves against the second, `extra` labels counted for both; None where the first did not get there."""
     if not math.isfinite(learned.mean):

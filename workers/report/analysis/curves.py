@@ -1,5 +1,6 @@
 """Curves of mIoU over budgets: which methods there are, which budgets they share, and the areas under them."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,17 +8,26 @@ from typing import Literal
 
 import numpy as np
 
-from service.domain.methods import BASELINES, Method
+from service.domain.methods import BASELINES, SHIPPED_POLICY, Method
 from service.domain.metrics import area_under_curve
 from workers.report.data.records import MAIN, Study, Trajectory, Unit
 
 PER_POOL = "per-pool"
-PAPER, REGIONWISE = str(Method.learned("paper")), str(Method.learned("regionwise"))
-CONTROL = str(Method.untrained("regionwise"))
+BLEND, SHIPPED = str(Method.learned("blend")), str(Method.learned(SHIPPED_POLICY))
+REGIONWISE, PAPER = str(Method.learned("regionwise")), str(Method.learned("paper"))
+OWN = (BLEND, SHIPPED, REGIONWISE)
+"""The project's own policies, in the order of tables."""
 
 Kind = Literal["learned", "baseline", "control", "reference"]
 KINDS: tuple[Kind, ...] = ("learned", "baseline", "control", "reference")
 Plays = Mapping[int, Trajectory]
+Areas = Mapping["Entry", Mapping[int, float]]
+"""Area of each entry and seed."""
+
+
+def control_of(method: str) -> str:
+    """The untrained control of a learned method; `shipped` is a blend, and begins where `blend` does."""
+    return str(Method.untrained(Method.parse(BLEND if method == SHIPPED else method).policy))
 
 
 def kind_of(method: str) -> Kind:
@@ -45,7 +55,7 @@ class Entry:
     @property
     def rank(self) -> tuple[int, int, str, bool, str]:
         """Where it stands in tables: learned, baselines in their own order, controls, references."""
-        known = (REGIONWISE, PAPER, *BASELINES)
+        known = (*OWN, PAPER, *BASELINES)
         place = known.index(self.method) if self.method in known else len(known)
         return KINDS.index(self.kind), place, self.method, self.protocol != PER_POOL, self.protocol
 
@@ -75,10 +85,10 @@ class Curves:
         """mIoU of each finished seed at a compared budget."""
         return {seed: play.budgets[budget].miou for seed, play in self.finished(entry).items()}
 
-    def areas(self) -> dict[Entry, dict[int, float]]:
-        """Area under the curve of every entry and finished seed; without those that have no area."""
+    def areas(self, *, doublings: bool = False) -> dict[Entry, dict[int, float]]:
+        """Area under the curve of every entry and finished seed, as `area` has it; without those that have no area."""
         found = {
-            entry: {seed: area(play, self.budgets) for seed, play in self.finished(entry).items()}
+            entry: {seed: area(play, self.budgets, doublings=doublings) for seed, play in self.finished(entry).items()}
             for entry in self.plays
         }
         known = {entry: {s: a for s, a in by_seed.items() if a is not None} for entry, by_seed in found.items()}
@@ -120,9 +130,14 @@ def points(play: Trajectory, budgets: Iterable[int], unit: Unit = "regions") -> 
     return sorted(found.items())
 
 
-def area(play: Trajectory, budgets: Iterable[int]) -> float | None:
-    """Area under mIoU over the regions that were really labelled, as a mean mIoU; None for fewer than two points."""
+def area(play: Trajectory, budgets: Iterable[int], *, doublings: bool = False) -> float | None:
+    """Area under mIoU over the regions that were really labelled, as a mean mIoU; None for fewer than two points.
+
+    With `doublings` over their logarithm, so that every doubling counts the same; no regions have none, and are left out.
+    """
     found = points(play, budgets)
+    if doublings:
+        found = [(math.log2(cost), miou) for cost, miou in found if cost > 0]
     return area_under_curve(*zip(*found, strict=True)) if len(found) > 1 else None
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from service.domain.methods import BASELINES, REFERENCES
 from workers.report.analysis.comparisons import Analysis
-from workers.report.analysis.curves import CONTROL, PAPER, REGIONWISE
+from workers.report.analysis.curves import BLEND, PAPER, SHIPPED, control_of
 from workers.report.data.records import UNITS
 
-EXPECTED = (REGIONWISE, PAPER, *BASELINES, CONTROL, *REFERENCES)
+EXPECTED = (BLEND, SHIPPED, PAPER, *BASELINES, control_of(BLEND), *REFERENCES)
 
 
 def gaps_of(analysis: Analysis) -> list[str]:

@@ -1,24 +1,19 @@
 """Sections that set methods against each other: differences, penalties, labels needed, ablations, surrogates, training."""
 
 import math
+from collections.abc import Sequence
 
 from workers.report.analysis.comparisons import Analysis, penalties
 from workers.report.analysis.costs import SHARES
 from workers.report.analysis.curves import Entry
+from workers.report.analysis.hindsight import Against, against_hindsight
 from workers.report.analysis.statistics import column_means, smallest_p
 from workers.report.data.records import TRAINING_MEASURES
 from workers.report.page.content import Section, slug_of
 from workers.report.page.cost_tables import cost_table, saving_sentence, saving_table
+from workers.report.page.difference_tables import ablation_table, differences_table, hindsight_table, penalty_table
 from workers.report.page.figures import RUNNING, ablation_figure, differences_figure, surrogate_figure, training_figure
-from workers.report.page.tables import (
-    ablation_table,
-    amount,
-    differences_table,
-    penalty_table,
-    surrogate_table,
-    title_of,
-    trainings_table,
-)
+from workers.report.page.tables import amount, surrogate_table, title_of, trainings_table
 
 
 def differences_sections(analysis: Analysis, slug: str) -> list[Section]:
@@ -40,12 +35,28 @@ def _difference(analysis: Analysis, learned: Entry, slug: str) -> Section:
         f"With {seeds} seed{'s' if seeds != 1 else ''} no p can fall below {smallest_p(seeds):.2g} before correction."
     )
     name = f"{slug}-differences-{slug_of(title)}"
+    hindsight = against_hindsight(analysis.curves, learned)
+    tables = [differences_table(found, analysis.log_differences.get(learned, {}), learned)]
+    tables += [hindsight_table(hindsight, learned, analysis)] if hindsight else []
     return Section(
         slug=name,
         title=f"Paired differences of {title}",
-        sentences=(sentence, *((limit,) if smallest_p(seeds) > 0.005 else ())),
+        sentences=(
+            sentence,
+            *((limit,) if smallest_p(seeds) > 0.005 else ()),
+            *((_hindsight(hindsight, title),) if hindsight else ()),
+        ),
         figures=(differences_figure(found, name, learned.method),),
-        tables=(differences_table(found, learned),),
+        tables=tuple(tables),
+    )
+
+
+def _hindsight(found: Sequence[Against], title: str) -> str:
+    known = [each.difference for each in found if each.difference is not None]
+    return (
+        "The best fixed score in hindsight is at each budget the baseline with the highest mean there, better than any single "
+        f"baseline can be: {title} is ahead of it at {sum(d.ahead for d in known)} of {len(found)} budgets with an interval that "
+        f"excludes 0, and behind at {sum(d.behind for d in known)}."
     )
 
 

@@ -3,9 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from workers.report.analysis.claims import best_reach
 from workers.report.analysis.comparisons import Analysis
-from workers.report.analysis.costs import SHARES, Reach, reach, saving
+from workers.report.analysis.costs import SHARES, Reach, best_reach, reach, saving
 from workers.report.analysis.curves import Entry
 from workers.report.data.records import UNITS, Unit
 from workers.report.page.content import Cell, Table

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from service.domain.methods import BASELINES, LEARNED, REFERENCES, Method
-from workers.report.analysis.curves import PAPER, PER_POOL, REGIONWISE, Entry
+from workers.report.analysis.curves import BLEND, PAPER, PER_POOL, REGIONWISE, SHIPPED, Entry
 
 # Drawn in this colour, which nothing else has, and replaced by the page's own, so that a figure follows light and dark.
 INK = "#010203"
@@ -23,6 +23,8 @@ BASELINE_COLOURS = (
 )
 BASELINE_MARKERS = "ov^<>Dphxs*P"
 COLOURS = {
+    BLEND: "#e6007e",
+    SHIPPED: "#7722ff",
     REGIONWISE: "#e5383b",
     PAPER: "#3a7bf0",
     str(Method.learned("carried")): "#9b5de5",

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from workers.report.analysis.comparisons import Ablation, Analysis, Difference
 from workers.report.analysis.curves import Curves, Entry
+from workers.report.analysis.hindsight import chosen_in_hindsight
 from workers.report.data.records import MAIN, TRAINING_MEASURES, Surrogate, Training
 from workers.report.page.drawing import (
     INK,
@@ -28,6 +29,8 @@ from workers.report.page.tables import best_of
 Line = tuple[float, str, float]
 # Episodes of a running mean: twice round six sources, which differ in their mIoUs.
 RUNNING = 12
+HINDSIGHT = "best baseline at each budget, in hindsight"
+HINDSIGHT_LINE: dict[str, Any] = {"color": INK, "linestyle": (0, (9, 3)), "linewidth": 1.0}
 
 
 def curves_figure(analysis: Analysis, name: str) -> Picture:
@@ -47,6 +50,7 @@ def curves_figure(analysis: Analysis, name: str) -> Picture:
                 seen += [] if entry.kind == "control" else means
             for percent, style, width in lines.values():
                 axes.axhline(percent, color=INK, linestyle=style, linewidth=width)
+            axes.plot(*_hindsight(curves, protocol), **HINDSIGHT_LINE, zorder=3)
             axes.set_xscale("log", base=2)
             axes.set_xticks(curves.budgets, [f"{budget:,}" for budget in curves.budgets])
             axes.set_xlabel("labelled regions")
@@ -178,12 +182,22 @@ def _curve(axes: Axes, curves: Curves, entry: Entry, *, band: bool) -> list[floa
     return [float(mean) for mean in means]
 
 
+def _hindsight(curves: Curves, protocol: str) -> tuple[list[float], list[float]]:
+    """Regions and mIoU in percent of the best baseline of a protocol at each compared budget."""
+    best = chosen_in_hindsight(curves, protocol)
+    at = [[play.budgets[each.budget] for play in curves.finished(each.baseline).values()] for each in best]
+    regions = [float(np.mean([m.cost.regions for m in measured if m.cost.regions is not None])) for measured in at]
+    return regions, [100 * each.miou for each in best]
+
+
 def _legend(figure: Figure, curves: Curves, lines: Mapping[str, Line]) -> None:
     methods = {entry.method: entry for entry in curves.plays}
     handles = [Line2D([], [], label=method, **style_of(entry)) for method, entry in methods.items()]
     for label, (_, style, width) in lines.items():
         look: dict[str, Any] = {"color": INK, "linestyle": style, "linewidth": width}
         handles.append(Line2D([], [], label=label, **look))
+    if any(_hindsight(curves, protocol)[0] for protocol in curves.protocols):
+        handles.append(Line2D([], [], label=HINDSIGHT, **HINDSIGHT_LINE))
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8.5)
 
 

@@ -3,9 +3,10 @@
 import statistics
 from collections.abc import Sequence
 
-from workers.report.analysis.claims import Claim
 from workers.report.analysis.comparisons import Analysis
 from workers.report.analysis.gaps import gaps_of
+from workers.report.analysis.hindsight import chosen_in_hindsight
+from workers.report.analysis.verdicts import Claim
 from workers.report.data.records import UNITS
 from workers.report.page.comparison_sections import (
     ablations_sections,
@@ -165,6 +166,7 @@ def _curves(analysis: Analysis, slug: str) -> Section | None:
         sentence += f", {title_of(worst, analysis)} last with {percent(means[worst])}%"
     full = analysis.study.headroom.full if analysis.study.headroom else None
     sentence += f"; full supervision reaches {percent(full)}%." if full is not None else "."
+    thin = "The thin dashed line is the best baseline at each budget, chosen in hindsight."
     return Section(
         slug=f"{slug}-curves",
         title="mIoU by budget",
@@ -172,6 +174,7 @@ def _curves(analysis: Analysis, slug: str) -> Section | None:
             sentence,
             "Bands, of learned methods and of the best baseline, are one std over seeds; the axis does not begin at 0, "
             "and what lies far below is not shown.",
+            *((thin,) if any(chosen_in_hindsight(curves, protocol) for protocol in curves.protocols) else ()),
         ),
         figures=(curves_figure(analysis, f"{slug}-curves"),),
         tables=(curves_table(analysis),),
@@ -232,7 +235,10 @@ def _areas(analysis: Analysis, slug: str) -> Section | None:
     ranked = sorted(analysis.areas, key=lambda entry: -statistics.fmean(analysis.areas[entry].values()))
     learned = [n for n, entry in enumerate(ranked, 1) if entry.kind == "learned"]
     places = f"; learned methods are at place {', '.join(map(str, learned))}" if learned else ""
-    sentence = f"The area sums up a whole curve: {title_of(ranked[0], analysis)} is first of {len(ranked)}{places}."
+    sentence = (
+        f"The area sums up a whole curve: {title_of(ranked[0], analysis)} is first of {len(ranked)}{places}. Over labels the "
+        "large budgets decide; over their logarithm every doubling counts the same."
+    )
     return Section(
         slug=f"{slug}-areas",
         title="Area under the budget curve",

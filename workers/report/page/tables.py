@@ -5,10 +5,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from service.domain.statistics import sample_std
-from workers.report.analysis.claims import Claim
-from workers.report.analysis.comparisons import Ablation, Analysis, Difference, penalties
+from workers.report.analysis.comparisons import Analysis
 from workers.report.analysis.curves import Entry
-from workers.report.analysis.statistics import column_means
+from workers.report.analysis.verdicts import Claim
 from workers.report.data.records import TRAINING_MEASURES, Ious, Surrogate, Training, Unit
 from workers.report.page.content import Cell, Mark, Table
 
@@ -102,11 +101,13 @@ def class_table(analysis: Analysis, protocol: str) -> Table | None:
 
 
 def areas_table(analysis: Analysis) -> Table:
-    """Area under the budget curve, best first."""
-    ranked = sorted(analysis.areas.items(), key=lambda item: -statistics.fmean(item[1].values()))
+    """Area under the budget curve, over labels and over their logarithm, best first by the former."""
+    both = (analysis.areas, analysis.log_areas)
+    ranked = sorted(analysis.areas, key=lambda entry: -statistics.fmean(analysis.areas[entry].values()))
+    values = {entry: [list(areas.get(entry, {}).values()) for areas in both] for entry in ranked}
     cells = _marked(
-        {entry: [statistics.fmean(by_seed.values())] for entry, by_seed in ranked},
-        {entry: [mean_std(list(by_seed.values()), 2)] for entry, by_seed in ranked},
+        {entry: [statistics.fmean(each) if each else None for each in found] for entry, found in values.items()},
+        {entry: [mean_std(each, 2) if each else NONE for each in found] for entry, found in values.items()},
     )
     rows = [
         (
@@ -114,76 +115,16 @@ def areas_table(analysis: Analysis) -> Table:
             Cell(text=entry.protocol),
             Cell(text=str(rank)),
             *cells[entry],
-            Cell(text=str(len(by_seed))),
+            Cell(text=str(len(analysis.areas[entry]))),
         )
-        for rank, (entry, by_seed) in enumerate(ranked, 1)
+        for rank, entry in enumerate(ranked, 1)
     ]
-    caption = "Area under the budget curve as a mean mIoU in percent, mean ± std over seeds."
-    return Table(caption=caption, columns=("method", "protocol", "rank", "area", "seeds"), rows=tuple(rows), words=2)
-
-
-def differences_table(found: Mapping[Entry, Difference], learned: Entry) -> Table:
-    """One learned entry against every other."""
-    rows = [
-        (
-            Cell(text=entry.method, mark="" if entry.kind == "baseline" else "muted"),
-            Cell(text=entry.protocol),
-            *difference_cells(difference),
-            Cell(text=NONE if difference.corrected is None else _p(difference.corrected)),
-        )
-        for entry, difference in found.items()
-    ]
-    columns = ("against", "protocol", "seeds", "difference", "95% interval", "p", "p, Holm")
-    caption = f"{learned.method} ({learned.protocol}) minus each other method, points of area. p is corrected over the baselines."
+    caption = (
+        "Area under the budget curve as a mean mIoU in percent, mean ± std over seeds: over labels, which ranks, and over the "
+        f"logarithm of labels. {MARKED}"
+    )
+    columns = ("method", "protocol", "rank", "area", "area, log", "seeds")
     return Table(caption=caption, columns=columns, rows=tuple(rows), words=2)
-
-
-def difference_cells(difference: Difference | None) -> tuple[Cell, ...]:
-    """Seeds, mean, interval and p of a difference."""
-    if difference is None:
-        return (Cell(text="0"), Cell(text=NONE), Cell(text=NONE), Cell(text=NONE))
-    mark: Mark = "held" if difference.ahead else "failed" if difference.behind else ""
-    known = difference.low is not None and difference.high is not None
-    interval = f"{100 * (difference.low or 0):+.2f} to {100 * (difference.high or 0):+.2f}" if known else NONE
-    return (
-        Cell(text=str(len(difference.seeds))),
-        Cell(text=f"{100 * difference.mean:+.2f}", mark=mark),
-        Cell(text=interval),
-        Cell(text=NONE if difference.p is None else _p(difference.p)),
-    )
-
-
-def penalty_table(analysis: Analysis, protocol: str) -> Table | None:
-    """How often the method of a row beats that of a column, and below how often each column is beaten."""
-    entries, matrix_NN = penalties(analysis.curves, protocol)
-    if len(entries) < 2:
-        return None
-    rows = [
-        (Cell(text=entry.method), *(_heated(value) for value in matrix_NN[n].tolist()))
-        for n, entry in enumerate(entries)
-    ]
-    rows.append((Cell(text="column mean", mark="muted"), *(_heated(v) for v in column_means(matrix_NN).tolist())))
-    caption = f"Share of budgets at which the row beats the column, {protocol}."
-    return Table(
-        caption=caption, columns=("beats", *(entry.method for entry in entries)), rows=tuple(rows), kind="matrix"
-    )
-
-
-def ablation_table(ablation: Ablation) -> Table:
-    """Area of each variant and its difference to the base."""
-    rows = [
-        (
-            Cell(text=variant.label),
-            Cell(text=variant.base or NONE),
-            Cell(text=mean_std(list(variant.areas.values()), 2)),
-            *difference_cells(variant.difference),
-        )
-        for variant in ablation.variants
-    ]
-    columns = ("variant", "base", "area", "shared seeds", "difference", "95% interval", "p")
-    return Table(
-        caption=f"{ablation.name}: variant minus base, points of area.", columns=columns, rows=tuple(rows), words=2
-    )
 
 
 def claims_table(claims: Sequence[Claim], caption: str) -> Table:
@@ -242,14 +183,6 @@ def _mean_ious(rows: Sequence[Ious], count: int) -> list[float | None]:
 def _muted(name: str, miou: float | None, iou_C: Ious, count: int) -> tuple[Cell, ...]:
     values = [miou, *(iou_C if len(iou_C) == count else [None] * count)]
     return tuple(Cell(text=t, mark="muted") for t in (name, *(NONE if v is None else percent(v) for v in values)))
-
-
-def _heated(value: float) -> Cell:
-    return Cell(text=NONE) if math.isnan(value) else Cell(text=f"{value:.2f}", heat=value)
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def surrogate_table(surrogate: Surrogate) -> Table:
