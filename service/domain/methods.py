@@ -4,8 +4,9 @@ They stand in the domain, without torch, because the API's schema and the report
 contract test holds them against the strategies that there are.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 # In the order of tables and figures, which give the n-th baseline the n-th colour and marker.
 Baseline = Literal[
@@ -30,8 +31,17 @@ AUTO: Literal["auto"] = "auto"
 """The project's own policy, the one that comes with regionwise, or a baseline: whichever did best in held-out games."""
 OWN_POLICY, SHIPPED_POLICY = "own", "shipped"
 """What policies are called among the contenders of those games."""
+RANDOM: Literal["random"] = "random"
 REFERENCES = ("greedy-oracle", "influence", "influence-oracle")
 """What knows the truth of the pool, or of D_R: for simulations alone, to compare with."""
+
+
+def winner_of(description: Mapping[str, Any]) -> str:
+    """What won when the policy of this description was compared; the policy itself, where it was not, or by no known name."""
+    winner = description.get("winner")
+    known = (*BASELINES, OWN_POLICY, SHIPPED_POLICY)
+    return winner if isinstance(winner, str) and winner in known else OWN_POLICY
+
 
 Variant = Literal["", "untrained"]
 # What stands for each variant of a policy in a method's text, before the policy's name.

@@ -6,11 +6,15 @@ from fastapi import APIRouter, Body
 
 from service import auth
 from service.deps import Now, Reader, Writer
+from service.errors import Invalid
 from service.schemas.errors import errors
-from service.schemas.jobs import JobOut, JobRequest
+from service.schemas.jobs import JobOut, JobRequest, PolicyRequest
 from service.schemas.paging import After, Id, Limit, Page
+from service.schemas.policies import PolicyPayload
+from service.schemas.projects import ProjectSettings
 from service.store import events, projects
 from service.store import jobs as store
+from service.tables import Project
 
 GROUP = {"name": "jobs", "description": "Long work: training, scoring, learning."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
@@ -32,11 +36,22 @@ def start_job(
 ) -> JobOut:
     """Queue a job of a kind; each kind takes settings of its own."""
     project = projects.get_project(session, id)
+    if isinstance(body, PolicyRequest):
+        _require_fitting(body.settings, project)
     job = store.start_job(session, project, kind=body.kind, payload=body.settings.model_dump(), now=now)
     events.record(
         session, now=now, kind="job_queued", project_id=id, annotator_id=caller.id, job=job.id, job_kind=job.kind
     )
     return JobOut.model_validate(job)
+
+
+def _require_fitting(payload: PolicyPayload, project: Project) -> None:
+    """Raises Invalid where a policy would not use what is set in this project."""
+    refits = ProjectSettings.model_validate(project.settings).learning == "refit"
+    try:
+        payload.chosen(payload.name(refits=refits))
+    except ValueError as error:
+        raise Invalid(str(error), code="settings_contradict") from error
 
 
 @router.get("/projects/{id}/jobs")

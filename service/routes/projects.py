@@ -71,7 +71,11 @@ def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
             kind: LatestCheckpoint(id=each.id, created_at=each.created_at)
             for kind, each in standing.checkpoints.items()
         },
-        choice=ChoiceOut.of(project.settings["strategy"], policy.description if policy else None),
+        choice=ChoiceOut.of(
+            project.settings["strategy"],
+            policy.description if policy else None,
+            segmenter="segmenter" in standing.checkpoints,
+        ),
         miou=standing.miou,
         warning=standing.warning,
     )

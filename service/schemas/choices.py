@@ -1,11 +1,12 @@
 """What a project asks for its rounds by, over the wire, and what held-out games said of that."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from service.domain.methods import AUTO, LEARNED, OWN_POLICY, SHIPPED_POLICY
+from service.domain.methods import AUTO, LEARNED, OWN_POLICY, RANDOM, SHIPPED_POLICY, winner_of
 
 
 class SavedOut(BaseModel):
@@ -24,24 +25,27 @@ class SavedOut(BaseModel):
 class ChoiceOut(BaseModel):
     """What the next round will be asked for by, and what held-out games said when a policy was trained last."""
 
-    by: str = Field(description="A strategy; own: the project's policy; shipped: the one that comes with regionwise.")
+    by: str = Field(
+        description="A strategy; own: the project's policy; shipped: the one that comes with regionwise. A round's note says "
+        "where that could not be."
+    )
     areas: dict[str, float] | None = Field(
         description="Mean mIoU of each contender over the games, in points; null where nothing was compared."
     )
     saved: SavedOut | None = Field(description="What the winner saved against random, in those games.")
 
     @classmethod
-    def of(cls, strategy: str, policy: Mapping[str, Any] | None) -> Self:
-        """By a project's strategy and the description of its newest policy."""
-        held = policy or {}
+    def of(cls, strategy: str, policy: Mapping[str, Any] | None, *, segmenter: bool) -> Self:
+        """By a project's strategy, the description of its newest policy, and whether there is a segmenter yet."""
         by = strategy
-        if strategy == LEARNED:
-            by = OWN_POLICY if policy is not None else "random"
+        if not segmenter:
+            by = RANDOM
+        elif strategy == LEARNED:
+            by = RANDOM if policy is None else OWN_POLICY
         elif strategy == AUTO:
-            by = SHIPPED_POLICY if policy is None else str(held.get("winner", OWN_POLICY))
-        compared, found = held.get("compared"), held.get("saved")
-        return cls(
-            by=by,
-            areas=None if compared is None else compared["areas"],
-            saved=None if found is None else SavedOut(**found),
-        )
+            by = SHIPPED_POLICY if policy is None else winner_of(policy)
+        areas, saved = None, None
+        with suppress(KeyError, TypeError, ValidationError):  # a description may be an earlier version's, or anybody's
+            areas = TypeAdapter(dict[str, float]).validate_python((policy or {})["compared"]["areas"])
+            saved = SavedOut.model_validate((policy or {})["saved"])
+        return cls(by=by, areas=areas, saved=saved)

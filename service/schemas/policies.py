@@ -61,7 +61,7 @@ class PolicySettings(BaseModel):
         description='Where it plays: "own" (D_T), or, on a frozen encoder, "streets:SEED" and "streets:SEED:CLASSES", any number '
         "of them.",
     )
-    episodes: int = Field(100, ge=1, le=10_000, description="Games to play.")
+    episodes: int = Field(100, ge=1, le=10_000, description="Games to play; of a search, in whole generations.")
     budget: int = Field(480, ge=1, le=10_000_000, description="Regions per game, or all that there are.")
     batch_size: int | None = Field(
         None, ge=1, le=4096, description="K of its games; none: the experiment's, or the project's."
@@ -145,6 +145,8 @@ class PolicySettings(BaseModel):
                 raise ValueError(f"{name} is not used by {user}: leave it at its default, or set {instead}.")
         if self.influence and not self.standardise:
             raise ValueError("influence is mixed with rewards of about its size: set standardise = true.")
+        if self.network == "blend" and self.episodes < self.population:
+            raise ValueError(f"episodes is at least population, {self.population}: a search plays whole generations.")
         if self.capacity < self.batch:
             raise ValueError(f"capacity is at least batch, {self.batch}: replay would never hold a batch.")
         return self
@@ -256,16 +258,22 @@ class PolicyPayload(Overrides):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.chosen(self.name(refits=True)).ready:
-            raise ValueError(f"{self.policy} comes trained: leave it as it is, or train blend.")
+        name = self.name(refits=True)
+        if self.chosen(name).ready:
+            raise ValueError(f"{name} comes trained: leave it as it is, or train blend.")
         return self
 
     def name(self, *, refits: bool) -> str:
         """The policy's name in a project that refits a head on a frozen encoder, or in one that does not."""
         if self.policy is not None:
             return self.policy
-        given = {name for name in (*_OF_DQN, *_OF_REGIONWISE) if getattr(self, name) is not None}
-        return "paper" if given or not refits else "blend"
+        if not refits or getattr(self, "network") not in (None, "blend"):  # noqa: B009 (a field that is made at run time)
+            return "paper"
+        try:
+            self.chosen("blend")
+        except ValueError:
+            return "paper"
+        return "blend"
 
     def chosen(self, name: str) -> PolicySettings:
         """All settings of the policy of this name. Raises ValueError with a sentence where they do not go together."""

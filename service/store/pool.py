@@ -92,8 +92,9 @@ def labelled_regions(
 
 
 def timed_labels(session: Session, project_id: int, *, limit: int) -> list[TimedLabel]:
-    """The newest first labels of regions that were sent with their seconds. What a correction takes is no time of drawing."""
+    """The newest first labels of regions of the rounds learned from, if sent with their seconds. A correction is no drawing."""
     chosen = select(Region.height, Region.width, Label.mask, Label.seconds).join(Region, Label.region_id == Region.id)
+    chosen = chosen.join(Round, Region.round_id == Round.id).where(Round.state == "told")
     chosen = chosen.where(Region.project_id == project_id, Label.version == 1, Label.seconds.is_not(None))
     found = session.execute(chosen.order_by(Label.id.desc()).limit(limit))
     return [TimedLabel(height=h, width=w, mask=m, seconds=s) for h, w, m, s in found if s is not None]

@@ -1,4 +1,4 @@
-"""When a project trains its policy again by itself: so many rounds after it did so last."""
+"""When a project trains its policy again by itself: so many rounds after it did so last, if there is anything new to play on."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,31 +7,44 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.schemas.projects import ProjectSettings
+from service.store import events
+from service.store.checkpoints import latest_checkpoint
 from service.store.jobs import pending_job, queue_job
-from service.tables import ImageGroup, Job, Project, Round
+from service.tables import Image, Job, Project, Round
 
 KIND: Literal["train-policy"] = "train-policy"
 
 
 def retrain_if_due(session: Session, project: Project, round_: Round, now: datetime) -> Job | None:
-    """Queue a train-policy job, of the settings that the last one had, if that many rounds were told since it was asked for.
+    """Queue a train-policy job, of the settings that the last one had that ended well, if that many rounds were told since.
 
-    None where it is not wished for, not due, one has not ended, or there are no labelled images to play on.
+    None where it is not wished for, not due, one has not ended, or games would be those of last time: they are the same until
+    there is another first segmenter, or there are more images in `train` or `reward` with label maps.
     """
     every = ProjectSettings.model_validate(project.settings).retrain_every
-    if every is None or pending_job(session, project.id, KIND) is not None or not _can_play(session, project.id):
+    if every is None or pending_job(session, project.id, KIND) is not None:
         return None
-    jobs = select(Job).where(Job.project_id == project.id, Job.kind == KIND)
+    jobs = select(Job).where(Job.project_id == project.id, Job.kind == KIND, Job.state == "done")
     last = session.scalars(jobs.order_by(Job.id.desc()).limit(1)).first()
-    told = select(func.count()).where(Round.project_id == project.id, Round.state == "told")
-    if last is not None:
-        told = told.where(Round.told_at > last.created_at)
-    if (session.scalar(told) or 0) < every:
+    if _told_since(session, project, last) < every or not _worth_playing(session, project, last):
         return None
     payload = {} if last is None else last.payload
-    return queue_job(session, project_id=project.id, kind=KIND, payload=payload, now=now, key=f"{KIND}:{round_.id}")
+    job = queue_job(session, project_id=project.id, kind=KIND, payload=payload, now=now, key=f"{KIND}:{round_.id}")
+    events.record(session, now=now, kind="job_queued", project_id=project.id, job=job.id, job_kind=KIND)
+    return job
 
 
-def _can_play(session: Session, project_id: int) -> bool:
-    played_on = select(ImageGroup.split).where(ImageGroup.project_id == project_id, ImageGroup.count > 0).distinct()
-    return {"train", "reward"} <= set(session.scalars(played_on))
+def _told_since(session: Session, project: Project, last: Job | None) -> int:
+    told = select(func.count()).where(Round.project_id == project.id, Round.state == "told")
+    return session.scalar(told if last is None else told.where(Round.told_at > last.created_at)) or 0
+
+
+def _worth_playing(session: Session, project: Project, last: Job | None) -> bool:
+    source = latest_checkpoint(session, project.id, "source")
+    labelled = select(Image.split, func.max(Image.created_at)).where(
+        Image.project_id == project.id, Image.split.in_(("train", "reward")), Image.label_key.is_not(None)
+    )
+    newest = dict(session.execute(labelled.group_by(Image.split)).all())
+    if source is None or len(newest) < 2:
+        return False
+    return last is None or max(source.created_at, *newest.values()) > last.created_at

@@ -35,8 +35,7 @@ class AskSnapshot:
 
     `label_counts`, `label_area` (as many undivided regions are as large) and `told_regions` are of the rounds learned from; the
     last empty where the strategy looks at none. `whole_images`: (height, width, how many) of the images of D_S and D_T that a
-    refit learns from.
-    last empty where the strategy looks at none. `timed_labels` are of any round, for a project whose regions cost seconds.
+    refit learns from. `timed_labels` for a project whose regions cost seconds.
     """
 
     project: Project

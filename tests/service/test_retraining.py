@@ -1,36 +1,49 @@
-"""A project that is asked to trains its policy again, every so many rounds."""
+"""A project that is asked to trains its policy again, every so many rounds, if there is anything new to play on."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from service.db import Database
 from service.store import rounds
 from service.store.jobs import queue_job
-from service.tables import Job, Project, Round
+from service.tables import Event, Image, Job, Project, Round
 from tests.conftest import START
 from tests.maker import Maker
 
 
-def project_of(make: Maker, retrain_every: int) -> Project:
-    project = make.project(batch_size=2, retrain_every=retrain_every)
-    for split, count in (("pool", 6), ("train", 2), ("reward", 2)):
-        make.images(project, count, split=split)
+def at(minutes: int) -> datetime:
+    return START + timedelta(minutes=minutes)
+
+
+def project_of(make: Maker, database: Database, name: str = "streets", *, every: int | None = 1) -> Project:
+    """One whose policy could be trained: with a first segmenter, and label maps."""
+    project = make.project(name, batch_size=2, retrain_every=every)
+    make.images(project, 12)
+    for split in ("train", "reward"):
+        add_labelled(make, database, project, split, START)
+    make.checkpoint(project, "source")
     return project
+
+
+def add_labelled(make: Maker, database: Database, project: Project, split: str, now: datetime) -> None:
+    (added,) = make.images(project, 1, split=split)
+    with database.write() as session:
+        image = session.get_one(Image, added.id)
+        image.label_key, image.created_at = "label_maps/x.png", now
 
 
 def tell(database: Database, project: Project, minutes: int) -> None:
     """One more round is labelled and told."""
-    now = START + timedelta(minutes=minutes)
     with database.write() as session:
-        rounds.advance(session, session.get_one(Project, project.id), now)
+        rounds.advance(session, session.get_one(Project, project.id), at(minutes))
         newest = session.scalars(
             select(Round).where(Round.project_id == project.id).order_by(Round.number.desc())
         ).first()
         assert newest is not None
         newest.state = "labelled"
         session.flush()
-        rounds.close_round(session, newest.id, None, now=now, note="passed over")
+        rounds.close_round(session, newest.id, None, now=at(minutes), note="passed over")
 
 
 def trainings(database: Database, project: Project) -> list[Job]:
@@ -38,54 +51,65 @@ def trainings(database: Database, project: Project) -> list[Job]:
         return list(session.scalars(select(Job).where(Job.project_id == project.id, Job.kind == "train-policy")))
 
 
-def end(database: Database, job: Job) -> None:
+def end(database: Database, job: Job, state: str = "done") -> None:
     with database.write() as session:
-        session.get_one(Job, job.id).state = "done"
+        session.get_one(Job, job.id).state = state
 
 
 def test_after_so_many_rounds_a_policy_is_trained_and_after_as_many_again(database: Database, make: Maker) -> None:
-    project = project_of(make, retrain_every=2)
+    project = project_of(make, database, every=2)
     tell(database, project, 1)
     assert trainings(database, project) == []
     tell(database, project, 2)
     (first,) = trainings(database, project)
     assert first.payload == {}
+    with database.read() as session:
+        (queued,) = session.scalars(select(Event).where(Event.kind == "job_queued"))
+        assert queued.detail == {"job": first.id, "job_kind": "train-policy"}
     end(database, first)
+    add_labelled(make, database, project, "train", at(3))
     tell(database, project, 3)
     assert len(trainings(database, project)) == 1
     tell(database, project, 4)
     assert len(trainings(database, project)) == 2
 
 
-def test_it_is_trained_as_it_was_last_and_counts_from_there(database: Database, make: Maker) -> None:
-    project = project_of(make, retrain_every=1)
-    with database.write() as session:
-        asked = queue_job(
-            session,
-            project_id=project.id,
-            kind="train-policy",
-            payload={"episodes": 24},
-            now=START + timedelta(hours=1),
-        )
-    end(database, asked)
-    tell(database, project, 59)  # before that
+def test_it_is_trained_as_it_was_last_when_that_ended_well(database: Database, make: Maker) -> None:
+    project = project_of(make, database)
+    for minutes, payload, state in ((10, {"episodes": 24}, "done"), (20, {"episodes": 36}, "failed")):
+        with database.write() as session:
+            job = queue_job(session, project_id=project.id, kind="train-policy", payload=payload, now=at(minutes))
+        end(database, job, state)
+    add_labelled(make, database, project, "reward", at(30))
+    tell(database, project, 40)
+    assert trainings(database, project)[-1].payload == {"episodes": 24}
+    assert len(trainings(database, project)) == 3
+
+
+def test_where_games_would_be_those_of_last_time_nothing_is_trained(database: Database, make: Maker) -> None:
+    project = project_of(make, database)
+    tell(database, project, 1)
+    (first,) = trainings(database, project)
+    end(database, first)
+    tell(database, project, 2)
     assert len(trainings(database, project)) == 1
-    tell(database, project, 61)
-    assert [job.payload for job in trainings(database, project)] == [{"episodes": 24}] * 2
+    add_labelled(make, database, project, "train", at(3))
+    tell(database, project, 4)
+    assert len(trainings(database, project)) == 2
 
 
-def test_none_is_trained_beside_one_that_has_not_ended_without_images_to_play_on_or_unasked(
+def test_none_is_trained_beside_one_that_has_not_ended_unasked_or_without_what_it_takes(
     database: Database, make: Maker
 ) -> None:
-    busy, bare, unasked = (
-        project_of(make, retrain_every=1),
-        make.project("bare", batch_size=2, retrain_every=1),
-        make.project("unasked", batch_size=2),
-    )
-    make.images(bare, 6, split="pool")
-    for split, count in (("pool", 6), ("train", 2), ("reward", 2)):
-        make.images(unasked, count, split=split)
+    busy, unasked = project_of(make, database), project_of(make, database, "unasked", every=None)
+    bare, unlabelled = (make.project(name, batch_size=2, retrain_every=1) for name in ("bare", "unlabelled"))
+    for project in (bare, unlabelled):
+        make.images(project, 12)
+    for split in ("train", "reward"):
+        add_labelled(make, database, bare, split, START)  # without a first segmenter
+        make.images(unlabelled, 1, split=split)
+    make.checkpoint(unlabelled, "source")
     for minute in (1, 2, 3):
-        for project in (busy, bare, unasked):
+        for project in (busy, unasked, bare, unlabelled):
             tell(database, project, minute)
-    assert [len(trainings(database, project)) for project in (busy, bare, unasked)] == [1, 0, 0]
+    assert [len(trainings(database, each)) for each in (busy, unasked, bare, unlabelled)] == [1, 0, 0, 0]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from models.strategies import STRATEGIES, Strategy, build_strategy
-from service.domain.methods import AUTO, LEARNED, OWN_POLICY, SHIPPED_POLICY
+from service.domain.methods import AUTO, LEARNED, OWN_POLICY, SHIPPED_POLICY, winner_of
 from service.store.snapshots import AskSnapshot
 from service.tables import Checkpoint
 from workers.jobs.project import ProjectData, ProjectImages
@@ -78,7 +78,7 @@ def _by_winner(project: ProjectData, known: AskSnapshot, state: ProjectImages) -
     segmenter, policy = known.segmenter, known.policy
     if segmenter is None:
         return at_random(None, _NO_SEGMENTER)
-    winner = SHIPPED_POLICY if policy is None else policy.description.get("winner", OWN_POLICY)
+    winner = SHIPPED_POLICY if policy is None else winner_of(policy.description)
     if winner == OWN_POLICY:
         choice = _by_own_policy(project, known, state)
         if choice.policy is not None:

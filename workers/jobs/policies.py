@@ -1,17 +1,19 @@
 """The task that trains a policy by playing episodes on D_T, and compares it in held-out games."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from service.schemas.policies import PolicyPayload, PolicySettings
 from service.store import checkpoints as checkpoint_store
+from workers.datasets.base import ImageSource
 from workers.files import settings_hash
 from workers.jobs.comparing import compared
 from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.grounds import ground_of, loop_of_games, source_of, splits_of
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.saving import made_already, save_checkpoint
-from workers.loop.round import groups_of
+from workers.loop.round import LoopSettings, cells_in
 from workers.policy.building import build_trainer
 from workers.policy.ground import SourceError
 from workers.policy.playing import PolicyTrainer, describe_progress, play_resumably
@@ -26,7 +28,11 @@ def train_policy(run: JobRun) -> dict[str, Any]:
         return kept
     project, payload = load_project(run.worker, run.project_id), PolicyPayload.model_validate(run.payload)
     name = payload.name(refits=project.settings.learning == "refit")
-    trainer, made_of = _trainer(run, project, payload.chosen(name))
+    try:
+        settings = payload.chosen(name)
+    except ValueError as error:
+        raise JobFailed(str(error)) from error
+    trainer, made_of = _trainer(run, project, settings)
     store = run.state("policy")
 
     def keep_going(progress: Progress) -> bool:
@@ -61,6 +67,14 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     return result
 
 
+def _fitting(settings: PolicySettings, splits: Mapping[str, ImageSource], loop: LoopSettings) -> PolicySettings:
+    """With no more regions than D_T has; contests see to that themselves, for they ask for some of D_R's too."""
+    if settings.network == "blend":
+        return settings
+    regions = int(cells_in([splits["train"]], loop))
+    return settings.model_copy(update={"budget": min(settings.budget, regions)})
+
+
 def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tuple[PolicyTrainer, str]:
     """The trainer, and what its games are made of, in a hash. One that this process made in an earlier slice is gone on with."""
     row = source_of(project)
@@ -72,10 +86,10 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     if key not in run.worker.between_slices:
         # To draw a city, say, may take longer than a slice.
         run.worker.between_slices.clear()
-        regions = sum(group.images * group.cells for group in groups_of(splits["train"], loop))
-        fitting = settings.model_copy(update={"budget": min(settings.budget, regions)})
         try:
-            built = build_trainer(fitting, ground_of(project, row, splits, loop), project.settings.seed)
+            built = build_trainer(
+                _fitting(settings, splits, loop), ground_of(project, row, splits, loop), project.settings.seed
+            )
         except SourceError as error:
             raise JobFailed(str(error)) from error
         run.worker.between_slices[key] = built

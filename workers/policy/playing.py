@@ -79,7 +79,7 @@ def play_resumably(
     made of: what was put away of others is begun anew.
     """
     _take_up(trainer, store, made_of)
-    last_save = time.monotonic()
+    last_save, played = time.monotonic(), not trainer.done
 
     def saved_if_due() -> bool:
         nonlocal last_save
@@ -109,7 +109,8 @@ def play_resumably(
             if not saved:
                 _put_away(trainer, store, made_of)
             return False
-    _put_away(trainer, store, made_of)  # whoever plays on with the policy may be stopped too
+    if played:
+        _put_away(trainer, store, made_of)  # whoever plays on with the policy may be stopped too
     return True
 
 

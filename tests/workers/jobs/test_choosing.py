@@ -44,11 +44,9 @@ def test_without_any_policy_it_is_the_one_that_comes_along_which_needs_no_state_
 
 
 def test_without_a_segmenter_regions_are_random_and_the_note_says_why(world: World) -> None:
-    round_, _ = asked(world)
-    assert (round_["strategy"], round_["note"]) == (
-        "random",
-        "There is no segmenter yet, so regions were drawn at random.",
-    )
+    round_, by = asked(world)
+    assert (round_["strategy"], by) == ("random", "random")
+    assert round_["note"] == "There is no segmenter yet, so regions were drawn at random."
 
 
 @pytest.mark.parametrize(
@@ -69,6 +67,14 @@ def test_after_a_comparison_it_is_the_winner(world: World, winner: str, strategy
     round_, by = asked(world)
     assert (round_["strategy"], round_["note"], by) == (strategy, note, winner)
     assert (round_["policy_id"] is not None) == (winner == "own")
+
+
+@pytest.mark.parametrize("said", [{"winner": "os.system"}, {"winner": 5, "compared": 5, "saved": "x"}])
+def test_a_description_that_makes_no_sense_is_as_good_as_none(world: World, said: dict[str, Any]) -> None:
+    add_segmenter(world)
+    world.add_checkpoint("policy", save_policy(Blend(), CLASSES), **said)
+    round_, by = asked(world)
+    assert (round_["strategy"], round_["note"], by) == ("learned", "", "own")
 
 
 def test_a_policy_that_was_compared_with_nothing_is_used(world: World) -> None:

@@ -62,7 +62,7 @@ def test_without_games_nothing_is_compared_and_the_policy_is_used(world: World) 
     assert choice == {"by": "own", "areas": None, "saved": None}
 
 
-def test_slices_and_killed_workers_change_nothing_of_the_comparison(
+def test_neither_slices_nor_workers_that_know_nothing_change_the_comparison(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = train(world, **SMALL, compare_games=1)["result"]
@@ -72,12 +72,37 @@ def test_slices_and_killed_workers_change_nothing_of_the_comparison(
     def counted(comparison: Comparison, *given: Any) -> None:
         play(comparison, *given)
         games.append(comparison.played)
+        if comparison.played % 2:
+            world.worker.between_slices.clear()  # as in another process
 
     monkeypatch.setattr(Comparison, "play", counted)
     world.slice_seconds(-1.0)  # each slice is over after a game
     sliced = train(world, **SMALL, compare_games=1)["result"]
     assert games == list(range(1, 8))
     assert sliced == straight
+
+
+def test_games_of_another_policy_or_of_other_images_do_not_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    games: list[int] = []
+    play = Comparison.play
+
+    def counted(comparison: Comparison, *given: Any) -> None:
+        play(comparison, *given)
+        games.append(comparison.played)
+        if len(games) == 2:
+            world.add("train", Rectangles(1, 9), first=4)
+
+    monkeypatch.setattr(Comparison, "play", counted)
+    world.slice_seconds(-1.0)
+    assert train(world, **SMALL, compare_games=1)["state"] == "done"
+    assert games == [1, 2, *range(1, 8)]
+
+
+def test_where_no_game_can_be_compared_the_policy_is_used(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Comparison, "whole", [])
+    job = train(world, **SMALL, compare_games=1)
+    assert (job["state"], "winner" in job["result"]) == ("done", False)
+    assert world.call("GET", f"/projects/{world.project.id}")["choice"]["by"] == "own"
 
 
 def test_a_project_without_a_state_set_trains_its_policy(world: World) -> None:

@@ -211,9 +211,9 @@ def test_a_policy_that_has_diverged_leaves_the_round_to_chance(world: World) -> 
 
 @pytest.mark.parametrize("name", [name for name, own in named_policies().items() if not own.get("ready")])
 def test_every_policy_with_a_name_can_be_asked_for(name: str) -> None:
-    payload = PolicyPayload.model_validate({"policy": name, "episodes": 7})
+    payload = PolicyPayload.model_validate({"policy": name, "episodes": 24})
     assert payload.name(refits=True) == payload.name(refits=False) == name
-    assert payload.chosen(name) == PolicySettings.model_validate({**named_policies()[name], "episodes": 7})
+    assert payload.chosen(name) == PolicySettings.model_validate({**named_policies()[name], "episodes": 24})
 
 
 def test_the_policy_that_comes_trained_is_not_trained() -> None:
@@ -221,9 +221,24 @@ def test_the_policy_that_comes_trained_is_not_trained() -> None:
         PolicyPayload.model_validate({"policy": "shipped"})
 
 
+@pytest.mark.parametrize("chosen", [{"population": 20}, {"blank": 0.5}, {"sources": ["streets:1"]}])
+def test_what_the_policy_of_this_project_has_no_use_for_is_refused(world: World, chosen: dict[str, Any]) -> None:
+    body = {"kind": "train-policy", "settings": chosen}
+    response = world.client.post(f"/projects/{world.project.id}/jobs", json=body)
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "settings_contradict")
+
+
 @pytest.mark.parametrize(
     ("given", "refits", "name"),
-    [({}, True, "blend"), ({}, False, "paper"), ({"episodes": 20}, True, "blend"), ({"gamma": 0.9}, True, "paper")],
+    [
+        ({}, True, "blend"),
+        ({}, False, "paper"),
+        ({"episodes": 20}, True, "blend"),
+        ({"gamma": 0.9}, True, "paper"),
+        ({"episodes": 3, "budget": 96, "pool_size": 6}, True, "paper"),  # fewer than a generation
+        ({"network": "regionwise", "width": 16}, True, "paper"),
+        ({"network": "blend"}, True, "blend"),
+    ],
 )
 def test_who_names_no_policy_gets_one_that_fits(given: dict[str, Any], refits: bool, name: str) -> None:
     payload = PolicyPayload.model_validate(given)

@@ -15,7 +15,7 @@ from workers.jobs.delivery import JobState
 from workers.policy.ground import TRIALS
 from workers.policy.labelling import LabellingGame
 
-SETTINGS = {**TINY, "episodes": 1, "refit_steps": 2}  # two rounds, and a trial at the end
+SETTINGS = {**TINY, "episodes": 1, "refit_steps": 2, "compare_games": 0}  # two rounds, and a trial at the end
 
 
 @pytest.fixture

@@ -88,7 +88,25 @@ def test_what_is_saved_is_read_off_the_mean_curves_by_doublings() -> None:
     assert found.cells == pytest.approx(24 * 2**0.5)
     assert found.share == pytest.approx(1 - 2**-1.5)
     low, share, high = (each for each in (found.low, found.share, found.high) if each is not None)
-    assert low < share < high
+    assert low < share < high <= 1
+
+
+def test_a_curve_that_was_lucky_once_has_not_got_there() -> None:
+    by_random = [curve(30, 40.5, 39.8, 40)]
+    found = saved(by_random, by_random)
+    assert (found.cells, found.share) == pytest.approx((192.0, 0.0))
+
+
+def test_games_in_which_somebody_measured_less_or_no_number_are_left_out() -> None:
+    found = comparison(3)
+    while not found.done:
+        found.play()
+    found.curves["bvsb"][0] = Curve(cells=(24.0, 48.0), mious=(1.0, 2.0))
+    found.curves["random"][2] = curve(1, 2, float("nan"))
+    assert found.whole == [1]
+    assert found.areas() == pytest.approx({"random": 46.0, "entropy": 48.0, "bvsb": 47.0})
+    found.curves["random"][1] = curve(1, 2, float("nan"))
+    assert found.areas() == {}
 
 
 def test_who_does_not_get_there_has_saved_nothing_that_could_be_told() -> None:

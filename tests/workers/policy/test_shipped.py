@@ -1,15 +1,20 @@
 """The policy that comes with regionwise: small, free of any data set, and with its card."""
 
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
+import torch
 
 from models.blend import Blend
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.domain.policy_files import check_policy, check_policy_weights
 from service.domain.weights import read_weights
 from tests.workers.conftest import CLASSES
+from workers.datasets.base import Dataset
+from workers.experiments.policies import trained_policy
 from workers.experiments.presets import read_preset
+from workers.experiments.stages import Bench
 from workers.policy.shipped import shipped_bytes, shipped_digest, shipped_policy
 
 MOST_BYTES = 2_000_000
@@ -38,8 +43,20 @@ def test_its_card_says_what_it_learned_from_and_names_the_very_file() -> None:
         assert said in card
 
 
-def test_an_experiment_plays_it_and_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_experiment_takes_it_as_it_is_and_keeps_figures_apart_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = read_preset("streets", "streets")
+    bench = Bench(
+        experiment=experiment,
+        dataset=Dataset(name="streets", classes=CAMVID, splits={}),  # nothing to play on
+        cache=tmp_path,
+        device="cpu",
+        report=lambda share, text: None,
+    )
+    policy = trained_policy(bench, "shipped", 0)
+    assert isinstance(policy, Blend)
+    assert torch.equal(policy.ends, shipped_policy(CAMVID).ends)  # type: ignore[arg-type]
     first = experiment.policy_key("shipped", 0)
     monkeypatch.setattr("workers.experiments.settings.shipped_digest", lambda: "another")
     assert experiment.policy_key("shipped", 0) != first

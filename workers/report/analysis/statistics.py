@@ -6,20 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.statistics import RESAMPLES
+from service.domain.statistics import RESAMPLES, t_critical
 
 # Shapes: S seeds, R resamples, N methods. NaN stands for what could not be compared.
 
 Values = NDArray[np.float64]
 
 EXACT_SEEDS = 12  # 2^12 sign patterns are fewer than RESAMPLES
-
-# Two-sided 5% points of Student's t for 1 to 30 degrees of freedom.
-T_CRITICAL = (
-    *(12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139),
-    *(2.200985, 2.178813, 2.160369, 2.144787, 2.131450, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963),
-    *(2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.045230, 2.042272),
-)
 
 
 def sign_flip_p(differences_S: Sequence[float], generator: np.random.Generator) -> float:
@@ -66,7 +59,7 @@ def paired_t_sign(first_S: Sequence[float], second_S: Sequence[float]) -> int | 
     if differences.size < 2:
         return None
     mean, error = float(differences.mean()), float(differences.std(ddof=1)) / math.sqrt(differences.size)
-    critical = T_CRITICAL[min(differences.size - 1, len(T_CRITICAL)) - 1]
+    critical = t_critical(differences.size)
     # Differences that are equal but for rounding are of no spread: any mean of them counts.
     rounding = 1e-12 * float(np.abs(differences).max())
     if abs(mean) <= rounding or abs(mean) <= critical * (error if error > rounding else 0.0):

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from service.domain.statistics import bootstrap_interval, sample_std
+from service.domain.statistics import T_CRITICAL, bootstrap_interval, sample_std, t_interval
 from workers.report.analysis.statistics import (
     EXACT_SEEDS,
-    T_CRITICAL,
     column_means,
     holm,
     paired_t_sign,
@@ -109,3 +108,12 @@ def test_penalty_matrix_by_hand() -> None:
         matrix, [[np.nan, 0.5, np.nan], [0.0, np.nan, np.nan], [np.nan, np.nan, np.nan]], equal_nan=True
     )
     assert np.array_equal(column_means(matrix), [0.0, 0.5, np.nan], equal_nan=True)
+
+
+def test_the_t_interval_is_scipys() -> None:
+    values = [1.0, 2.5, 4.0, 3.5]
+    found = t_interval(values)
+    expected = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert found == pytest.approx(expected)
+    with pytest.raises(ValueError, match="at least two"):
+        t_interval([1.0])
