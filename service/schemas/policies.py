@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from service.schemas.fields import Input
 
 MAIN = "main"
+MAKING = "making"  # not played, but to make another
 OWN = "own"
 _STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
 # A network that does not use a setting refuses it: it would enter the cache's key and do nothing.
@@ -49,7 +50,7 @@ class PolicySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    group: str = Field(MAIN, description='What its trajectories are compared in: "main", or "ablation:NAME".')
+    group: str = Field(MAIN, description='What its trajectories are compared in: "main", "making", or "ablation:NAME".')
     network: Literal["paper", "regionwise", "blend"] = Field(
         "paper",
         description="The paper's query network; ours, which holds for any classes and any state set; or a weighted sum of "

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from service.domain.methods import BASELINES, REFERENCES, Method
-from service.schemas.policies import MAIN
+from service.schemas.policies import MAIN, MAKING
 from workers.experiments.settings import Experiment
 from workers.files import settings_hash
 
@@ -110,11 +110,14 @@ def methods_of(text: str, experiment: Experiment) -> list[Method]:
     """
     main = [name for name, policy in experiment.policies.items() if policy.group == MAIN]
     baselines, references = ([Method(name=name) for name in names] for names in (BASELINES, REFERENCES))
-    learned = [method for policy in main for method in (Method.learned(policy), Method.untrained(policy))]
-    ablations = [Method.learned(name) for name in experiment.policies if name not in main]
+    learned = [Method.learned(name) for name in main]
+    # What comes trained has the control of what it is based on.
+    learned += [Method.untrained(name) for name in main if not experiment.policy(name).ready]
+    others = [Method.learned(name) for name in experiment.policies if name not in main]
+    ablations = [method for method in others if experiment.policy(method.policy).group != MAKING]
     several = {"all": [*baselines, *learned, *references], "ablations": ablations}
-    known = {str(method): [method] for method in (*several["all"], *ablations)}
-    short = {method.head: [method] for method in (*learned, *ablations) if method.policy == "paper"}
+    known = {str(method): [method] for method in (*several["all"], *others)}
+    short = {method.head: [method] for method in (*learned, *others) if method.policy == "paper"}
     methods: list[Method] = []
     for part in _parts(text):
         found = (several | known | short).get(part)
