@@ -11,7 +11,7 @@ from workers.policy.building import build_network, build_trainer
 from workers.policy.ground import Ground
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.progress import Progress
-from workers.policy.shipped import shipped_policy
+from workers.policy.shipped import shipped_bytes, shipped_policy
 from workers.training.building import copy_of
 from workers.training.checkpoints import Policy, load_policy, save_policy
 
@@ -20,10 +20,12 @@ def trained_policy(bench: Bench, name: str, seed: int) -> Policy:
     """The policy that plays best of those that its training went through; its games start from theta_pre, which has not
     seen D_T's labels.
     """
+    path = bench.path("policy", bench.experiment.policy_key(name, seed))
     if bench.experiment.policy(name).ready:
+        if not path.exists():
+            write_atomically(path, shipped_bytes())
         return shipped_policy(bench.dataset.classes, bench.device)
     ground = ground_of(bench, name)
-    path = bench.path("policy", bench.experiment.policy_key(name, seed))
     if path.exists():
         return load_policy(path.read_bytes(), bench.dataset.classes, ground.state_regions, bench.device)[0]
     trainer, state = build_trainer(bench.experiment.policy(name), ground, seed), state_beside(path)

@@ -111,14 +111,17 @@ def _play(run: Run, work: Work, bench: Bench) -> None:
 def _write_policy_record(run: Run, work: Work, bench: Bench) -> None:
     """out/policies/NAME.json: how the policy's training went, for the report."""
     description = from_bytes(bench.path("policy", bench.experiment.policy_key(work.name, 0)).read_bytes()).description
+    settings, returns = bench.experiment.policy(work.name), description["returns"]
+    # A search keeps what it has come to in the end; its trials are of different games.
+    best = len(returns) - 1 if settings.network == "blend" else best_episode(returns, description.get("trials"))
     record: dict[str, Any] = {
         "dataset": bench.experiment.dataset,
         "preset": bench.experiment.name,
         "name": work.name,
-        "returns": description["returns"],
+        "returns": returns,
         "game": "real" if description.get("trials") is None else "frozen",
-        "best_episode": best_episode(description["returns"], description.get("trials")),
-        "settings": bench.experiment.policy(work.name).model_dump(mode="json"),
+        "best_episode": best,
+        "settings": settings.model_dump(mode="json"),
     }
     write_atomically(run.out / "policies" / f"{work.name}.json", json.dumps(record, indent=1).encode())
 
