@@ -175,6 +175,17 @@ def test_stages_can_be_made_one_by_one(preset: Path, tmp_path: Path) -> None:
         assert made() == there
 
 
+@pytest.mark.usefixtures("_inline")
+def test_what_comes_trained_is_played_like_any_policy(preset: Path, tmp_path: Path) -> None:
+    shared = ["--preset", str(preset), "--dataset", "streets", "--out", str(tmp_path), "--jobs", "1"]
+    played = invoke(*shared, "evaluate", "--strategy", "learned:shipped", "--seeds", "0", "--budgets", "8")
+    assert played.exit_code == 0, played.output
+    (record,) = (json.loads(path.read_text()) for path in (tmp_path / "trajectories").glob("*.json"))
+    assert (record["method"], list(record["budgets"])) == ("learned:shipped", ["8"])
+    training = json.loads((tmp_path / "policies" / "shipped.json").read_text())
+    assert training["best_episode"] == len(training["returns"]) - 1
+
+
 def test_settings_are_printed_with_what_was_changed(preset: Path) -> None:
     printed = invoke("--preset", str(preset), "--set", "pool_size=5", "--start", "none", "settings")
     settings = json.loads(printed.output)
