@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.workers.conftest import CLASSES, Rectangles, World
+from tests.workers.jobs.test_policies import train
 from workers.jobs import comparing
 from workers.policy.comparing import Comparison
 from workers.training.building import Architecture, fresh_segmenter
@@ -30,14 +31,6 @@ def world(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> 
     quick = {"refit_steps": 2, "batch_size": 4, "pool_size": 3, "network": "blend", "budget": 8}
     monkeypatch.setattr(comparing, "named_policies", lambda: {"blend": quick})
     return made
-
-
-def train(world: World, **settings: Any) -> dict[str, Any]:
-    body = {"kind": "train-policy", "settings": settings}
-    made = world.call("POST", f"/projects/{world.project.id}/jobs", json=body)
-    world.work()
-    job: dict[str, Any] = world.call("GET", f"/jobs/{made['id']}")
-    return job
 
 
 def test_the_result_says_who_won_by_how_much_and_what_that_saves(world: World) -> None:
