@@ -4,6 +4,7 @@ Shape suffixes: M candidates.
 """
 
 from dataclasses import dataclass
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,13 @@ from models.inference import evaluating
 from models.observation import PAPER, View
 from models.strategies.contract import Candidates, described
 from models.strategies.greedy import Apart, Cover, scores_of_turns
+
+
+class InTurn(Protocol):
+    """What a policy with `in_turn` has besides Q."""
+
+    def distance_weight(self, actions_MA: Tensor) -> Tensor:
+        """Return what a deviation of a candidate's distance is worth in this round, a scalar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +69,7 @@ class Learned:
             q_1M: Tensor = self.policy(candidates.state_SF[None], candidates.actions_MA[None])
             if not self.needs_labelled:
                 return q_1M[0]
-            weight = float(self.policy.distance_weight(candidates.actions_MA))  # type: ignore[operator]
+            weight = float(cast(InTurn, self.policy).distance_weight(candidates.actions_MA))
         if candidates.labelled_embeddings_LE is None:
             raise ValueError(f"strategy {self.name!r} needs the labelled regions' embeddings")
         cover = Cover(described(candidates, self).vectors["embedding"], candidates.labelled_embeddings_LE)

@@ -268,7 +268,8 @@ class PolicyPayload(Overrides):
         """The policy's name in a project that refits a head on a frozen encoder, or in one that does not."""
         if self.policy is not None:
             return self.policy
-        if not refits or getattr(self, "network") not in (None, "blend"):  # noqa: B009 (a field that is made at run time)
+        given = self.model_dump(exclude_none=True)
+        if not refits or given.get("network", "blend") != "blend":
             return "paper"
         try:
             self.chosen("blend")

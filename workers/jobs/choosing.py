@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from models.strategies import STRATEGIES, Strategy, build_strategy
-from service.domain.methods import AUTO, LEARNED, OWN_POLICY, SHIPPED_POLICY, winner_of
+from service.domain.methods import AUTO, LEARNED, OWN_POLICY, RANDOM, SHIPPED_POLICY, winner_of
 from service.store.snapshots import AskSnapshot
 from service.tables import Checkpoint
 from workers.jobs.project import ProjectData, ProjectImages
@@ -51,7 +51,7 @@ def _chosen(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> C
 
 def at_random(segmenter: Checkpoint | None, note: str) -> Choice:
     """Random, and why."""
-    return Choice(strategy=build_strategy("random"), segmenter=segmenter, policy=None, note=note)
+    return Choice(strategy=build_strategy(RANDOM), segmenter=segmenter, policy=None, note=note)
 
 
 def _by_name(name: str, segmenter: Checkpoint | None, note: str = "") -> Choice:

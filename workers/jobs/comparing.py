@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from models.strategies import build_strategy
-from service.domain.methods import LEARNED, OWN_POLICY, SHIPPED_POLICY
+from service.domain.methods import LEARNED, OWN_POLICY, RANDOM, SHIPPED_POLICY
 from service.schemas.policies import PolicySettings, named_policies
 from workers.files import settings_hash
 from workers.jobs.delivery import JobRun
-from workers.jobs.grounds import ground_of, loop_of_games, source_of, splits_of
+from workers.jobs.grounds import games_made_of, ground_of, loop_of_games, source_of, splits_of
 from workers.jobs.project import ProjectData
-from workers.policy.comparing import RANDOM, Comparison, saved
+from workers.policy.comparing import Comparison, saved
 from workers.policy.ground import Ground, contests_of
 from workers.policy.shipped import shipped_digest, shipped_policy
 from workers.training.checkpoints import Policy
@@ -53,9 +53,8 @@ def _comparison(run: JobRun, project: ProjectData, policy: Policy, games: int) -
     source = source_of(project)
     loop, splits = loop_of_games(project, settings), splits_of(project, source, settings)
     weights = {name: tensor.tolist() for name, tensor in policy.state_dict().items()}
-    sizes = {split: len(images) for split, images in splits.items()}
-    games_go_by = (source.id, sizes, settings.model_dump(mode="json"), asdict(loop), project.settings.seed)
-    made_of = settings_hash([*games_go_by, weights, shipped_digest(), BASELINES, games])
+    games_go_by = games_made_of(project, source, splits, settings, loop)
+    made_of = settings_hash([games_go_by, weights, shipped_digest(), BASELINES, games])
     key = f"comparison {run.job_id} {made_of}"
     if key not in run.worker.between_slices:
         run.worker.between_slices[key] = _built(

@@ -1,11 +1,12 @@
 """What the games of a project's policies stand on: its labelled images, its segmenter, and how a round of them goes."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from service.schemas.policies import PolicySettings
 from service.tables import Checkpoint
 from workers.datasets.base import ImageSource, Subset
+from workers.files import settings_hash
 from workers.jobs.delivery import JobFailed
 from workers.jobs.project import ProjectData, labelled_part
 from workers.loop.round import LoopSettings
@@ -51,6 +52,18 @@ def loop_of_games(project: ProjectData, settings: PolicySettings) -> LoopSetting
         pool_size=settings.pool_size,
         protocol="per-pool",
     )
+
+
+def games_made_of(
+    project: ProjectData,
+    source: Checkpoint,
+    splits: Mapping[str, ImageSource],
+    settings: PolicySettings,
+    loop: LoopSettings,
+) -> str:
+    """A hash of what games go by. Of the project's settings just those: others may change while a campaign runs."""
+    sizes = {split: len(images) for split, images in splits.items()}
+    return settings_hash([source.id, sizes, settings.model_dump(mode="json"), asdict(loop), project.settings.seed])
 
 
 def ground_of(

@@ -1,16 +1,14 @@
 """The task that trains a policy by playing episodes on D_T, and compares it in held-out games."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from service.schemas.policies import PolicyPayload, PolicySettings
 from service.store import checkpoints as checkpoint_store
 from workers.datasets.base import ImageSource
-from workers.files import settings_hash
 from workers.jobs.comparing import compared
 from workers.jobs.delivery import JobFailed, JobRun
-from workers.jobs.grounds import ground_of, loop_of_games, source_of, splits_of
+from workers.jobs.grounds import games_made_of, ground_of, loop_of_games, source_of, splits_of
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.saving import made_already, save_checkpoint
 from workers.loop.round import LoopSettings, cells_in
@@ -79,9 +77,7 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     """The trainer, and what its games are made of, in a hash. One that this process made in an earlier slice is gone on with."""
     row = source_of(project)
     splits, loop = splits_of(project, row, settings), loop_of_games(project, settings)
-    sizes = {split: len(images) for split, images in splits.items()}
-    # Of the project's settings those that a game goes by: others may change while a campaign runs.
-    made_of = settings_hash([row.id, sizes, settings.model_dump(mode="json"), asdict(loop), project.settings.seed])
+    made_of = games_made_of(project, row, splits, settings, loop)
     key = f"policy {run.job_id} {made_of}"
     if key not in run.worker.between_slices:
         # To draw a city, say, may take longer than a slice.

@@ -20,7 +20,6 @@ from workers.policy.contest import Contest, Curve
 
 # Numbers of games from here on are never played by a search.
 HELD_OUT = 1_000_000
-RANDOM = "random"
 
 
 @dataclass(kw_only=True)

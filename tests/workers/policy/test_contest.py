@@ -10,7 +10,7 @@ from models.strategies import build_strategy
 from tests.workers.conftest import Rectangles
 from tests.workers.games import BUDGET, POOL, REWARD, frozen_loop, frozen_place
 from workers.datasets.base import ImageSource
-from workers.loop.round import cells_in
+from workers.loop.round import LoopSettings, cells_in
 from workers.policy.contest import MEASURED, Contest, halves, smallest_half
 from workers.policy.labelling import Episode, Place
 
@@ -91,9 +91,9 @@ def test_a_share_of_games_begins_with_nothing_known(
     seen: list[int] = []
 
     class Counted(Episode):
-        def __init__(self, place: Place, *given: object, **more: object) -> None:
+        def __init__(self, place: Place, settings: LoopSettings, *, budget: int, seed: int) -> None:
             seen.append(len(place.known))
-            super().__init__(place, *given, **more)  # type: ignore[arg-type]
+            super().__init__(place, settings, budget=budget, seed=seed)
 
     monkeypatch.setattr("workers.policy.contest.Episode", Counted)
     for number in range(4):

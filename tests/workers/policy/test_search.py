@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from models.blend import BLENDED, Blend
-from models.strategies import Strategy
+from models.strategies import Learned, Strategy
 from tests.workers.policy.test_contest import contest
 from workers.files import FileState
 from workers.policy.contest import Curve
@@ -29,7 +29,7 @@ class Bowl:
     def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> Curve:
         on_round()
         self.played += 1
-        ends = strategy.policy.ends.detach()  # type: ignore[attr-defined]
+        ends = cast(Learned, strategy).policy.state_dict()["ends"]
         rng = np.random.default_rng(self.played)
         area = 50.0 - float((ends - self.goal).square().sum()) + self.noise * float(rng.standard_normal())
         return Curve(cells=(1.0,), mious=(area,))
@@ -83,7 +83,7 @@ def test_put_away_after_any_game_it_goes_on_exactly(tmp_path: Path) -> None:
         games += 1
     assert games == 7
     assert stopped.areas == straight.areas
-    assert torch.equal(stopped.best_policy().ends, straight.best_policy().ends)  # type: ignore[arg-type]
+    assert torch.equal(*(each.best_policy().state_dict()["ends"] for each in (stopped, straight)))
     assert stopped.summary() == straight.summary()
 
 

@@ -56,7 +56,7 @@ def test_an_experiment_takes_it_as_it_is_and_keeps_figures_apart_by_file(
     )
     policy = trained_policy(bench, "shipped", 0)
     assert isinstance(policy, Blend)
-    assert torch.equal(policy.ends, shipped_policy(CAMVID).ends)  # type: ignore[arg-type]
+    assert torch.equal(policy.ends, shipped_policy(CAMVID).state_dict()["ends"])
     first = experiment.policy_key("shipped", 0)
     assert bench.path("policy", first).read_bytes() == shipped_bytes()
     monkeypatch.setattr("workers.experiments.settings.shipped_digest", lambda: "another")
