@@ -84,9 +84,9 @@ def timed(trainer: Trainer) -> defaultdict[str, float]:
             seconds[phase] += value
         return told
 
-    def timed_learn(buffer: ReplayBuffer, number: int) -> list[Update]:
+    def timed_learn(buffer: ReplayBuffer, number: int, *, imitate: float = 0.0) -> list[Update]:
         with _timed(seconds, "updates", device_of(trainer.dqn.online)):
-            return learn(buffer, number)
+            return learn(buffer, number, imitate=imitate)
 
     game.ask, game.tell, trainer.learn = timed_ask, timed_tell, timed_learn  # type: ignore[method-assign]
     return seconds

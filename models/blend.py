@@ -1,10 +1,11 @@
 """Owns the blend: a policy that adds up acquisition scores and a distance, with weights that move while labels come in.
 
-Shape suffixes: B rounds, N candidates of each, M candidates of a round, S state rows, Z = 8 scores, A = Z + 1 features of an
+Shape suffixes: B rounds, N candidates of each, M candidates of a round, S state rows, Z = 8 scores, A = Z + 2 features of an
 action row.
 
 What is best to ask for changes during a campaign: far from all that is labelled at first, what is hard later. So each weight
-has two ends, and goes from one to the other with the logarithm of what is labelled.
+has two ends, and goes from one to the other with the logarithm of what is labelled. Some things are settled where whole images
+are known beforehand: a weight may have a third number, which counts by the part that those have in all that is labelled.
 """
 
 import math
@@ -41,7 +42,7 @@ _PLACES = [SCORES.index(name) for name in BLENDED]
 
 
 class BlendView:
-    """Action rows (M, Z + 1): z-scores over the round's candidates, and how far the weights have moved. No state."""
+    """Action rows (M, Z + 2): z-scores over the round's candidates, how far weights have moved, known_share. No state."""
 
     vectors: frozenset[str] = frozenset({MASS})
     statistics: frozenset[str] = frozenset({RUNNER_UP})
@@ -70,8 +71,8 @@ class BlendView:
             recall_C=nothing_C,
             precision_C=nothing_C,
         )[:, _PLACES]
-        moved_M1 = scores_MZ.new_full((len(scores_MZ), 1), moved(context.cells))
-        return torch.cat([scores_MZ, moved_M1], 1)
+        of_the_round_2 = scores_MZ.new_tensor([moved(context.cells), context.known_share])
+        return torch.cat([scores_MZ, of_the_round_2.expand(len(scores_MZ), 2)], 1)
 
 
 class Blend(nn.Module):
@@ -81,36 +82,47 @@ class Blend(nn.Module):
     in_turn = True
     classes = None
 
-    def __init__(self) -> None:
-        """With the weights that a search begins at."""
+    def __init__(self, *, known: bool = False) -> None:
+        """With the weights that a search begins at. known: they have a third number, for what is known as whole images."""
         super().__init__()
         self.view = BlendView()
         names = (*BLENDED, "distance")
         self.ends = nn.Parameter(
             torch.tensor([[_BEGINNING.get(name, (0.0, 0.0))[end] for name in names] for end in (0, 1)])
         )
+        self.known = nn.Parameter(torch.zeros(len(names))) if known else None
 
     def describe(self) -> dict[str, Any]:
-        """The settings as JSON values, for `from_description`: there are none."""
-        return {}
+        """The settings as JSON values, for `from_description`."""
+        return {} if self.known is None else {"known": True}
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> "Blend":
         """The inverse of `describe`. Raises ValueError for what it does not know."""
-        if description:
-            raise ValueError(f"A blend has no settings, and here are {', '.join(description)}.")
-        return cls()
+        if set(description) - {"known"} or type(description.get("known", False)) is not bool:
+            raise ValueError(f"A blend has one setting, known, true or false, and here are {dict(description)}.")
+        return cls(**description)
 
     def forward(self, state_BSF: Tensor, actions_BNA: Tensor, mask_BN: Tensor | None = None) -> Tensor:
         """What candidates are worth but for their distance, B x N. Raises ValueError for other shapes."""
-        if actions_BNA.ndim != 3 or actions_BNA.shape[2] != len(BLENDED) + 1:
-            raise ValueError(f"Actions should be B x N x {len(BLENDED) + 1}, not {tuple(actions_BNA.shape)}.")
-        weights_BNA = torch.lerp(self.ends[0], self.ends[1], actions_BNA[..., -1:])
-        return (weights_BNA[..., :-1] * actions_BNA[..., :-1]).sum(-1)
+        if actions_BNA.ndim != 3 or actions_BNA.shape[2] != len(BLENDED) + 2:
+            raise ValueError(f"Actions should be B x N x {len(BLENDED) + 2}, not {tuple(actions_BNA.shape)}.")
+        return (self._weights(actions_BNA)[..., :-1] * actions_BNA[..., :-2]).sum(-1)
 
-    def distance_weight(self, actions_MA: Tensor) -> Tensor:
-        """What a deviation of a candidate's distance is worth in this round, a scalar."""
-        return torch.lerp(self.ends[0, -1], self.ends[1, -1], actions_MA[0, -1])
+    def worth_in_turn(self, state_SF: Tensor, actions_MA: Tensor, far_M: Tensor) -> Tensor:
+        """What candidates are worth in their turn, (M,) float64; `far_M`: z-scores of their distances, 0 while there are none."""
+        scored_M: Tensor = self(state_SF[None], actions_MA[None])[0]
+        return scored_M.double() + float(self._weights(actions_MA[:1])[0, -1]) * far_M
+
+    def added_up(self, actions_A: Tensor, far: Tensor) -> Tensor:
+        """The sum with the distance in it, of rows of any shape (..., Z + 2)."""
+        weights = self._weights(actions_A)
+        return (weights[..., :-1] * actions_A[..., :-2]).sum(-1) + weights[..., -1] * far
+
+    def _weights(self, actions_A: Tensor) -> Tensor:
+        """Weights of the scores and the distance, (..., Z + 1), by the last two features of each row."""
+        weights = torch.lerp(self.ends[0], self.ends[1], actions_A[..., -2:-1])
+        return weights if self.known is None else weights + self.known * actions_A[..., -1:]
 
 
 def moved(cells: float) -> float:

@@ -22,6 +22,9 @@ __all__ = ["DQN", "Batch", "DQNSettings", "NStep", "PlayedRound", "ReplayBuffer"
 
 Network = TypeVar("Network", bound=nn.Module)
 
+CHOICE_SCALE = 0.1
+"""By how much Q differs in a pool: what one region adds to a round's reward, of which the size is about 1, is little."""
+
 # What an optimizer knows of a parameter: the name it is put away under, and torch's.
 _MOMENTS = {
     "sgd": {"momentum": "momentum_buffer"},
@@ -99,8 +102,10 @@ class DQN(Generic[Network]):
         self.needs_pool = bool(getattr(online, "needs_pool", False))
         self._needs_two = any(isinstance(module, _BatchNorm) for module in online.modules())
 
-    def update(self, batch: Batch) -> Update:
-        """One step towards the TD targets.
+    def update(self, batch: Batch, *, imitate: float = 0.0) -> Update:
+        """One step towards the TD targets, and with `imitate` towards choosing as the batch's transitions did.
+
+        That is DQN from demonstrations (Hester et al. 2018), with the cross-entropy of the choice for its margin.
 
         Raises:
             ValueError: a single transition, which has no batch statistics, where the network has BatchNorm; or
@@ -108,14 +113,16 @@ class DQN(Generic[Network]):
         """
         if self._needs_two and len(batch.reward_B) < 2:
             raise ValueError("A batch of 1 transition has no statistics for BatchNorm: at least 2 are needed.")
-        if self.needs_pool and not bool(batch.pool_mask_BN.any(dim=1).all()):
-            raise ValueError("This network values whole pools: give every transition its pool_NA.")
+        if (self.needs_pool or imitate) and not bool(batch.pool_mask_BN.any(dim=1).all()):
+            raise ValueError("Whole pools are valued here: give every transition its pool_NA.")
         batch = batch.to(next(self.online.parameters()).device)
         target_B = self.td_targets(batch)
         self.online.train()
         q_B = self._taken(self.online, batch)
-        self.online.eval()
         loss = self._loss(q_B, target_B, batch.weight_B)
+        if imitate:
+            loss = loss + imitate * self._unlike(batch)
+        self.online.eval()
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.settings.clip is not None:
@@ -133,6 +140,11 @@ class DQN(Generic[Network]):
         if self.settings.prioritised_alpha == 0.0:
             return loss_of(q_B, target_B)
         return (weight_B * loss_of(q_B, target_B, reduction="none")).mean()
+
+    def _unlike(self, batch: Batch) -> Tensor:
+        """The mean cross-entropy of the choices, had they been made by chances that follow from Q."""
+        q_BN = self._values(self.online, batch.state_BSF, batch.pool_BNA, batch.pool_mask_BN)
+        return F.cross_entropy((q_BN / CHOICE_SCALE).masked_fill(~batch.pool_mask_BN, -math.inf), batch.chosen_B)
 
     def _taken(self, network: Network, batch: Batch) -> Tensor:
         """Q of the actions taken, (B,)."""

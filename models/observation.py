@@ -19,6 +19,7 @@ class RoundContext:
     labelled_LC: class distribution of every labelled region that has a labelled pixel, float32, (0, C) at first.
     labelled_counts_C: labelled pixels of each class so far, int64.
     cells: what is labelled, as so many cells of the grid hold, images that are labelled as a whole included.
+    known_share: the part of `cells` that is images labelled as a whole, in [0, 1]; 0 while nothing is labelled.
     budget_share: the share of the budget that is spent, in [0, 1]; 0 where no budget is known.
     state_truth_SC: true pixels of each class in each region of D_S, int64; None where D_S has no label maps.
     state_confusion_CC: confusion of the segmenter as it is now on D_S, int64, rows = truth; None where D_S has no label
@@ -28,6 +29,7 @@ class RoundContext:
     labelled_LC: Tensor
     labelled_counts_C: Tensor
     cells: float = 0.0
+    known_share: float = 0.0
     budget_share: float = 0.0
     state_truth_SC: Tensor | None = None
     state_confusion_CC: Tensor | None = None

@@ -182,6 +182,7 @@ class Round(Base):
     seconds: Mapped[dict[str, Any]] = mapped_column(default=dict)  # phase -> seconds
     note: Mapped[str] = mapped_column(Text, default="")
     warning: Mapped[str | None] = mapped_column(Text)  # mIoU fell by more than its noise
+    seen_key: Mapped[str | None] = mapped_column(String(200))  # of the bytes of what the policy saw that asked for it
     created_at: Mapped[datetime]
     opened_at: Mapped[datetime | None]
     labelled_at: Mapped[datetime | None]

@@ -3,6 +3,7 @@
 Shape suffixes: M candidates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -12,14 +13,17 @@ from torch import Tensor, nn
 from models.inference import evaluating
 from models.observation import PAPER, View
 from models.strategies.contract import Candidates, described
-from models.strategies.greedy import Apart, Cover, scores_of_turns
+from models.strategies.greedy import Cover, scores_of_turns, standard
 
 
 class InTurn(Protocol):
     """What a policy with `in_turn` has besides Q."""
 
-    def distance_weight(self, actions_MA: Tensor) -> Tensor:
-        """Return what a deviation of a candidate's distance is worth in this round, a scalar."""
+    def worth_in_turn(self, state_SF: Tensor, actions_MA: Tensor, far_M: Tensor) -> Tensor:
+        """Return what each candidate is worth in its turn, (M,) float64.
+
+        `far_M`: z-scores of distances to what is labelled or chosen before, float64; zeros while nothing is.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +66,53 @@ class Learned:
         return own | self.view.vectors | (frozenset({"embedding"}) if self.needs_labelled else frozenset())
 
     def scores(self, candidates: Candidates, generator: torch.Generator) -> Tensor:
-        """Return Q of each candidate, in the one state, as a batch of one; of those chosen in turn scores_of_turns of Apart."""
+        """Return Q of each candidate, in the one state, as a batch of one; of those chosen in turn scores_of_turns."""
         if candidates.state_SF is None or candidates.actions_MA is None:
             raise ValueError(f"strategy {self.name!r} needs the state's and the candidates' rows")
         with evaluating(self.policy):
+            if self.needs_labelled:
+                return scores_of_turns(_Told(self.policy, candidates, self._cover(candidates)), candidates)
             q_1M: Tensor = self.policy(candidates.state_SF[None], candidates.actions_MA[None])
-            if not self.needs_labelled:
-                return q_1M[0]
-            weight = float(cast(InTurn, self.policy).distance_weight(candidates.actions_MA))
+            return q_1M[0]
+
+    def seen_in_turn(self, candidates: Candidates, chosen: Sequence[int]) -> Tensor | None:
+        """Return the action rows as the candidates of each pool were seen at its turn; `chosen` are places, pool by pool.
+
+        Where regions are chosen in turn what `far_M` says is in a last column. None without action rows.
+        """
+        actions_MA, pools_M = candidates.actions_MA, candidates.pools_M
+        if actions_MA is None or pools_M is None or not self.needs_labelled:
+            return actions_MA
+        cover, far_M = self._cover(candidates), actions_MA.new_zeros(len(actions_MA))
+        for place in chosen:
+            members_M = (pools_M == pools_M[place]).to(far_M.device)
+            far_M = torch.where(members_M, _far(cover, far_M).to(far_M), far_M)
+            cover.take(place)
+        return torch.cat([actions_MA, far_M[:, None]], 1)
+
+    def _cover(self, candidates: Candidates) -> Cover:
         if candidates.labelled_embeddings_LE is None:
             raise ValueError(f"strategy {self.name!r} needs the labelled regions' embeddings")
-        cover = Cover(described(candidates, self).vectors["embedding"], candidates.labelled_embeddings_LE)
-        return scores_of_turns(Apart(q_1M[0], cover, weight), candidates)
+        return Cover(described(candidates, self).vectors["embedding"], candidates.labelled_embeddings_LE)
+
+
+class _Told:
+    """A candidate is worth what the policy makes of it, told of its distance to what is labelled or chosen."""
+
+    def __init__(self, policy: nn.Module, candidates: Candidates, cover: Cover) -> None:
+        assert candidates.state_SF is not None
+        assert candidates.actions_MA is not None
+        self._policy, self._cover = cast(InTurn, policy), cover
+        self._state_SF, self._actions_MA = candidates.state_SF, candidates.actions_MA
+
+    def worth(self) -> Tensor:
+        far_M = _far(self._cover, self._actions_MA[:, 0])
+        return self._policy.worth_in_turn(self._state_SF, self._actions_MA, far_M)
+
+    def take(self, place: int) -> None:
+        self._cover.take(place)
+
+
+def _far(cover: Cover, like_M: Tensor) -> Tensor:
+    """Return z-scores of the candidates' distances, (M,) float64; zeros while there is nothing to be far from."""
+    return standard(cover.worth()) if cover.has_centre else torch.zeros_like(like_M, dtype=torch.float64)

@@ -118,15 +118,38 @@ class RegionwiseArchitecture:
 class BlendArchitecture:
     """The blend, models/blend.py: bound to nothing."""
 
+    known: bool = False
     classes: None = None
     bound_to_regions: None = None
 
     def shapes(self) -> Shapes:
         """Its weights by name."""
-        return {"ends": (2, _BLENDED)}
+        return {"ends": (2, _BLENDED), **({"known": (_BLENDED,)} if self.known else {})}
 
 
-Architecture = PaperArchitecture | RegionwiseArchitecture | BlendArchitecture
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnsArchitecture:
+    """The network of regions chosen in turn, models/turns_network.py: bound to nothing."""
+
+    width: int = 32
+    classes: None = None
+    bound_to_regions: None = None
+
+    def __post_init__(self) -> None:
+        _check_count("width", self.width, 2)
+
+    def shapes(self) -> Shapes:
+        """Its weights by name."""
+        of_the_sum = {f"sum.{name}": shape for name, shape in BlendArchitecture(known=True).shapes().items()}
+        return {
+            **of_the_sum,
+            **_two_layers("hidden", 0, _BLENDED + 2, self.width),
+            **_two_layers("value", 0, 2, self.width),
+            "scale": (),
+        }
+
+
+Architecture = PaperArchitecture | RegionwiseArchitecture | BlendArchitecture | TurnsArchitecture
 
 
 def architecture_of(description: Mapping[str, Any]) -> Architecture:
@@ -143,10 +166,14 @@ def _architecture(described: Any) -> Architecture:
     _check(isinstance(described, Mapping), "it is an object")
     sizes = dict(described)
     network = sizes.pop("network", "paper")
-    _check(network in ("paper", "regionwise", "blend"), "network is paper, regionwise or blend")
+    _check(network in ("paper", "regionwise", "blend", "turns"), "network is paper, regionwise, blend or turns")
+    if network == "turns":
+        _check(sizes.keys() <= {"width"}, "turns has just width")
+        return TurnsArchitecture(**sizes)
     if network == "blend":
-        _check(not sizes, "blend has no settings")
-        return BlendArchitecture()
+        _check(sizes.keys() <= {"known"}, "blend has just known")
+        _check(type(sizes.get("known", False)) is bool, "known is true or false")
+        return BlendArchitecture(**sizes)
     if network == "paper":
         _check(sizes.keys() == {"classes", "state_regions"}, "paper has just classes and state_regions")
         return PaperArchitecture(**sizes)

@@ -1,10 +1,7 @@
 """Policies over the wire: what one is trained with, and those that have a name."""
 
 import re
-import tomllib
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -20,6 +17,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from service.schemas.fields import Input
+from service.schemas.named_policies import named_policies
 
 MAIN = "main"
 MAKING = "making"  # not played, but to make another
@@ -35,11 +33,11 @@ _OF_REGIONWISE = (
     "uncertainty",
     "state",
 )
-_OF_SEARCH = ("population", "deviation", "blank")
+_OF_SEARCH = ("population", "known")
 _OF_DQN = (
     *("updates_per_round", "capacity", "batch", "gamma", "sync_every", "optimizer", "lr", "weight_decay", "clip"),
     *("feature_dropout", "explore", "feature_noise", "loss", "double", "epsilon_rounds", "n_step"),
-    *("prioritised_alpha", "prioritised_beta", "twin", "standardise", "influence"),
+    *("prioritised_alpha", "prioritised_beta", "twin", "standardise", "influence", "imitate", "halves"),
 )
 # Settings that an earlier version's jobs may carry, of a game that is gone.
 _GONE = ("game", "redraw")
@@ -51,10 +49,10 @@ class PolicySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     group: str = Field(MAIN, description='What its trajectories are compared in: "main", "making", or "ablation:NAME".')
-    network: Literal["paper", "regionwise", "blend"] = Field(
+    network: Literal["paper", "regionwise", "blend", "turns"] = Field(
         "paper",
-        description="The paper's query network; ours, which holds for any classes and any state set; or a weighted sum of "
-        "scores, chosen in turn, that a search of whole games finds.",
+        description="The paper's query network; ours, which holds for any classes and any state set; a weighted sum of "
+        "scores, chosen in turn, that a search of whole games finds; or a query network over what that sums up.",
     )
     sources: tuple[str, ...] = Field(
         ("own",),
@@ -120,10 +118,26 @@ class PolicySettings(BaseModel):
         12, ge=4, le=1000, description="Of a search: policies of a generation, each of which plays a game."
     )
     deviation: float = Field(
-        0.5, gt=0, le=10, description="Of a search: how far the first policies lie from its beginning."
+        0.5,
+        gt=0,
+        le=10,
+        description="How far the first policies of a search, or those that turns explores by, lie from their beginning.",
     )
     blank: float = Field(
-        0.0, ge=0, le=1, description="Of a search: the share of games that begin with no label, where images are known."
+        0.0, ge=0, le=1, description="Of games on halves: the share that begins with no label, where images are known."
+    )
+    halves: bool = Field(
+        False,
+        description="Each game is on half of the images, drawn anew, and paid by mIoU on the other half; a search's are always.",
+    )
+    imitate: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Games, the first, in which rounds are asked for by whichever fixed score helps most, to learn from it.",
+    )
+    known: bool = Field(
+        False, description="Of a search: each weight has a number more, for what is known beforehand as whole images."
     )
 
     @model_validator(mode="after")
@@ -135,10 +149,18 @@ class PolicySettings(BaseModel):
                 raise ValueError(
                     "The paper's network is bound to its own state set: set sources = ['own'], or network = 'regionwise'."
                 )
+            unused.append(("imitate", "the paper's network", "network = 'regionwise' or 'turns'"))
         if self.network == "blend":
             unused += [(name, "a search", "another network") for name in (*_OF_DQN, *_OF_REGIONWISE)]
         else:
             unused += [(name, "a DQN", "network = 'blend'") for name in _OF_SEARCH]
+            if not self.halves:
+                unused.append(("blank", "games on all images", "halves = true"))
+        if self.network == "turns":
+            others = (name for name in _OF_REGIONWISE if name != "width")
+            unused += [(name, "the network of turns", "network = 'regionwise'") for name in others]
+        elif self.network != "blend":
+            unused.append(("deviation", f"the network {self.network}", "network = 'blend' or 'turns'"))
         if not self.prioritised_alpha:
             unused.append(("prioritised_beta", "uniform replay", "prioritised_alpha above 0"))
         for name, user, instead in unused:
@@ -169,33 +191,6 @@ def city_of(source: str) -> tuple[int, tuple[int, ...] | None]:
     if found is None:
         raise ValueError(f'A policy plays on "own" or on "streets:SEED" or "streets:SEED:0-1-3", not on {source!r}.')
     return int(found[1]), tuple(int(each) for each in found[2].split("-")) if found[2] else None
-
-
-@cache
-def unbased_policies() -> Mapping[str, Mapping[str, Any]]:
-    """What each policy with a name sets itself; its `base` names the policy that it changes."""
-    return tomllib.loads(Path(__file__).with_name("policies.toml").read_text())
-
-
-@cache
-def named_policies() -> Mapping[str, Mapping[str, Any]]:
-    """All that each policy with a name sets."""
-    return with_bases(unbased_policies())
-
-
-def with_bases(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Policies' values, each over those of the policy that its `base` names. Raises ValueError for a base that is not there."""
-    return {name: _over_base(name, policies) for name in policies}
-
-
-def _over_base(name: str, policies: Mapping[str, Mapping[str, Any]], seen: tuple[str, ...] = ()) -> dict[str, Any]:
-    if name not in policies or name in seen:
-        raise ValueError(
-            f"The policy {(*seen, name)[0]} is based on {name!r}, which is not there or goes round in a circle."
-        )
-    own = dict(policies[name])
-    base = own.pop("base", None)
-    return own if base is None else {**_over_base(base, policies, (*seen, name)), **own}
 
 
 def _checked_name(name: str) -> str:
@@ -284,3 +279,9 @@ class PolicyPayload(Overrides):
             return PolicySettings.model_validate({**named_policies()[name], **own})
         except ValidationError as error:
             raise ValueError(" ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from error
+
+
+def remembers_rounds(payload: Mapping[str, Any]) -> bool:
+    """Whether a policy that is trained as a job's payload says learns from live rounds too: a search plays games alone."""
+    asked = PolicyPayload.model_validate(payload)
+    return asked.chosen(asked.name(refits=True)).network != "blend"

@@ -6,6 +6,7 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from service.schemas.policies import remembers_rounds
 from service.schemas.projects import ProjectSettings
 from service.store import events
 from service.store.checkpoints import latest_checkpoint
@@ -18,8 +19,9 @@ KIND: Literal["train-policy"] = "train-policy"
 def retrain_if_due(session: Session, project: Project, round_: Round, now: datetime) -> Job | None:
     """Queue a train-policy job, of the settings that the last one had that ended well, if that many rounds were told since.
 
-    None where it is not wished for, not due, one has not ended, or games would be those of last time: they are the same until
-    there is another first segmenter, or there are more images in `train` or `reward` with label maps.
+    None where it is not wished for, not due, one has not ended, or there is nothing new to learn from: games are the same until
+    there is another first segmenter, or there are more images in `train` or `reward` with label maps, and a policy that is
+    found by games alone does not look at the rounds that policies have asked for since.
     """
     every = ProjectSettings.model_validate(project.settings).retrain_every
     if every is None or pending_job(session, project.id, KIND) is not None:
@@ -47,4 +49,9 @@ def _worth_playing(session: Session, project: Project, last: Job | None) -> bool
     newest = dict(session.execute(labelled.group_by(Image.split)).all())
     if source is None or len(newest) < 2:
         return False
-    return last is None or max(source.created_at, *newest.values()) > last.created_at
+    if last is None or max(source.created_at, *newest.values()) > last.created_at:
+        return True
+    seen = select(Round.id).where(
+        Round.project_id == project.id, Round.told_at > last.created_at, Round.seen_key.is_not(None)
+    )
+    return remembers_rounds(last.payload) and session.scalar(seen.limit(1)) is not None

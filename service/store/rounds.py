@@ -39,7 +39,8 @@ class NewRegion:
 class RoundProposal:
     """The regions that a round asks for, none where the pool is empty; what they were chosen with, and the seconds it took.
 
-    `note` says why where they were not chosen as the project wishes; `seconds` is by phase.
+    `note` says why where they were not chosen as the project wishes; `seconds` is by phase; `seen_key` is of the bytes of what a
+    policy saw.
     """
 
     regions: Sequence[NewRegion]
@@ -47,6 +48,7 @@ class RoundProposal:
     note: str = ""
     checkpoint_id: int | None = None
     policy_id: int | None = None
+    seen_key: str | None = None
     seconds: Mapping[str, float]
 
 
@@ -73,6 +75,15 @@ class ToldRound:
 
     id: int
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRound:
+    """A round that a policy asked for: its number, its gain in points of mIoU, and the key of what the policy saw."""
+
+    number: int
+    gain: float
+    seen_key: str
 
 
 def advance(session: Session, project: Project, now: datetime) -> None:
@@ -137,6 +148,7 @@ def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now:
         return False
     round_.strategy, round_.note, round_.size = proposal.strategy, proposal.note, len(proposal.regions)
     round_.checkpoint_id, round_.policy_id = proposal.checkpoint_id, proposal.policy_id
+    round_.seen_key = proposal.seen_key
     session.add_all(_open_region(round_, each) for each in proposal.regions)
     round_.seconds = _seconds("ask", proposal.seconds)
     round_.state, round_.opened_at = ("open", now) if proposal.regions else ("told", now)
@@ -258,6 +270,15 @@ def told_rounds(session: Session, project_id: int) -> list[ToldRound]:
     """The rounds that were learned from, first to last."""
     chosen = select(Round.id, Round.number).where(Round.project_id == project_id, Round.state == "told")
     return [ToldRound(id=id, number=number) for id, number in session.execute(chosen.order_by(Round.number))]
+
+
+def seen_rounds(session: Session, project_id: int) -> list[SeenRound]:
+    """The rounds that a policy asked for and that brought a measured gain, first to last."""
+    chosen = select(Round.number, Round.reward, Round.seen_key).where(
+        Round.project_id == project_id, Round.state == "told", Round.reward.is_not(None), Round.seen_key.is_not(None)
+    )
+    rows = session.execute(chosen.order_by(Round.number))
+    return [SeenRound(number, gain, key) for number, gain, key in rows if gain is not None and key is not None]
 
 
 def is_pretraining(session: Session, project_id: int) -> bool:

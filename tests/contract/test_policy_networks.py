@@ -10,6 +10,7 @@ from models.blend import Blend
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.regionwise_view import ViewSettings
+from models.turns_network import TurnsNetwork
 from service.domain.policy_files import check_policy, check_policy_weights
 from service.domain.policy_networks import SETTINGS, VIEW, architecture_of
 from service.domain.weights import WeightsError, read_weights
@@ -58,12 +59,25 @@ def test_regionwise_networks_have_the_weights_that_the_domain_expects_or_neither
     assert 20 < made < len(REGIONWISE)
 
 
-def test_a_blend_has_the_weights_that_the_domain_expects_and_no_settings() -> None:
+def test_a_blend_has_the_weights_that_the_domain_expects_and_one_setting() -> None:
     architecture = architecture_of({"architecture": {"network": "blend", **Blend().describe()}})
     assert architecture.shapes() == shapes_of(Blend())
+    three = Blend(known=True)
+    assert architecture_of({"architecture": {"network": "blend", **three.describe()}}).shapes() == shapes_of(three)
     assert (architecture.classes, architecture.bound_to_regions) == (None, None)
-    with pytest.raises(WeightsError, match="blend has no settings"):
+    with pytest.raises(WeightsError, match="blend has just known"):
         architecture_of({"architecture": {"network": "blend", "width": 8}})
+
+
+def test_the_network_of_turns_has_the_weights_that_the_domain_expects() -> None:
+    for width in (2, 32):
+        network = TurnsNetwork(width)
+        architecture = architecture_of({"architecture": {"network": "turns", **network.describe()}})
+        assert architecture.shapes() == shapes_of(network)
+    assert architecture == architecture_of({"architecture": {"network": "turns"}})
+    for wrong in ({"width": 1}, {"width": True}, {"deep": True}):
+        with pytest.raises(WeightsError):
+            architecture_of({"architecture": {"network": "turns", **wrong}})
 
 
 def test_the_settings_and_their_defaults_are_those_of_the_networks() -> None:
@@ -75,8 +89,8 @@ def test_the_settings_and_their_defaults_are_those_of_the_networks() -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [QueryNetwork(3, 24), RegionwiseNetwork(RegionwiseSettings(width=8)), Blend()],
-    ids=["paper", "regionwise", "blend"],
+    [QueryNetwork(3, 24), RegionwiseNetwork(RegionwiseSettings(width=8)), Blend(), Blend(known=True), TurnsNetwork(8)],
+    ids=["paper", "regionwise", "blend", "blend of three", "turns"],
 )
 def test_every_change_of_a_saved_networks_weights_is_refused(policy: Policy) -> None:
     data = save_policy(policy, CLASSES, {"momentum": torch.ones(2, dtype=torch.float16)}, returns=[1.5])

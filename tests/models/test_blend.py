@@ -31,8 +31,13 @@ def rows(generator: torch.Generator, count: int = COUNT) -> RegionRows:
     )
 
 
-def context(cells: float = 0.0, counts: tuple[int, ...] = (500, 20, 0)) -> RoundContext:
-    return RoundContext(labelled_LC=torch.zeros(0, CLASSES), labelled_counts_C=torch.tensor(counts), cells=cells)
+def context(cells: float = 0.0, counts: tuple[int, ...] = (500, 20, 0), known_share: float = 0.0) -> RoundContext:
+    return RoundContext(
+        labelled_LC=torch.zeros(0, CLASSES),
+        labelled_counts_C=torch.tensor(counts),
+        cells=cells,
+        known_share=known_share,
+    )
 
 
 def candidates(some: RegionRows, actions_MA: Tensor, labelled: Tensor, **more: Any) -> Candidates:
@@ -46,20 +51,21 @@ def candidates(some: RegionRows, actions_MA: Tensor, labelled: Tensor, **more: A
     )
 
 
-def drawn(seed: int) -> Blend:
-    blend = Blend()
+def drawn(seed: int, *, known: bool = False) -> Blend:
+    blend, generator = Blend(known=known), seeded(seed)
     with torch.no_grad():
-        blend.ends.copy_(torch.randn(blend.ends.shape, generator=seeded(seed)))
+        for weights in blend.parameters():
+            weights.copy_(torch.randn(weights.shape, generator=generator))
     return blend
 
 
 def test_it_sees_the_acquisition_scores_that_need_no_state_set() -> None:
     some = rows(seeded(1))
-    actions_MA = BlendView().actions(some, context(96.0))
+    actions_MA = BlendView().actions(some, context(96.0, known_share=0.25))
     whole_MZ = RegionwiseView().actions(some, context(96.0))[:, -OWN_FEATURES:][:, -len(SCORES) :]
-    assert actions_MA.shape == (COUNT, len(BLENDED) + 1)
-    torch.testing.assert_close(actions_MA[:, :-1], whole_MZ[:, [SCORES.index(name) for name in BLENDED]])
-    assert torch.all(actions_MA[:, -1] == 0.5)
+    assert actions_MA.shape == (COUNT, len(BLENDED) + 2)
+    torch.testing.assert_close(actions_MA[:, :-2], whole_MZ[:, [SCORES.index(name) for name in BLENDED]])
+    assert torch.all(actions_MA[:, -2:] == torch.tensor([0.5, 0.25]))
 
 
 def test_without_what_describes_a_region_it_says_what_is_missing() -> None:
@@ -78,16 +84,20 @@ def test_weights_move_with_the_logarithm_of_what_is_labelled(cells: float, share
 
 @pytest.mark.parametrize("pools", [None, (6, 6, 6, 6)])
 @pytest.mark.parametrize("labelled", [0, 5])
-@pytest.mark.parametrize("cells", [24.0, 100.0])
-def test_it_chooses_by_the_sum_written_out(pools: tuple[int, ...] | None, labelled: int, cells: float) -> None:
-    some, blend = rows(seeded(2)), drawn(3)
+@pytest.mark.parametrize(("cells", "known_share"), [(24.0, None), (100.0, None), (100.0, 0.0), (100.0, 0.6)])
+def test_it_chooses_by_the_sum_written_out(
+    pools: tuple[int, ...] | None, labelled: int, cells: float, known_share: float | None
+) -> None:
+    some, blend = rows(seeded(2)), drawn(3, known=known_share is not None)
     centres = torch.rand(labelled, 4, generator=seeded(4))
-    actions_MA = blend.view.actions(some, context(cells))
+    actions_MA = blend.view.actions(some, context(cells, known_share=known_share or 0.0))
     known = candidates(some, actions_MA, centres, wanted=4, pools_M=None if pools is None else pools_of(*pools))
 
     ends, share = blend.ends.detach().double().numpy(), moved(cells)
     weights = (1 - share) * ends[0] + share * ends[1]
-    scores = actions_MA[:, :-1].double().numpy() @ weights[:-1]
+    if blend.known is not None:
+        weights += (known_share or 0.0) * blend.known.detach().double().numpy()
+    scores = actions_MA[:, :-2].double().numpy() @ weights[:-1]
     points, near = some.vectors["embedding"].double().numpy(), list(centres.double().numpy())
     expected: list[int] = []
     for pick in range(4):
@@ -120,6 +130,8 @@ def test_rows_of_another_width_are_refused() -> None:
 
 
 def test_its_description_makes_it_again_and_an_unknown_setting_is_refused() -> None:
-    assert isinstance(Blend.from_description(Blend().describe()), Blend)
+    for known in (False, True):
+        again = Blend.from_description(Blend(known=known).describe())
+        assert (again.known is not None) == known
     with pytest.raises(ValueError, match="width"):
         Blend.from_description({"width": 3})

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from models.blend import Blend
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
+from models.turns_network import TurnsNetwork
 from service.db import Database
 from service.domain.classes import CITYSCAPES
 from service.settings import Settings
@@ -87,7 +88,9 @@ def test_what_held_out_games_said_of_a_file_elsewhere_does_not_count_here(admin:
 
 
 @pytest.mark.parametrize(
-    "network", [QueryNetwork(3, REGIONS), RegionwiseNetwork(), Blend()], ids=["paper", "regionwise", "blend"]
+    "network",
+    [QueryNetwork(3, REGIONS), RegionwiseNetwork(), Blend(), TurnsNetwork()],
+    ids=["paper", "regionwise", "blend", "turns"],
 )
 def test_a_policy_comes_and_goes_byte_by_byte(admin: TestClient, database: Database, network: Policy) -> None:
     data = save_policy(network, CLASSES, returns=[1.5, -0.25], note="Straße \x00 \U0001f6b2")
@@ -140,7 +143,11 @@ REFUSED = {
     "half a character": (small(note="\ud800"), "not_a_checkpoint", "holds what is no text"),
     "another version": (changed(format=2), "wrong_format", "format 2; this version reads 1"),
     "a segmenter": (changed(kind="segmenter"), "wrong_kind", "Take the file of a policy instead"),
-    "another network": (changed(architecture={"network": "x"}), "unknown_architecture", "paper, regionwise or blend"),
+    "another network": (
+        changed(architecture={"network": "x"}),
+        "unknown_architecture",
+        "paper, regionwise, blend or turns",
+    ),
     "other classes": (save_policy(QueryNetwork(19, REGIONS), CITYSCAPES), "other_classes", "Train a new one with a"),
     "another D_S": (save_policy(QueryNetwork(3, 24), CLASSES), "other_state_set", "24 regions, the project's has 8"),
     "a strange weight": (changed({"more": torch.ones(1)}), "wrong_weights", "weights.more does not belong there"),

@@ -98,6 +98,29 @@ def test_where_games_would_be_those_of_last_time_nothing_is_trained(database: Da
     assert len(trainings(database, project)) == 2
 
 
+def test_a_policy_that_remembers_rounds_is_trained_again_after_those_that_a_policy_asked_for(
+    database: Database, make: Maker
+) -> None:
+    project = project_of(make, database)
+    for minutes, payload in ((10, {"policy": "turns"}), (30, {"policy": "blend"})):
+        with database.write() as session:
+            job = queue_job(session, project_id=project.id, kind="train-policy", payload=payload, now=at(minutes))
+        end(database, job)
+        known = len(trainings(database, project))
+        tell(database, project, minutes + 1)
+        assert len(trainings(database, project)) == known
+        with database.write() as session:
+            newest = session.scalars(select(Round).order_by(Round.id.desc())).first()
+            assert newest is not None
+            newest.seen_key = "rounds/aa/aa.safetensors"
+        tell(database, project, minutes + 2)
+        # A search plays games alone.
+        again = trainings(database, project)[known:]
+        assert [each.payload for each in again] == ([payload] if payload["policy"] == "turns" else [])
+        for each in again:
+            end(database, each)
+
+
 def test_none_is_trained_beside_one_that_has_not_ended_unasked_or_without_what_it_takes(
     database: Database, make: Maker
 ) -> None:

@@ -1,7 +1,7 @@
 """Games on a frozen encoder so small that a round takes hundredths of a second, and a strategy that asks for given places."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from models.strategies.contract import Needs
 from tests.workers.conftest import Rectangles
 from workers.datasets.base import SomeClasses
 from workers.loop.round import LoopSettings
+from workers.policy.contest import Contest
 from workers.policy.labelling import LabellingGame, Place
 from workers.training.building import Architecture, fresh_segmenter, with_fresh_head
 
@@ -55,6 +56,14 @@ def frozen_place(kept: Sequence[int] = (0, 1, 2), known: bool = False) -> Place:
     )
 
 
+def frozen_halves(kept: Sequence[int] = (0, 1, 2), *, seed: int = 11, **loop: Any) -> Contest:
+    """Games on halves of the rectangles, every second one with nothing known at its beginning."""
+    place = frozen_place(kept, known=True)
+    blank = replace(place, known=())
+    settings = frozen_loop(classes=len(kept), **loop)
+    return Contest(place=place, blank=blank, blank_share=0.5, settings=settings, budget=BUDGET, seed=seed)
+
+
 def frozen_game(
     kept: Sequence[int] = (0, 1, 2),
     *,
@@ -62,11 +71,21 @@ def frozen_game(
     twin: bool = True,
     influence: bool = False,
     trials: int = 1,
+    halves: bool = False,
     **loop: Any,
 ) -> LabellingGame:
     """A game on rectangles; `loop` goes over the settings of its rounds."""
     place, settings = frozen_place(kept), frozen_loop(classes=len(kept), **loop)
-    return LabellingGame(place, settings, budget=BUDGET, seed=seed, twin=twin, influence=influence, trials=trials)
+    return LabellingGame(
+        place,
+        settings,
+        budget=BUDGET,
+        seed=seed,
+        twin=twin,
+        influence=influence,
+        trials=trials,
+        halves=frozen_halves(kept, seed=seed, **loop).begin if halves else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from service.schemas.policies import unbased_policies, with_bases
+from service.schemas.named_policies import unbased_policies, with_bases
 from workers.experiments.settings import Experiment
 
 PRESETS = Path(__file__).parent / "presets"

@@ -125,7 +125,7 @@ class Refit(_Settings):
         )
 
 
-_CAME_LATER = frozenset({"influence", "ready", "population", "deviation", "blank"})
+_CAME_LATER = frozenset({"influence", "ready", "population", "deviation", "blank", "known", "halves", "imitate"})
 
 
 class Experiment(_Settings):

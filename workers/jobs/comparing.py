@@ -7,7 +7,8 @@ from typing import Any
 
 from models.strategies import build_strategy
 from service.domain.methods import LEARNED, OWN_POLICY, RANDOM, SHIPPED_POLICY
-from service.schemas.policies import PolicySettings, named_policies
+from service.schemas.named_policies import named_policies
+from service.schemas.policies import PolicySettings
 from workers.files import settings_hash
 from workers.jobs.delivery import JobRun
 from workers.jobs.grounds import games_made_of, ground_of, loop_of_games, source_of, splits_of

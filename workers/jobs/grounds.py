@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 from service.schemas.policies import PolicySettings
+from service.store.rounds import seen_rounds
 from service.tables import Checkpoint
 from workers.datasets.base import ImageSource, Subset
 from workers.files import settings_hash
@@ -11,6 +12,7 @@ from workers.jobs.delivery import JobFailed
 from workers.jobs.project import ProjectData, labelled_part
 from workers.loop.round import LoopSettings
 from workers.policy.ground import Ground
+from workers.policy.memories import LiveRound, remembered
 from workers.training.building import is_of
 
 
@@ -35,7 +37,7 @@ def splits_of(project: ProjectData, source: Checkpoint, settings: PolicySettings
         "reward": labelled_part(project.images("reward")),
     }
     for split, images in splits.items():
-        if not len(images) and not (split == "state" and settings.network == "blend"):
+        if not len(images) and not (split == "state" and settings.network in ("blend", "turns")):
             raise JobFailed(
                 f"Policy training needs images in the split `{split}`" + " with label maps." * (split != "state")
             )
@@ -52,6 +54,16 @@ def loop_of_games(project: ProjectData, settings: PolicySettings) -> LoopSetting
         pool_size=settings.pool_size,
         protocol="per-pool",
     )
+
+
+def live_rounds(project: ProjectData, settings: PolicySettings) -> list[LiveRound]:
+    """The rounds that policies asked for, as they saw them; none for a search, which plays games alone."""
+    if settings.network == "blend":
+        return []
+    with project.worker.database.read() as session:
+        seen = seen_rounds(session, project.id)
+    blobs = project.worker.blobs
+    return [remembered(blobs.get(each.seen_key), number=each.number, gain=each.gain) for each in seen]
 
 
 def games_made_of(

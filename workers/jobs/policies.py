@@ -8,7 +8,7 @@ from service.store import checkpoints as checkpoint_store
 from workers.datasets.base import ImageSource
 from workers.jobs.comparing import compared
 from workers.jobs.delivery import JobFailed, JobRun
-from workers.jobs.grounds import games_made_of, ground_of, loop_of_games, source_of, splits_of
+from workers.jobs.grounds import games_made_of, ground_of, live_rounds, loop_of_games, source_of, splits_of
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.saving import made_already, save_checkpoint
 from workers.loop.round import LoopSettings, cells_in
@@ -67,7 +67,7 @@ def train_policy(run: JobRun) -> dict[str, Any]:
 
 def _fitting(settings: PolicySettings, splits: Mapping[str, ImageSource], loop: LoopSettings) -> PolicySettings:
     """With no more regions than D_T has; contests see to that themselves, for they ask for some of D_R's too."""
-    if settings.network == "blend":
+    if settings.network == "blend" or settings.halves:
         return settings
     regions = int(cells_in([splits["train"]], loop))
     return settings.model_copy(update={"budget": min(settings.budget, regions)})
@@ -77,14 +77,14 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     """The trainer, and what its games are made of, in a hash. One that this process made in an earlier slice is gone on with."""
     row = source_of(project)
     splits, loop = splits_of(project, row, settings), loop_of_games(project, settings)
-    made_of = games_made_of(project, row, splits, settings, loop)
+    made_of, live = games_made_of(project, row, splits, settings, loop), live_rounds(project, settings)
     key = f"policy {run.job_id} {made_of}"
     if key not in run.worker.between_slices:
         # To draw a city, say, may take longer than a slice.
         run.worker.between_slices.clear()
         try:
             built = build_trainer(
-                _fitting(settings, splits, loop), ground_of(project, row, splits, loop), project.settings.seed
+                _fitting(settings, splits, loop), ground_of(project, row, splits, loop), project.settings.seed, live
             )
         except SourceError as error:
             raise JobFailed(str(error)) from error

@@ -1,11 +1,13 @@
 """The tasks of a round: ask proposes its regions, tell learns from their labels."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.frozen import FrozenSegmenter
+from models.strategies.learned import Learned
 from service.domain.masks import encode_label_png
 from service.store import rounds as round_store
 from service.store.rounds import NewRegion, RoundFigures, RoundProposal
@@ -21,6 +23,7 @@ from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
 from workers.loop.observer import Observer
 from workers.loop.round import Proposal, RoundResult
+from workers.policy.memories import kept
 from workers.training.checkpoints import save_segmenter
 
 
@@ -41,11 +44,19 @@ def ask(run: JobRun) -> dict[str, Any]:
         choice = at_random(choice.segmenter, f"{error} Until another one is trained regions are drawn at random.")
         chooser = _asking(project, known, choice, images, state)
         proposal = chooser.ask(round_.size, round_number=round_.number, predict=True)
-    written = _written(project, images, choice, proposal)
+    written = replace(_written(project, images, choice, proposal), seen_key=_keep_seen(run, choice, proposal))
     now = run.worker.clock()
     with run.worker.database.write() as session:
         round_store.open_round(session, round_.id, written, now=now)
     return {"round": round_.number, "regions": len(proposal.regions), "strategy": choice.strategy.name}
+
+
+def _keep_seen(run: JobRun, choice: Choice, proposal: Proposal) -> str | None:
+    """The key of what the round's policy saw, for those that learn later; None where none looked, or nothing is of use."""
+    if not isinstance(choice.strategy, Learned):
+        return None
+    data = kept(choice.strategy.policy, proposal)
+    return None if data is None else run.worker.blobs.put_content("rounds", data, ".safetensors")
 
 
 def _asking(

@@ -1,11 +1,15 @@
 """Asks: which regions of the pool to label next. One half of the one path; the other is learner.py."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
+from models.strategies.learned import Learned
 from service.domain.divided import AnyPool
 from workers.chance import numpy_generator, torch_generator
 from workers.loop.costs import by_cost, by_pixels, drawing_costs
@@ -52,11 +56,12 @@ class Chooser:
         round_number: int,
         epsilon: float = 0.0,
         predict: bool = False,
+        picks: Sequence[int] | None = None,
     ) -> Proposal:
         """Choose `count` regions (default K) and take them out of the pool.
 
         With `epsilon`, each choice is random with that probability. `predict` adds the segmenter's label map of every chosen
-        region. Raises ScoresNotFinite.
+        region. `picks`: places in the pools, which are chosen whatever the strategy makes of them. Raises ScoresNotFinite.
         """
         seconds: dict[str, float] = {}
         with timed(seconds, "draw"):
@@ -77,6 +82,8 @@ class Chooser:
             if spans is not None:
                 scores = self._compared(scores, numbers, spans, label_maps)
             chosen = choose(scores, sizes, self.settings.protocol, epsilon, rng, spans, self.pool.cell)
+        if picks is not None:
+            chosen = np.cumsum([0, *sizes[:-1]]) + np.array(picks, np.int64)
         picked = numbers[chosen]
         self.pool.take(picked)
         label_maps = label_maps if predict else {}
@@ -84,7 +91,8 @@ class Chooser:
             if predict:
                 label_maps |= self._missing_label_maps(picked, label_maps, round_number)
         per_pool = self.settings.protocol == "per-pool" and self.pool.levels == 1
-        actions_MA = candidates.actions_MA if per_pool else None
+        looks = isinstance(self.strategy, Learned) and per_pool
+        actions_MA = cast(Learned, self.strategy).seen_in_turn(candidates, chosen.tolist()) if looks else None
         return Proposal(
             round_number=round_number,
             strategy=self.strategy.name,

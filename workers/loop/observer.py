@@ -246,10 +246,12 @@ class Observer:
     def _context(self, rows: RegionRows) -> RoundContext:
         """What is labelled, on the device of the rows."""
         device = rows.class_part_RC.device
+        cells = self._labelled.cells + self._known_cells
         return RoundContext(
             labelled_LC=self._labelled.distributions().to(device),
             labelled_counts_C=self._labelled_counts_C.to(device),
-            cells=self._labelled.cells + self._known_cells,
+            cells=cells,
+            known_share=self._known_cells / cells if cells else 0.0,
             budget_share=min(1.0, self._labelled.cells / self._budget) if self._budget else 0.0,
         )
 

@@ -1,13 +1,17 @@
 """Puts policies together: their networks, and their trainers on the games that their sources name."""
 
+from collections.abc import Sequence
+
 from models.blend import Blend
 from models.dqn import DQNSettings
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.regionwise_view import ViewSettings
+from models.turns_network import TurnsNetwork
 from service.schemas.policies import PolicySettings
 from workers.chance import torch_generator
 from workers.policy.ground import Ground, contests_of, game_of
+from workers.policy.memories import LiveRound
 from workers.policy.playing import PolicyTrainer
 from workers.policy.search import Search, SearchSettings
 from workers.policy.trainer import Trainer, TrainerSettings
@@ -17,8 +21,10 @@ from workers.training.checkpoints import Policy
 def build_network(settings: PolicySettings, classes: int, state_regions: int, seed: int) -> Policy:
     """A policy's network with weights drawn from the seed, as it is before training; a blend always begins with the same."""
     if settings.network == "blend":
-        return Blend()
+        return Blend(known=settings.known)
     generator = torch_generator(seed, "policy")
+    if settings.network == "turns":
+        return TurnsNetwork(settings.width, generator)
     if settings.network == "paper":
         return QueryNetwork(classes, state_regions, generator=generator)
     shape = RegionwiseSettings(
@@ -33,24 +39,32 @@ def build_network(settings: PolicySettings, classes: int, state_regions: int, se
     return RegionwiseNetwork(shape, generator)
 
 
-def build_trainer(settings: PolicySettings, ground: Ground, seed: int) -> PolicyTrainer:
-    """What makes a policy, at its beginning. Raises SourceError for a source that it cannot play on."""
-    return (search if settings.network == "blend" else dqn_trainer)(settings, ground, seed)
+def build_trainer(settings: PolicySettings, ground: Ground, seed: int, live: Sequence[LiveRound] = ()) -> PolicyTrainer:
+    """What makes a policy, at its beginning; a DQN remembers live rounds. Raises SourceError for a source it cannot play on."""
+    return search(settings, ground, seed) if settings.network == "blend" else dqn_trainer(settings, ground, seed, live)
 
 
 def search(settings: PolicySettings, ground: Ground, seed: int) -> Search:
     """The search for a blend. Raises as build_trainer."""
     searching = SearchSettings(games=settings.episodes, population=settings.population, deviation=settings.deviation)
     contests = contests_of(settings, ground, seed)
-    return Search(contests=contests, network=Blend().to(ground.device), settings=searching, seed=seed)
+    return Search(
+        contests=contests, network=Blend(known=settings.known).to(ground.device), settings=searching, seed=seed
+    )
 
 
-def dqn_trainer(settings: PolicySettings, ground: Ground, seed: int) -> Trainer:
+def dqn_trainer(settings: PolicySettings, ground: Ground, seed: int, live: Sequence[LiveRound] = ()) -> Trainer:
     """The trainer of a query network. Raises as build_trainer."""
     state_regions = ground.state_regions  # once, since exploring makes a network in many a round
 
     def network(drawn: int) -> Policy:
         return build_network(settings, len(ground.classes), state_regions, drawn).to(ground.device)
+
+    def wandering(drawn: int) -> Policy:
+        new = network(drawn)
+        if isinstance(new, TurnsNetwork):
+            new.wander(settings.deviation, torch_generator(drawn, "wander"))
+        return new
 
     return Trainer(
         games=[game_of(settings, ground, source, seed) for source in settings.sources],
@@ -63,9 +77,11 @@ def dqn_trainer(settings: PolicySettings, ground: Ground, seed: int) -> Trainer:
             influence=settings.influence,
             feature_dropout=settings.feature_dropout,
             feature_noise=settings.feature_noise,
+            imitate=settings.imitate,
         ),
         seed=seed,
-        explorer=network if settings.explore == "rounds" else None,
+        explorer=wandering if settings.explore == "rounds" else None,
+        live=live,
     )
 
 

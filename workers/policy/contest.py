@@ -45,17 +45,21 @@ class Contest:
     budget: int
     seed: int
 
-    def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> Curve:
-        """What the strategy reaches in the game of this number, the same for all.
-
-        mIoU is measured after one round, two, four, and so on, and at the end: its mean is the area over the logarithm of what
-        is labelled. `on_round` is called before each round, and may raise to end the game.
-        """
+    def begin(self, number: int) -> Episode:
+        """The game of this number, the same whoever plays it: its halves, whether anything is known, and its chance."""
         rng = numpy_generator(self.seed, "contest", number)
         # Evenly spread over the numbers, rather than drawn: there may be as few as ten.
         blank = math.floor((number + 1) * self.blank_share) > math.floor(number * self.blank_share)
         place = self.blank if blank else self.place
-        game = Episode(halves(place, rng), self.settings, budget=self.budget, seed=int(rng.integers(2**31)))
+        return Episode(halves(place, rng), self.settings, budget=self.budget, seed=int(rng.integers(2**31)))
+
+    def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> Curve:
+        """What the strategy reaches in the game of this number.
+
+        mIoU is measured after one round, two, four, and so on, and at the end: its mean is the area over the logarithm of what
+        is labelled. `on_round` is called before each round, and may raise to end the game.
+        """
+        game = self.begin(number)
         cells, mious = list[float](), list[float]()
         mark = float(self.settings.batch_size)
         while not game.over:

@@ -3,7 +3,7 @@
 Shapes: S state regions, F features of a state region, N candidates of a pool, A features of a candidate.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,6 +66,9 @@ class Game(Protocol):
 
     def ask(self, strategy: Strategy, epsilon: float) -> Asked:
         """Choose the round's regions by a strategy that acts by a policy, each at random with the chance epsilon."""
+
+    def show(self, strategy: Strategy, teachers: Sequence[Strategy]) -> Asked:
+        """Choose the round's regions as one of the teachers does, the one that helps most; as the strategy sees them."""
 
     def tell(self) -> Told:
         """Label what was asked for, and learn from it."""

@@ -63,28 +63,36 @@ def game_of(settings: PolicySettings, ground: Ground, source: str, seed: int) ->
     """The game on D_T ("own"), or on a city of streets: "streets:SEED", "streets:SEED:0-1-3" for some classes.
 
     Raises ValueError for another source, SourceError for a city where f is trained as a whole, or where the classes are not
-    those of the streets.
+    those of the streets, and for games on halves where f is trained as a whole.
     """
+    if settings.halves:
+        _require_refits(ground)
     there = _there(ground, source, seed)
+    contest = _contest(settings, there, seed) if settings.halves else None
     return LabellingGame(
         _place(there, seed),
         _loop_of_game(settings, there.loop),
-        budget=settings.budget,
+        budget=settings.budget if contest is None else contest.budget,
         seed=seed,
         twin=settings.twin,
         influence=settings.influence > 0,
         trials=TRIALS if there.refits else 0,
+        halves=None if contest is None else contest.begin,
     )
 
 
 def contests_of(settings: PolicySettings, ground: Ground, seed: int) -> list[Contest]:
     """The games of a search on each of a policy's sources. Raises as `game_of`, and SourceError where f is trained as a whole."""
+    _require_refits(ground)
+    return [_contest(settings, _there(ground, source, seed), seed) for source in settings.sources]
+
+
+def _require_refits(ground: Ground) -> None:
     if not ground.refits:
         raise SourceError(
-            "A search plays hundreds of games, which takes a head that is refitted on a frozen encoder: keep the encoder "
+            "Games on halves of the images, by the hundred, take a head that is refitted on a frozen encoder: keep the encoder "
             "frozen, or train another policy."
         )
-    return [_contest(settings, _there(ground, source, seed), seed) for source in settings.sources]
 
 
 def _contest(settings: PolicySettings, ground: Ground, seed: int) -> Contest:

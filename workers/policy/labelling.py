@@ -1,5 +1,6 @@
 """The game that trains policies: rounds of ask, oracle and tell, paid by mIoU on D_R, gained or in advance of a twin."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from models.segmenter import Segmenter
 from models.strategies import Strategy
-from service.domain.divided import pool_of
+from service.domain.divided import AnyPool, pool_of
 from workers.chance import numpy_generator, torch_generator
 from workers.datasets.base import ImageSource
 from workers.loop.chooser import Chooser
@@ -21,6 +22,10 @@ from workers.loop.observer import Observer
 from workers.loop.oracle import Oracle, restore
 from workers.loop.round import LoopSettings, Proposal, RoundResult, groups_of
 from workers.policy.game import Asked, Told
+
+# Of games on halves: an episode's number is below this.
+TRIALS_FROM = 500_000
+NO_REWARD = "A policy is paid by mIoU on D_R, which has no images."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,7 @@ class Episode:
         """Of f on D_R as it is now."""
         measured = self.learner.measured_miou()
         if measured is None:
-            raise ValueError("A policy is paid by mIoU on D_R, which has no images.")
+            raise ValueError(NO_REWARD)
         return measured[0]
 
     @property
@@ -86,19 +91,39 @@ class Episode:
         """Whether the budget is spent or the pool empty."""
         return self.labelled.cells >= self.budget or self.pool.left == 0
 
-    def ask(self, strategy: Strategy, epsilon: float) -> Proposal:
-        """A round of the loop that the live service and the simulation go through."""
-        chooser = Chooser(
+    def ask(self, strategy: Strategy, epsilon: float, picks: Sequence[int] | None = None) -> Proposal:
+        """A round of the loop that the live service and the simulation go through. `picks`: places in its pools to choose."""
+        self.proposal = self._chooser(strategy, self.pool).ask(
+            self._size, round_number=self.round, epsilon=epsilon, picks=picks
+        )
+        return self.proposal
+
+    def try_out(self, strategy: Strategy) -> tuple[tuple[int, ...], float]:
+        """What a strategy would choose in the round to come, as places in its pools, and mIoU on D_R after that.
+
+        Nothing is asked for or learned. Raises ValueError without D_R.
+        """
+        proposal = self._chooser(strategy, copy.deepcopy(self.pool)).ask(self._size, round_number=self.round)
+        pools = zip(proposal.candidates, proposal.regions, strict=True)
+        places = tuple(int(np.flatnonzero(pool == region.number)[0]) for pool, region in pools)
+        miou = self.learner.miou_if(self._oracle.answer(proposal), round_number=self.round)
+        if miou is None:
+            raise ValueError(NO_REWARD)
+        return places, miou
+
+    @property
+    def _size(self) -> int:
+        return min(math.ceil(self.budget - self.labelled.cells), self.settings.batch_size)
+
+    def _chooser(self, strategy: Strategy, pool: AnyPool) -> Chooser:
+        return Chooser(
             segmenter=self.learner.segmenter,
             strategy=strategy,
-            pool=self.pool,
+            pool=pool,
             observer=self._observer,
             settings=self.settings,
             seed=self.seed,
         )
-        size = min(math.ceil(self.budget - self.labelled.cells), self.settings.batch_size)
-        self.proposal = chooser.ask(size, round_number=self.round, epsilon=epsilon)
-        return self.proposal
 
     def tell(self, *, measured: bool = True) -> RoundResult:
         """The oracle labels the round's regions, and f learns from them; only where it is `measured` is the reward known."""
@@ -152,7 +177,7 @@ class Episode:
 
 
 class LabellingGame:
-    """Episodes at one place."""
+    """Episodes at one place, or, drawn anew each time, on halves of its images."""
 
     def __init__(
         self,
@@ -164,18 +189,21 @@ class LabellingGame:
         twin: bool = False,
         influence: bool = False,
         trials: int = 0,
+        halves: Callable[[int], Episode] | None = None,
     ) -> None:
         """`twin`: a round's reward is what it reached over the same round with regions picked at random. `influence`: each
-        region's own is told too.
+        region's own is told too. `halves`: begins the game of a number; those from TRIALS_FROM on are for trials.
         """
         self.place, self.settings, self.budget, self.trials = place, settings, budget, trials
-        self._seed, self._twin, self._influence = seed, twin, influence
+        self._seed, self._twin, self._influence, self._halves = seed, twin, influence, halves
 
     def begin(self, episode: int) -> None:
         """Begin an episode from the place's segmenter with nothing labelled."""
         self.played = self._episode("episode", episode)
 
     def _episode(self, purpose: str, number: int) -> Episode:
+        if self._halves is not None:
+            return self._halves(number + TRIALS_FROM * (purpose == "trial"))
         seed = int(numpy_generator(self._seed, purpose, number).integers(2**31))
         return Episode(self.place, self.settings, budget=self.budget, seed=seed)
 
@@ -206,7 +234,14 @@ class LabellingGame:
 
     def ask(self, strategy: Strategy, epsilon: float) -> Asked:
         """Choose the round's regions. Raises ValueError for a strategy that looks at no state."""
-        proposal = self.played.ask(strategy, epsilon)
+        return self._asked(strategy, self.played.ask(strategy, epsilon))
+
+    def show(self, strategy: Strategy, teachers: Sequence[Strategy]) -> Asked:
+        """Choose as that teacher does after whose choice mIoU would be highest; the round as the strategy sees it."""
+        picks = max((self.played.try_out(teacher) for teacher in teachers), key=lambda tried: tried[1])[0]
+        return self._asked(strategy, self.played.ask(strategy, 0.0, picks))
+
+    def _asked(self, strategy: Strategy, proposal: Proposal) -> Asked:
         if proposal.state_SF is None:
             raise ValueError(f"Strategy {strategy.name!r} looks at no state: a game trains one that acts by a policy.")
         return Asked(state_SF=proposal.state_SF, pools=proposal.actions, chosen=proposal.chosen)

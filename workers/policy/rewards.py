@@ -49,6 +49,11 @@ class Rewards:
             (1 - self._influence) * shared + self._influence * self._own.scaled(each) for each in told.influences
         )
 
+    def of_live(self, reward: float, regions: int) -> tuple[float, ...]:
+        """Rewards of a live round of so many regions, of which no influence is known."""
+        shared = self._gain.divide(reward) if self._standardise else reward
+        return ((1 - self._influence) * shared,) * regions
+
     def meta(self) -> list[Any]:
         """The numbers, for JSON."""
         return [self._gain.count, self._gain.squares, self._own.count, self._own.squares]

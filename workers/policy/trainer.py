@@ -14,8 +14,10 @@ from models.dqn import epsilon as epsilon_after
 from models.strategies import Strategy, build_strategy
 from workers.chance import numpy_generator, torch_generator
 from workers.policy.game import Game
+from workers.policy.memories import LiveRound, rows_of, transitions
 from workers.policy.progress import Progress
 from workers.policy.rewards import Rewards
+from workers.policy.teaching import teachers
 from workers.policy.trials import UNHEARD, Trying, play_trial
 from workers.training.convergence import device_of
 
@@ -32,7 +34,8 @@ class TrainerSettings:
 
     standardise: rewards are divided by the root of their mean square so far. influence: what a region's own influence counts in
     its reward. feature_dropout, feature_noise: in updates,
-    the chance that a feature is hidden, and the deviation of what is added to features.
+    the chance that a feature is hidden, and the deviation of what is added to features. imitate: in so many episodes, the first,
+    rounds are asked for by whichever of some teachers helps most, and the network learns to choose like it too.
     """
 
     dqn: DQNSettings = field(default_factory=DQNSettings)
@@ -42,6 +45,7 @@ class TrainerSettings:
     influence: float = 0.0
     feature_dropout: float = 0.0
     feature_noise: float = 0.0
+    imitate: int = 0
 
 
 class Trainer:
@@ -55,10 +59,12 @@ class Trainer:
         settings: TrainerSettings,
         seed: int,
         explorer: Callable[[int], nn.Module] | None = None,
+        live: Sequence[LiveRound] = (),
     ) -> None:
-        """`explorer` makes a network of weights drawn from a seed: with the chance epsilon a round is asked for by a new one,
-        all regions alike, where otherwise each region is left to chance by itself. The reward is one for the round: what
-        single regions bring is lost in it, what a way of asking brings is not.
+        """`live`: rounds of a campaign, remembered among those of the first game. `explorer` makes a network of weights drawn
+        from a seed: with the chance epsilon a round is asked for by a new one, all regions alike, where otherwise each region
+        is left to chance by itself. The reward is one for the round: what single regions bring is lost in it, what a way of
+        asking brings is not.
         """
         self.games, self.settings, self.seed, self._explorer = list(games), settings, seed, explorer
         self.dqn = DQN(network, settings.dqn)
@@ -69,6 +75,7 @@ class Trainer:
         self.areas: list[float] = []
         self.trials: list[float] = []
         self.best, self.best_value = self._weights(), -math.inf
+        self._live = live
         self._rewards = Rewards(standardise=settings.standardise, influence=settings.influence)
         self._held = self._new_returns()
         self._gains: list[float] = []
@@ -109,7 +116,11 @@ class Trainer:
         if self.round_number == 0:
             game.begin(self.episode)
         epsilon = epsilon_after(self.rounds_done, self.settings.dqn)
-        asked = game.ask(*self._exploring(game, epsilon))
+        shown = self.episode < self.settings.imitate
+        asked = game.show(self._strategy, teachers()) if shown else game.ask(*self._exploring(game, epsilon))
+        if self.rounds_done == 0:
+            rows = rows_of(self.dqn.online)
+            buffer.add(transitions(self._live, asked, rows, self._new_returns, self._rewards.of_live))
         buffer.add(self._held.arrive(asked.state_SF, asked.pools))
         told = game.tell()
         rewards = self._rewards.of(told, len(asked.chosen))
@@ -120,7 +131,7 @@ class Trainer:
         if over:
             buffer.add(self._held.finish())
         self.round_number, self.rounds_done = number + 1, self.rounds_done + 1
-        updates = self.learn(buffer, self.rounds_done - 1)
+        updates = self.learn(buffer, self.rounds_done - 1, imitate=float(shown))
         ended = self._end_episode() if over else None
         return Progress(
             episode=episode,
@@ -146,14 +157,14 @@ class Trainer:
             return build_strategy("learned", self._explorer(int(rng.integers(2**31)))), 0.0
         return self._strategy, 0.0
 
-    def learn(self, buffer: ReplayBuffer, number: int) -> list[Update]:
+    def learn(self, buffer: ReplayBuffer, number: int, *, imitate: float = 0.0) -> list[Update]:
         """The updates of a round, drawn by its number, and now and then a new target network."""
         dqn, updates = self.settings.dqn, []
         for update in range(self.settings.updates_per_round if len(buffer) >= dqn.batch else 0):
             rng = numpy_generator(self.seed, "replay", number, update)
             batch = buffer.sample(dqn.batch, rng, dqn.prioritised_beta if dqn.prioritised_alpha else 0.0)
             generator = torch_generator(self.seed, "perturb", number, update)
-            updates.append(self.dqn.update(self._perturbed(batch, generator)))
+            updates.append(self.dqn.update(self._perturbed(batch, generator), imitate=imitate))
             if dqn.prioritised_alpha:
                 buffer.update_priorities(batch.index_B, updates[-1].td_error_B)
         if self.rounds_done % dqn.sync_every == 0:
@@ -221,7 +232,8 @@ class Trainer:
         return {key: tensor.clone() for key, tensor in self.dqn.online.state_dict().items()}
 
     def _new_returns(self) -> NStep:
-        return NStep(self.settings.dqn.n_step, self.settings.dqn.gamma, keep_pools=self.dqn.needs_pool)
+        keep_pools = self.dqn.needs_pool or self.settings.imitate > 0
+        return NStep(self.settings.dqn.n_step, self.settings.dqn.gamma, keep_pools=keep_pools)
 
     def tensors(self) -> dict[str, Tensor]:
         """What must be kept beside `meta`."""

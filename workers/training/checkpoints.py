@@ -18,13 +18,19 @@ from models.projection import Projection
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from models.segmenter import Segmenter, build
+from models.turns_network import TurnsNetwork
 from service.domain.classes import ClassSet
 from service.domain.policy_files import check_policy
 from service.domain.weights import FORMAT, WeightsError, check_format, check_kind
 from workers.files import settings_hash
 from workers.training.encoders import frozen_eye
 
-Policy = QueryNetwork | RegionwiseNetwork | Blend
+_NETWORKS: dict[str, type[RegionwiseNetwork | Blend | TurnsNetwork]] = {
+    "regionwise": RegionwiseNetwork,
+    "blend": Blend,
+    "turns": TurnsNetwork,
+}
+Policy = QueryNetwork | RegionwiseNetwork | Blend | TurnsNetwork
 _PROJECTION = "projection."
 
 
@@ -134,11 +140,11 @@ def _built(checkpoint: Checkpoint, projection: dict[str, Tensor], classes: int) 
 
 def save_policy(policy: Policy, classes: ClassSet, extra: dict[str, Tensor] | None = None, **more: Any) -> bytes:
     """A query network's checkpoint."""
-    if isinstance(policy, RegionwiseNetwork | Blend):
-        name = "blend" if isinstance(policy, Blend) else "regionwise"
-        sizes: dict[str, Any] = {"network": name, **policy.describe()}
+    if isinstance(policy, QueryNetwork):
+        sizes: dict[str, Any] = {"classes": policy.classes, "state_regions": policy.state_regions}
     else:
-        sizes = {"classes": policy.classes, "state_regions": policy.state_regions}
+        name = next(name for name, network in _NETWORKS.items() if isinstance(policy, network))
+        sizes = {"network": name, **policy.describe()}
     description = {
         "kind": "policy",
         "architecture": sizes,
@@ -157,14 +163,8 @@ def load_policy(
     with _refused_here():
         check_policy(checkpoint.description, classes, state_regions)
     sizes = dict(checkpoint.description["architecture"])
-    policy: Policy
-    match sizes.pop("network", "paper"):
-        case "blend":
-            policy = Blend.from_description(sizes)
-        case "regionwise":
-            policy = RegionwiseNetwork.from_description(sizes)
-        case _:
-            policy = QueryNetwork(sizes["classes"], sizes["state_regions"])
+    network = _NETWORKS.get(sizes.pop("network", "paper"))
+    policy: Policy = network.from_description(sizes) if network is not None else QueryNetwork(**sizes)
     _load(policy, checkpoint)
     return policy.to(device).eval(), checkpoint
 

@@ -1,6 +1,7 @@
 """Seconds of regions live: assumed at first, then those of the project's own labels."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -24,11 +25,9 @@ def asked_with(monkeypatch: pytest.MonkeyPatch) -> list[DrawingCost | None]:
     noted: list[DrawingCost | None] = []
 
     class Noting(Chooser):
-        def ask(
-            self, count: int | None = None, *, round_number: int, epsilon: float = 0.0, predict: bool = False
-        ) -> Proposal:
+        def ask(self, *args: Any, **options: Any) -> Proposal:
             noted.append(self.settings.cost)
-            return super().ask(count, round_number=round_number, epsilon=epsilon, predict=predict)
+            return super().ask(*args, **options)
 
     monkeypatch.setattr(rounds, "Chooser", Noting)
     return noted

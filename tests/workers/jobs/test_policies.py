@@ -11,7 +11,8 @@ from models.segmenter import build
 from models.strategies import build_strategy
 from service.domain.pool import Pool
 from service.queue import RUN_JOB
-from service.schemas.policies import PolicyPayload, PolicySettings, named_policies
+from service.schemas.named_policies import named_policies
+from service.schemas.policies import PolicyPayload, PolicySettings
 from service.store.jobs import queue_job
 from service.tables import Checkpoint
 from tests.conftest import START

@@ -263,9 +263,9 @@ def test_updates_begin_when_the_buffer_holds_a_batch_and_the_target_follows_ever
     update, sync = alone.dqn.update, alone.dqn.sync_target
     synced: list[int] = []
 
-    def counting(batch: Batch) -> Update:
+    def counting(batch: Batch, *, imitate: float = 0.0) -> Update:
         counted.append(alone.rounds_done)
-        return update(batch)
+        return update(batch, imitate=imitate)
 
     def syncing() -> None:
         synced.append(alone.rounds_done)

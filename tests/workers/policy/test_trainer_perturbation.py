@@ -84,12 +84,12 @@ def hidden_in_updates() -> list[tuple[int, list[bool]]]:
         raw.append(sample(size, rng, beta))
         return raw[-1]
 
-    def updated(batch: Batch) -> Update:
+    def updated(batch: Batch, *, imitate: float = 0.0) -> Update:
         # Where a feature was 0 in the whole batch one cannot tell.
         gone_A = ((batch.action_BA == 0) & (raw[-1].action_BA != 0)).any(0)
         assert torch.equal(batch.action_BA, raw[-1].action_BA.masked_fill(gone_A, 0))
         hidden.append((alone.rounds_done, gone_A.tolist()))
-        return update(batch)
+        return update(batch, imitate=imitate)
 
     alone.buffers[0].sample = sampled  # type: ignore[method-assign]
     alone.dqn.update = updated  # type: ignore[method-assign]
