@@ -13,7 +13,7 @@ import typer
 
 from workers.runs import actions, celery_crew, options
 from workers.runs.options import Evaluation, Everything, Shared
-from workers.runs.processes import Processes
+from workers.runs.processes import Processes, at_once
 from workers.runs.works import FULL_SEEDS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -42,6 +42,7 @@ def simulate(context: typer.Context, given: Everything) -> None:
         crew=celery_crew.crew if given.celery else lambda run: Processes(run, jobs=given.jobs, device=given.device),
         tensorboard=given.tensorboard,
         evaluation=given,
+        at_once=1 if given.celery else options.checked(lambda: at_once(given.jobs, given.device)),
         feature_bytes=None if given.feature_gib is None else int(given.feature_gib * 2**30),
     )
     context.obj = shared

@@ -1,24 +1,30 @@
 """The policies of an experiment: trained ones, kept in the cache by the hash of what they depend on, and untrained controls."""
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
+
+from torch import nn
 
 from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
 from workers.experiments.scalars import add_progress
 from workers.experiments.stages import Bench, fresh, state_beside, theta_pre
-from workers.files import write_atomically
-from workers.policy.building import build_network, build_trainer
-from workers.policy.ground import Ground
-from workers.policy.playing import describe_progress, play_resumably
+from workers.files import StateStore, write_atomically
+from workers.policy.building import build_network, build_trainer, search
+from workers.policy.contest import Contest
+from workers.policy.ground import Ground, contests_of
+from workers.policy.players import Players
+from workers.policy.playing import PolicyTrainer, describe_progress, play_resumably
 from workers.policy.progress import Progress
 from workers.policy.shipped import shipped_bytes, shipped_policy
 from workers.training.building import copy_of
 from workers.training.checkpoints import Policy, load_policy, save_policy
 
 
-def trained_policy(bench: Bench, name: str, seed: int) -> Policy:
+def trained_policy(bench: Bench, name: str, seed: int, players: Callable[[], Players] | None = None) -> Policy:
     """The policy that plays best of those that its training went through; its games start from theta_pre, which has not
-    seen D_T's labels.
+    seen D_T's labels. Those of a search may be played side by side by `players`.
     """
     path = bench.path("policy", bench.experiment.policy_key(name, seed))
     if bench.experiment.policy(name).ready:
@@ -28,8 +34,19 @@ def trained_policy(bench: Bench, name: str, seed: int) -> Policy:
     ground = ground_of(bench, name)
     if path.exists():
         return load_policy(path.read_bytes(), bench.dataset.classes, ground.state_regions, bench.device)[0]
-    trainer, state = build_trainer(bench.experiment.policy(name), ground, seed), state_beside(path)
+    settings = bench.experiment.policy(name)
+    with ExitStack() as stack:
+        if players is not None and settings.network == "blend":
+            trainer: PolicyTrainer = search(settings, ground, seed, stack.enter_context(players()))
+        else:
+            trainer = build_trainer(settings, ground, seed)
+        policy = _played(bench, name, trainer, state_beside(path))
+    write_atomically(path, save_policy(policy, bench.dataset.classes, **trainer.summary()))
+    state_beside(path).clear()
+    return policy.to(bench.device)
 
+
+def _played(bench: Bench, name: str, trainer: PolicyTrainer, state: StateStore) -> Policy:
     def report(progress: Progress) -> bool:
         add_progress(bench.scalars, progress)
         bench.report(progress.done, f"{name}: {describe_progress(trainer, progress)}")
@@ -38,9 +55,13 @@ def trained_policy(bench: Bench, name: str, seed: int) -> Policy:
     play_resumably(trainer, state, report)
     policy = trainer.best_policy()
     assert isinstance(policy, Policy)
-    write_atomically(path, save_policy(policy, bench.dataset.classes, **trainer.summary()))
-    state.clear()
-    return policy.to(bench.device)
+    return policy
+
+
+def contests_and_network(bench: Bench, name: str, seed: int) -> tuple[list[Contest], nn.Module]:
+    """What a player of a search needs."""
+    settings, ground = bench.experiment.policy(name), ground_of(bench, name)
+    return contests_of(settings, ground, seed), build_network(settings, bench.classes, 0, seed)
 
 
 def ground_of(bench: Bench, name: str) -> Ground:

@@ -12,6 +12,7 @@ from service.schemas.policies import PolicySettings
 from workers.chance import torch_generator
 from workers.policy.ground import Ground, contests_of, game_of
 from workers.policy.memories import LiveRound
+from workers.policy.players import Players
 from workers.policy.playing import PolicyTrainer
 from workers.policy.search import Search, SearchSettings
 from workers.policy.trainer import Trainer, TrainerSettings
@@ -44,8 +45,8 @@ def build_trainer(settings: PolicySettings, ground: Ground, seed: int, live: Seq
     return search(settings, ground, seed) if settings.network == "blend" else dqn_trainer(settings, ground, seed, live)
 
 
-def search(settings: PolicySettings, ground: Ground, seed: int) -> Search:
-    """The search for a blend. Raises as build_trainer."""
+def search(settings: PolicySettings, ground: Ground, seed: int, players: Players | None = None) -> Search:
+    """The search for a blend, whose games others may play side by side. Raises as build_trainer."""
     searching = SearchSettings(games=settings.episodes, population=settings.population, deviation=settings.deviation)
     contests = contests_of(settings, ground, seed)
     return Search(

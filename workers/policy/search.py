@@ -9,6 +9,7 @@ Shapes: P numbers of a policy, N policies of a generation.
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import parameters_to_vector
 
 from models.strategies import build_strategy
 from workers.chance import numpy_generator
 from workers.policy.contest import Contest
+from workers.policy.players import Players, take_up
 from workers.policy.progress import Progress
 from workers.policy.trials import UNHEARD, Trying
 
 FORMAT = "search 1"
+HEARD_EVERY = 1.0  # seconds, while others play
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +50,19 @@ class SearchSettings:
 class Search:
     """Plays contests, one game a call, each generation in another of them."""
 
-    def __init__(self, *, contests: Sequence[Contest], network: nn.Module, settings: SearchSettings, seed: int) -> None:
-        """Begins at the network's own numbers."""
+    def __init__(
+        self,
+        *,
+        contests: Sequence[Contest],
+        network: nn.Module,
+        settings: SearchSettings,
+        seed: int,
+        players: Players | None = None,
+    ) -> None:
+        """Begins at the network's own numbers. With `players` the games of a generation are played side by side."""
         self.contests, self.network, self.settings, self.seed = list(contests), network, settings, seed
+        self._players = players
+        self._underway: list[Future[float]] = []  # games of this generation that have not been taken in
         self._strategy = build_strategy("learned", network)
         self.mean_P = parameters_to_vector(network.parameters()).detach().double().cpu().numpy().copy()
         self.variance_P = np.full_like(self.mean_P, settings.deviation**2)
@@ -85,9 +98,7 @@ class Search:
         """One game; after the last of a generation the guess moves. Where `trying` raises, the game is played again."""
         generation, place = divmod(len(self.areas), self.settings.population)
         drawn_NP = self._drawn(generation)
-        self._take_up(drawn_NP[place])
-        contest = self.contests[generation % len(self.contests)]
-        area = contest.play(self._strategy, generation, trying.on_round).area
+        area = self._area(drawn_NP, generation, place, trying)
         self.areas.append(area)
         trial = self._move(drawn_NP) if place == self.settings.population - 1 else None
         return Progress(
@@ -104,6 +115,17 @@ class Search:
             ended=(area, area),
             trial=trial,
         )
+
+    def _area(self, drawn_NP: NDArray[np.float64], generation: int, place: int, trying: Trying) -> float:
+        if self._players is None:
+            take_up(self.network, drawn_NP[place])
+            contest = self.contests[generation % len(self.contests)]
+            return contest.play(self._strategy, generation, trying.on_round).area
+        if not self._underway:
+            self._underway = [self._players.area(numbers_P, generation) for numbers_P in drawn_NP[place:]]
+        while not wait(self._underway[:1], timeout=HEARD_EVERY).done:
+            trying.on_round()
+        return self._underway.pop(0).result()
 
     def _drawn(self, generation: int) -> NDArray[np.float64]:
         """(N, P): a generation's policies, each beside its mirror image."""
@@ -125,13 +147,9 @@ class Search:
         self.trials.append(float(areas_N.mean()))
         return self.trials[-1]
 
-    def _take_up(self, numbers_P: NDArray[np.float64]) -> None:
-        like = next(self.network.parameters())
-        vector_to_parameters(torch.from_numpy(numbers_P).to(like), self.network.parameters())
-
     def best_policy(self) -> nn.Module:
         """The network with the numbers that the search has come to, in evaluation mode."""
-        self._take_up(self.mean_P)
+        take_up(self.network, self.mean_P)
         return self.network.eval()
 
     def summary(self) -> dict[str, Any]:

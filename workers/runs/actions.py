@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -108,13 +109,21 @@ def _run(shared: Shared, *, budgets: tuple[int, ...] = (), group: str = "main", 
 def _do(shared: Shared, run: Run, works: Sequence[Work]) -> list[Failure]:
     console = Console()
     try:
-        return run_works(works, shared.crew(run), console)
+        return run_works(works, shared.crew(replace(run, players=_players(shared, works))), console)
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on from here.")
         raise typer.Exit(130) from None
     except (ValueError, FileNotFoundError, ConnectionError) as error:
         console.print(f"Error: {error}", style="red", markup=False)
         raise typer.Exit(1) from None
+
+
+def _players(shared: Shared, works: Sequence[Work]) -> int:
+    """How many play a search's games: the cores that no other work has a use for while policies are trained."""
+    beside = [each for each in works if each.stage == "policy"]
+    titles = {each.title for each in beside}
+    beside += [each for each in works if each.stage == "trajectory" and not titles.intersection(each.after)]
+    return max(1, shared.at_once // max(1, len(beside)))
 
 
 def _tell_headroom(out: Path) -> None:

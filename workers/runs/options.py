@@ -119,7 +119,7 @@ DEFAULTS = Evaluation(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """The options before the command's name."""
+    """The options before the command's name. at_once: works that this machine does side by side; 1 where others do them."""
 
     experiment: Experiment
     root: Path | None
@@ -128,6 +128,7 @@ class Shared:
     tensorboard: bool
     evaluation: Evaluation
     feature_bytes: int | None = None
+    at_once: int = 1
 
 
 def checked(read: Callable[[], T]) -> T:

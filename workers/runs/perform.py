@@ -4,23 +4,27 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import torch
+from torch import nn
 
 from service.schemas.policies import MAIN
 from workers.datasets.base import Dataset
 from workers.datasets.on_device import on_device
 from workers.experiments.clicks import add_clicks, clicks_of_split
 from workers.experiments.headroom import full_supervision, headroom
-from workers.experiments.policies import trained_policy
+from workers.experiments.policies import contests_and_network, trained_policy
 from workers.experiments.scalars import scalars_of
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, Report, open_experiment_data, theta_0, theta_pre
 from workers.experiments.trajectory import Trajectory
 from workers.files import settings_hash, write_atomically
+from workers.policy.contest import Contest
+from workers.policy.players import Players
 from workers.policy.trainer import EPISODES_PER_TRIAL, RETURN_WINDOW
 from workers.runs.room import feature_bound
 from workers.runs.works import Run, Work
@@ -41,20 +45,37 @@ def perform(run: Run, work: Work, *, device: str, report: Report) -> None:
     def titled(done: float, text: str) -> None:  # a trajectory does not speak of its protocol
         report(done, text.replace(f"{work.name}, seed {work.seed}:", f"{work.title}:", 1))
 
-    dataset, features = kept_data(experiment, run.root, device), run.out / "cache" / "features"
-    bound = run.feature_bytes or feature_bound(experiment, dataset, features)
-    keep_features(FeatureCache(features, disk_bytes=bound))
-    bench = Bench(
-        experiment=experiment,
-        dataset=dataset,
-        cache=run.out / "cache",
-        device=device,
+    bench = replace(
+        bench_of(run, experiment, device),
         report=titled,
         scalars=scalars_of(run.out, figures_name(experiment, work), tensorboard=run.tensorboard),
     )
     with _as_reproducible_as_can_be(alone=work.stage in ("source", "theta0")):
         _do(run, work, bench)
     report(1.0, f"{work.title}: done")
+
+
+def bench_of(run: Run, experiment: Experiment, device: str) -> Bench:
+    """Where works of a run are done, with nobody to tell of them yet; features are kept in the run's folder."""
+    dataset, features = kept_data(experiment, run.root, device), run.out / "cache" / "features"
+    bound = run.feature_bytes or feature_bound(experiment, dataset, features)
+    keep_features(FeatureCache(features, disk_bytes=bound))
+    return Bench(
+        experiment=experiment, dataset=dataset, cache=run.out / "cache", device=device, report=lambda done, text: None
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForPlayers:
+    """Makes, in another process, what a player of a policy's search needs."""
+
+    run: Run
+    name: str
+    device: str
+
+    def __call__(self) -> tuple[list[Contest], nn.Module]:
+        """The contests and a network; torch runs as for the policy itself."""
+        return contests_and_network(bench_of(self.run, self.run.experiment, self.device), self.name, 0)
 
 
 def kept_data(experiment: Experiment, root: Path | None, device: str = "cpu") -> Dataset:
@@ -91,7 +112,8 @@ def _do(run: Run, work: Work, bench: Bench) -> None:
         case "headroom":
             headroom(bench, range(run.full_seeds), run.out)
         case "policy":
-            trained_policy(bench, work.name, 0)
+            build = ForPlayers(run=run, name=work.name, device=bench.device)
+            trained_policy(bench, work.name, 0, None if run.players < 2 else lambda: Players(build, run.players))
             _write_policy_record(run, work, bench)
         case "trajectory":
             _play(run, work, bench)

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 
 from rich.console import Console
 
+from workers.policy.players import end_with_parent
 from workers.runs.perform import perform
 from workers.runs.progress import Board
 from workers.runs.works import Run, Work
@@ -97,6 +98,11 @@ def _needing(failed: Work, waiting: Iterable[Work]) -> list[Work]:
     return found
 
 
+def at_once(jobs: int | None, device: str) -> int:
+    """How many works this machine does side by side: as many as are wanted, or one for each core, or one on a GPU."""
+    return jobs or (1 if resolve_device(device) != "cpu" else os.cpu_count() or 1)
+
+
 class Processes:
     """Spawned processes of this machine, each kept from work to work with the data set decoded."""
 
@@ -106,7 +112,7 @@ class Processes:
         Raises ValueError for a device that is not there.
         """
         self._run, self._device = run, resolve_device(device)
-        self.at_once = jobs or (1 if self._device != "cpu" else os.cpu_count() or 1)
+        self.at_once = at_once(jobs, self._device)
         self._context = multiprocessing.get_context("spawn")
         self._messages: SimpleQueue[Message | None] = self._context.SimpleQueue()
         # A pool for each process: one that dies takes down its own work, not those of the others.
@@ -167,14 +173,7 @@ def _begin_process(messages: "SimpleQueue[Message | None]") -> None:
     """Tells a process, when it starts, where its reports go; it ends with the one that started it, however that ends."""
     global _messages
     _messages = messages
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _in_process(run: Run, work: Work, device: str) -> None:

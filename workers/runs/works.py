@@ -21,7 +21,8 @@ FULL_SEEDS = 3
 class Run:
     """What all works of a run share. `out` holds cache, states and results; on several machines it is one shared folder.
 
-    feature_bytes: how large the features there may be together; None: as suits the data set and the disk.
+    feature_bytes: how large the features there may be together; None: as suits the data set and the disk. players: processes
+    that play the games of one search side by side.
     """
 
     experiment: Experiment
@@ -32,6 +33,7 @@ class Run:
     full_seeds: int = FULL_SEEDS
     tensorboard: bool = False
     feature_bytes: int | None = None
+    players: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; paths are absolute, since another process reads them."""

@@ -12,7 +12,8 @@ from models.blend import BLENDED, Blend
 from models.strategies import Learned, Strategy
 from tests.workers.policy.test_contest import contest
 from workers.files import FileState
-from workers.policy.contest import Curve
+from workers.policy.contest import Contest, Curve
+from workers.policy.players import Players
 from workers.policy.playing import describe_progress, play_resumably
 from workers.policy.search import Search, SearchSettings
 from workers.policy.trials import Trying
@@ -99,3 +100,25 @@ def test_a_game_that_was_called_off_is_played_again() -> None:
     progress = found.play_round()
     assert (progress.rounds_done, progress.trial) == (1, None)
     assert "episode 1 of 24" in describe_progress(found, progress)
+
+
+def for_players() -> tuple[list[Contest], Blend]:
+    return [contest()], Blend()
+
+
+def test_games_played_side_by_side_are_those_that_one_plays_alone() -> None:
+    alone = search(contest(), games=8, population=4)
+    while not alone.done:
+        alone.play_round()
+    heard: list[int] = []
+    with Players(for_players, 2) as players:
+        given = SearchSettings(games=8, population=4)
+        both = Search(contests=[contest()], network=Blend(), settings=given, seed=3, players=players)
+        both.play_round(Trying(on_round=lambda: heard.append(1)))
+        again = Search(contests=[contest()], network=Blend(), settings=given, seed=3, players=players)
+        again.load(both.meta(), both.tensors())  # put away in the middle of a generation
+        while not again.done:
+            again.play_round()
+    assert again.areas == alone.areas
+    assert torch.equal(*(each.best_policy().state_dict()["ends"] for each in (again, alone)))
+    assert heard  # to spawn a process takes longer than a second
