@@ -29,6 +29,7 @@ class Candidates:
         it needs the truth.
     labelled_embeddings_LE: of every labelled region, described with the segmenter as it is now, where it needs them.
     gains_M: the influence of each candidate's true labels, where it needs that.
+    dear_M: the logarithm of what a pixel of each candidate costs, in any unit, where costs count and the strategy weighs them.
     """
 
     count: int
@@ -43,6 +44,7 @@ class Candidates:
     labelled_counts_C: Tensor | None = None
     labelled_embeddings_LE: Tensor | None = None
     gains_M: Tensor | None = None
+    dear_M: Tensor | None = None
 
     def turns(self) -> Turns:
         """Who may be chosen next, with none chosen yet."""
@@ -72,6 +74,10 @@ class Strategy(Protocol):
     @property
     def zero(self) -> float | None:
         """The score of a pixel that is worth nothing: above it scores are values. None where they are an order alone."""
+
+    @property
+    def weighs_cost(self) -> bool:
+        """Whether it weighs what candidates cost by itself, against what it makes of them in deviations: their `dear_M`."""
 
     @property
     def needs_segmenter(self) -> bool:
@@ -115,6 +121,7 @@ class Needs:
     needs_policy: bool = False
     adds_up: bool = False
     zero: float | None = None
+    weighs_cost: bool = False
     needs_truth: bool = False
     needs_labelled: bool = False
     needs_gains: bool = False

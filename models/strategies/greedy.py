@@ -30,13 +30,18 @@ def scores_of_turns(game: Game, candidates: Candidates) -> Tensor:
 
     With pools, each has its turn in the order in which they come: where one candidate is taken of each, scores are what each
     candidate was worth at its pool's turn. Without, and where several are, those that are taken score n, ... 2, 1 in the order of
-    being taken, the others by what they are worth in the end, 0 at most.
+    being taken, the others by what they are worth in the end, 0 at most. Of candidates that say how dear they are, e to the power
+    of what they are worth is divided by the cost of a pixel.
     """
-    turns = candidates.turns()
-    worth_M = game.worth()
-    at_turn_M = worth_M.clone()
-    while len(open_m := turns.open):
+    turns, dear_M = candidates.turns(), candidates.dear_M
+
+    def worth() -> Tensor:
         worth_M = game.worth()
+        return worth_M if dear_M is None else worth_M - dear_M.to(worth_M)
+
+    at_turn_M = worth().clone()
+    while len(open_m := turns.open):
+        worth_M = worth()
         if candidates.pools_M is not None:
             members_M = (candidates.pools_M == candidates.pools_M[open_m[0]]).to(at_turn_M.device)
             at_turn_M = torch.where(members_M, worth_M, at_turn_M)
@@ -45,7 +50,7 @@ def scores_of_turns(game: Game, candidates: Candidates) -> Tensor:
         game.take(place)
     if candidates.pools_M is not None and candidates.cell == 1:
         return at_turn_M
-    left_M = game.worth()
+    left_M = worth()
     scores_M = left_M - left_M.amax()
     scores_M[turns.chosen] = torch.arange(len(turns.chosen), 0, -1, dtype=scores_M.dtype, device=scores_M.device)
     return scores_M
@@ -174,6 +179,7 @@ class Diverse(Needs):
     """Uncertain, and unlike what is labelled or chosen already in the round: a sum of both, each as deviations from its mean."""
 
     name: str = "diverse"
+    weighs_cost: bool = True
     statistics: frozenset[str] = frozenset({"bvsb_mean"})
     vectors: frozenset[str] = frozenset({"embedding"})
     needs_segmenter: bool = True

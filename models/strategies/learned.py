@@ -49,6 +49,11 @@ class Learned:
         return bool(getattr(self.policy, "in_turn", False))
 
     @property
+    def weighs_cost(self) -> bool:
+        """Those that choose in turn: what they add up is in deviations."""
+        return self.needs_labelled
+
+    @property
     def view(self) -> View:
         """The policy's view."""
         view: View = getattr(self.policy, "view", PAPER)

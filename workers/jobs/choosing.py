@@ -34,7 +34,7 @@ def choose_strategy(project: ProjectData, known: AskSnapshot, state: ProjectImag
     The note also says where regions should compete by cost, and the strategy has no value that a cost could divide.
     """
     choice, cost = _chosen(project, known, state), project.settings.cost
-    if cost == "pixels" or choice.strategy.zero is not None:
+    if cost == "pixels" or choice.strategy.zero is not None or choice.strategy.weighs_cost:
         return choice
     said = f"Costs in {cost} do not count: the strategy orders regions, and has no value for its cost."
     return replace(choice, note=" ".join(filter(None, (choice.note, said))))

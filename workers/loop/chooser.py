@@ -1,6 +1,7 @@
 """Asks: which regions of the pool to label next. One half of the one path; the other is learner.py."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from models.strategies.learned import Learned
+from service.domain.costs import DrawingCost
 from service.domain.divided import AnyPool
 from workers.chance import numpy_generator, torch_generator
 from workers.loop.costs import by_cost, by_pixels, drawing_costs
@@ -17,6 +19,10 @@ from workers.loop.observer import LabelMaps, Observer
 from workers.loop.round import LoopSettings, Proposal, ProposedRegion, choose, timed
 
 # Shapes: K chosen regions, M candidates, N candidates of one pool, A features of an action.
+
+
+Drawing = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Pixels of each candidate, and what it costs to draw."""
 
 
 class ScoresNotFinite(ValueError):
@@ -46,8 +52,9 @@ class Chooser:
             )
         self.segmenter, self.strategy, self.pool, self.observer = segmenter, strategy, pool, observer
         self.settings, self.seed = settings, seed
-        # What drawing costs, where that counts: among several sizes, by scores that say what a region is worth.
-        self._cost = settings.cost if pool.levels > 1 and strategy.zero is not None else None
+        # What drawing costs, where that counts: among several sizes, where a score says what a region is worth.
+        heeded = strategy.zero is not None or strategy.weighs_cost
+        self._cost = settings.cost if pool.levels > 1 and heeded else None
 
     def ask(
         self,
@@ -72,6 +79,9 @@ class Chooser:
         with timed(seconds, "describe"):
             wants_maps = predict or self._cost is not None
             candidates, label_maps = self._described(numbers, sizes, round_number, predict=wants_maps)
+            drawn = None if self._cost is None else self._drawing(self._cost, numbers, label_maps)
+            if drawn is not None and self.strategy.weighs_cost:
+                candidates = replace(candidates, dear_M=torch.from_numpy(np.log(drawn[1] / drawn[0])))
         with timed(seconds, "score"):
             generator = torch_generator(self.seed, "scores", round_number)
             scores = self.strategy.scores(candidates, generator).double().cpu().numpy()
@@ -80,7 +90,7 @@ class Chooser:
             rng = numpy_generator(self.seed, "epsilon", round_number)
             spans = None if candidates.spans_M2 is None else candidates.spans_M2.numpy()
             if spans is not None:
-                scores = self._compared(scores, numbers, spans, label_maps)
+                scores = self._compared(scores, spans, drawn)
             chosen = choose(scores, sizes, self.settings.protocol, epsilon, rng, spans, self.pool.cell)
         if picks is not None:
             chosen = np.cumsum([0, *sizes[:-1]]) + np.array(picks, np.int64)
@@ -125,18 +135,21 @@ class Chooser:
         return self.observer.candidates(self.segmenter, self.strategy, known, where, generator, predict=predict)
 
     def _compared(
-        self, scores: NDArray[np.float64], numbers: NDArray[np.int64], spans: NDArray[np.int64], label_maps: LabelMaps
+        self, scores: NDArray[np.float64], spans: NDArray[np.int64], drawn: Drawing | None
     ) -> NDArray[np.float64]:
         """What candidates of several sizes compete by."""
-        if self._cost is None:
+        if drawn is None:
             return by_pixels(self.strategy, scores, spans[:, 1] - spans[:, 0])
+        return by_cost(self.strategy, scores, *drawn)
+
+    def _drawing(self, cost: DrawingCost, numbers: NDArray[np.int64], label_maps: LabelMaps) -> Drawing:
+        """The pixels of candidates, and what drawing what is predicted of them would cost."""
         images, cells = (each.tolist() for each in self.pool.locate(numbers))
         grids = {image: self.settings.grid(self.observer.images.size(image)) for image in set(images)}
         predicted = [
             label_maps[image][grids[image].box(cell).slices] for image, cell in zip(images, cells, strict=True)
         ]
-        pixels = np.array([each.size for each in predicted])
-        return by_cost(self.strategy, scores, pixels, drawing_costs(self._cost, predicted))
+        return np.array([each.size for each in predicted]), drawing_costs(cost, predicted)
 
     def _missing_label_maps(self, picked: NDArray[np.int64], there: LabelMaps, round_number: int) -> LabelMaps:
         """Predicted label maps of chosen images that the strategy (random, say) never looked at."""

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from models.segmenter import Segmenter, build
-from models.strategies import build_strategy
+from models.strategies import Candidates, build_strategy
+from models.strategies.greedy import scores_of_turns
 from service.domain.costs import ASSUMED_SECONDS, CLICKS, DrawingCost
 from service.domain.divided import pool_of
 from service.domain.outlines import polygon_clicks
@@ -132,7 +133,7 @@ def test_clicks_choose_otherwise_than_pixels(learner_of: Callable[..., ActiveLea
     assert numbers["pixels"] != numbers["clicks"]
 
 
-@pytest.mark.parametrize("strategy", ["random", "diverse", "class-balanced"])
+@pytest.mark.parametrize("strategy", ["random", "coreset", "class-balanced"])
 def test_an_order_alone_is_not_changed_by_a_cost(learner_of: Callable[..., ActiveLearner], strategy: str) -> None:
     proposals = [learner_of(strategy, cost=cost).ask(round_number=0) for cost in (None, CLICKS)]
     assert len({tuple((each.number, each.score) for each in proposal.regions) for proposal in proposals}) == 1
@@ -163,3 +164,29 @@ def test_a_cost_takes_no_second_look_and_shows_no_prediction_that_nobody_wanted(
     assert counts["clicks"] == counts["pixels"] > 0
     shown = learner_of("entropy", cost=CLICKS).chooser.ask(round_number=0, predict=True)
     assert all(each.prediction is not None for each in shown.regions)
+
+
+def clicks_of(learner: ActiveLearner) -> int:
+    """What it takes to draw the regions of three rounds."""
+    regions = [each for number in range(3) for each in learner.ask(round_number=number).regions]
+    return sum(polygon_clicks(POOL.label_map(each.image)[each.box.slices]) for each in regions)
+
+
+def test_what_is_chosen_in_turn_is_weighed_against_its_cost(learner_of: Callable[..., ActiveLearner]) -> None:
+    by_pixels_alone, by_clicks = (clicks_of(learner_of("diverse", cost=cost)) for cost in (None, CLICKS))
+    assert by_clicks < by_pixels_alone
+
+
+def test_of_equal_worth_the_cheapest_pixel_is_taken_first_and_e_times_as_dear_counts_a_deviation() -> None:
+    spans_M2 = torch.tensor([[0, 1], [1, 2], [2, 3], [3, 4]])
+    known = Candidates(count=4, spans_M2=spans_M2, cell=1, wanted=4, dear_M=torch.tensor([2.0, 0.0, 1.0, 3.0]))
+
+    class Worth:
+        def worth(self) -> torch.Tensor:
+            return torch.tensor([0.0, 0.0, 1.5, 4.0], dtype=torch.float64)
+
+        def take(self, place: int) -> None:
+            pass
+
+    # Worth less its dearness: -2, 0, 0.5, 1.
+    assert scores_of_turns(Worth(), known).argsort(descending=True).tolist() == [3, 2, 1, 0]

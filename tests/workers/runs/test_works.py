@@ -38,7 +38,7 @@ def texts_of(text: str, experiment: Experiment) -> list[str]:
 
 def test_all_methods_are_the_baselines_each_policy_with_its_control_and_the_references(tmp_path: Path) -> None:
     found = texts_of("all", tiny_experiment(tmp_path, "policies.other.episodes=3"))
-    main = ("paper", "regionwise", "carried", "blend", "other")
+    main = ("paper", "regionwise", "carried", "blend", "turns", "turns-carried", "other")
     learned = {f"{kind}:{name}" for kind in ("learned", "learned-untrained") for name in main}
     # What comes trained has no control of its own, and what is played to make it is not compared.
     assert set(found) == {*BASELINES} | learned | {"learned:shipped"} | {*REFERENCES}
