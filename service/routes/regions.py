@@ -1,5 +1,6 @@
 """Routes of regions: taken on a lease, looked at, held longer, given back, skipped."""
 
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -120,8 +121,9 @@ def _box(region: Region) -> Box:
 
 
 def _crop(request: Request, image: Image, box: Box, blobs: BlobStore) -> Response:
-    tag = f"{image.digest[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
-    return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(blobs.get(image.blob_key), box))
+    key = image.seen_key or image.blob_key
+    tag = f"{PurePosixPath(key).stem[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
+    return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(blobs.get(key), box))
 
 
 @router.get("/regions/{id}/prediction", response_class=Response, responses=PREDICTION_RESPONSE)

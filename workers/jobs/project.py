@@ -1,12 +1,11 @@
 """A project's rows as the loop sees them: classes, settings, image sources, the pool and the labels."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 import torch
-from PIL import Image as Picture
 
 from models.fit import TrainSettings
 from models.refit import RefitSettings
@@ -18,6 +17,7 @@ from service.domain.costs import drawing_cost
 from service.domain.divided import AnyPool, pool_of
 from service.domain.masks import decode_label_png
 from service.domain.regions import Grid
+from service.pictures import rgb
 from service.schemas.projects import ProjectSettings
 from service.store import checkpoints as checkpoint_store
 from service.store import pool as pool_store
@@ -67,11 +67,14 @@ class ProjectImages:
         return group.height, group.width
 
     def digest(self, number: int) -> str:
-        return self.row(number).digest
+        # Two projects may have read one file differently.
+        row = self.row(number)
+        return row.digest if row.seen_key is None else PurePosixPath(row.seen_key).stem
 
     def image(self, number: int) -> Pixels:
-        key = self.row(number).blob_key
-        return self._decoded.get(key, lambda: _read_rgb(self._blobs.get(key)))
+        row = self.row(number)
+        key = row.seen_key or row.blob_key
+        return self._decoded.get(key, lambda: rgb(self._blobs.get(key)))
 
     def label_map(self, number: int) -> Pixels:
         row = self.row(number)
@@ -104,11 +107,6 @@ class ProjectImages:
         if not 0 <= number < len(self):
             raise IndexError(f"There is no image {number} among {len(self)}.")
         return self.groups[int(np.searchsorted(self._starts, number, side="right")) - 1]
-
-
-def _read_rgb(data: bytes) -> Pixels:
-    with Picture.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture.convert("RGB"))
 
 
 @dataclass(frozen=True, kw_only=True)
