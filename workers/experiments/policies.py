@@ -61,7 +61,7 @@ def _played(bench: Bench, name: str, trainer: PolicyTrainer, state: StateStore) 
 def contests_and_network(bench: Bench, name: str, seed: int) -> tuple[list[Contest], nn.Module]:
     """What a player of a search needs."""
     settings, ground = bench.experiment.policy(name), ground_of(bench, name)
-    return contests_of(settings, ground, seed), build_network(settings, bench.classes, 0, seed)
+    return contests_of(settings, ground, seed), build_network(settings, bench.classes, 0, seed).to(bench.device)
 
 
 def ground_of(bench: Bench, name: str) -> Ground:

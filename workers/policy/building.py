@@ -48,9 +48,12 @@ def build_trainer(settings: PolicySettings, ground: Ground, seed: int, live: Seq
 def search(settings: PolicySettings, ground: Ground, seed: int, players: Players | None = None) -> Search:
     """The search for a blend, whose games others may play side by side. Raises as build_trainer."""
     searching = SearchSettings(games=settings.episodes, population=settings.population, deviation=settings.deviation)
-    contests = contests_of(settings, ground, seed)
     return Search(
-        contests=contests, network=Blend(known=settings.known).to(ground.device), settings=searching, seed=seed
+        contests=contests_of(settings, ground, seed),
+        network=Blend(known=settings.known).to(ground.device),
+        settings=searching,
+        seed=seed,
+        players=players,
     )
 
 
