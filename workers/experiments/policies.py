@@ -36,7 +36,7 @@ def trained_policy(bench: Bench, name: str, seed: int, players: Callable[[], Pla
         return load_policy(path.read_bytes(), bench.dataset.classes, ground.state_regions, bench.device)[0]
     settings = bench.experiment.policy(name)
     with ExitStack() as stack:
-        if players is not None and settings.network == "blend":
+        if players is not None and settings.searched:
             trainer: PolicyTrainer = search(settings, ground, seed, stack.enter_context(players()))
         else:
             trainer = build_trainer(settings, ground, seed)

@@ -42,7 +42,7 @@ def build_network(settings: PolicySettings, classes: int, state_regions: int, se
 
 def build_trainer(settings: PolicySettings, ground: Ground, seed: int, live: Sequence[LiveRound] = ()) -> PolicyTrainer:
     """What makes a policy, at its beginning; a DQN remembers live rounds. Raises SourceError for a source it cannot play on."""
-    return search(settings, ground, seed) if settings.network == "blend" else dqn_trainer(settings, ground, seed, live)
+    return search(settings, ground, seed) if settings.searched else dqn_trainer(settings, ground, seed, live)
 
 
 def search(settings: PolicySettings, ground: Ground, seed: int, players: Players | None = None) -> Search:
