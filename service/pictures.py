@@ -21,6 +21,7 @@ Code = Literal["not_an_image", "wrong_mode", "too_large", "needs_scale", "severa
 _SHOWN = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
 _DERIVED = {"TIFF": "image/tiff", "BMP": "image/bmp"}  # browsers do not show them
 MEDIA_TYPES = tuple(dict.fromkeys((*_SHOWN.values(), *_DERIVED.values())))
+_OPENED = tuple(each for each in (*_SHOWN, *_DERIVED) if each != "MPO")  # an MPO is opened as the JPEG that it is too
 _PLAIN = ("1", "L", "P", "RGB")
 _SHALLOW = (*_PLAIN, "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
@@ -76,7 +77,7 @@ def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Pictu
     more than 8 bits are scaled as the reading says.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=(*_SHOWN, *_DERIVED)) as image:
+        with Image.open(io.BytesIO(data), formats=_OPENED) as image:
             _check_header(image, max_pixels, reading)
             if reading.page is not None:
                 image.seek(reading.page)
@@ -144,7 +145,7 @@ def _eight_bits(image: Image.Image, data: bytes, reading: Reading, done: dict[st
         return _from_cmyk(image)
     if image.has_transparency_data:
         whole = image.convert("RGBA")
-        if whole.getextrema()[3] != (255, 255):
+        if whole.getchannel("A").getextrema() != (255, 255):
             done["background"] = list(reading.background)
             ground = Image.new("RGBA", whole.size, (*reading.background, 255))
             return Image.alpha_composite(ground, whole).convert("RGB")

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from fastapi import UploadFile
@@ -31,8 +31,8 @@ _MAX_NAME = 255
 class HowToRead:
     """What is said of the files of an upload."""
 
-    images: Reading = Reading()
-    labels: LabelReading = LabelReading()
+    images: Reading = field(default_factory=Reading)
+    labels: LabelReading = field(default_factory=LabelReading)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
