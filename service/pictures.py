@@ -1,10 +1,11 @@
 """Image files: checked without trust when they arrive, read as people see them, cut into crops when they look at regions."""
 
 import io
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,24 +41,32 @@ class PictureError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """Height and width of what is seen, and, where EXIF data turned it upright, (height, width) as it is stored, and how."""
+
+    height: int
+    width: int
+    stored: tuple[int, int] | None = None
+    orientation: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """A checked image file as it is seen: upright, 8-bit.
 
     png: that as a PNG, where it is not just what the file holds, or no browser shows the file. reading: what was done to get
-    there, as JSON values. turned: (height, width) before it was turned upright, where it was.
+    there, as JSON values.
     """
 
-    height: int
-    width: int
+    shape: Shape
     media_type: str
     png: bytes | None = None
     reading: dict[str, Any] = field(default_factory=dict)
-    turned: tuple[int, int] | None = None
-    orientation: int = 1
 
 
 _AS_IT_IS = Reading()
-# What EXIF's orientations do to rows and columns.
+_SIDEWAYS = 5
+# What EXIF's orientations do to rows and columns; from _SIDEWAYS on they change places.
 _TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
     2: np.fliplr,
     3: lambda rows: np.rot90(rows, 2),
@@ -76,14 +85,41 @@ def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Pictu
     the first is taken; alpha is composed on the reading's background; CMYK is converted by its profile, if it has one; pixels of
     more than 8 bits are scaled as the reading says.
     """
+    with _opened(data, max_pixels, reading) as image:
+        image.load()
+        seen, shape, done = _seen(image, data, reading)
+        format_ = image.format or ""
+        return Picture(
+            shape=shape,
+            media_type=(_SHOWN | _DERIVED)[format_],
+            png=None if seen is image and format_ in _SHOWN else _png(seen),
+            reading=done,
+        )
+
+
+def pixels_of(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> NDArray[np.uint8]:
+    """What `look` sees, RGB, uint8, height x width x 3. Raises PictureError."""
+    with _opened(data, max_pixels, reading) as image:
+        image.load()
+        return np.asarray(_seen(image, data, reading)[0].convert("RGB"))
+
+
+def shape_of(file: Path, reading: Reading = _AS_IT_IS) -> Shape:
+    """Of what is seen of a file, by its header alone. Raises PictureError, and OSError where the file cannot be read."""
+    with file.open("rb") as data, _opened(data, None, reading) as image:
+        return _shape(image)
+
+
+@contextmanager
+def _opened(data: bytes | IO[bytes], max_pixels: int | None, reading: Reading) -> Iterator[Image.Image]:
+    """An image whose header is checked, at its page; whatever fails is a PictureError."""
     try:
-        with Image.open(io.BytesIO(data), formats=_OPENED) as image:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_OPENED) as image:
             _check_header(image, max_pixels, reading)
             if reading.page is not None:
                 image.seek(reading.page)
                 _check_header(image, max_pixels, reading)
-            image.load()
-            return _seen(image, data, reading)
+            yield image
     except PictureError:
         raise
     except EOFError as error:
@@ -101,8 +137,8 @@ def pages(data: bytes) -> int:
     return 1
 
 
-def _check_header(image: Image.Image, max_pixels: int, reading: Reading) -> None:
-    if image.width * image.height > max_pixels:
+def _check_header(image: Image.Image, max_pixels: int | None, reading: Reading) -> None:
+    if max_pixels is not None and image.width * image.height > max_pixels:
         size = f"{image.height} high and {image.width} wide"
         raise PictureError("too_large", f"It is {size}; {max_pixels:,} pixels is the limit.")
     if image.mode not in (*_SHALLOW, *_DEEP):
@@ -114,27 +150,24 @@ def _check_header(image: Image.Image, max_pixels: int, reading: Reading) -> None
         raise PictureError("wrong_mode", "It is animated; a still image is expected.")
 
 
-def _seen(image: Image.Image, data: bytes, reading: Reading) -> Picture:
-    format_, done = image.format or "", dict[str, Any]()
-    if reading.page is not None and format_ == "TIFF":
-        done["page"] = reading.page
-    upright, stored = image, (image.height, image.width)
+def _shape(image: Image.Image) -> Shape:
     orientation = int(image.getexif().get(_ORIENTATION, 1) or 1)
-    if orientation in range(2, 9):  # 0 and 9 mean nothing, and are found in files
+    if orientation not in _TURNS:  # 0 and 9 mean nothing, and are found in files
+        return Shape(height=image.height, width=image.width)
+    height, width = (image.width, image.height) if orientation >= _SIDEWAYS else (image.height, image.width)
+    return Shape(height=height, width=width, stored=(image.height, image.width), orientation=orientation)
+
+
+def _seen(image: Image.Image, data: bytes, reading: Reading) -> tuple[Image.Image, Shape, dict[str, Any]]:
+    """What is seen of a loaded image, the image itself where it is just that, and what was done to get there."""
+    done, shape, upright = dict[str, Any](), _shape(image), image
+    if reading.page is not None and image.format == "TIFF":
+        done["page"] = reading.page
+    if shape.stored is not None:
         turned = ImageOps.exif_transpose(image)
         assert turned is not None
-        upright, done["orientation"] = turned, orientation
-    seen = _eight_bits(upright, data, reading, done)
-    plain = seen is image and format_ in _SHOWN
-    return Picture(
-        height=seen.height,
-        width=seen.width,
-        media_type=(_SHOWN | _DERIVED)[format_],
-        png=None if plain else _png(seen),
-        reading=done,
-        turned=stored if "orientation" in done else None,
-        orientation=orientation if "orientation" in done else 1,
-    )
+        upright, done["orientation"] = turned, shape.orientation
+    return _eight_bits(upright, data, reading, done), shape, done
 
 
 def _eight_bits(image: Image.Image, data: bytes, reading: Reading, done: dict[str, Any]) -> Image.Image:
@@ -190,13 +223,11 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def turned_upright(label_map_HW: NDArray[np.uint8], picture: Picture) -> NDArray[np.uint8]:
-    """A label map of a picture, turned with it where it fits the picture as it was stored and not as it is seen."""
-    if picture.turned is None or label_map_HW.shape == (picture.height, picture.width):
+def turned_upright(label_map_HW: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
+    """A label map of an image, turned with it where it fits the image as it is stored and not as it is seen."""
+    if label_map_HW.shape != shape.stored or label_map_HW.shape == (shape.height, shape.width):
         return label_map_HW
-    if label_map_HW.shape != picture.turned:
-        return label_map_HW
-    return np.ascontiguousarray(_TURNS[picture.orientation](label_map_HW))
+    return np.ascontiguousarray(_TURNS[shape.orientation](label_map_HW))
 
 
 def rgb(data: bytes) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, encode_label_png
 from service.domain.readings import Reading
 from service.errors import Invalid, ServiceError, TooLarge
-from service.pictures import Picture, PictureError, look, turned_upright
+from service.pictures import Picture, PictureError, Shape, look, turned_upright
 from service.settings import Settings
 from service.store.images import NewImage
 
@@ -85,21 +85,21 @@ def _checked_label(
     name = f"label map {_name(file)}"
     data = _read(file, name, settings)
     try:
-        return label_png(data, picture, classes, max_pixels=settings.max_image_pixels, reading=reading)
+        return label_png(data, picture.shape, classes, max_pixels=settings.max_image_pixels, reading=reading)
     except MaskError as error:
         raise _refused(name, error.code, error.message) from error
     except UnknownClassIds as error:
         raise Invalid(f"{name}: {error}", code="unknown_class_ids", detail={"name": name, "ids": error.ids}) from error
 
 
-def label_png(data: bytes, picture: Picture, classes: ClassSet, *, max_pixels: int, reading: LabelReading) -> bytes:
+def label_png(data: bytes, shape: Shape, classes: ClassSet, *, max_pixels: int, reading: LabelReading) -> bytes:
     """The label map of a picture as it is stored, upright, an 8-bit PNG of class ids.
 
     Raises MaskError for what is no label map or of another size, UnknownClassIds.
     """
-    label_map_HW = turned_upright(read_label_map(data, classes, max_pixels=max_pixels, reading=reading), picture)
-    if label_map_HW.shape != (picture.height, picture.width):
-        found, wanted = (f"{h} high and {w} wide" for h, w in (label_map_HW.shape, (picture.height, picture.width)))
+    label_map_HW = turned_upright(read_label_map(data, classes, max_pixels=max_pixels, reading=reading), shape)
+    if label_map_HW.shape != (shape.height, shape.width):
+        found, wanted = (f"{h} high and {w} wide" for h, w in (label_map_HW.shape, (shape.height, shape.width)))
         raise MaskError("wrong_size", f"The label map is {found}; {wanted} is expected.")
     classes.to_indices(label_map_HW)
     return encode_label_png(label_map_HW, classes.palette())
@@ -111,8 +111,8 @@ def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
     return NewImage(
         name=checked.name,
         split=split,
-        height=picture.height,
-        width=picture.width,
+        height=picture.shape.height,
+        width=picture.shape.width,
         media_type=picture.media_type,
         digest=hashlib.sha256(data).hexdigest(),
         blob_key=blobs.put_content("images", data, _SUFFIXES[picture.media_type]),
