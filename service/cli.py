@@ -5,9 +5,8 @@ import logging
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import Progress
@@ -16,7 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from service import migrate, server
 from service.annotate import ScriptedAnnotator, TruthFolder
 from service.app import create_app
+from service.arms import offered
 from service.auth import Role, hash_token, new_token
+from service.cli_import import DEFAULT_SERVER, Server, Token, add_import
 from service.client import ApiError, Client
 from service.db import Database
 from service.errors import ServiceError
@@ -30,10 +31,7 @@ app = typer.Typer(
 user_app = typer.Typer(no_args_is_help=True, help="Who may call.")
 app.add_typer(user_app, name="user")
 
-Server = Annotated[str, typer.Option(envvar="REGIONWISE_SERVER", help="Where the API is.")]
-Token = Annotated[str, typer.Option(envvar="REGIONWISE_TOKEN", help="A token of the service.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; REGIONWISE_PORT, else 8000.")]
-DEFAULT_SERVER = "http://127.0.0.1:8000"
 
 
 def main() -> None:
@@ -50,21 +48,6 @@ def main() -> None:
             err=True,
         )
         raise SystemExit(1) from None
-
-
-def offered(name: str) -> Any:
-    """What the arm that needs torch offers to the command line: an entry point of the group `regionwise.workers`.
-
-    The service names no module of workers; they are registered in pyproject.toml, and an installation may lack them.
-    """
-    try:
-        return entry_points(group="regionwise.workers")[name].load()
-    except KeyError as error:
-        raise ValueError(f"Nothing is registered as {name!r} of regionwise: install it again with pip.") from error
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("torch", "safetensors", "workers", "models"):
-            raise ValueError(f"This needs the package {error.name}: pip install 'regionwise[worker]'.") from error
-        raise
 
 
 def _serve(settings: Settings, host: str, port: int, lines: list[str], verbose: bool) -> None:
@@ -182,19 +165,7 @@ def user_add(
     typer.echo(token)
 
 
-@app.command("import")
-def import_command(
-    dataset: Annotated[str, typer.Argument(help="camvid, cityscapes, folder or streets.")],
-    root: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the project; the data set's by default.")] = None,
-    settings: Annotated[str, typer.Option(help="Project settings as JSON.")] = "{}",
-    server: Server = DEFAULT_SERVER,
-    token: Token = "",
-) -> None:
-    """Make a project of a data set: its images with their splits, and label maps but for the pool's."""
-    client = Client(server, token)
-    made = offered("import")(client, dataset, root, name or dataset, json.loads(settings))
-    typer.echo(f"Project {made}")
+add_import(app)
 
 
 @app.command()

@@ -1,14 +1,14 @@
 """What the command line asks the arm with torch for is registered, is there, and is told of in a sentence where it is not."""
 
+import inspect
 import re
 from importlib.metadata import EntryPoints, entry_points
-from pathlib import Path
 
 import pytest
 
-from service import cli
+from service import arms, cli, cli_import
 
-CLI = Path(cli.__file__).read_text()
+CLI = "".join(inspect.getsource(module) for module in (cli, cli_import))
 
 
 def test_what_is_registered_is_what_the_command_line_asks_for() -> None:
@@ -28,12 +28,12 @@ def test_an_installation_without_torch_says_what_to_install(monkeypatch: pytest.
         def load(self) -> None:
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(cli, "entry_points", lambda group: {"demo": Missing()})
+    monkeypatch.setattr(arms, "entry_points", lambda group: {"demo": Missing()})
     with pytest.raises(ValueError, match=r"This needs the package torch: pip install 'regionwise\[worker\]'"):
-        cli.offered("demo")
+        arms.offered("demo")
 
 
 def test_an_installation_from_before_they_were_registered_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "entry_points", lambda group: EntryPoints())
+    monkeypatch.setattr(arms, "entry_points", lambda group: EntryPoints())
     with pytest.raises(ValueError, match="install it again with pip"):
-        cli.offered("embedded")
+        arms.offered("embedded")

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import wraps
-from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
@@ -19,7 +17,6 @@ from workers.runs.works import Run
 T = TypeVar("T")
 Start = Literal["none", "state", "dt"]
 _THETA_0: dict[Start, str] = {"none": "source", "state": "state", "dt": "dt"}
-Options = TypeVar("Options", bound="Evaluation")
 
 STRATEGY_HELP = (
     f"Methods with commas: {', '.join(BASELINES)}; learned:POLICY and its control learned-untrained:POLICY for each policy "
@@ -90,26 +87,6 @@ class Everything(Evaluation):
             min=0.001,
         ),
     ] = None
-
-
-def takes(options: type[Options]) -> Callable[[Callable[[typer.Context, Options], None]], Callable[..., None]]:
-    """A command whose options are the fields of a class: Typer reads them from a signature."""
-
-    def taking(command: Callable[[typer.Context, Options], None]) -> Callable[..., None]:
-        @wraps(command)
-        def called(context: typer.Context, **given: Any) -> None:
-            command(context, options(**given))
-
-        context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        named = [
-            Parameter(each.name, Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-            for each in fields(options)
-        ]
-        called.__signature__ = Signature([context, *named])  # type: ignore[attr-defined]
-        called.__annotations__ = {each.name: each.annotation for each in (context, *named)}
-        return called
-
-    return taking
 
 
 DEFAULTS = Evaluation(
