@@ -33,7 +33,7 @@ from service.tables import Image, Region
 GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
-RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60}
+RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60, "pool_empty": 60}
 
 RETRY_HEADER = {
     "description": "Seconds until asking again may help; only where the list is empty.",

@@ -12,14 +12,14 @@ from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
 from service.store import events
-from service.store.budget import regions_left
+from service.store.budget import pool_left, regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
 from service.store.predictions import refresh_predictions
 from service.store.retraining import retrain_if_due
 from service.tables import Project, Region, Round
 
-WaitingReason = Literal["scoring", "all_leased", "budget_reached", "not_started"]
+WaitingReason = Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started"]
 UNFINISHED = ("scoring", "open", "labelled")
 
 
@@ -257,7 +257,9 @@ def waiting_reason(session: Session, project: Project) -> WaitingReason:
     if "labelled" in states:
         return "scoring"
     has_rounds = session.scalar(select(Round.id).where(Round.project_id == project.id).limit(1)) is not None
-    return "budget_reached" if has_rounds and regions_left(session, project) <= 0 else "not_started"
+    if not has_rounds or regions_left(session, project) > 0:
+        return "not_started"
+    return "budget_reached" if pool_left(session, project) > 0 else "pool_empty"
 
 
 def list_rounds(session: Session, project_id: int, *, limit: int, after: int) -> Sequence[Round]:

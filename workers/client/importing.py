@@ -173,7 +173,7 @@ def _project(client: Client, name: str, classes: ClassSet, order: ImportOrder) -
 
 
 def _require_classes(project: Mapping[str, Any], classes: ClassSet) -> None:
-    if ClassSet.from_json(project["classes"]) != classes:
+    if ClassSet.from_json(project) != classes:
         raise DatasetError(f"The project {project['name']!r} has other classes, ids or colours than the data set.")
 
 
