@@ -36,7 +36,9 @@ def simulate(context: typer.Context, given: Everything) -> None:
         return
     shared = Shared(
         experiment=options.checked(
-            lambda: options.chosen_experiment(given.preset, given.dataset, given.override or (), given.start)
+            lambda: options.chosen_experiment(
+                given.preset, given.dataset, given.override or (), given.start, given.root
+            )
         ),
         root=given.root,
         out=given.out,

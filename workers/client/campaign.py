@@ -74,7 +74,8 @@ class Campaign:
     def name(self) -> str:
         """Of its project."""
         usual = (self.strategy, self.start, self.seed) == ("learned", "dt", 0)
-        return f"{self.dataset} {self.preset}" + ("" if usual else f" {self.strategy} {self.start} {self.seed}")
+        named = self.root.resolve().name if self.dataset == "folder" else self.dataset
+        return f"{named} {self.preset}" + ("" if usual else f" {self.strategy} {self.start} {self.seed}")
 
 
 def run_campaign(

@@ -116,14 +116,21 @@ def checked(read: Callable[[], T]) -> T:
         raise typer.BadParameter(str(error)) from error
 
 
-def chosen_experiment(preset: str, dataset: str | None, overrides: Sequence[str], start: Start | None) -> Experiment:
+def chosen_experiment(
+    preset: str, dataset: str | None, overrides: Sequence[str], start: Start | None, root: Path | None = None
+) -> Experiment:
     """The experiment of a preset; the data set, unless it is given, is the one that the preset's name ends in.
 
-    Raises ValueError.
+    Raises ValueError, also for a folder that nobody would look into.
     """
     own = Path(preset).stem.rpartition("-")[2]
     more = [] if start is None else [f"theta0={_THETA_0[start]}"]
-    return read_preset(preset, dataset or (own if own in NAMES else "streets"), [*overrides, *more])
+    name = dataset or (own if own in NAMES else "streets")
+    if name == "streets" and root is not None:
+        raise ValueError(
+            f"Synthetic streets need no {root}: say what lies there, --dataset folder, camvid or cityscapes."
+        )
+    return read_preset(preset, name, [*overrides, *more])
 
 
 def numbers_of(text: str, name: str) -> list[int]:
