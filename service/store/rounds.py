@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from service.db import finite
 from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
@@ -217,7 +218,8 @@ def close_round(
 
 
 def _write_figures(round_: Round, figures: RoundFigures) -> None:
-    round_.miou_before, round_.miou_after, round_.reward = figures.miou_before, figures.miou_after, figures.reward
+    measured = finite([figures.miou_before, figures.miou_after, figures.reward])
+    round_.miou_before, round_.miou_after, round_.reward = measured
     round_.iou_per_class = None if figures.iou_per_class is None else list(figures.iou_per_class)
     round_.class_counts, round_.warning = list(figures.class_counts), figures.warning or None
     round_.seconds = {**round_.seconds, **_seconds("tell", figures.seconds)}
