@@ -1,6 +1,7 @@
 """A project for exports: images of awkward names, partly labelled, with ignored pixels and predictions, and the truth."""
 
 import io
+import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
-from service.domain.classes import CAMVID, ClassSet
+from service.domain.classes import CAMVID, ClassSet, LabelClass
 from service.domain.masks import encode_label_png
 from service.store.images import list_images
 from service.tables import Annotator, Image, Label, Project, Region, Round
@@ -24,6 +25,18 @@ LABELLED = (4, 2, 1, 0)
 """Regions of each image that are labelled; the next of the second and the first of the last have predictions."""
 NOTHING = -1
 """Where the truth has no label."""
+
+
+# Ids with gaps, two classes of one color, names that need escaping, an ignore id in between.
+AWKWARD = ClassSet(
+    classes=(
+        LabelClass(id=0, name="road & rail", color=(128, 64, 128)),
+        LabelClass(id=7, name='"quoted"', color=(0, 0, 142)),
+        LabelClass(id=200, name="Straße", color=(0, 0, 142)),
+        LabelClass(id=255, name="tree", color=(0, 0, 0)),
+    ),
+    ignore_id=3,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +52,8 @@ class Labelled:
 
     def of_class(self, image_id: int, class_id: int, *, predicted: bool = False) -> NDArray[np.bool_]:
         """The mask of a class in an image."""
-        return (self.predictions if predicted else self.labels)[image_id] == class_id
+        mask: NDArray[np.bool_] = (self.predictions if predicted else self.labels)[image_id] == class_id
+        return mask
 
     def written(self, image_id: int, ids: dict[str, int], *, ignored: int, unlabelled: int) -> NDArray[np.int64]:
         """The labels of an image by what a format writes for each class's name."""
@@ -136,3 +150,14 @@ def unpacked(admin: TestClient, project: Project, to: Path, **params: Any) -> Pa
     """The folder that an export was unpacked to."""
     exported(admin, project, **params).extractall(to)
     return to
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of an export that was unpacked."""
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return found
+
+
+def names(folder: Path) -> dict[int, str]:
+    """The names of images in an export that was unpacked, by their ids."""
+    return {entry["image_id"]: entry["name"] for entry in manifest(folder)["images"]}

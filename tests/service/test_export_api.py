@@ -5,7 +5,7 @@ import itertools
 import json
 import tracemalloc
 import zipfile
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def pixels(archive: zipfile.ZipFile, path: str) -> np.ndarray:
 
 
 def test_every_format_that_may_be_asked_for_has_a_layout() -> None:
-    assert [each for each in LAYOUTS if each] == list(ExportFormat.__args__)  # type: ignore[attr-defined]
+    assert [each for each in LAYOUTS if each] == list(get_args(ExportFormat))
 
 
 def test_without_a_format_there_are_label_maps_and_a_manifest(admin: TestClient, make: Maker) -> None:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 from pathlib import Path
-from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,31 +14,16 @@ from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as evalu
 from cityscapesscripts.helpers.csHelpers import getCsFileInfo
 from cityscapesscripts.helpers.labels import name2label
 from cvat_sdk.masks import decode_mask
-from datumaro.components.annotation import AnnotationType
-from datumaro.components.dataset import Dataset
-from label_studio_converter.brush import decode_from_annotation
-from label_studio_tools.core.label_config import parse_config
 from PIL import Image as Picture
 from pycocotools.coco import COCO
 from starlette.testclient import TestClient
 
-from service.domain.classes import CITYSCAPES, ClassSet, LabelClass
+from service.domain.classes import CITYSCAPES
 from tests.maker import Maker
-from tests.service.labelled import HEIGHT, NOTHING, WIDTH, Labelled, make_labelled, unpacked
+from tests.service.labelled import AWKWARD, HEIGHT, NOTHING, WIDTH, Labelled, make_labelled, manifest, names, unpacked
 
 # pycocotools is older than the way in which numpy 2 asks for arrays.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
-# Ids with gaps, two classes of one color, names that need escaping, an ignore id in between.
-AWKWARD = ClassSet(
-    classes=(
-        LabelClass(id=0, name="road & rail", color=(128, 64, 128)),
-        LabelClass(id=7, name='"quoted"', color=(0, 0, 142)),
-        LabelClass(id=200, name="Straße", color=(0, 0, 142)),
-        LabelClass(id=255, name="tree", color=(0, 0, 0)),
-    ),
-    ignore_id=3,
-)
 
 
 @pytest.fixture
@@ -48,36 +32,8 @@ def world(make: Maker, admin: TestClient) -> Labelled:
     return make_labelled(make, admin, classes=AWKWARD)
 
 
-def manifest(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    return found
-
-
-def names(folder: Path) -> dict[int, str]:
-    return {entry["image_id"]: entry["name"] for entry in manifest(folder)["images"]}
-
-
 def pixels(path: Path) -> np.ndarray:
     return np.array(Picture.open(path))
-
-
-def read_by_datumaro(folder: Path, format: str, world: Labelled) -> dict[str, dict[str, np.ndarray]]:
-    """The masks of each class by the item's name, as datumaro reads them."""
-    dataset = Dataset.import_from(str(folder), format)
-    categories = dataset.categories()[AnnotationType.label]
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for item in dataset:
-        masks = found.setdefault(item.id, {})
-        for each in item.annotations:
-            name = categories[each.label].name
-            masks[name] = masks.get(name, False) | (np.asarray(each.image) > 0)
-    return found
-
-
-def assert_same_masks(found: dict[str, np.ndarray], world: Labelled, image_id: int) -> None:
-    for each in world.classes.classes:
-        mask = found.get(each.name, np.zeros((HEIGHT, WIDTH), np.bool_))
-        np.testing.assert_array_equal(mask, world.of_class(image_id, each.id), err_msg=each.name)
 
 
 def test_masks_of_what_is_labelled_come_with_every_format(world: Labelled, admin: TestClient, tmp_path: Path) -> None:
@@ -108,15 +64,7 @@ def test_coco_is_read_by_pycocotools(world: Labelled, admin: TestClient, tmp_pat
                     np.testing.assert_array_equal(read.annToMask(annotation), expected)
                     rows, cols = np.nonzero(expected)
                     box = [cols.min(), rows.min(), np.ptp(cols) + 1, np.ptp(rows) + 1]
-                    assert (annotation["area"], annotation["bbox"]) == (expected.sum(), box)
-
-
-def test_coco_panoptic_is_read_by_datumaro(world: Labelled, admin: TestClient, tmp_path: Path) -> None:
-    folder = unpacked(admin, world.project, tmp_path, format="coco-panoptic", images=True)
-    found = read_by_datumaro(folder, "coco_panoptic", world)
-    assert set(found) == set(names(folder).values())
-    for image_id, name in names(folder).items():
-        assert_same_masks(found[name], world, image_id)
+                    assert (annotation["area"], list(annotation["bbox"])) == (expected.sum(), box)
 
 
 def test_coco_panoptic_has_a_segment_for_every_color_as_panopticapi_wants(
@@ -136,14 +84,6 @@ def test_coco_panoptic_has_a_segment_for_every_color_as_panopticapi_wants(
         assert void == np.isin(labels, [NOTHING, world.classes.ignore_id]).sum()
         assert {each["id"]: each["area"] for each in annotation["segments_info"]} == in_pixels
         assert {each["category_id"] for each in annotation["segments_info"]} <= set(categories)
-
-
-def test_voc_is_read_by_datumaro(world: Labelled, admin: TestClient, tmp_path: Path) -> None:
-    folder = unpacked(admin, world.project, tmp_path, format="voc", images=True)
-    found = read_by_datumaro(folder, "voc_segmentation", world)
-    assert set(found) == set(names(folder).values())
-    for image_id, name in names(folder).items():
-        assert_same_masks(found[name], world, image_id)
 
 
 def test_voc_writes_the_place_of_a_class_and_255_for_what_is_not_to_be_learned(
@@ -189,17 +129,6 @@ def test_cityscapes_is_evaluated_by_its_own_scripts(
         assert entry["file"].endswith("_leftImg8bit.png")
 
 
-def test_cityscapes_is_read_by_datumaro(make: Maker, admin: TestClient, tmp_path: Path) -> None:
-    world = make_labelled(make, admin, classes=CITYSCAPES)
-    folder = unpacked(admin, world.project, tmp_path, format="cityscapes", images=True)
-    found = read_by_datumaro(folder, "cityscapes", world)
-    for image_id, name in names(folder).items():
-        masks = found[f"mystreets/{name}"]
-        for each in CITYSCAPES.classes:
-            mask = masks.get(each.name.replace(" ", ""), np.zeros((HEIGHT, WIDTH), np.bool_))
-            np.testing.assert_array_equal(mask, world.of_class(image_id, each.id), err_msg=each.name)
-
-
 def test_cityscapes_finds_its_files_where_its_scripts_look(world: Labelled, admin: TestClient, tmp_path: Path) -> None:
     folder = unpacked(admin, world.project, tmp_path, format="cityscapes", predictions=True)
     found = sorted(glob.glob(os.path.join(folder, "gtFine", "train", "*", "*_gtFine_labelIds.png")))
@@ -212,34 +141,6 @@ def test_cityscapes_finds_its_files_where_its_scripts_look(world: Labelled, admi
         np.testing.assert_array_equal(pixels(Path(path)), written)
 
 
-def test_label_studio_s_tasks_are_read_by_its_converter(world: Labelled, admin: TestClient, tmp_path: Path) -> None:
-    folder = unpacked(admin, world.project, tmp_path, format="labelstudio", images=True, predictions=True)
-    config = parse_config((folder / "label_config.xml").read_text())
-    assert config["label"]["type"] == "BrushLabels"
-    assert config["label"]["to_name"] == ["image"]
-    assert config["label"]["labels"] == list(world.classes.names)
-    tasks = json.loads((folder / "tasks.json").read_text())
-    assert [task["data"]["name"] for task in tasks] == [image.name for image in world.images]
-    for task, image in zip(tasks, world.images, strict=True):
-        at = task["data"]["image"].removeprefix("/data/local-files/?d=")
-        assert (folder / at).read_bytes() == world.files[image.name]
-        for kind, predicted in (("annotations", False), ("predictions", True)):
-            results = [each for held in task[kind] for each in held["result"]]
-            found = decode_from_annotation("label", [{**each, **each["value"]} for each in results])
-            assert len(found) == len(results)
-            for each in world.classes.classes:
-                mask = found.get(f"label-{each.name}-0", np.zeros((HEIGHT, WIDTH))) > 0
-                np.testing.assert_array_equal(mask, world.of_class(image.id, each.id, predicted=predicted))
-
-
-def test_cvat_is_read_by_datumaro(world: Labelled, admin: TestClient, tmp_path: Path) -> None:
-    folder = unpacked(admin, world.project, tmp_path, format="cvat", images=True)
-    found = read_by_datumaro(folder, "cvat", world)
-    assert set(found) == set(names(folder).values())
-    for image_id, name in names(folder).items():
-        assert_same_masks(found[name], world, image_id)
-
-
 def test_cvat_s_masks_are_read_by_its_sdk_and_predictions_are_automatic(
     world: Labelled, admin: TestClient, tmp_path: Path
 ) -> None:
@@ -250,7 +151,7 @@ def test_cvat_s_masks_are_read_by_its_sdk_and_predictions_are_automatic(
     sources = set()
     for element, image in zip(images, world.images, strict=True):
         for mask in element:
-            at = cast(dict[str, str], mask.attrib)
+            at = mask.attrib
             left, top, width, height = (int(at[key]) for key in ("left", "top", "width", "height"))
             encoded = [*map(int, at["rle"].split(",")), left, top, left + width - 1, top + height - 1]
             decoded = decode_mask(encoded, image_width=WIDTH, image_height=HEIGHT)
@@ -264,3 +165,14 @@ def test_cvat_s_masks_are_read_by_its_sdk_and_predictions_are_automatic(
         ("a-2.png", "manual"),
         ("Aux.webp", "auto"),
     }
+
+
+def test_label_studio_s_images_are_where_its_local_storage_looks(
+    world: Labelled, admin: TestClient, tmp_path: Path
+) -> None:
+    folder = unpacked(admin, world.project, tmp_path, format="labelstudio", images=True, predictions=True)
+    tasks = json.loads((folder / "tasks.json").read_text())
+    for task, image in zip(tasks, world.images, strict=True):
+        assert task["data"]["name"] == image.name
+        at = task["data"]["image"].removeprefix("/data/local-files/?d=")
+        assert (folder / at).read_bytes() == world.files[image.name]
