@@ -22,6 +22,7 @@ from service.client import ApiError, Client
 from service.db import Database
 from service.errors import ServiceError
 from service.queue import celery_sender, make_celery
+from service.schemas.export import ExportFormat, ExportQuery, Only
 from service.settings import Settings, get_settings
 from service.store.annotators import add_annotator
 
@@ -226,9 +227,22 @@ def campaign(
 def export(
     project: Annotated[int, typer.Argument(help="The project's number.")],
     to: Annotated[Path, typer.Option(help="The zip to write.")] = Path("export.zip"),
+    format: Annotated[
+        ExportFormat | None, typer.Option(help="The layout; without one, label maps of the project's own ids alone.")
+    ] = None,
+    images: Annotated[bool, typer.Option("--images", help="The images' files too.")] = False,
+    only: Annotated[
+        Only | None, typer.Option(help="Images with a labelled region, or those labelled completely.")
+    ] = None,
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="What is predicted of regions that wait for labels, too.")
+    ] = False,
     server: Server = DEFAULT_SERVER,
     token: Token = "",
 ) -> None:
-    """Download every labelled region: one label map per image and a manifest."""
-    to.write_bytes(Client(server, token, timeout=600).content(f"/projects/{project}/export"))
-    typer.echo(f"{to}: {to.stat().st_size:,} bytes")
+    """Download every labelled region, in one of several formats, and a manifest of where each label came from."""
+    wanted = ExportQuery(format=format, images=images, only=only, predictions=predictions)
+    client = Client(server, token, timeout=600)
+    params = wanted.model_dump(exclude_defaults=True)
+    size = client.download(f"/projects/{project}/export", to, params=params)
+    typer.echo(f"{to}: {size:,} bytes")
