@@ -20,6 +20,8 @@ from workers.datasets.base import MAX_PIXELS, Dataset, DatasetError, Files, Imag
 
 # Splits whose label maps stay here: people give those.
 UNLABELLED = ("pool",)
+# Splits that are of no use without label maps.
+MEASURED = ("reward", "test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,8 @@ class Entry:
 @dataclass(kw_only=True)
 class Plan:
     """What was found. bad: files and what is wrong with them; twins: names of the same picture within a split, sent once; leaks:
-    those of the same picture in several splits. pixels_C, images_C, ignored: of the label maps that are sent.
+    those of the same picture in several splits. pixels_C, images_C, ignored: of the label maps that are sent; void: names of those
+    without a labelled pixel; bare: images of splits that need label maps, and that have none.
     """
 
     classes: ClassSet
@@ -54,6 +57,8 @@ class Plan:
     images_C: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     ignored: int = 0
     label_maps: int = 0
+    void: list[str] = field(default_factory=list)
+    bare: list[str] = field(default_factory=list)
 
     @property
     def by_split(self) -> Mapping[str, int]:
@@ -72,8 +77,15 @@ class Plan:
         return [entry for entry in self.entries if f"{entry.split}/{entry.name}" not in names]
 
     def doubts(self, most_ignored: float) -> list[str]:
-        """What a label map's reader has most likely got wrong, in sentences; none where nothing looks so."""
-        found = []
+        """What is most likely wrong with label maps, in sentences; none where nothing looks so."""
+        found = [
+            f"{names[0]} {said}" + (f", and {len(names) - 1} more." if len(names) > 1 else ".")
+            for names, said in (
+                (self.bare, "has no label map, and is to be measured on"),
+                (self.void, "has a label map without a labelled pixel"),
+            )
+            if names
+        ]
         if self.label_maps:
             never = [each.name for each, n in zip(self.classes.classes, self.images_C.tolist(), strict=True) if not n]
             if never:
@@ -136,12 +148,16 @@ def _read(plan: Plan, entry: Entry, digests: dict[str, list[Entry]]) -> None:
     try:
         indices_HW = entry.source.label_map(entry.number)
     except LookupError:
+        if entry.split in MEASURED:
+            plan.bare.append(f"{entry.split}/{entry.name}")
         return
     counts = class_counts(indices_HW, len(plan.classes))
     plan.pixels_C += counts
     plan.images_C += counts > 0
     plan.ignored += int((indices_HW == IGNORE).sum())
     plan.label_maps += 1
+    if not counts.any():
+        plan.void.append(f"{entry.split}/{entry.name}")
 
 
 def _reading_of(source: ImageSource, number: int) -> Reading:

@@ -144,6 +144,18 @@ def test_by_a_map_too(run: Callable[..., int | None], database: Database, blobs:
     np.testing.assert_array_equal(kept_labels(database, blobs, 1), ids(0, [0, 255], 40, 40) // 255)
 
 
+def test_images_to_measure_on_need_labelled_pixels(run: Callable[..., int | None], tmp_path: Path) -> None:
+    folder(tmp_path)
+    (tmp_path / "labels" / "2.png").unlink()
+    with pytest.raises(DatasetError, match=r"reward/2\.png has no label map, and is to be measured on\."):
+        run(tmp_path)
+    for number in (2, 3):
+        write(tmp_path / "labels" / f"{number}.png", np.full((40, 40), 255, np.uint8))
+    with pytest.raises(DatasetError, match=r"reward/2\.png has a label map without a labelled pixel, and 1 more\."):
+        run(tmp_path)
+    assert run(tmp_path, anyway=True) == 1
+
+
 def test_where_most_is_ignored_it_stops(run: Callable[..., int | None], tmp_path: Path) -> None:
     folder(tmp_path, values=(0, 255))
     write(tmp_path / "labels" / "0.png", ids(0, [1, 255, 255, 255, 255], 40, 40))
