@@ -44,8 +44,8 @@ class Entry:
 @dataclass(kw_only=True)
 class Plan:
     """What was found. bad: files and what is wrong with them; twins: names of the same picture within a split, sent once; leaks:
-    those of the same picture in several splits. pixels_C, images_C, ignored: of the label maps that are sent; void: names of those
-    without a labelled pixel; bare: images of splits that need label maps, and that have none.
+    those of the same picture in several splits. pixels_C, images_C, ignored: of the label maps that are sent; void: names of
+    those without a labelled pixel; bare: images of splits that need label maps, and that have none.
     """
 
     classes: ClassSet
