@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from service import cli
+from service import cli, commands
+from service.commands import offered as offers
 
-CLI = Path(cli.__file__).read_text()
+MODULES = [Path(cli.__file__), *Path(commands.__file__).parent.glob("*.py")]
+CLI = "\n".join(path.read_text() for path in MODULES)
 
 
 def test_what_is_registered_is_what_the_command_line_asks_for() -> None:
@@ -28,12 +30,12 @@ def test_an_installation_without_torch_says_what_to_install(monkeypatch: pytest.
         def load(self) -> None:
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(cli, "entry_points", lambda group: {"demo": Missing()})
+    monkeypatch.setattr(offers, "entry_points", lambda group: {"demo": Missing()})
     with pytest.raises(ValueError, match=r"This needs the package torch: pip install 'regionwise\[worker\]'"):
-        cli.offered("demo")
+        offers.offered("demo")
 
 
 def test_an_installation_from_before_they_were_registered_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "entry_points", lambda group: EntryPoints())
+    monkeypatch.setattr(offers, "entry_points", lambda group: EntryPoints())
     with pytest.raises(ValueError, match="install it again with pip"):
-        cli.offered("embedded")
+        offers.offered("embedded")
