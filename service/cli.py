@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.annotate import ScriptedAnnotator, TruthFolder
 from service.client import ApiError
-from service.commands import serving, standing
+from service.commands import networks, serving, standing
 from service.commands.connection import Connection, connected, connected_as
 from service.commands.offered import offered
 from service.commands.users import user_app, users_app
@@ -22,7 +22,7 @@ from service.server import PortTaken
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Asks people for the labels that a segmenter needs most."
 )
-for group in (serving, standing):
+for group in (serving, standing, networks):
     app.add_typer(group.app)
 app.add_typer(user_app, name="user")
 app.add_typer(users_app, name="users")

@@ -79,6 +79,10 @@ class Progress:
         """So much more is done."""
         self.update(self._done + by, text)
 
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar."""
+        self._print(line)
+
     def line(self) -> str:
         """All that is known now."""
         with self._lock:

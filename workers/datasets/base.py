@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,10 +100,15 @@ class Files:
 def read_rgb(path: Path) -> Pixels:
     """An image file as RGB, uint8, height x width x 3. Raises DatasetError for what is no image."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+        return decode_rgb(path)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read as an image: {error}.") from error
+
+
+def decode_rgb(file: Path | BinaryIO) -> Pixels:
+    """As `read_rgb`, of an open file too. Raises OSError for what is no image."""
+    with Image.open(file) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 class Resized:

@@ -28,12 +28,7 @@ def open_folder(root: Path, *, seed: int = 0) -> Dataset:
     drawn by `seed` as `draw_splits` says. Raises DatasetError for what is missing or wrong.
     """
     folder = require_folder(require_folder(root, "images/ and classes.json") / "images", "the images")
-    try:
-        classes = ClassSet.from_json(read_json(root / "classes.json", CLASSES_HOLD))
-    except DatasetError:
-        raise
-    except ValueError as error:
-        raise DatasetError(f"{root / 'classes.json'}: {error}") from error
+    classes = read_classes(root / "classes.json")
     found = images_by_name(folder, (path for path in folder.rglob("*") if path.is_file()))
     if not found:
         raise DatasetError(f"There are no images in {folder}.")
@@ -45,6 +40,16 @@ def open_folder(root: Path, *, seed: int = 0) -> Dataset:
     else:
         splits = draw_splits(files, labelled, len(classes), np.random.default_rng(seed))
     return Dataset(name=root.name, classes=classes, splits={name: Subset(files, all_) for name, all_ in splits.items()})
+
+
+def read_classes(path: Path) -> ClassSet:
+    """The classes that a JSON file lists. Raises DatasetError for what is missing or wrong."""
+    try:
+        return ClassSet.from_json(read_json(path, CLASSES_HOLD))
+    except DatasetError:
+        raise
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}") from error
 
 
 def draw_splits(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image as Picture
 
 from models.fit import TrainSettings
 from models.refit import RefitSettings
@@ -24,7 +23,7 @@ from service.store import pool as pool_store
 from service.store.projects import get_project
 from service.tables import Checkpoint, Image, Project
 from service.tables import ImageGroup as ImageGroupRow
-from workers.datasets.base import ImageSource, Pixels, Subset
+from workers.datasets.base import ImageSource, Pixels, Subset, decode_rgb
 from workers.datasets.decoded import DecodedCache
 from workers.jobs.delivery import JobFailed, Worker
 from workers.loop.labelled import Answer
@@ -71,7 +70,7 @@ class ProjectImages:
 
     def image(self, number: int) -> Pixels:
         key = self.row(number).blob_key
-        return self._decoded.get(key, lambda: _read_rgb(self._blobs.get(key)))
+        return self._decoded.get(key, lambda: decode_rgb(io.BytesIO(self._blobs.get(key))))
 
     def label_map(self, number: int) -> Pixels:
         row = self.row(number)
@@ -104,11 +103,6 @@ class ProjectImages:
         if not 0 <= number < len(self):
             raise IndexError(f"There is no image {number} among {len(self)}.")
         return self.groups[int(np.searchsorted(self._starts, number, side="right")) - 1]
-
-
-def _read_rgb(data: bytes) -> Pixels:
-    with Picture.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture.convert("RGB"))
 
 
 @dataclass(frozen=True, kw_only=True)
