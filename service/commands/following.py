@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.client import Client
+from service.commands.tables import table
 from service.progress import EVERY_SECONDS, Pace, spelled
 
 UNDER_WAY = ("queued", "running")
@@ -79,9 +80,9 @@ def _said_of(job: Job) -> str:
 
 def job_table(jobs: Iterable[Job]) -> Table:
     """One row for each job."""
-    table = Table("job", "project", "kind", "state", "done", "what it is doing, or why it failed")
+    rows = table("job", "project", "kind", "state", "done", "what it is doing, or why it failed")
     for job in jobs:
         state = "stopping" if job["state"] == "running" and job["cancel_requested"] else job["state"]
         done = f"{100 * job['progress']:.0f} %"
-        table.add_row(str(job["id"]), str(job["project_id"]), job["kind"], state, done, Text(_said_of(job) or "-"))
-    return table
+        rows.add_row(str(job["id"]), str(job["project_id"]), job["kind"], state, done, Text(_said_of(job) or "-"))
+    return rows

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.markup import escape
 
 from service.client import ApiError, Client
 from service.commands.connection import Connection, connected
 from service.commands.following import Followed, Lines, job_table
+from service.commands.tables import show, table
 
 app = typer.Typer()
 
@@ -27,14 +28,14 @@ def status(connection: Connection) -> None:
     client = connection.client_without_need()
     typer.echo(f"{client.server}: regionwise {_release(client)}, {_readiness(client)}")
     client = connection.client()
-    table = Table("project", "name", "rounds", "labelled", "budget left", "mIoU", "asked by", "saves")
+    rows = table("project", "name", "rounds", "labelled", "budget left", "mIoU", "asked by", "saves")
     warnings = []
     for each in client.pages("/projects"):
         project = client.call("GET", f"/projects/{each['id']}")
-        table.add_row(*_standing(project))
+        rows.add_row(*_standing(project))
         if project["warning"]:
             warnings.append(f"{project['name']}: {project['warning']}")
-    _show(table)
+    show(rows)
     for line in warnings:
         typer.echo(line)
 
@@ -43,12 +44,12 @@ def status(connection: Connection) -> None:
 @connected
 def projects(connection: Connection) -> None:
     """All projects, and what each is set to."""
-    table = Table("project", "name", "state", "classes", "segmenter", "strategy", "budget", "made")
+    rows = table("project", "name", "state", "classes", "segmenter", "strategy", "budget", "made")
     for each in connection.client().pages("/projects"):
         settings = each["settings"]
-        table.add_row(
+        rows.add_row(
             str(each["id"]),
-            each["name"],
+            escape(each["name"]),
             "active" if each["active"] else "paused",
             str(len(each["classes"])),
             settings["segmenter"],
@@ -56,7 +57,7 @@ def projects(connection: Connection) -> None:
             _or_dash(settings["budget"]),
             each["created_at"][:10],
         )
-    _show(table)
+    show(rows)
 
 
 @app.command()
@@ -77,7 +78,7 @@ def jobs(
     if watch:
         _watch(followed, limit)
     else:
-        _show(job_table(followed.newest(limit)))
+        show(job_table(followed.newest(limit)))
 
 
 def _watch(followed: Followed, limit: int) -> None:
@@ -142,21 +143,15 @@ def _standing(project: dict[str, Any]) -> list[str]:
     saved = choice["saved"]
     return [
         str(project["id"]),
-        project["name"] if project["active"] else f"{project['name']} (paused)",
-        f"{told} learned from" + (f", {more} under way" if more else ""),
+        escape(project["name"]) + ("" if project["active"] else " (paused)"),
+        f"{told} done" + (f", {more} going on" if more else ""),
         str(project["regions"].get("labelled", 0)),
         _or_dash(project["budget_left"]),
         "-" if project["miou"] is None else f"{project['miou']:.3f}",
         choice["by"],
-        "-" if saved is None or saved["share"] is None else f"{100 * saved['share']:.0f} % of random's labels",
+        "-" if saved is None or saved["share"] is None else f"{100 * saved['share']:.0f} % of random's",
     ]
 
 
 def _or_dash(value: object) -> str:
     return "-" if value is None else str(value)
-
-
-def _show(table: Table) -> None:
-    """On a terminal as wide as that is; elsewhere lines are not broken."""
-    console = Console()
-    console.print(table, markup=False, soft_wrap=not console.is_terminal, crop=False)

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 from sqlalchemy import make_url
 
 from service import migrate
 from service.auth import Role, hash_token, new_token
 from service.client import Client
 from service.commands.connection import Connection, connected
+from service.commands.tables import show, table
 from service.db import Database
 from service.settings import get_settings
 from service.store.annotators import add_annotator
@@ -53,11 +53,11 @@ def user_add(
 @connected
 def users_list(connection: Connection) -> None:
     """Everybody who may call, or might once."""
-    table = Table("number", "name", "role", "token", "added", title=connection.server, title_justify="left")
+    rows = table("number", "name", "role", "token", "added")
     for each in connection.client().pages("/annotators"):
         works = "works" if each["active"] else "revoked"
-        table.add_row(str(each["id"]), each["name"], each["role"], works, each["created_at"][:10])
-    Console().print(table, markup=False)
+        rows.add_row(str(each["id"]), escape(each["name"]), each["role"], works, each["created_at"][:10])
+    show(rows)
 
 
 @users_app.command("add")

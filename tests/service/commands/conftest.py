@@ -35,7 +35,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     for name in [each for each in os.environ if each.startswith("REGIONWISE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("REGIONWISE_DATA_DIR", str(tmp_path / "own"))
-    monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setattr("service.client.time.sleep", lambda seconds: None)
 
     def typed(*arguments: str) -> Ended:

@@ -1,5 +1,6 @@
 """What the commands that look at a server show of it, and that a job under way is spoken of until it ends."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from tests.service.commands.conftest import Run
 
 def cells(out: str) -> list[list[str]]:
     """The rows of the table that was printed."""
-    return [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if line.startswith("│")]
+    return [re.split(r" {2,}", line.strip()) for line in out.partition("──")[2].splitlines()[1:] if line.strip()]
 
 
 def queued(database: Database, project: Project, kind: Any = "pretrain") -> int:
@@ -47,7 +48,7 @@ def test_status_says_the_server_its_release_and_how_far_projects_are(
     make.round_(project, make.images(project, 1), regions=2)
     ended = run("status", *asked)
     assert ended.out.splitlines()[0] == f"{address}: regionwise {version('regionwise')}, ready, with the worker inside"
-    assert cells(ended.out) == [["1", "streets", "0 learned from, 1 under way", "0", "238", "-", "shipped", "-"]]
+    assert cells(ended.out) == [["1", "streets", "0 done, 1 going on", "0", "238", "-", "shipped", "-"]]
 
 
 def test_status_says_what_a_policy_saved_and_that_a_project_is_paused(
@@ -63,7 +64,7 @@ def test_status_says_what_a_policy_saved_and_that_a_project_is_paused(
         session.get_one(Project, project.id).active = False
     (found,) = cells(run("status", *asked).out)
     assert found[1] == "streets (paused)"
-    assert found[-1] == "40 % of random's labels"
+    assert found[-1] == "40 % of random's"
 
 
 def test_projects_are_listed_with_their_settings(run: Run, asked: tuple[str, ...], make: Maker) -> None:

@@ -57,8 +57,8 @@ def test_everybody_is_listed_with_what_their_tokens_are_worth(run: Run, asked: t
     make.annotator("reviewer", "[red]bob")
     assert run("users", "revoke", "ada", *asked).out.startswith("The token of ada works no more")
     rows = [" ".join(line.split()) for line in run("users", "list", *asked).out.splitlines()]
-    assert any("ada │ annotator │ revoked" in row for row in rows)
-    assert any("[red]bob │ reviewer │ works" in row for row in rows)
+    assert any("ada annotator revoked" in row for row in rows)
+    assert any("[red]bob reviewer works" in row for row in rows)
 
 
 def test_a_user_that_a_server_adds_may_call_it(run: Run, asked: tuple[str, ...], address: str) -> None:
