@@ -78,6 +78,8 @@ def test_every_way_of_giving_a_token_reaches_a_server_on_any_port(
         ("export", "1"),
         ("import", "streets"),
         ("annotate", "--oracle", "."),
+        ("campaign", "--root", ".", "--dataset", "streets"),
+        ("export-model", "1"),
     ],
     ids=" ".join,
 )

@@ -1,7 +1,6 @@
 """A trained network leaves the server and predicts without it what the server predicts."""
 
 import json
-import socket
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -99,13 +98,6 @@ def test_what_cannot_be_exported_is_a_sentence(
     assert "There is no project 9" in refused("9")
     assert "A size reads HEIGHTxWIDTH, such as 360x480, not '12'." in refused("1", "--size", "12")
     assert "There is no format 'gguf'" in refused("1", "--format", "gguf")
-
-
-def test_a_server_that_is_away_is_named(run: Run, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        server = f"http://127.0.0.1:{free.getsockname()[1]}"
-    assert f"{server} does not answer" in run("export-model", "1", "--server", server, "--token", "x").err
 
 
 def test_errors_of_predict_are_sentences(run: Run, tmp_path: Path) -> None:

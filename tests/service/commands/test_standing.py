@@ -2,16 +2,21 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 from rich.console import Console
+from sqlalchemy import text
 
+from service import migrate
+from service.client import Client
 from service.commands.following import Followed, Lines, job_table
 from service.db import Database
 from service.store import jobs as store
+from service.store import projects as projects_store
 from service.tables import Job, Project
 from tests.conftest import START, FakeClock
 from tests.maker import Maker
@@ -67,6 +72,35 @@ def test_status_says_what_a_policy_saved_and_that_a_project_is_paused(
     assert found[-1] == "40 % of random's"
 
 
+def test_status_says_that_a_server_is_not_ready_and_where_that_is_explained(
+    run: Run, asked: tuple[str, ...], address: str, database: Database
+) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    try:
+        said = run("status", *asked).out.splitlines()[0]
+    finally:
+        with database.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": migrate.head()})
+    assert said.endswith(f"not ready: see {address}/readyz (503)")
+
+
+def test_a_warning_of_a_round_is_shown(
+    run: Run, asked: tuple[str, ...], make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make.project()
+    found = projects_store.standing
+    monkeypatch.setattr(projects_store, "standing", lambda *given: replace(found(*given), warning="mIoU fell."))
+    assert run("status", *asked).out.splitlines()[-1] == "streets: mIoU fell."
+
+
+def test_an_earlier_release_that_does_not_say_which_it_is_answers_too(
+    run: Run, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Client, "call", lambda self, method, path: {"status": "ok"})
+    assert run("open", "--server", address).out.splitlines()[0].endswith("regionwise of an earlier release")
+
+
 def test_projects_are_listed_with_their_settings(run: Run, asked: tuple[str, ...], make: Maker) -> None:
     make.project("[b]streets", strategy="entropy", budget=48)
     (found,) = cells(run("projects", *asked).out)
@@ -114,6 +148,20 @@ def test_watching_ends_with_the_last_job_and_tells_of_a_failure(
     assert said[1].endswith("running, 50 %, Epoch 1")
     assert said[-1].endswith("failed, No images.")
     assert run("jobs", "--watch", *asked).code == 0  # what failed before is not held against it
+
+
+def test_on_a_terminal_the_table_is_renewed_instead(
+    run: Run, asked: tuple[str, ...], make: Maker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = queued(database, make.project())
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setattr(
+        "service.commands.standing.time.sleep", lambda seconds: change(database, job, state="done", progress=1.0)
+    )
+    ended = run("jobs", "--watch", *asked)
+    assert ended.code == 0
+    assert ended.out.index("queued") < ended.out.index("100 %")
+    assert f"Job {job}" not in ended.out
 
 
 def test_lines_come_when_a_state_changes_and_every_ten_seconds_with_the_time_left() -> None:

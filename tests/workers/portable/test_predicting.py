@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from torch import Tensor
 
+from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
 from service.domain.classes import ClassSet, LabelClass
 from service.domain.masks import decode_png
@@ -140,12 +142,14 @@ def test_images_that_cannot_be_predicted_are_named_and_the_others_are_predicted(
 
 
 def test_what_an_image_looked_like_is_forgotten(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = []
-    segmenter = segmenter_of("frozen")
-    look = type(segmenter).look
-    monkeypatch.setattr(
-        type(segmenter), "look", lambda self, images: (looks.append(images.shape), look(self, images))[1]
-    )
+    segmenter, looks = segmenter_of("frozen"), []
+    look = FrozenSegmenter.look
+
+    def counted(self: FrozenSegmenter, images: Tensor) -> Tensor:
+        looks.append(images.shape)
+        return look(self, images)
+
+    monkeypatch.setattr(FrozenSegmenter, "look", counted)
     (tmp_path / "copy.png").write_bytes((folder / "a.png").read_bytes())
     run([folder / "a.png", tmp_path / "copy.png"], tmp_path, model=model_file(tmp_path / "frozen", segmenter))
     assert len(looks) == 2  # one that was kept would not be looked at again
