@@ -16,15 +16,21 @@ class Pace:
 
     def __init__(self) -> None:
         self._first: tuple[float, float] | None = None
+        self._last = (0.0, 0.0)
 
     def seconds_left(self, done: float, total: float | None, now: float) -> float | None:
         """None where nothing is known of it yet. `now` is in seconds."""
         if self._first is None:
-            self._first = (done, now)
-        before, began = self._first
-        if total is None or done <= before or now <= began:
+            self._first = self._last = (done, now)
+        if done != self._last[0]:
+            self._last = (done, now)
+        (before, began), (_, told) = self._first, self._last
+        if total is None or done <= before or told <= began:
             return None
-        return max(0.0, total - done) * (now - began) / (done - before)
+        rest = max(0.0, total - done) / (done - before)
+        # What has gone by since it was heard of last is gone from the rest, too, unless it takes longer than ever.
+        left = rest * (told - began) - (now - told)
+        return left if left >= 0 else rest * (now - began)
 
 
 class Progress:

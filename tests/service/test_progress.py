@@ -23,6 +23,8 @@ def test_the_time_left_follows_the_pace_since_it_was_first_looked_at() -> None:
     pace = Pace()
     assert pace.seconds_left(60, 100, 5.0) is None  # 60 were there before
     assert pace.seconds_left(70, 100, 25.0) == pytest.approx(60.0)  # 2 s each
+    assert pace.seconds_left(70, 100, 45.0) == pytest.approx(40.0)  # 20 s of these have gone by
+    assert pace.seconds_left(70, 100, 95.0) == pytest.approx(270.0)  # it has become slower: 9 s each
     assert pace.seconds_left(70, None, 25.0) is None
 
 

@@ -63,7 +63,7 @@ class Export:
         else in its own. Raises ValueError (a CheckpointError, for weights) where it cannot be exported: then nothing is
         written.
         """
-        with Progress("Exporting", total=3, unit="steps") as progress:
+        with Progress("Exporting", total=None, unit="of 3 steps") as progress:  # which take unlike long
             progress.update(0, "building the network")
             segmenter, checkpoint = load_segmenter(data, classes)
             known = segmenter_description(segmenter, classes).keys() | {"format"}
