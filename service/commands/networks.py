@@ -24,7 +24,7 @@ def export_model(
         str,
         typer.Option(help="segmenter: the newest that rounds are asked by; final: the newest of a finish job; source."),
     ] = "segmenter",
-    checkpoint: Annotated[int | None, typer.Option(help="A checkpoint's number, instead of the newest.")] = None,
+    checkpoint: Annotated[int | None, typer.Option(min=1, help="A checkpoint's number, instead of the newest.")] = None,
     format: Annotated[
         str, typer.Option(help="safetensors; torchscript or onnx: a graph beside it, for images of one size.")
     ] = "safetensors",
