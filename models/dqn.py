@@ -74,8 +74,9 @@ def epsilon(rounds: int, settings: DQNSettings) -> float:
 class Update:
     """What one step reports, all from before the step.
 
-    loss: the TD loss, weighed where replay is prioritised. q_mean: the mean Q of the actions taken. target_gap: how far
-    the two networks are apart, the mean of |Q_online - Q_target| over those actions. td_error_B: target minus Q.
+    loss: the TD loss, weighed where replay is prioritised, without what is imitated. q_mean: the mean Q of the actions taken.
+    target_gap: how far the two networks are apart, the mean of |Q_online - Q_target| over those actions. td_error_B: target
+    minus Q.
     """
 
     loss: float
@@ -120,11 +121,10 @@ class DQN(Generic[Network]):
         self.online.train()
         q_B = self._taken(self.online, batch)
         loss = self._loss(q_B, target_B, batch.weight_B)
-        if imitate:
-            loss = loss + imitate * self._unlike(batch)
+        whole = loss + imitate * self._unlike(batch) if imitate else loss
         self.online.eval()
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        whole.backward()  # type: ignore[no-untyped-call]
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.online.parameters(), self.settings.clip)
         with torch.no_grad():

@@ -4,6 +4,7 @@ Shape suffixes: B rounds, N candidates of each, M candidates of a round, S state
 A = Z + 3 features of an action row.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,9 @@ class TurnsNetwork(nn.Module):
             self.value = nn.Sequential(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, 1))
         for weights in self.hidden[2].parameters():
             nn.init.zeros_(weights)
-        self.scale = nn.Parameter(torch.tensor(_FIRST_SCALE))
+        self.log_scale = nn.Parameter(
+            torch.tensor(math.log(_FIRST_SCALE))
+        )  # above 0: Q orders candidates as their sum does
 
     def describe(self) -> dict[str, Any]:
         """The settings as JSON values, for `from_description`."""
@@ -63,7 +66,7 @@ class TurnsNetwork(nn.Module):
         """Q values, B x N; mask_BN is True where there is a candidate and not padding. Raises ValueError for other shapes."""
         if actions_BNA.ndim != 3 or actions_BNA.shape[2] != FEATURES:
             raise ValueError(f"Actions should be B x N x {FEATURES}, not {tuple(actions_BNA.shape)}.")
-        advantage_BN = self.scale * self._advantage(actions_BNA)
+        advantage_BN = self.log_scale.exp() * self._advantage(actions_BNA)
         there_BN = torch.ones_like(advantage_BN) if mask_BN is None else mask_BN.to(advantage_BN)
         mean_B1 = (advantage_BN * there_BN).sum(1, keepdim=True) / there_BN.sum(1, keepdim=True).clamp(min=1)
         # What is of the round is the same for all candidates, so the first stands for them; padding comes after it.

@@ -2,9 +2,10 @@
 
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -15,25 +16,51 @@ MAX_PIXELS = 100_000_000
 
 
 class TruthFolder:
-    """Label maps of whole images: 8-bit PNGs of class ids, named like their images."""
+    """Label maps of whole images: 8-bit PNGs of class ids, at their images' paths."""
 
     def __init__(self, folder: Path) -> None:
         """Raises FileNotFoundError with a sentence where there are no PNGs."""
-        self._paths = {path.stem: path for path in sorted(folder.rglob("*.png"))}
+        self._folder = folder
+        self._paths = {
+            path.relative_to(folder).with_suffix("").as_posix(): path
+            for path in sorted(folder.rglob("*"))
+            if path.suffix.lower() == ".png"
+        }
         if not self._paths:
             raise FileNotFoundError(
                 f"{folder} holds no PNG label maps; an oracle needs one for each image of the pool."
             )
 
-    def cut(self, image_name: str, region: dict[str, int]) -> bytes:
-        """The region's part of the image's label map, as a PNG."""
-        stem = PurePosixPath(image_name).stem
-        if stem not in self._paths:
-            raise FileNotFoundError(f"There is no label map {stem}.png for the image {image_name}.")
-        label_map = decode_png(self._paths[stem].read_bytes(), max_pixels=MAX_PIXELS)
+    def cut(self, image: Mapping[str, Any], region: Mapping[str, int]) -> bytes:
+        """The region's part of an image's label map, as a PNG; `image` as the API describes it.
+
+        Raises ValueError for a label map of another size than the image, FileNotFoundError for one that is not there.
+        """
+        path = self._path(str(image["name"]))
+        label_map = decode_png(path.read_bytes(), max_pixels=MAX_PIXELS)
+        if label_map.shape != (image["height"], image["width"]):
+            found, wanted = (f"{h} x {w}" for h, w in (label_map.shape, (image["height"], image["width"])))
+            raise ValueError(
+                f"The label map {path} is {found} pixels high and wide, its image {image['name']} {wanted}."
+            )
         rows = slice(region["y"], region["y"] + region["height"])
         cols = slice(region["x"], region["x"] + region["width"])
         return encode_label_png(np.ascontiguousarray(label_map[rows, cols]))
+
+    def _path(self, name: str) -> Path:
+        """At the image's path, or, where there is just one of its name in all folders, that one."""
+        whole = PurePosixPath(name).with_suffix("").as_posix()
+        if whole in self._paths:
+            return self._paths[whole]
+        stem = PurePosixPath(whole).name
+        alike = [path for place, path in self._paths.items() if PurePosixPath(place).name == stem]
+        if len(alike) == 1:
+            return alike[0]
+        if alike:
+            raise FileNotFoundError(
+                f"{self._folder} has {len(alike)} label maps {stem}.png, and none at {whole}.png, where that of {name} should be."
+            )
+        raise FileNotFoundError(f"There is no label map {whole}.png in {self._folder} for the image {name}.")
 
 
 @dataclass(kw_only=True)
@@ -48,7 +75,7 @@ class ScriptedAnnotator:
     seconds_per_region: float = 0.0
     progress: Callable[[int], None] = lambda labelled: None
     sleep: Callable[[float], None] = time.sleep
-    _names: dict[int, str] = field(default_factory=dict)
+    _images: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def run(self, *, wait: bool = True) -> int:
         """Label; returns how many. Without `wait`, ends as soon as there is nothing to give."""
@@ -57,7 +84,7 @@ class ScriptedAnnotator:
             count = self.at_once if self.limit is None else min(self.at_once, self.limit - labelled)
             given = self.client.call("GET", "/next-regions", params={"project": self.project, "count": count})
             if not given["items"]:
-                if given["reason"] in ("budget_reached", "not_started") or not wait:
+                if given["reason"] in ("budget_reached", "pool_empty", "not_started") or not wait:
                     break
                 self.sleep(min(5.0, float(given["retry_after"] or 1)))
                 continue
@@ -67,7 +94,7 @@ class ScriptedAnnotator:
         return labelled
 
     def _label(self, region: dict[str, int]) -> int:
-        mask = self.truth.cut(self._image_name(region["image_id"]), region)
+        mask = self.truth.cut(self._image(region["image_id"]), region)
         self.sleep(self.seconds_per_region)
         label = {
             "region_id": region["id"],
@@ -83,7 +110,7 @@ class ScriptedAnnotator:
             raise
         return 1
 
-    def _image_name(self, image_id: int) -> str:
-        if image_id not in self._names:
-            self._names[image_id] = self.client.call("GET", f"/images/{image_id}")["name"]
-        return self._names[image_id]
+    def _image(self, image_id: int) -> dict[str, Any]:
+        if image_id not in self._images:
+            self._images[image_id] = self.client.call("GET", f"/images/{image_id}")
+        return self._images[image_id]

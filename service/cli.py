@@ -1,6 +1,5 @@
 """The command `regionwise`: what brings images and labels in and out, and all commands of service/commands put together."""
 
-import json
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -10,10 +9,11 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.annotate import ScriptedAnnotator, TruthFolder
+from service.arms import offered
+from service.cli_import import add_import
 from service.client import ApiError
 from service.commands import networks, serving, standing
 from service.commands.connection import Connection, connected, connected_as
-from service.commands.offered import offered
 from service.commands.users import user_app, users_app
 from service.errors import ServiceError
 from service.progress import Progress
@@ -65,20 +65,7 @@ def every_command(
     """Asks people for the labels that a segmenter needs most."""
 
 
-@app.command("import")
-@connected
-def import_command(
-    dataset: Annotated[str, typer.Argument(help="camvid, cityscapes, folder or streets.")],
-    root: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the project; the data set's by default.")] = None,
-    settings: Annotated[str, typer.Option(help="Project settings as JSON.")] = "{}",
-    *,
-    connection: Connection,
-) -> None:
-    """Make a project of a data set: its images with their splits, and label maps but for the pool's."""
-    client = connection.client(tries=TRIES)
-    made = offered("import")(client, dataset, root, name or dataset, json.loads(settings))
-    typer.echo(f"Project {made}")
+add_import(app)
 
 
 @app.command()

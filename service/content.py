@@ -17,7 +17,7 @@ def _bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
 
 
 PNG_RESPONSE = _bytes_of("image/png")
-PICTURE_RESPONSE = _bytes_of("image/png", "image/jpeg", "image/webp")
+PICTURE_RESPONSE = _bytes_of("image/png", "image/jpeg", "image/webp", "image/tiff", "image/bmp")
 WEIGHTS_RESPONSE = _bytes_of("application/octet-stream")
 
 

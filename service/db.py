@@ -1,5 +1,7 @@
 """Engine and sessions; a request's session commits before its response leaves."""
 
+import json
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +25,11 @@ def make_engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return _postgresql_engine(url)
     engine = create_engine(
-        url, connect_args={"timeout": _PATIENCE_SECONDS, "check_same_thread": False}, pool_size=40, max_overflow=40
+        url,
+        connect_args={"timeout": _PATIENCE_SECONDS, "check_same_thread": False},
+        pool_size=40,
+        max_overflow=40,
+        json_serializer=to_json,
     )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -31,10 +37,28 @@ def make_engine(url: str) -> Engine:
 
 
 def _postgresql_engine(url: str) -> Engine:
-    engine = create_engine(url, pool_size=20, max_overflow=20)
+    engine = create_engine(url, pool_size=20, max_overflow=20, json_serializer=to_json)
     event.listen(engine, "checkin", _note_time)
     event.listen(engine, "checkout", _ping_if_idle)
     return engine
+
+
+def to_json(value: Any) -> str:
+    """JSON as it is stored: what is no finite number is null, for PostgreSQL takes nothing else, and JSON has nothing else."""
+    return json.dumps(finite(value), allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """The same with None for each number, in lists and objects too, that is not finite."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [finite(each) for each in value]
+        case _:
+            return value
 
 
 def _note_time(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -1,69 +1,243 @@
-"""Image files: checked without trust when they arrive, cut into crops when people look at regions."""
+"""Image files: checked without trust when they arrive, read as people see them, cut into crops when they look at regions."""
 
 import io
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
 
+from service.domain.readings import SCALES, Reading, scaled
 from service.domain.regions import Box
 
 # Pillow's own limit is one for the whole process; here the header is checked against the setting before any decoding.
 Image.MAX_IMAGE_PIXELS = None
 
-_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK")
+Code = Literal["not_an_image", "wrong_mode", "too_large", "needs_scale", "several_pages", "bad_reading"]
+
+_SHOWN = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
+_DERIVED = {"TIFF": "image/tiff", "BMP": "image/bmp"}  # browsers do not show them
+MEDIA_TYPES = tuple(dict.fromkeys((*_SHOWN.values(), *_DERIVED.values())))
+_OPENED = tuple(each for each in (*_SHOWN, *_DERIVED) if each != "MPO")  # an MPO is opened as the JPEG that it is too
+_PLAIN = ("1", "L", "P", "RGB")
+_SHALLOW = (*_PLAIN, "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+_DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _ORIENTATION = 0x0112  # EXIF
+_DEEP_PNG = 16
+_GREY = 0
 
 
 class PictureError(ValueError):
     """A file that cannot be taken: `code` for programs, `message`, a sentence, for people."""
 
-    def __init__(self, code: Literal["not_an_image", "wrong_mode", "too_large", "turned_image"], message: str) -> None:
+    def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is known of a checked image file."""
+class Shape:
+    """Height and width of what is seen, and, where EXIF data turned it upright, (height, width) as it is stored, and how."""
 
     height: int
     width: int
-    media_type: str
+    stored: tuple[int, int] | None = None
+    orientation: int = 1
 
 
-def check_picture(data: bytes, *, max_pixels: int) -> Facts:
-    """Size and type of a PNG, JPEG or WebP that decodes whole. Raises PictureError.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A checked image file as it is seen: upright, 8-bit.
 
-    The size is judged by the header, before any pixel is decoded.
+    png: that as a PNG, where it is not just what the file holds, or no browser shows the file. reading: what was done to get
+    there, as JSON values.
     """
+
+    shape: Shape
+    media_type: str
+    png: bytes | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
+
+
+_AS_IT_IS = Reading()
+_SIDEWAYS = 5
+# What EXIF's orientations do to rows and columns; from _SIDEWAYS on they change places.
+_TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    2: np.fliplr,
+    3: lambda rows: np.rot90(rows, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda rows: np.rot90(rows, -1),
+    7: lambda rows: np.rot90(rows, 2).T,
+    8: lambda rows: np.rot90(rows, 1),
+}
+
+
+def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Picture:
+    """A PNG, JPEG, WebP, TIFF or BMP that decodes whole. Raises PictureError.
+
+    The size is judged by the header, before any pixel is decoded. EXIF's orientation is carried out; of several frames of an MPO
+    the first is taken; alpha is composed on the reading's background; CMYK is converted by its profile, if it has one; pixels of
+    more than 8 bits are scaled as the reading says.
+    """
+    with _opened(data, max_pixels, reading) as image:
+        image.load()
+        seen, shape, done = _seen(image, data, reading)
+        format_ = image.format or ""
+        return Picture(
+            shape=shape,
+            media_type=(_SHOWN | _DERIVED)[format_],
+            png=None if seen is image and format_ in _SHOWN else _png(seen),
+            reading=done,
+        )
+
+
+def pixels_of(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> NDArray[np.uint8]:
+    """What `look` sees, RGB, uint8, height x width x 3. Raises PictureError."""
+    with _opened(data, max_pixels, reading) as image:
+        image.load()
+        return np.asarray(_seen(image, data, reading)[0].convert("RGB"))
+
+
+def shape_of(file: Path, reading: Reading = _AS_IT_IS) -> Shape:
+    """Of what is seen of a file, by its header alone. Raises PictureError, and OSError where the file cannot be read."""
+    with file.open("rb") as data, _opened(data, None, reading) as image:
+        return _shape(image)
+
+
+@contextmanager
+def _opened(data: bytes | IO[bytes], max_pixels: int | None, reading: Reading) -> Iterator[Image.Image]:
+    """An image whose header is checked, at its page; whatever fails is a PictureError."""
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
-            _check_header(image, max_pixels)
-            image.load()
-            return Facts(height=image.height, width=image.width, media_type=Image.MIME[image.format or ""])
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data, formats=_OPENED) as image:
+            _check_header(image, max_pixels, reading)
+            if reading.page is not None:
+                image.seek(reading.page)
+                _check_header(image, max_pixels, reading)
+            yield image
     except PictureError:
         raise
+    except EOFError as error:
+        raise PictureError("bad_reading", f"It has no page {reading.page}.") from error
     except Exception as error:  # decoders of untrusted bytes fail in more ways than they document
-        raise PictureError("not_an_image", "It is not a PNG, JPEG or WebP image, or it is damaged.") from error
+        raise PictureError(
+            "not_an_image", "It is not a PNG, JPEG, WebP, TIFF or BMP image that can be read here, or it is damaged."
+        ) from error
 
 
-def _check_header(image: Image.Image, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
+def pages(data: bytes) -> int:
+    """How many pages a TIFF has; 1 for whatever else, and for what is no image."""
+    with suppress(Exception), Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+        return int(getattr(image, "n_frames", 1))
+    return 1
+
+
+def _check_header(image: Image.Image, max_pixels: int | None, reading: Reading) -> None:
+    if max_pixels is not None and image.width * image.height > max_pixels:
         size = f"{image.height} high and {image.width} wide"
         raise PictureError("too_large", f"It is {size}; {max_pixels:,} pixels is the limit.")
-    if image.mode not in _MODES:
-        raise PictureError("wrong_mode", f"Its pixels are of the kind {image.mode}; 8-bit grey or colour is expected.")
-    if getattr(image, "n_frames", 1) > 1:
+    if image.mode not in (*_SHALLOW, *_DEEP):
+        raise PictureError("wrong_mode", f"Its pixels are of the kind {image.mode}, which cannot be read here.")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format == "TIFF" and reading.page is None:
+        raise PictureError("several_pages", f"It has {frames} pages: say which, from 0.")
+    if frames > 1 and image.format not in ("MPO", "TIFF"):
         raise PictureError("wrong_mode", "It is animated; a still image is expected.")
-    # Browsers would turn such an image while label maps follow the stored rows and columns.
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        raise PictureError("turned_image", "Its EXIF data says that it is to be turned; save it upright.")
+
+
+def _shape(image: Image.Image) -> Shape:
+    orientation = int(image.getexif().get(_ORIENTATION, 1) or 1)
+    if orientation not in _TURNS:  # 0 and 9 mean nothing, and are found in files
+        return Shape(height=image.height, width=image.width)
+    height, width = (image.width, image.height) if orientation >= _SIDEWAYS else (image.height, image.width)
+    return Shape(height=height, width=width, stored=(image.height, image.width), orientation=orientation)
+
+
+def _seen(image: Image.Image, data: bytes, reading: Reading) -> tuple[Image.Image, Shape, dict[str, Any]]:
+    """What is seen of a loaded image, the image itself where it is just that, and what was done to get there."""
+    done, shape, upright = dict[str, Any](), _shape(image), image
+    if reading.page is not None and image.format == "TIFF":
+        done["page"] = reading.page
+    if shape.stored is not None:
+        turned = ImageOps.exif_transpose(image)
+        assert turned is not None
+        upright, done["orientation"] = turned, shape.orientation
+    return _eight_bits(upright, data, reading, done), shape, done
+
+
+def _eight_bits(image: Image.Image, data: bytes, reading: Reading, done: dict[str, Any]) -> Image.Image:
+    """The picture itself where it is shown as it is, else what is to be seen of it; what was done is added to `done`."""
+    if image.mode in _DEEP or _is_deep_colour(data):
+        return _scaled(image, reading, done)
+    if image.mode == "CMYK":
+        return _from_cmyk(image)
+    if image.has_transparency_data:
+        whole = image.convert("RGBA")
+        if whole.getchannel("A").getextrema() != (255, 255):
+            done["background"] = list(reading.background)
+            ground = Image.new("RGBA", whole.size, (*reading.background, 255))
+            return Image.alpha_composite(ground, whole).convert("RGB")
+        return image if image.mode in ("RGBA", "LA") else whole.convert("RGB")
+    return image if image.mode in _PLAIN else image.convert("RGB")
+
+
+def _scaled(image: Image.Image, reading: Reading, done: dict[str, Any]) -> Image.Image:
+    if reading.scale is None:
+        sentence = f"It has more than 8 bits a pixel: say how they are scaled to 0 to 255, {SCALES}."
+        raise PictureError("needs_scale", sentence)
+    done["scale"] = reading.scale
+    if image.mode in _DEEP:
+        return Image.fromarray(scaled(np.asarray(image), reading.scale))
+    if reading.scale != "bits:16":
+        raise PictureError("wrong_mode", "It is of 16-bit colour, which is read as bits:16 alone: convert it before.")
+    return image.convert("RGB")
+
+
+def _is_deep_colour(data: bytes) -> bool:
+    """Whether this is a PNG of 16-bit colour or alpha, of which Pillow gives the upper 8 bits without a word."""
+    return data[:4] == b"\x89PNG" and data[24] == _DEEP_PNG and data[25] != _GREY
+
+
+def _from_cmyk(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if profile:
+        with suppress(ImageCms.PyCMSError, OSError):
+            converted = ImageCms.profileToProfile(
+                image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            if converted is not None:
+                return converted
+    return image.convert("RGB")
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    kept = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    kept.info = {}
+    kept.save(buffer, format="PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def turned_upright(label_map_HW: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
+    """A label map of an image, turned with it where it fits the image as it is stored and not as it is seen."""
+    if label_map_HW.shape != shape.stored or label_map_HW.shape == (shape.height, shape.width):
+        return label_map_HW
+    return np.ascontiguousarray(_TURNS[shape.orientation](label_map_HW))
+
+
+def rgb(data: bytes) -> NDArray[np.uint8]:
+    """The pixels of what `look` has found plain or derived, uint8, height x width x 3."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def crop_png(data: bytes, box: Box) -> bytes:
-    """The pixels of a box of a stored image, as an RGB PNG."""
+    """The pixels of a box of what is seen of an image, as an RGB PNG."""
     with Image.open(io.BytesIO(data)) as image:
         bounds = (box.col, box.row, box.col + box.width, box.row + box.height)
         crop = image.crop(bounds).convert("RGB") if image.mode != "P" else image.convert("RGB").crop(bounds)

@@ -112,6 +112,10 @@ class Image(Base):
     media_type: Mapped[str] = mapped_column(String(50))
     digest: Mapped[str] = mapped_column(String(64))
     blob_key: Mapped[str] = mapped_column(String(255))
+    seen_key: Mapped[str | None] = mapped_column(
+        String(255)
+    )  # of the PNG of what is seen, where the file is not just that
+    reading: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # what was done to get there
     label_key: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime]
 

@@ -2,21 +2,37 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from fastapi import UploadFile
 
 from service.blobs import Blobs
 from service.domain.classes import ClassSet, UnknownClassIds
-from service.domain.masks import MaskError, decode_label_png, encode_label_png
+from service.domain.label_readings import LabelReading, read_label_map
+from service.domain.masks import MaskError, encode_label_png
+from service.domain.readings import Reading
 from service.errors import Invalid, ServiceError, TooLarge
-from service.pictures import Facts, PictureError, check_picture
+from service.pictures import Picture, PictureError, Shape, look, turned_upright
 from service.settings import Settings
 from service.store.images import NewImage
 
-_SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+_SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/tiff": ".tif",
+    "image/bmp": ".bmp",
+}
 _MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HowToRead:
+    """What is said of the files of an upload."""
+
+    images: Reading = field(default_factory=Reading)
+    labels: LabelReading = field(default_factory=LabelReading)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +41,7 @@ class _Checked:
 
     name: str
     file: UploadFile
-    facts: Facts
+    picture: Picture
     label_png: bytes | None
 
 
@@ -37,54 +53,71 @@ def store_uploads(
     classes: ClassSet,
     blobs: Blobs,
     settings: Settings,
+    reading: HowToRead,
 ) -> list[NewImage]:
     """Check every file, then store every file; what is returned still needs its rows.
 
     Raises Invalid or TooLarge, naming the file, before anything is stored.
     """
     labels = _by_stem(label_maps)
-    checked = [_check(file, labels, classes, settings) for file in files]
+    checked = [_check(file, labels, classes, settings, reading) for file in files]
     _check_names(checked, labels)
     return [_store(each, split, blobs) for each in checked]
 
 
-def _check(file: UploadFile, labels: Mapping[str, UploadFile], classes: ClassSet, settings: Settings) -> _Checked:
+def _check(
+    file: UploadFile, labels: Mapping[str, UploadFile], classes: ClassSet, settings: Settings, reading: HowToRead
+) -> _Checked:
     name = _name(file)
     data = _read(file, name, settings)
     try:
-        facts = check_picture(data, max_pixels=settings.max_image_pixels)
+        picture = look(data, max_pixels=settings.max_image_pixels, reading=reading.images)
     except PictureError as error:
         raise _refused(name, error.code, error.message) from error
     label = labels.get(_stem(name))
-    label_png = None if label is None else _checked_label(label, facts, classes, settings)
-    return _Checked(name=name, file=file, facts=facts, label_png=label_png)
+    label_png = None if label is None else _checked_label(label, picture, classes, settings, reading.labels)
+    return _Checked(name=name, file=file, picture=picture, label_png=label_png)
 
 
-def _checked_label(file: UploadFile, facts: Facts, classes: ClassSet, settings: Settings) -> bytes:
+def _checked_label(
+    file: UploadFile, picture: Picture, classes: ClassSet, settings: Settings, reading: LabelReading
+) -> bytes:
     name = f"label map {_name(file)}"
     data = _read(file, name, settings)
     try:
-        label_map_HW = decode_label_png(data, height=facts.height, width=facts.width)
-        classes.to_indices(label_map_HW)
+        return label_png(data, picture.shape, classes, max_pixels=settings.max_image_pixels, reading=reading)
     except MaskError as error:
         raise _refused(name, error.code, error.message) from error
     except UnknownClassIds as error:
         raise Invalid(f"{name}: {error}", code="unknown_class_ids", detail={"name": name, "ids": error.ids}) from error
+
+
+def label_png(data: bytes, shape: Shape, classes: ClassSet, *, max_pixels: int, reading: LabelReading) -> bytes:
+    """The label map of a picture as it is stored, upright, an 8-bit PNG of class ids.
+
+    Raises MaskError for what is no label map or of another size, UnknownClassIds.
+    """
+    label_map_HW = turned_upright(read_label_map(data, classes, max_pixels=max_pixels, reading=reading), shape)
+    if label_map_HW.shape != (shape.height, shape.width):
+        found, wanted = (f"{h} high and {w} wide" for h, w in (label_map_HW.shape, (shape.height, shape.width)))
+        raise MaskError("wrong_size", f"The label map is {found}; {wanted} is expected.")
+    classes.to_indices(label_map_HW)
     return encode_label_png(label_map_HW, classes.palette())
 
 
 def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
-    data = _bytes(checked.file)
-    facts = checked.facts
+    data, picture = _bytes(checked.file), checked.picture
     label_key = None if checked.label_png is None else blobs.put_content("labels", checked.label_png, ".png")
     return NewImage(
         name=checked.name,
         split=split,
-        height=facts.height,
-        width=facts.width,
-        media_type=facts.media_type,
+        height=picture.shape.height,
+        width=picture.shape.width,
+        media_type=picture.media_type,
         digest=hashlib.sha256(data).hexdigest(),
-        blob_key=blobs.put_content("images", data, _SUFFIXES[facts.media_type]),
+        blob_key=blobs.put_content("images", data, _SUFFIXES[picture.media_type]),
+        seen_key=None if picture.png is None else blobs.put_content("seen", picture.png, ".png"),
+        reading=picture.reading or None,
         label_key=label_key,
     )
 
@@ -114,15 +147,17 @@ def _check_names(checked: Sequence[_Checked], labels: Mapping[str, UploadFile]) 
 
 
 def _name(file: UploadFile) -> str:
-    name = (file.filename or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
+    """The file's path below where it came from: folders are part of an image's name."""
+    parts = [each.strip() for each in (file.filename or "").replace("\\", "/").split("/")]
+    name = "/".join(each for each in parts if each not in ("", "."))
     printable = name.isprintable() and not any("\ud800" <= character <= "\udfff" for character in name)
-    if not name.strip(".") or len(name) > _MAX_NAME or not printable:
-        raise Invalid(f"A file needs a name of 1 to {_MAX_NAME} printable characters.", code="bad_name")
+    if not name.strip("./") or ".." in parts or len(name) > _MAX_NAME or not printable:
+        raise Invalid(f"A file needs a name of 1 to {_MAX_NAME} printable characters, without `..`.", code="bad_name")
     return name
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name).stem
+    return str(PurePosixPath(name).with_suffix(""))
 
 
 def _read(file: UploadFile, name: str, settings: Settings) -> bytes:

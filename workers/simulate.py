@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from service.command_options import takes
 from workers.runs import actions, celery_crew, options
 from workers.runs.options import Evaluation, Everything, Shared
 from workers.runs.processes import Processes, at_once
@@ -20,7 +21,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)
-@options.takes(Everything)
+@takes(Everything)
 def simulate(context: typer.Context, given: Everything) -> None:
     """Play labelling campaigns against ground truth and compare methods.
 
@@ -35,7 +36,9 @@ def simulate(context: typer.Context, given: Everything) -> None:
         return
     shared = Shared(
         experiment=options.checked(
-            lambda: options.chosen_experiment(given.preset, given.dataset, given.override or (), given.start)
+            lambda: options.chosen_experiment(
+                given.preset, given.dataset, given.override or (), given.start, given.root
+            )
         ),
         root=given.root,
         out=given.out,
@@ -85,7 +88,7 @@ def policy(
 
 
 @app.command()
-@options.takes(Evaluation)
+@takes(Evaluation)
 def evaluate(context: typer.Context, given: Evaluation) -> None:
     """Play methods on D_V through all budgets."""
     actions.evaluate(context.obj, given)

@@ -4,11 +4,12 @@ Shape suffixes: M candidates, S state regions, F features of a state row, A of a
 regions, E channels of an embedding.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.features import RegionRows
 from models.observation import View
@@ -100,6 +101,10 @@ class Strategy(Protocol):
         """Whether the influence of true labels must be there: for simulations only."""
 
     @property
+    def policy(self) -> nn.Module | None:
+        """The network that it acts by; None for one without."""
+
+    @property
     def view(self) -> View | None:
         """How state and action rows are made; None for a strategy that looks at none."""
 
@@ -108,6 +113,12 @@ class Strategy(Protocol):
 
         Raises:
             ValueError: the candidates lack something that this strategy declares that it needs.
+        """
+
+    def seen_in_turn(self, candidates: Candidates, chosen: Sequence[int]) -> Tensor | None:
+        """Return the action rows as each pool's candidates were seen at its turn; `chosen` are places, pool by pool.
+
+        None without action rows.
         """
 
 
@@ -125,7 +136,12 @@ class Needs:
     needs_truth: bool = False
     needs_labelled: bool = False
     needs_gains: bool = False
+    policy: nn.Module | None = None
     view: View | None = None
+
+    def seen_in_turn(self, candidates: Candidates, chosen: Sequence[int]) -> Tensor | None:
+        """Return the rows as they are: nothing is told of the choices before."""
+        return candidates.actions_MA
 
 
 def described(candidates: Candidates, strategy: Strategy) -> RegionRows:

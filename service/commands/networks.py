@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from service.arms import offered
 from service.client import Client
 from service.commands.connection import Connection, connected
-from service.commands.offered import offered
 from service.domain.classes import ClassSet
+from service.domain.readings import Reading, color_of
 
 app = typer.Typer()
 
@@ -59,10 +60,16 @@ def predict(
     classes: Annotated[
         Path | None, typer.Option(help="A classes.json, for a checkpoint that does not say its classes' ids.")
     ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(help="Of more than 8 bits, as in `import`: minmax, percentile, bits:12, range:LOW:HIGH."),
+    ] = None,
+    background: Annotated[str, typer.Option(help="Under what is transparent: red,green,blue.")] = "255,255,255",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace label maps that are there.")] = False,
 ) -> None:
     """Write the label map of each image: an 8-bit PNG of class ids with the classes' colours, as the service predicts it."""
-    written = offered("predict")(images, model=model, to=to, classes=classes, overwrite=overwrite)
+    reading = Reading(scale=scale, background=color_of(background))
+    written = offered("predict")(images, model=model, to=to, classes=classes, reading=reading, overwrite=overwrite)
     typer.echo(f"{to}: {written} label maps")
 
 
@@ -82,9 +89,9 @@ def _checkpoint(client: Client, project: dict[str, Any], *, kind: str, number: i
 
 
 def _example(client: Client, project: int) -> bytes | None:
-    """The file of the project's first image, if it has any."""
+    """What is seen of the project's first image, as a file, if it has any."""
     page = client.call("GET", f"/projects/{project}/images", params={"limit": 1})
-    return client.content(page["items"][0]["url"]) if page["items"] else None
+    return client.content(f"/images/{page['items'][0]['id']}/seen") if page["items"] else None
 
 
 def _parsed_size(text: str | None) -> tuple[int, int] | None:

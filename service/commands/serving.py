@@ -11,8 +11,8 @@ from sqlalchemy import make_url
 
 from service import migrate, server
 from service.app import create_app
+from service.arms import offered
 from service.auth import hash_token, new_token
-from service.commands.offered import offered
 from service.db import Database
 from service.queue import celery_sender, make_celery
 from service.settings import Settings, get_settings

@@ -145,7 +145,7 @@ class TurnsArchitecture:
             **of_the_sum,
             **_two_layers("hidden", 0, _BLENDED + 2, self.width),
             **_two_layers("value", 0, 2, self.width),
-            "scale": (),
+            "log_scale": (),
         }
 
 

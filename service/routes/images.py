@@ -1,6 +1,7 @@
 """Routes of images: they come with a split and perhaps a label map, and are looked at."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
@@ -9,21 +10,43 @@ from service import auth
 from service.content import PICTURE_RESPONSE, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store
 from service.domain.classes import ClassSet
+from service.domain.label_readings import WORDS, LabelReading
+from service.domain.readings import SCALES, Reading, color_of
+from service.errors import Invalid
 from service.schemas.errors import errors
 from service.schemas.fields import Split
 from service.schemas.images import ImageAdded, ImageOut, ImagesAdded, image_out
 from service.schemas.paging import After, Id, Limit, Page
 from service.store import images as store
 from service.store.projects import get_project
-from service.uploads import store_uploads
+from service.uploads import HowToRead, store_uploads
 
 GROUP = {"name": "images", "description": "Images and their splits."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
-ImageFiles = Annotated[list[UploadFile], File(description="PNG, JPEG or WebP; several may come at once.")]
+ImageFiles = Annotated[
+    list[UploadFile],
+    File(
+        description="PNG, JPEG, WebP, TIFF or BMP; several may come at once. Folders in a file's name are part of the image's. "
+        "Images are turned upright as their EXIF data says."
+    ),
+]
 LabelFiles = Annotated[
     list[UploadFile],
-    File(description="8-bit PNGs of class ids, each named as its image but for the suffix. Not every image needs one."),
+    File(
+        description="Label maps of class ids, PNG, TIFF, BMP or NPY, each named as its image but for the suffix. Not every image "
+        "needs one. One that fits an image as it was before it was turned upright is turned with it."
+    ),
+]
+Scale = Annotated[
+    str | None, Form(max_length=100, description=f"How pixels of more than 8 bits become 0 to 255: {SCALES}.")
+]
+Background = Annotated[
+    str, Form(max_length=20, description="What shows through where images are transparent: red, green, blue.")
+]
+FilePage = Annotated[int | None, Form(ge=0, le=1_000_000, description="Of TIFFs with several pages, from 0.")]
+LabelWords = Annotated[
+    str, Form(max_length=4000, description=f"How label maps are read: {WORDS}, with commas between them.")
 ]
 IntoSplit = Annotated[Split, Form(description="What the images are for; regions to label come from `pool`.")]
 
@@ -35,10 +58,24 @@ class Arriving:
     images: list[UploadFile]
     label_maps: list[UploadFile]
     split: Split
+    reading: HowToRead
 
 
-def _arriving(image: ImageFiles, split: IntoSplit, label_map: LabelFiles = []) -> Arriving:  # noqa: B006 - FastAPI copies it
-    return Arriving(images=image, label_maps=label_map, split=split)
+def _arriving(
+    image: ImageFiles,
+    split: IntoSplit,
+    label_map: LabelFiles = [],  # noqa: B006 - FastAPI copies it
+    scale: Scale = None,
+    background: Background = "255,255,255",
+    page: FilePage = None,
+    label_reading: LabelWords = "",
+) -> Arriving:
+    try:
+        how = Reading(scale=scale or None, background=color_of(background), page=page)
+        labels = LabelReading.parse(label_reading)
+    except ValueError as error:
+        raise Invalid(str(error), code="bad_reading") from error
+    return Arriving(images=image, label_maps=label_map, split=split, reading=HowToRead(images=how, labels=labels))
 
 
 @router.post(
@@ -64,7 +101,13 @@ def add_images(
     with database.read() as session:
         classes = ClassSet.from_json(get_project(session, id).classes)
     arrivals = store_uploads(
-        form.images, form.label_maps, split=form.split, classes=classes, blobs=blobs, settings=settings
+        form.images,
+        form.label_maps,
+        split=form.split,
+        classes=classes,
+        blobs=blobs,
+        settings=settings,
+        reading=form.reading,
     )
     with database.write() as session:
         added = store.add_images(session, id, arrivals, now, by=caller.id)
@@ -104,3 +147,17 @@ def get_image_file(
     """The file itself, as it came."""
     image = store.get_image(session, id)
     return unchanging(request, tag=image.digest, media_type=image.media_type, body=lambda: blobs.get(image.blob_key))
+
+
+@router.get("/images/{id}/seen", response_class=Response, responses=PICTURE_RESPONSE)
+def get_image_seen(
+    id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore
+) -> Response:
+    """What is seen of the image, and cut and learned from: upright, 8-bit; the file itself where it is just that."""
+    image = store.get_image(session, id)
+    if image.seen_key is None:
+        return unchanging(
+            request, tag=image.digest, media_type=image.media_type, body=lambda: blobs.get(image.blob_key)
+        )
+    key = image.seen_key
+    return unchanging(request, tag=PurePosixPath(key).stem, media_type="image/png", body=lambda: blobs.get(key))

@@ -1,5 +1,6 @@
 """Routes of regions: taken on a lease, looked at, held longer, given back, skipped."""
 
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -32,7 +33,7 @@ from service.tables import Image, Region
 GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
-RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60}
+RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60, "pool_empty": 60}
 
 RETRY_HEADER = {
     "description": "Seconds until asking again may help; only where the list is empty.",
@@ -120,8 +121,9 @@ def _box(region: Region) -> Box:
 
 
 def _crop(request: Request, image: Image, box: Box, blobs: BlobStore) -> Response:
-    tag = f"{image.digest[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
-    return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(blobs.get(image.blob_key), box))
+    key = image.seen_key or image.blob_key
+    tag = f"{PurePosixPath(key).stem[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
+    return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(blobs.get(key), box))
 
 
 @router.get("/regions/{id}/prediction", response_class=Response, responses=PREDICTION_RESPONSE)

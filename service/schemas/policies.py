@@ -1,7 +1,5 @@
 """Policies over the wire: what one is trained with, and those that have a name."""
 
-import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -18,11 +16,10 @@ from pydantic.fields import FieldInfo
 
 from service.schemas.fields import Input
 from service.schemas.named_policies import named_policies
+from service.schemas.sources import OWN, city_of
 
 MAIN = "main"
 MAKING = "making"  # not played, but to make another
-OWN = "own"
-_STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
 # A network that does not use a setting refuses it: it would enter the cache's key and do nothing.
 _OF_REGIONWISE = (
     "deep",
@@ -39,6 +36,8 @@ _OF_DQN = (
     *("feature_dropout", "explore", "feature_noise", "loss", "double", "epsilon_rounds", "n_step"),
     *("prioritised_alpha", "prioritised_beta", "twin", "standardise", "influence", "imitate", "halves"),
 )
+CAME_LAST = frozenset({"known", "halves", "imitate"})
+CAME_LATER = frozenset({"influence", "ready", "population", "deviation", "blank"}) | CAME_LAST
 # Settings that an earlier version's jobs may carry, of a game that is gone.
 _GONE = ("game", "redraw")
 
@@ -156,6 +155,8 @@ class PolicySettings(BaseModel):
             unused += [(name, "a DQN", "network = 'blend'") for name in _OF_SEARCH]
             if not self.halves:
                 unused.append(("blank", "games on all images", "halves = true"))
+        if self.network == "turns" and self.explore != "rounds":
+            unused.append(("deviation", "exploring region by region", "explore = 'rounds'"))
         if self.network == "turns":
             others = (name for name in _OF_REGIONWISE if name != "width")
             unused += [(name, "the network of turns", "network = 'regionwise'") for name in others]
@@ -170,9 +171,27 @@ class PolicySettings(BaseModel):
             raise ValueError("influence is mixed with rewards of about its size: set standardise = true.")
         if self.network == "blend" and self.episodes < self.population:
             raise ValueError(f"episodes is at least population, {self.population}: a search plays whole generations.")
+        if self.imitate > self.episodes:
+            raise ValueError(f"imitate is at most episodes, {self.episodes}: they are the first of these.")
         if self.capacity < self.batch:
             raise ValueError(f"capacity is at least batch, {self.batch}: replay would never hold a batch.")
         return self
+
+    @property
+    def searched(self) -> bool:
+        """Whether it is found by a search of whole games; otherwise it is a DQN."""
+        return self.network == "blend"
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether regions are chosen in turn, each told of those before."""
+        return self.network in ("blend", "turns")
+
+    def keyed(self, later: frozenset[str] = CAME_LATER) -> dict[str, Any]:
+        """What a hash of it is made of: what came later counts only where it changes anything, so that those of before stay."""
+        fields = type(self).model_fields
+        values = self.model_dump(mode="json")
+        return {name: each for name, each in values.items() if name not in later or each != fields[name].default}
 
     @field_validator("sources")
     @classmethod
@@ -183,14 +202,6 @@ class PolicySettings(BaseModel):
             if source != OWN:
                 city_of(source)
         return sources
-
-
-def city_of(source: str) -> tuple[int, tuple[int, ...] | None]:
-    """The seed of a city of streets, and the classes to play with there; None: all. Raises ValueError for another source."""
-    found = _STREETS.fullmatch(source)
-    if found is None:
-        raise ValueError(f'A policy plays on "own" or on "streets:SEED" or "streets:SEED:0-1-3", not on {source!r}.')
-    return int(found[1]), tuple(int(each) for each in found[2].split("-")) if found[2] else None
 
 
 def _checked_name(name: str) -> str:
@@ -279,9 +290,3 @@ class PolicyPayload(Overrides):
             return PolicySettings.model_validate({**named_policies()[name], **own})
         except ValidationError as error:
             raise ValueError(" ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from error
-
-
-def remembers_rounds(payload: Mapping[str, Any]) -> bool:
-    """Whether a policy that is trained as a job's payload says learns from live rounds too: a search plays games alone."""
-    asked = PolicyPayload.model_validate(payload)
-    return asked.chosen(asked.name(refits=True)).network != "blend"

@@ -24,6 +24,14 @@ def regions_left(session: Session, project: Project) -> int:
     return math.ceil(left)
 
 
+def pool_left(session: Session, project: Project) -> float:
+    """How much of the pool was never asked for, as so many undivided regions hold."""
+    settings = ProjectSettings.model_validate(project.settings)
+    return pool_regions(session, project.id, settings) - sum(
+        region_areas(session, project.id, settings.levels).values()
+    )
+
+
 def region_areas(session: Session, project_id: int, levels: int) -> dict[str, float]:
     """Proposed regions by state, as many as undivided ones are as large."""
     part = Region.cell % quarters.nodes(levels)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,7 +15,10 @@ from service.tables import Image, ImageGroup, Project
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewImage:
-    """A checked image whose bytes are stored already; `digest` is the SHA-256 of the file."""
+    """A checked image whose bytes are stored already; `digest` is the SHA-256 of the file.
+
+    seen_key, reading: of what is seen of it, where the file is not just that, and what was done to get there.
+    """
 
     name: str
     split: str
@@ -23,6 +27,8 @@ class NewImage:
     media_type: str
     digest: str
     blob_key: str
+    seen_key: str | None = None
+    reading: dict[str, Any] | None = None
     label_key: str | None = None
 
 
@@ -108,6 +114,8 @@ def _new_image(project_id: int, group: ImageGroup, arrival: NewImage, now: datet
         media_type=arrival.media_type,
         digest=arrival.digest,
         blob_key=arrival.blob_key,
+        seen_key=arrival.seen_key,
+        reading=arrival.reading,
         label_key=arrival.label_key,
         created_at=now,
     )
@@ -116,6 +124,8 @@ def _new_image(project_id: int, group: ImageGroup, arrival: NewImage, now: datet
 def _check_same(image: Image, arrival: NewImage) -> None:
     if image.digest != arrival.digest:
         raise _name_taken(image, "with other bytes")
+    if (image.seen_key, image.reading) != (arrival.seen_key, arrival.reading):
+        raise _name_taken(image, "that was read otherwise")
     if image.split != arrival.split:
         raise _name_taken(image, f"in the split {image.split}")
     if arrival.label_key is not None and arrival.label_key != image.label_key:

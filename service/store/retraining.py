@@ -1,12 +1,13 @@
 """When a project trains its policy again by itself: so many rounds after it did so last, if there is anything new to play on."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.schemas.policies import remembers_rounds
+from service.schemas.policies import PolicyPayload
 from service.schemas.projects import ProjectSettings
 from service.store import events
 from service.store.checkpoints import latest_checkpoint
@@ -14,6 +15,8 @@ from service.store.jobs import pending_job, queue_job
 from service.tables import Image, Job, Project, Round
 
 KIND: Literal["train-policy"] = "train-policy"
+FEWEST_ROUNDS = 3
+"""Live rounds that a policy learns anything from."""
 
 
 def retrain_if_due(session: Session, project: Project, round_: Round, now: datetime) -> Job | None:
@@ -51,7 +54,23 @@ def _worth_playing(session: Session, project: Project, last: Job | None) -> bool
         return False
     if last is None or max(source.created_at, *newest.values()) > last.created_at:
         return True
-    seen = select(Round.id).where(
-        Round.project_id == project.id, Round.told_at > last.created_at, Round.seen_key.is_not(None)
-    )
-    return remembers_rounds(last.payload) and session.scalar(seen.limit(1)) is not None
+    refits = ProjectSettings.model_validate(project.settings).learning == "refit"
+    kind = _remembers(last.payload, refits=refits)
+    if kind is None:
+        return False
+    seen = select(func.count()).where(Round.project_id == project.id, Round.seen_key.startswith(f"rounds/{kind}/"))
+    since = seen.where(Round.told_at > last.created_at)
+    return bool(session.scalar(since)) and (session.scalar(seen) or 0) >= FEWEST_ROUNDS
+
+
+def _remembers(payload: Mapping[str, Any], *, refits: bool) -> str | None:
+    """What kind of kept rounds a policy learns from that is trained as a job's payload says; None: from none.
+
+    A search plays games alone. None too for a payload that this version does not know any more.
+    """
+    try:
+        asked = PolicyPayload.model_validate(payload)
+        network = asked.chosen(asked.name(refits=refits)).network
+    except ValueError:
+        return None
+    return {"paper": "paper", "regionwise": "regionwise", "turns": "blend"}.get(network)

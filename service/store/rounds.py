@@ -8,18 +8,19 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from service.db import finite
 from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
 from service.store import events
-from service.store.budget import regions_left
+from service.store.budget import pool_left, regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
 from service.store.predictions import refresh_predictions
 from service.store.retraining import retrain_if_due
 from service.tables import Project, Region, Round
 
-WaitingReason = Literal["scoring", "all_leased", "budget_reached", "not_started"]
+WaitingReason = Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started"]
 UNFINISHED = ("scoring", "open", "labelled")
 
 
@@ -217,7 +218,8 @@ def close_round(
 
 
 def _write_figures(round_: Round, figures: RoundFigures) -> None:
-    round_.miou_before, round_.miou_after, round_.reward = figures.miou_before, figures.miou_after, figures.reward
+    measured = finite([figures.miou_before, figures.miou_after, figures.reward])
+    round_.miou_before, round_.miou_after, round_.reward = measured
     round_.iou_per_class = None if figures.iou_per_class is None else list(figures.iou_per_class)
     round_.class_counts, round_.warning = list(figures.class_counts), figures.warning or None
     round_.seconds = {**round_.seconds, **_seconds("tell", figures.seconds)}
@@ -257,7 +259,9 @@ def waiting_reason(session: Session, project: Project) -> WaitingReason:
     if "labelled" in states:
         return "scoring"
     has_rounds = session.scalar(select(Round.id).where(Round.project_id == project.id).limit(1)) is not None
-    return "budget_reached" if has_rounds and regions_left(session, project) <= 0 else "not_started"
+    if not has_rounds or regions_left(session, project) > 0:
+        return "not_started"
+    return "budget_reached" if pool_left(session, project) > 0 else "pool_empty"
 
 
 def list_rounds(session: Session, project_id: int, *, limit: int, after: int) -> Sequence[Round]:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from service import cli, commands
-from service.commands import offered as offers
+from service import arms, cli, cli_import, commands
 
-MODULES = [Path(cli.__file__), *Path(commands.__file__).parent.glob("*.py")]
+MODULES = [Path(cli.__file__), Path(cli_import.__file__), *Path(commands.__file__).parent.glob("*.py")]
 CLI = "\n".join(path.read_text() for path in MODULES)
 
 
@@ -30,12 +29,12 @@ def test_an_installation_without_torch_says_what_to_install(monkeypatch: pytest.
         def load(self) -> None:
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(offers, "entry_points", lambda group: {"demo": Missing()})
+    monkeypatch.setattr(arms, "entry_points", lambda group: {"demo": Missing()})
     with pytest.raises(ValueError, match=r"This needs the package torch: pip install 'regionwise\[worker\]'"):
-        offers.offered("demo")
+        arms.offered("demo")
 
 
 def test_an_installation_from_before_they_were_registered_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offers, "entry_points", lambda group: EntryPoints())
+    monkeypatch.setattr(arms, "entry_points", lambda group: EntryPoints())
     with pytest.raises(ValueError, match="install it again with pip"):
-        offers.offered("embedded")
+        arms.offered("embedded")

@@ -26,15 +26,20 @@ class Line(nn.Module):
         return actions_BNA @ self.weights
 
 
-def test_imitating_is_the_cross_entropy_of_the_choices_beside_the_td_loss() -> None:
+def test_imitating_adds_the_gradient_of_the_cross_entropy_of_the_choices_and_reports_the_td_loss() -> None:
     learner = DQN(Line(), DQNSettings(momentum=0.0, weight_decay=0.0, lr=0.1))
+    first = torch.tensor([0.1, -0.2])
     with torch.no_grad():
-        learner.online.weights.copy_(torch.tensor([0.1, -0.2]))
-    choices = [of_pool(0), of_pool(0), of_pool(1)]
-    q = np.array([0.1, -0.2, -0.05]) / CHOICE_SCALE
-    entropies = [np.log(np.exp(q).sum()) - q[each] for each in (0, 0, 1)]
-    td = np.mean([0.5 * 0.1**2, 0.5 * 0.1**2, 0.5 * 0.2**2])
-    assert learner.update(Batch.of(choices), imitate=2.0).loss == pytest.approx(td + 2 * np.mean(entropies), rel=1e-5)
+        learner.online.weights.copy_(first)
+    choices = [0, 0, 1]
+    pool = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    q = pool @ first.numpy()
+    chances = np.exp(q / CHOICE_SCALE) / np.exp(q / CHOICE_SCALE).sum()
+    unlike = np.mean([(chances @ pool - pool[each]) / CHOICE_SCALE for each in choices], axis=0)
+    td = np.mean([q[each] * pool[each] for each in choices], axis=0)  # Huber within 1, targets 0
+    update = learner.update(Batch.of([of_pool(each) for each in choices]), imitate=2.0)
+    assert update.loss == pytest.approx(np.mean([0.5 * q[each] ** 2 for each in choices]), rel=1e-5)
+    np.testing.assert_allclose(learner.online.weights.detach(), first.numpy() - 0.1 * (td + 2 * unlike), rtol=1e-4)
 
 
 def test_who_imitates_comes_to_choose_alike() -> None:

@@ -39,7 +39,9 @@ def test_q_is_the_formula() -> None:
     with torch.no_grad():
         found = network(NO_STATE[None], pool_NA[None])[0].numpy()
         value = float(network.value(torch.tensor([[0.3, 0.6]])))
-    each = float(network.scale.detach()) * np.array([advantages(network, row) for row in pool_NA.double().numpy()])
+    each = float(network.log_scale.detach().exp()) * np.array(
+        [advantages(network, row) for row in pool_NA.double().numpy()]
+    )
     np.testing.assert_allclose(found, value + each - each.mean(), atol=1e-4)
 
 
@@ -94,6 +96,16 @@ def test_rows_say_how_far_a_candidate_was_in_its_turn(labelled: int) -> None:
         with torch.no_grad():
             assert 6 * turn + int(network(NO_STATE[None], seen_MA[None, pool])[0].argmax()) == place
         near.append(points[place])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_q_and_what_is_chosen_by_are_of_one_order_whatever_the_weights(seed: int) -> None:
+    network, seen_MA = drawn(seed), torch.randn(9, FEATURES, generator=seeded(seed))
+    seen_MA[:, -3:-1] = 0.5
+    with torch.no_grad():
+        q_M = network(NO_STATE[None], seen_MA[None])[0]
+        worth_M = network.worth_in_turn(NO_STATE, seen_MA[:, :-1], seen_MA[:, -1])
+    assert q_M.argsort().tolist() == worth_M.argsort().tolist()
 
 
 def test_rows_of_another_width_and_unknown_settings_are_refused() -> None:

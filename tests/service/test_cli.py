@@ -83,13 +83,43 @@ def test_an_oracle_folder_without_label_maps_is_a_sentence(tmp_path: Path) -> No
         TruthFolder(tmp_path)
 
 
-def test_the_truth_of_a_region_is_cut_from_the_images_label_map(tmp_path: Path) -> None:
+REGION = {"x": 2, "y": 3, "width": 4, "height": 5}
+
+
+def truth(folder: Path, *paths: str) -> np.ndarray:
+    """Label maps that are all different."""
     label_map = np.arange(12 * 10, dtype=np.uint8).reshape(12, 10)
-    (tmp_path / "a.png").write_bytes(encode_label_png(label_map))
-    cut = TruthFolder(tmp_path).cut("street/a.jpg", {"x": 2, "y": 3, "width": 4, "height": 5})
+    for number, path in enumerate(paths):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(encode_label_png(label_map + np.uint8(number)))
+    return label_map
+
+
+def of(name: str, height: int = 12, width: int = 10) -> dict[str, object]:
+    return {"name": name, "height": height, "width": width}
+
+
+def test_the_truth_of_a_region_is_cut_from_the_images_label_map(tmp_path: Path) -> None:
+    label_map = truth(tmp_path, "a.png")
+    cut = TruthFolder(tmp_path).cut(of("street/a.jpg"), REGION)
     np.testing.assert_array_equal(decode_png(cut, max_pixels=100), label_map[3:8, 2:6])
     with pytest.raises(FileNotFoundError, match=r"b\.png"):
-        TruthFolder(tmp_path).cut("b.png", {"x": 0, "y": 0, "width": 1, "height": 1})
+        TruthFolder(tmp_path).cut(of("b.png"), REGION)
+
+
+def test_of_label_maps_of_one_name_each_image_has_its_own(tmp_path: Path) -> None:
+    label_map = truth(tmp_path, "north/1.png", "south/1.PNG")
+    for number, place in enumerate(("north", "south")):
+        cut = TruthFolder(tmp_path).cut(of(f"{place}/1.jpg"), REGION)
+        np.testing.assert_array_equal(decode_png(cut, max_pixels=100), label_map[3:8, 2:6] + number)
+    with pytest.raises(FileNotFoundError, match=r"2 label maps 1\.png, and none at west/1\.png"):
+        TruthFolder(tmp_path).cut(of("west/1.jpg"), REGION)
+
+
+def test_a_label_map_of_another_size_is_not_cut(tmp_path: Path) -> None:
+    truth(tmp_path, "a.png")
+    with pytest.raises(ValueError, match=r"is 12 x 10 pixels .* 24 x 20"):
+        TruthFolder(tmp_path).cut(of("a.png", 24, 20), REGION)
 
 
 class AppClient(Client):

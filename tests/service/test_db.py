@@ -138,3 +138,12 @@ def test_a_server_that_was_restarted_is_connected_to_again(database: Database, m
     with database.write() as session:
         add(session)
     assert count(database) == 1
+
+
+def test_what_is_no_finite_number_is_stored_as_null(database: Database) -> None:
+    measured = {"miou": float("nan"), "iou": [0.5, float("inf"), None], "ids": (1, "a", True)}
+    with database.write() as session:
+        events.record(session, now=START, kind="test", measured=measured)
+    with database.read() as session:
+        (detail,) = session.scalars(select(Event.detail))
+    assert detail == {"measured": {"miou": None, "iou": [0.5, None, None], "ids": [1, "a", True]}}

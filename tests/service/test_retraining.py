@@ -98,6 +98,23 @@ def test_where_games_would_be_those_of_last_time_nothing_is_trained(database: Da
     assert len(trainings(database, project)) == 2
 
 
+def see(database: Database, kind: str) -> None:
+    """The newest round was asked for by a policy that looks like this."""
+    with database.write() as session:
+        newest = session.scalars(select(Round).order_by(Round.id.desc())).first()
+        assert newest is not None
+        newest.seen_key = f"rounds/{kind}/aa/aa.safetensors"
+
+
+def test_a_job_that_is_not_known_any_more_holds_up_no_round(database: Database, make: Maker) -> None:
+    project = project_of(make, database)
+    with database.write() as session:
+        job = queue_job(session, project_id=project.id, kind="train-policy", payload={"policy": "gone"}, now=at(10))
+    end(database, job)
+    tell(database, project, 11)
+    assert len(trainings(database, project)) == 1
+
+
 def test_a_policy_that_remembers_rounds_is_trained_again_after_those_that_a_policy_asked_for(
     database: Database, make: Maker
 ) -> None:
@@ -107,13 +124,11 @@ def test_a_policy_that_remembers_rounds_is_trained_again_after_those_that_a_poli
             job = queue_job(session, project_id=project.id, kind="train-policy", payload=payload, now=at(minutes))
         end(database, job)
         known = len(trainings(database, project))
-        tell(database, project, minutes + 1)
-        assert len(trainings(database, project)) == known
-        with database.write() as session:
-            newest = session.scalars(select(Round).order_by(Round.id.desc())).first()
-            assert newest is not None
-            newest.seen_key = "rounds/aa/aa.safetensors"
-        tell(database, project, minutes + 2)
+        for told in range(4):
+            tell(database, project, minutes + 1 + told)
+            assert len(trainings(database, project)) == known
+            see(database, "regionwise" if told == 0 else "blend")  # the first was seen by others, three are enough
+        tell(database, project, minutes + 5)
         # A search plays games alone.
         again = trainings(database, project)[known:]
         assert [each.payload for each in again] == ([payload] if payload["policy"] == "turns" else [])

@@ -103,12 +103,12 @@ def test_the_spent_budget_trains_to_convergence_once(database: Database, make: M
     assert [kind for _, kind in outbox] == ["finish"]
 
 
-def test_an_exhausted_pool_is_a_reached_budget(database: Database, make: Maker) -> None:
+def test_an_exhausted_pool_is_said_to_be_empty(database: Database, make: Maker) -> None:
     project = make.project(batch_size=4)
     make.round_(project, make.images(project, 1), regions=4)
     set_state(database, all_rounds(database, project)[0], "told", "labelled")
     advance(database, project)
-    assert reason(database, project) == "budget_reached"
+    assert reason(database, project) == "pool_empty"
 
 
 def test_a_round_closes_once_with_its_last_region(database: Database, make: Maker, outbox: Outbox) -> None:

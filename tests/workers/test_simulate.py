@@ -247,3 +247,9 @@ def test_a_missing_data_set_is_told_before_anything_begins(tmp_path: Path) -> No
     )
     assert finished.exit_code == 2
     assert "/nowhere" in finished.output
+
+
+def test_a_folder_that_nobody_would_look_into_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--dataset folder"):
+        chosen_experiment("lite", None, [], None, tmp_path)
+    assert chosen_experiment("lite", "folder", [], None, tmp_path).dataset == "folder"

@@ -23,7 +23,7 @@ from service.domain.masks import encode_label_png
 from service.progress import Progress
 from service.settings import Settings
 from service.store.annotators import add_annotator
-from workers.client.importing import import_dataset
+from workers.client.importing import complete_project
 from workers.client.rounds_table import print_rounds
 from workers.datasets import open_dataset
 from workers.datasets.base import SPLITS
@@ -74,7 +74,8 @@ class Campaign:
     def name(self) -> str:
         """Of its project."""
         usual = (self.strategy, self.start, self.seed) == ("learned", "dt", 0)
-        return f"{self.dataset} {self.preset}" + ("" if usual else f" {self.strategy} {self.start} {self.seed}")
+        named = self.root.resolve().name if self.dataset == "folder" else self.dataset
+        return f"{named} {self.preset}" + ("" if usual else f" {self.strategy} {self.start} {self.seed}")
 
 
 def run_campaign(
@@ -103,7 +104,7 @@ def run_campaign(
         settings = {"batch_size": 24, "strategy": campaign.strategy, "seed": campaign.seed, "budget": budget}
         splits = STARTS[campaign.start]
         named = (campaign.dataset, campaign.root, campaign.name)
-        project = import_dataset(client, *named, {**settings, **own["project"]}, splits=splits)
+        project = complete_project(client, *named, {**settings, **own["project"]}, splits=splits)
         client.call("PATCH", f"/projects/{project}", json={"settings": {"budget": budget}})
         run_job_once(client, project, "pretrain", own["pretrain"])
         if campaign.strategy == "learned":

@@ -1,26 +1,88 @@
-"""Puts a data set into the service over HTTP, as any other client would."""
+"""Puts a data set into the service over HTTP, as any other client would: the bytes that are there, through the one door."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image as Picture
-from rich.progress import Progress
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.prompt import Confirm
 
 from service.client import Client
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
+from service.domain.label_readings import LabelReading
 from service.domain.masks import encode_label_png
+from service.domain.readings import Reading, color_of
+from workers.client.planning import Entry, Plan, plan_of
+from workers.client.told import tell_plan
 from workers.datasets import open_dataset
-from workers.datasets.base import SPLITS, Dataset, ImageSource, Pixels
+from workers.datasets.base import SPLITS, Dataset, DatasetError, Pixels
+from workers.datasets.folder import FolderReading, LabelsNamedOtherwise, open_folder
 
 # Images per request: large enough to be fast, small enough to show progress.
 BATCH = 16
-_PRESETS = {CAMVID.names: "camvid", CITYSCAPES.names: "cityscapes"}
+_PRESETS = {CAMVID: "camvid", CITYSCAPES: "cityscapes"}
 
 
-def import_dataset(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOrder:
+    """How an import goes. name: of a new project, the folder's where there is none; into: of one that is there, to add to.
+
+    labels, label_reading, scale, background: how a folder is read. dry_run: nothing is sent. skip_bad, keep_twins, strays,
+    anyway: go on where files are bad, pictures are there twice, label maps match no image, or label maps look wrong.
+    """
+
+    dataset: str
+    root: Path | None = None
+    name: str | None = None
+    into: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    splits: Sequence[str] = SPLITS
+    labels: str = "{stem}"
+    label_reading: str = ""
+    scale: str | None = None
+    background: str = "255,255,255"
+    dry_run: bool = False
+    skip_bad: bool = False
+    keep_twins: bool = False
+    strays: bool = False
+    anyway: bool = False
+    most_ignored: float = 0.5
+
+    @property
+    def form(self) -> dict[str, str]:
+        """What the service is told of how files are read; label maps of other data sets come as class ids."""
+        words = {"label_reading": self.label_reading} if self.dataset == "folder" and self.label_reading else {}
+        return {**({"scale": self.scale} if self.scale else {}), "background": self.background, **words}
+
+
+def import_dataset(client: Client, **given: Any) -> int | None:
+    """Check all, then send all; the project's number, None for a dry run. `given`: the fields of an ImportOrder.
+
+    Raises DatasetError, before anything is sent, where something is wrong that the order does not go on with.
+    """
+    order, console = ImportOrder(**given), Console()
+    opened = _opened(order, console)
+    with _progress(console) as progress:
+        whole = sum(len(source) for split, source in opened.splits.items() if split in order.splits)
+        task = progress.add_task("Reading files", total=whole)
+        plan = plan_of(opened, order.splits, keep_twins=order.keep_twins, advance=lambda: progress.advance(task))
+    name = order.into or order.name or (order.dataset if order.root is None else order.root.resolve().name)
+    tell_plan(console, plan, name)
+    _require_sound(plan, order)
+    if order.dry_run:
+        console.print("A dry run: nothing was sent.")
+        return None
+    project = _project(client, name, opened.classes, order)
+    _send(client, project, plan.without_bad(), opened, order, console)
+    return project
+
+
+def complete_project(
     client: Client,
     dataset: str,
     root: Path | None,
@@ -31,52 +93,138 @@ def import_dataset(
 ) -> int:
     """Make (or complete) the project `name`; returns its number. The pool's label maps stay here: people give those."""
     opened = open_dataset(dataset, root, **(options or {}))
-    project = find_or_make_project(client, name, opened.classes, settings)
-    with Progress() as progress:
-        for split in splits:
-            source = opened.splits.get(split)
-            if source is None or not len(source):
-                continue
-            task = progress.add_task(f"Split {split}", total=len(source))
-            upload(client, project, opened, split, source, partial(progress.advance, task))
+    order = ImportOrder(dataset=dataset, root=root, name=name, settings=settings, splits=splits, label_reading="")
+    known = _named(client, name)
+    if known is None:
+        project = _made(client, name, opened.classes, settings)
+    else:
+        _require_classes(known, opened.classes)
+        project = int(known["id"])
+    plan = plan_of(opened, splits)
+    _send(client, project, plan.entries, opened, order, Console())
     return project
 
 
-def find_or_make_project(client: Client, name: str, classes: ClassSet, settings: dict[str, Any]) -> int:
-    """The project of this name, made if there is none."""
-    for project in client.pages("/projects"):
-        if project["name"] == name:
-            return int(project["id"])
-    wire = _PRESETS.get(classes.names) or classes.to_json()
-    made = client.call("POST", "/projects", json={"name": name, "classes": wire, "settings": settings})
-    return int(made["id"])
-
-
-def upload(
-    client: Client, project: int, dataset: Dataset, split: str, source: ImageSource, advance: Callable[[int], None]
-) -> None:
-    """Send a split's images; those that are there already are left as they are."""
-    numbers = range(len(source))
-    for start in numbers[::BATCH]:
-        files = [
-            part for number in numbers[start : start + BATCH] for part in _parts(dataset.classes, split, source, number)
-        ]
-        client.call("POST", f"/projects/{project}/images", data={"split": split}, files=files)
-        advance(len(numbers[start : start + BATCH]))
-
-
-def _parts(
-    classes: ClassSet, split: str, source: ImageSource, number: int
-) -> Iterator[tuple[str, tuple[str, bytes, str]]]:
-    name = source.name(number)
-    yield "image", (f"{name}.png", encode_rgb(source.image(number)), "image/png")
-    if split == "pool":
-        return
+def _opened(order: ImportOrder, console: Console) -> Dataset:
+    if order.dataset != "folder":
+        return open_dataset(order.dataset, order.root)
+    if order.root is None:
+        raise DatasetError("Which folder? Say --root.")
+    reading = FolderReading(
+        labels=order.labels,
+        images=Reading(scale=order.scale, background=color_of(order.background)),
+        label_maps=LabelReading.parse(order.label_reading),
+        strays=order.strays,
+    )
     try:
-        indices = source.label_map(number)
+        return open_folder(order.root, reading=reading)
+    except LabelsNamedOtherwise as error:
+        if not sys.stdin.isatty() or not Confirm.ask(f"{error} Is it?", console=console, default=True):
+            raise
+        return _opened(_with(order, labels=error.pattern), console)
+
+
+def _with(order: ImportOrder, **changes: Any) -> ImportOrder:
+    return ImportOrder(**{name: getattr(order, name) for name in order.__slots__} | changes)
+
+
+def _require_sound(plan: Plan, order: ImportOrder) -> None:
+    if plan.leaks and not order.anyway:
+        example = " and ".join(plan.leaks[0])
+        raise DatasetError(
+            f"{len(plan.leaks)} pictures are in several splits, so that what is tested on is learned from: {example}. Take them "
+            "out of all splits but one, or go on with --anyway."
+        )
+    if plan.bad and not order.skip_bad:
+        raise DatasetError(
+            f"{len(plan.bad)} files cannot be taken, see above: mend them, or go on without (--skip-bad)."
+        )
+    doubts = plan.doubts(order.most_ignored)
+    if doubts and not order.anyway:
+        raise DatasetError(
+            f"{' '.join(doubts)} If label maps hold other values than class ids, say how they are read (--binary, --map 255=1, "
+            "--colors); if all is as it should be, go on with --anyway."
+        )
+    if not plan.without_bad():
+        raise DatasetError("There is nothing to import.")
+
+
+def _project(client: Client, name: str, classes: ClassSet, order: ImportOrder) -> int:
+    known = _named(client, name)
+    if order.into is None:
+        if known is not None:
+            raise DatasetError(
+                f"There is a project {name!r} already, number {known['id']}: add to it with --into {name!r}, or give another "
+                "--name."
+            )
+        return _made(client, name, classes, order.settings)
+    if known is None:
+        raise DatasetError(f"There is no project {name!r} to add to; leave --into out to make one.")
+    _require_classes(known, classes)
+    other = {
+        key: known["settings"].get(key) for key in order.settings if known["settings"].get(key) != order.settings[key]
+    }
+    if other:
+        said = ", ".join(f"{key} {value!r}" for key, value in other.items())
+        raise DatasetError(
+            f"The project {name!r} has other settings: {said}. Change them with PATCH /projects/{known['id']}."
+        )
+    return int(known["id"])
+
+
+def _require_classes(project: Mapping[str, Any], classes: ClassSet) -> None:
+    if ClassSet.from_json(project) != classes:
+        raise DatasetError(f"The project {project['name']!r} has other classes, ids or colours than the data set.")
+
+
+def _named(client: Client, name: str) -> dict[str, Any] | None:
+    return next((project for project in client.pages("/projects") if project["name"] == name), None)
+
+
+def _made(client: Client, name: str, classes: ClassSet, settings: Mapping[str, Any]) -> int:
+    wire = _PRESETS.get(classes) or classes.to_json()
+    return int(client.call("POST", "/projects", json={"name": name, "classes": wire, "settings": dict(settings)})["id"])
+
+
+def _send(
+    client: Client, project: int, entries: Sequence[Entry], dataset: Dataset, order: ImportOrder, console: Console
+) -> None:
+    """Send images split by split; those that are there already are left as they are."""
+    with _progress(console) as progress:
+        for split in dict.fromkeys(entry.split for entry in entries):
+            chosen = [entry for entry in entries if entry.split == split]
+            task = progress.add_task(f"Split {split}", total=len(chosen))
+            for start in range(0, len(chosen), BATCH):
+                part = chosen[start : start + BATCH]
+                files = [file for entry in part for file in _files(entry, dataset.classes, order)]
+                form = {"split": split, **order.form}
+                client.call("POST", f"/projects/{project}/images", data=form, files=files)
+                progress.advance(task, len(part))
+
+
+def _files(entry: Entry, classes: ClassSet, order: ImportOrder) -> list[tuple[str, tuple[str, bytes, str]]]:
+    """The image's bytes as they are, and its label map's, or, of data sets with ids of their own, that encoded."""
+    image = encode_rgb(entry.source.image(entry.number)) if entry.path is None else entry.path.read_bytes()
+    files = [("image", (entry.name, image, "application/octet-stream"))]
+    if not entry.labelled:
+        return files
+    stem = entry.source.name(entry.number)
+    if order.dataset == "folder":
+        path = entry.label
+        if path is not None:
+            files.append(("label_map", (f"{stem}{path.suffix}", path.read_bytes(), "application/octet-stream")))
+        return files
+    try:
+        ids_HW = classes.to_ids(entry.source.label_map(entry.number))
     except LookupError:
-        return
-    yield "label_map", (f"{name}.png", encode_label_png(classes.to_ids(indices), classes.palette()), "image/png")
+        return files
+    return [*files, ("label_map", (f"{stem}.png", encode_label_png(ids_HW, classes.palette()), "image/png"))]
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    )
 
 
 def encode_rgb(pixels: Pixels) -> bytes:

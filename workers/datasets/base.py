@@ -4,17 +4,20 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from service.domain.classes import IGNORE, ClassSet
+from service.domain.readings import Reading
+from service.pictures import PictureError, Shape, pixels_of, shape_of, turned_upright
 from workers.datasets.decoded import DecodedCache
 
 Pixels = NDArray[np.uint8]
 SPLITS = ("state", "train", "reward", "pool", "test")
+MAX_PIXELS = 1 << 28
 SOURCE = "source"  # the split of a source domain to pre-train on; data sets may lack it
 
 
@@ -58,10 +61,16 @@ class Dataset:
 class Files:
     """Images and label maps in files, decoded when asked for."""
 
-    def __init__(self, pairs: Sequence[tuple[str, Path, Path | None]], read_labels: Callable[[Path], Pixels]) -> None:
+    def __init__(
+        self,
+        pairs: Sequence[tuple[str, Path, Path | None]],
+        read_labels: Callable[[Path], Pixels],
+        reading: Reading | None = None,
+    ) -> None:
         """`pairs` holds (name, image path, label map path or None); `read_labels` gives class indices."""
         self._pairs = list(pairs)
         self._read_labels = read_labels
+        self.reading = reading or Reading()
         self._digests: dict[int, str] = {}
 
     def __len__(self) -> int:
@@ -70,45 +79,49 @@ class Files:
     def name(self, number: int) -> str:
         return self._pairs[number][0]
 
+    def files(self, number: int) -> tuple[Path, Path | None]:
+        """Where the image lies, and its label map."""
+        return self._pairs[number][1:]
+
     def size(self, number: int) -> tuple[int, int]:
-        path = self._pairs[number][1]
-        try:
-            with Image.open(path) as image:
-                return image.height, image.width
-        except OSError as error:
-            raise DatasetError(f"{path} cannot be read as an image: {error}.") from error
+        shape = self._shape(number)
+        return shape.height, shape.width
 
     def digest(self, number: int) -> str:
         if number not in self._digests:
-            self._digests[number] = hashlib.sha256(self._pairs[number][1].read_bytes()).hexdigest()
+            whole = hashlib.sha256(self._pairs[number][1].read_bytes())
+            if self.reading != Reading():
+                whole.update(repr(self.reading).encode())
+            self._digests[number] = whole.hexdigest()
         return self._digests[number]
 
     def image(self, number: int) -> Pixels:
-        return read_rgb(self._pairs[number][1])
+        return read_rgb(self._pairs[number][1], self.reading)
 
     def label_map(self, number: int) -> Pixels:
         path = self._pairs[number][2]
         if path is None:
             raise LookupError(f"Image {self.name(number)} has no label map.")
-        labels, size = self._read_labels(path), self.size(number)
+        labels, size = turned_upright(self._read_labels(path), self._shape(number)), self.size(number)
         if labels.shape != size:
             found, wanted = (f"{height} x {width}" for height, width in (labels.shape, size))
             raise DatasetError(f"{path} is {found} pixels high and wide, its image {wanted}.")
         return labels
 
+    def _shape(self, number: int) -> Shape:
+        path = self._pairs[number][1]
+        try:
+            return shape_of(path, self.reading)
+        except (OSError, PictureError) as error:
+            raise DatasetError(f"{path} cannot be read as an image: {error}") from error
 
-def read_rgb(path: Path) -> Pixels:
-    """An image file as RGB, uint8, height x width x 3. Raises DatasetError for what is no image."""
+
+def read_rgb(path: Path, reading: Reading | None = None) -> Pixels:
+    """What is seen of an image file: upright, RGB, uint8, height x width x 3. Raises DatasetError for what is no image."""
     try:
-        return decode_rgb(path)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be read as an image: {error}.") from error
-
-
-def decode_rgb(file: Path | BinaryIO) -> Pixels:
-    """As `read_rgb`, of an open file too. Raises OSError for what is no image."""
-    with Image.open(file) as image:
-        return np.asarray(image.convert("RGB"))
+        return pixels_of(path.read_bytes(), max_pixels=MAX_PIXELS, reading=reading or Reading())
+    except (OSError, PictureError) as error:
+        raise DatasetError(f"{path} cannot be read as an image: {error}") from error
 
 
 class Resized:

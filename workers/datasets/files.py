@@ -1,13 +1,14 @@
 """Finding the images and label maps of a data set in folders, and saying what is missing in a sentence."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from service.domain.classes import ClassSet, UnknownClassIds
+from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, decode_png
 from workers.datasets.base import DatasetError, Pixels
 
@@ -37,6 +38,28 @@ def images_by_name(folder: Path, files: Iterable[Path], ending: str = "") -> dic
             raise DatasetError(f"Both {found[name]} and {path} are named {name}; image names must differ.")
         found[name] = path
     return found
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder and of those in it, but for hidden ones, and those of hidden folders and of what archives leave."""
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(part.startswith(".") or part == "__MACOSX" for part in parts):
+            yield path
+
+
+def read_indices(path: Path, classes: ClassSet, reading: LabelReading) -> Pixels:
+    """A label map in any form that the reading allows as class indices, uint8. Raises DatasetError naming the file."""
+    try:
+        return classes.to_indices(
+            read_label_map(path.read_bytes(), classes, max_pixels=MAX_LABEL_PIXELS, reading=reading)
+        )
+    except OSError as error:
+        raise DatasetError(f"The label map {path} cannot be read: {error.strerror or error}.") from error
+    except MaskError as error:
+        raise DatasetError(f"{path}: {error.message}") from error
+    except UnknownClassIds as error:
+        raise DatasetError(f"{path}: {error}") from error
 
 
 def read_class_ids(path: Path, classes: ClassSet) -> Pixels:

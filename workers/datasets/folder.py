@@ -1,17 +1,19 @@
 """Anybody's images in a folder: with or without label maps, with their own classes and splits, or drawn ones."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.classes import ClassSet
+from service.domain.label_readings import LabelReading
 from service.domain.metrics import class_counts
+from service.domain.readings import Reading
 from service.domain.splits import draw_state_set, split_by_names
-from workers.datasets.base import SOURCE, SPLITS, Dataset, DatasetError, Files, Subset
-from workers.datasets.files import images_by_name, read_class_ids, read_json, require_folder
+from workers.datasets.base import SOURCE, SPLITS, Dataset, DatasetError, Files, Pixels, Subset
+from workers.datasets.files import files_below, images_by_name, read_indices, read_json, require_folder
 
 CLASSES_HOLD = 'the classes: {"classes": [{"id": 0, "name": "Road", "color": [128, 64, 128]}, ...], "ignore_id": 255}'
 SPLITS_HOLD = f"lists of image names by split, {', '.join(SPLITS)} or {SOURCE}"
@@ -19,21 +21,61 @@ STATE_SIZE = 10  # images of D_S, fewer where there are few
 # Shares of the labelled images when splits are drawn; the pool gets what is left of them.
 TEST, REWARD, TRAIN = 0.2, 0.15, 0.25
 FEWEST = 6
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
+ENDINGS = (
+    "_mask",
+    "_masks",
+    "_label",
+    "_labels",
+    "_gt",
+    "_seg",
+    "_segmentation",
+    "_labelIds",
+    "_annotation",
+    "-mask",
+    ".mask",
+)
+# How label maps are named where they are not named as their images.
+PATTERNS = ("{stem}", *(f"{{stem}}{ending}" for ending in ENDINGS), "mask_{stem}", "label_{stem}", "gt_{stem}")
 
 
-def open_folder(root: Path, *, seed: int = 0) -> Dataset:
-    """`root` holds images/, perhaps labels/ (PNGs of class ids under the images' names), classes.json.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderReading:
+    """How a folder is read. labels: the name of an image's label map below labels/, without its suffix, {stem} standing for the
+    image's; images, label_maps: how files are read. strays: label maps that match no image are left out, and not refused.
+    """
+
+    labels: str = "{stem}"
+    images: Reading = field(default_factory=Reading)
+    label_maps: LabelReading = field(default_factory=LabelReading)
+    strays: bool = False
+
+    def __post_init__(self) -> None:
+        if "{stem}" not in self.labels:
+            raise ValueError(
+                f"A pattern of label maps' names holds {{stem}}, as '{{stem}}_mask' does, unlike {self.labels!r}."
+            )
+
+
+def open_folder(root: Path, *, seed: int = 0, reading: FolderReading | None = None) -> Dataset:
+    """`root` holds images/, perhaps labels/ (PNG, TIFF, BMP or NPY of class ids under the images' names), classes.json.
 
     Folders within images/ are part of the names. splits.json may list the names of each split; without it, splits are
     drawn by `seed` as `draw_splits` says. Raises DatasetError for what is missing or wrong.
     """
+    how = reading or FolderReading()
     folder = require_folder(require_folder(root, "images/ and classes.json") / "images", "the images")
     classes = read_classes(root / "classes.json")
-    found = images_by_name(folder, (path for path in folder.rglob("*") if path.is_file()))
+    found = images_by_name(folder, files_below(folder))
     if not found:
         raise DatasetError(f"There are no images in {folder}.")
-    pairs = [(name, path, _label_map(root, name)) for name, path in found.items()]
-    files = Files(pairs, partial(read_class_ids, classes=classes))
+    labels = label_maps(root / "labels", list(found), how)
+    pairs = [(name, path, labels.get(name)) for name, path in found.items()]
+
+    def indices(path: Path) -> Pixels:
+        return read_indices(path, classes, how.label_maps)
+
+    files = Files(pairs, indices, how.images)
     labelled = np.array([labels is not None for _, _, labels in pairs])
     if (root / "splits.json").exists():
         splits = _listed(root / "splits.json", list(found))
@@ -50,6 +92,50 @@ def read_classes(path: Path) -> ClassSet:
         raise
     except ValueError as error:
         raise DatasetError(f"{path}: {error}") from error
+
+
+def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[str, Path]:
+    """The label map of each image that has one. Raises DatasetError for strays, and for label maps that are named otherwise."""
+    if not folder.is_dir():
+        return {}
+    there = {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in sorted(files_below(folder))
+        if path.suffix.lower() in LABEL_SUFFIXES
+    }
+    matched = _matched(there, names, how.labels)
+    strays = sorted(there.keys() - {path.relative_to(folder).with_suffix("").as_posix() for path in matched.values()})
+    if not strays or how.strays:
+        return matched
+    others = {pattern: len(_matched(there, names, pattern)) for pattern in PATTERNS}
+    best = max(others, key=lambda pattern: others[pattern])
+    if others[best] > len(matched):
+        raise LabelsNamedOtherwise(folder, there[strays[0]], best)
+    raise DatasetError(
+        f"{len(strays)} label maps in {folder} match no image: {', '.join(strays[:5])}{', ...' if len(strays) > 5 else ''}. Name "
+        "them as their images, say how they are named (--labels '{stem}_mask'), or leave them out (--ignore-strays)."
+    )
+
+
+class LabelsNamedOtherwise(DatasetError):
+    """Label maps have their images' names with something more, which `pattern` says."""
+
+    def __init__(self, folder: Path, example: Path, pattern: str) -> None:
+        self.pattern = pattern
+        super().__init__(
+            f"Label maps in {folder} are named like {example.name}: say --labels '{pattern}' if that is so."
+        )
+
+
+def _matched(there: Mapping[str, Path], names: Sequence[str], pattern: str) -> dict[str, Path]:
+    found = {}
+    for name in names:
+        folder, _, stem = name.rpartition("/")
+        wanted = pattern.replace("{stem}", stem)
+        path = there.get(f"{folder}/{wanted}" if folder else wanted)
+        if path is not None:
+            found[name] = path
+    return found
 
 
 def draw_splits(
@@ -84,11 +170,6 @@ def draw_splits(
         "pool": np.sort(pool).tolist(),
         "test": np.sort(known[:test]).tolist(),
     }
-
-
-def _label_map(root: Path, name: str) -> Path | None:
-    path = root / "labels" / f"{name}.png"
-    return path if path.is_file() else None
 
 
 def _listed(path: Path, names: list[str]) -> dict[str, list[int]]:

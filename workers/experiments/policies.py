@@ -36,7 +36,7 @@ def trained_policy(bench: Bench, name: str, seed: int, players: Callable[[], Pla
         return load_policy(path.read_bytes(), bench.dataset.classes, ground.state_regions, bench.device)[0]
     settings = bench.experiment.policy(name)
     with ExitStack() as stack:
-        if players is not None and settings.network == "blend":
+        if players is not None and settings.searched:
             trainer: PolicyTrainer = search(settings, ground, seed, stack.enter_context(players()))
         else:
             trainer = build_trainer(settings, ground, seed)
@@ -61,7 +61,7 @@ def _played(bench: Bench, name: str, trainer: PolicyTrainer, state: StateStore) 
 def contests_and_network(bench: Bench, name: str, seed: int) -> tuple[list[Contest], nn.Module]:
     """What a player of a search needs."""
     settings, ground = bench.experiment.policy(name), ground_of(bench, name)
-    return contests_of(settings, ground, seed), build_network(settings, bench.classes, 0, seed)
+    return contests_of(settings, ground, seed), build_network(settings, bench.classes, 0, seed).to(bench.device)
 
 
 def ground_of(bench: Bench, name: str) -> Ground:

@@ -125,9 +125,6 @@ class Refit(_Settings):
         )
 
 
-_CAME_LATER = frozenset({"influence", "ready", "population", "deviation", "blank", "known", "halves", "imitate"})
-
-
 class Experiment(_Settings):
     """Everything that decides an experiment's figures, but for strategies, seeds and budgets."""
 
@@ -252,18 +249,21 @@ class Experiment(_Settings):
 
     def method_key(self, method: Method, seed: int) -> str:
         """A hash of what a method's trajectory with a seed depends on."""
+        weighs = ["weighs cost"] if self.levels > 1 and self.cost != "pixels" and self._in_turn(method) else []
         if method.is_learned:
-            return self.key("trajectory", method.head, seed, self.policy_key(method.policy, 0))
+            return self.key("trajectory", method.head, seed, self.policy_key(method.policy, 0), *weighs)
         if method.is_untrained:
-            return self.key("trajectory", method.head, seed, self._policy_values(method.policy))
-        return self.key("trajectory", str(method), seed)
+            return self.key("trajectory", method.head, seed, self._policy_values(method.policy), *weighs)
+        return self.key("trajectory", str(method), seed, *weighs)
+
+    def _in_turn(self, method: Method) -> bool:
+        """Whether it weighs costs by itself; an earlier version did not."""
+        return str(method) == "diverse" or (not method.is_plain and self.policy(method.policy).in_turn)
 
     def _policy_values(self, name: str) -> dict[str, Any]:
-        values = self.policy(name).model_dump(mode="json", exclude={"group"})
-        # What came later enters a key only where it changes figures: those of before stay.
-        fields = PolicySettings.model_fields
-        used = {key: each for key, each in values.items() if key not in _CAME_LATER or each != fields[key].default}
-        return {"ready": shipped_digest()} if self.policy(name).ready else used
+        policy = self.policy(name)
+        values = {key: each for key, each in policy.keyed().items() if key != "group"}
+        return {"ready": shipped_digest()} if policy.ready else values
 
     def key(self, stage: Literal["source", "theta0", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""

@@ -49,6 +49,11 @@ class Bench:
 
     def split(self, name: str) -> ImageSource:
         """A split's images; of D_R only as many as the experiment looks at, evenly spaced."""
+        if name not in self.dataset.splits:
+            raise ValueError(
+                f"The data set {self.dataset.name} has no split `{name}`: a simulation needs label maps for all splits, at least "
+                "for as many images as splits are drawn from, or a splits.json."
+            )
         source = self.dataset.splits[name]
         wanted = self.experiment.reward_images
         if name != "reward" or wanted is None or wanted >= len(source):

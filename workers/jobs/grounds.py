@@ -1,9 +1,10 @@
 """What the games of a project's policies stand on: its labelled images, its segmenter, and how a round of them goes."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-from service.schemas.policies import PolicySettings
+from service.schemas.policies import CAME_LAST, PolicySettings
 from service.store.rounds import seen_rounds
 from service.tables import Checkpoint
 from workers.datasets.base import ImageSource, Subset
@@ -14,6 +15,9 @@ from workers.loop.round import LoopSettings
 from workers.policy.ground import Ground
 from workers.policy.memories import LiveRound, remembered
 from workers.training.building import is_of
+from workers.training.checkpoints import CheckpointError
+
+log = logging.getLogger(__name__)
 
 
 def source_of(project: ProjectData) -> Checkpoint:
@@ -37,7 +41,7 @@ def splits_of(project: ProjectData, source: Checkpoint, settings: PolicySettings
         "reward": labelled_part(project.images("reward")),
     }
     for split, images in splits.items():
-        if not len(images) and not (split == "state" and settings.network in ("blend", "turns")):
+        if not len(images) and not (split == "state" and settings.in_turn):
             raise JobFailed(
                 f"Policy training needs images in the split `{split}`" + " with label maps." * (split != "state")
             )
@@ -57,13 +61,22 @@ def loop_of_games(project: ProjectData, settings: PolicySettings) -> LoopSetting
 
 
 def live_rounds(project: ProjectData, settings: PolicySettings) -> list[LiveRound]:
-    """The rounds that policies asked for, as they saw them; none for a search, which plays games alone."""
-    if settings.network == "blend":
+    """The rounds that policies asked for, as they saw them; none for a search, which plays games alone.
+
+    What cannot be read any more is left out: nothing depends on it.
+    """
+    if settings.searched:
         return []
     with project.worker.database.read() as session:
         seen = seen_rounds(session, project.id)
-    blobs = project.worker.blobs
-    return [remembered(blobs.get(each.seen_key), number=each.number, gain=each.gain) for each in seen]
+    found = []
+    for each in seen:
+        try:
+            data = project.worker.blobs.get(each.seen_key)
+            found.append(remembered(data, number=each.number, gain=each.gain))
+        except (OSError, CheckpointError, KeyError):
+            log.warning("What a policy saw of round %d cannot be read, and is left out.", each.number)
+    return found
 
 
 def games_made_of(
@@ -75,7 +88,7 @@ def games_made_of(
 ) -> str:
     """A hash of what games go by. Of the project's settings just those: others may change while a campaign runs."""
     sizes = {split: len(images) for split, images in splits.items()}
-    return settings_hash([source.id, sizes, settings.model_dump(mode="json"), asdict(loop), project.settings.seed])
+    return settings_hash([source.id, sizes, settings.keyed(CAME_LAST), asdict(loop), project.settings.seed])
 
 
 def ground_of(

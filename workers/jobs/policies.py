@@ -67,7 +67,7 @@ def train_policy(run: JobRun) -> dict[str, Any]:
 
 def _fitting(settings: PolicySettings, splits: Mapping[str, ImageSource], loop: LoopSettings) -> PolicySettings:
     """With no more regions than D_T has; contests see to that themselves, for they ask for some of D_R's too."""
-    if settings.network == "blend" or settings.halves:
+    if settings.searched or settings.halves:
         return settings
     regions = int(cells_in([splits["train"]], loop))
     return settings.model_copy(update={"budget": min(settings.budget, regions)})
@@ -77,14 +77,17 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     """The trainer, and what its games are made of, in a hash. One that this process made in an earlier slice is gone on with."""
     row = source_of(project)
     splits, loop = splits_of(project, row, settings), loop_of_games(project, settings)
-    made_of, live = games_made_of(project, row, splits, settings, loop), live_rounds(project, settings)
+    made_of = games_made_of(project, row, splits, settings, loop)
     key = f"policy {run.job_id} {made_of}"
     if key not in run.worker.between_slices:
         # To draw a city, say, may take longer than a slice.
         run.worker.between_slices.clear()
         try:
             built = build_trainer(
-                _fitting(settings, splits, loop), ground_of(project, row, splits, loop), project.settings.seed, live
+                _fitting(settings, splits, loop),
+                ground_of(project, row, splits, loop),
+                project.settings.seed,
+                live_rounds(project, settings),
             )
         except SourceError as error:
             raise JobFailed(str(error)) from error

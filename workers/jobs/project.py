@@ -1,8 +1,8 @@
 """A project's rows as the loop sees them: classes, settings, image sources, the pool and the labels."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 import torch
@@ -17,13 +17,14 @@ from service.domain.costs import drawing_cost
 from service.domain.divided import AnyPool, pool_of
 from service.domain.masks import decode_label_png
 from service.domain.regions import Grid
+from service.pictures import rgb
 from service.schemas.projects import ProjectSettings
 from service.store import checkpoints as checkpoint_store
 from service.store import pool as pool_store
 from service.store.projects import get_project
 from service.tables import Checkpoint, Image, Project
 from service.tables import ImageGroup as ImageGroupRow
-from workers.datasets.base import ImageSource, Pixels, Subset, decode_rgb
+from workers.datasets.base import ImageSource, Pixels, Subset
 from workers.datasets.decoded import DecodedCache
 from workers.jobs.delivery import JobFailed, Worker
 from workers.loop.labelled import Answer
@@ -66,11 +67,14 @@ class ProjectImages:
         return group.height, group.width
 
     def digest(self, number: int) -> str:
-        return self.row(number).digest
+        # Two projects may have read one file differently.
+        row = self.row(number)
+        return row.digest if row.seen_key is None else PurePosixPath(row.seen_key).stem
 
     def image(self, number: int) -> Pixels:
-        key = self.row(number).blob_key
-        return self._decoded.get(key, lambda: decode_rgb(io.BytesIO(self._blobs.get(key))))
+        row = self.row(number)
+        key = row.seen_key or row.blob_key
+        return self._decoded.get(key, lambda: rgb(self._blobs.get(key)))
 
     def label_map(self, number: int) -> Pixels:
         row = self.row(number)

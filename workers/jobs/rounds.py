@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.frozen import FrozenSegmenter
-from models.strategies.learned import Learned
 from service.domain.masks import encode_label_png
 from service.store import rounds as round_store
 from service.store.rounds import NewRegion, RoundFigures, RoundProposal
@@ -23,7 +22,7 @@ from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
 from workers.loop.observer import Observer
 from workers.loop.round import Proposal, RoundResult
-from workers.policy.memories import kept
+from workers.policy.memories import kept, kind_of
 from workers.training.checkpoints import save_segmenter
 
 
@@ -53,10 +52,11 @@ def ask(run: JobRun) -> dict[str, Any]:
 
 def _keep_seen(run: JobRun, choice: Choice, proposal: Proposal) -> str | None:
     """The key of what the round's policy saw, for those that learn later; None where none looked, or nothing is of use."""
-    if not isinstance(choice.strategy, Learned):
+    policy = choice.strategy.policy
+    data = None if policy is None else kept(policy, proposal)
+    if policy is None or data is None:
         return None
-    data = kept(choice.strategy.policy, proposal)
-    return None if data is None else run.worker.blobs.put_content("rounds", data, ".safetensors")
+    return run.worker.blobs.put_content(f"rounds/{kind_of(policy)}", data, ".safetensors")
 
 
 def _asking(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
-from models.strategies.learned import Learned
 from service.domain.costs import DrawingCost
 from service.domain.divided import AnyPool
 from workers.chance import numpy_generator, torch_generator
@@ -101,8 +99,7 @@ class Chooser:
             if predict:
                 label_maps |= self._missing_label_maps(picked, label_maps, round_number)
         per_pool = self.settings.protocol == "per-pool" and self.pool.levels == 1
-        looks = isinstance(self.strategy, Learned) and per_pool
-        actions_MA = cast(Learned, self.strategy).seen_in_turn(candidates, chosen.tolist()) if looks else None
+        actions_MA = self.strategy.seen_in_turn(candidates, chosen.tolist()) if per_pool else None
         return Proposal(
             round_number=round_number,
             strategy=self.strategy.name,

@@ -42,15 +42,18 @@ def build_network(settings: PolicySettings, classes: int, state_regions: int, se
 
 def build_trainer(settings: PolicySettings, ground: Ground, seed: int, live: Sequence[LiveRound] = ()) -> PolicyTrainer:
     """What makes a policy, at its beginning; a DQN remembers live rounds. Raises SourceError for a source it cannot play on."""
-    return search(settings, ground, seed) if settings.network == "blend" else dqn_trainer(settings, ground, seed, live)
+    return search(settings, ground, seed) if settings.searched else dqn_trainer(settings, ground, seed, live)
 
 
 def search(settings: PolicySettings, ground: Ground, seed: int, players: Players | None = None) -> Search:
     """The search for a blend, whose games others may play side by side. Raises as build_trainer."""
     searching = SearchSettings(games=settings.episodes, population=settings.population, deviation=settings.deviation)
-    contests = contests_of(settings, ground, seed)
     return Search(
-        contests=contests, network=Blend(known=settings.known).to(ground.device), settings=searching, seed=seed
+        contests=contests_of(settings, ground, seed),
+        network=Blend(known=settings.known).to(ground.device),
+        settings=searching,
+        seed=seed,
+        players=players,
     )
 
 

@@ -16,6 +16,7 @@ from workers.policy.labelling import Episode, Place
 RUNS = 8
 # Of the other half so many images at most, evenly spaced.
 MEASURED = 48
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +49,7 @@ class Contest:
     def begin(self, number: int) -> Episode:
         """The game of this number, the same whoever plays it: its halves, whether anything is known, and its chance."""
         rng = numpy_generator(self.seed, "contest", number)
-        # Evenly spread over the numbers, rather than drawn: there may be as few as ten.
-        blank = math.floor((number + 1) * self.blank_share) > math.floor(number * self.blank_share)
-        place = self.blank if blank else self.place
+        place = self.blank if is_blank(number, self.blank_share) else self.place
         return Episode(halves(place, rng), self.settings, budget=self.budget, seed=int(rng.integers(2**31)))
 
     def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> Curve:
@@ -71,6 +70,15 @@ class Contest:
                 mious.append(100 * game.miou)
                 mark *= 2
         return Curve(cells=tuple(cells), mious=tuple(mious))
+
+
+def is_blank(number: int, share: float) -> bool:
+    """Whether the game of a number is among the share that begins with nothing known.
+
+    Those are evenly spread over the numbers, rather than drawn, since there may be as few as ten; and in no rhythm, since games
+    go round contests.
+    """
+    return (number + 1) * _GOLDEN % 1 < share
 
 
 def smallest_half(place: Place, settings: LoopSettings) -> int:

@@ -8,7 +8,8 @@ from models.frozen import FrozenSegmenter
 from models.refit import RefitSettings
 from models.segmenter import Segmenter
 from service.domain.classes import CAMVID, ClassSet
-from service.schemas.policies import OWN, PolicySettings, city_of
+from service.schemas.policies import PolicySettings
+from service.schemas.sources import OWN, city_of
 from workers.datasets.base import Cached, Dataset, ImageSource, SomeClasses
 from workers.datasets.on_device import on_device
 from workers.datasets.streets import streets_dataset

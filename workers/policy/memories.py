@@ -18,6 +18,7 @@ from workers.training.checkpoints import from_bytes, to_bytes
 
 FEWEST = 3
 """Rounds that a trend is drawn through; fewer say nothing."""
+_NOTHING = 1e-9  # points: rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,11 @@ class LiveRound:
     gain: float
     rows: str
     asked: Asked
+
+
+def kind_of(policy: nn.Module) -> str:
+    """A short name of that, for the key of what is kept."""
+    return type(getattr(policy, "view", PAPER)).__name__.removesuffix("View").lower()
 
 
 def rows_of(policy: nn.Module) -> str:
@@ -69,9 +75,12 @@ def transitions(
     """Transitions of those live rounds that were looked at as `like` is, a round of a game.
 
     A round that others asked for ends a run of them: of those before it the last, whose next state is not known, are left out.
-    paid: what each of so many regions is paid for a reward, which is the gain over those of rounds at that stage.
+    paid: what each of so many regions is paid for a reward, which is the gain over those of rounds at that stage, by the size of
+    all of these. None of fewer than FEWEST rounds.
     """
     alike = [each for each in live if each.rows == rows and _shapes(each.asked) == _shapes(like)]
+    if len(alike) < FEWEST:
+        return []
     found: list[Transition] = []
     held, last = returns(), None
     for each, reward in zip(alike, over_trend([each.gain for each in alike]), strict=True):
@@ -89,13 +98,14 @@ def transitions(
 def over_trend(gains_L: Sequence[float]) -> list[float]:
     """What each gain has over a line through all of them and the logarithm of their place: gains fall as labels come in.
 
-    A game's rewards are set beside a twin's; a live round has none. Zeros for fewer than FEWEST.
+    Divided by the root of their mean square, so that their size is 1. A game's rewards are set beside a twin's; a live round
+    has none.
     """
-    if len(gains_L) < FEWEST:
-        return [0.0] * len(gains_L)
     place_L, gain_L = np.log(np.arange(1, len(gains_L) + 1)), np.asarray(gains_L, np.float64)
     line = np.polyfit(place_L, gain_L, 1)
-    return [float(each) for each in gain_L - np.polyval(line, place_L)]
+    over_L = gain_L - np.polyval(line, place_L)
+    size = float(np.sqrt(np.mean(over_L**2)))
+    return [float(each) for each in over_L / (size if size > _NOTHING else 1.0)]
 
 
 def _shapes(asked: Asked) -> tuple[tuple[int, ...], int]:

@@ -50,9 +50,8 @@ class Rewards:
         )
 
     def of_live(self, reward: float, regions: int) -> tuple[float, ...]:
-        """Rewards of a live round of so many regions, of which no influence is known."""
-        shared = self._gain.divide(reward) if self._standardise else reward
-        return ((1 - self._influence) * shared,) * regions
+        """Rewards of a live round of so many regions, which is in its size already, and of which no influence is known."""
+        return ((1 - self._influence) * reward,) * regions
 
     def meta(self) -> list[Any]:
         """The numbers, for JSON."""

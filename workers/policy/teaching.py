@@ -2,6 +2,8 @@
 
 from functools import cache
 
+import torch
+
 from models.blend import Blend
 from models.strategies import Strategy, build_strategy
 
@@ -9,6 +11,6 @@ TEACHERS = ("entropy", "bvsb", "class-balanced", "diverse")
 
 
 @cache
-def teachers() -> tuple[Strategy, ...]:
+def teachers(device: torch.device) -> tuple[Strategy, ...]:
     """Ways of asking of which in a state at hand one or the other helps more (IALE, Loeffler & Mutschler 2023)."""
-    return (*(build_strategy(name) for name in TEACHERS), build_strategy("learned", Blend().eval()))
+    return (*(build_strategy(name) for name in TEACHERS), build_strategy("learned", Blend().to(device).eval()))

@@ -61,10 +61,10 @@ class Trainer:
         explorer: Callable[[int], nn.Module] | None = None,
         live: Sequence[LiveRound] = (),
     ) -> None:
-        """`live`: rounds of a campaign, remembered among those of the first game. `explorer` makes a network of weights drawn
-        from a seed: with the chance epsilon a round is asked for by a new one, all regions alike, where otherwise each region
-        is left to chance by itself. The reward is one for the round: what single regions bring is lost in it, what a way of
-        asking brings is not.
+        """`live`: rounds of a campaign, remembered among those of the first game once the policy plays by itself. `explorer`
+        makes a network of weights drawn from a seed: with the chance epsilon a round is asked for by a new one, all regions
+        alike, where otherwise each region is left to chance by itself. The reward is one for the round: what single regions
+        bring is lost in it, what a way of asking brings is not.
         """
         self.games, self.settings, self.seed, self._explorer = list(games), settings, seed, explorer
         self.dqn = DQN(network, settings.dqn)
@@ -117,10 +117,13 @@ class Trainer:
             game.begin(self.episode)
         epsilon = epsilon_after(self.rounds_done, self.settings.dqn)
         shown = self.episode < self.settings.imitate
-        asked = game.show(self._strategy, teachers()) if shown else game.ask(*self._exploring(game, epsilon))
-        if self.rounds_done == 0:
+        if shown:
+            epsilon, asked = 0.0, game.show(self._strategy, teachers(device_of(self.dqn.online)))
+        else:
+            asked = game.ask(*self._exploring(game, epsilon))
+        if (self.episode, self.round_number) == (self.settings.imitate, 0):  # not before: what is shown is imitated
             rows = rows_of(self.dqn.online)
-            buffer.add(transitions(self._live, asked, rows, self._new_returns, self._rewards.of_live))
+            self.buffers[0].add(transitions(self._live, asked, rows, self._new_returns, self._rewards.of_live))
         buffer.add(self._held.arrive(asked.state_SF, asked.pools))
         told = game.tell()
         rewards = self._rewards.of(told, len(asked.chosen))

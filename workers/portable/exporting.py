@@ -4,7 +4,6 @@ Shapes: C classes, H x W pixels.
 """
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,8 +18,9 @@ from models.frozen import Eye, FrozenSegmenter
 from models.inference import evaluating
 from models.segmenter import Segmenter
 from service.domain.classes import ClassSet
+from service.pictures import pixels_of
 from service.progress import Progress
-from workers.datasets.base import Pixels, decode_rgb
+from workers.datasets.base import MAX_PIXELS, Pixels
 from workers.datasets.on_device import image_tensor
 from workers.files import write_atomically
 from workers.portable.graph import FORMS, INPUT, OUTPUT, agreement
@@ -155,7 +155,7 @@ def _example(example: bytes | None, size: tuple[int, int] | None) -> Pixels:
         if size is None:
             raise ValueError("There is no image to take the graph's size from: give --size HEIGHTxWIDTH.")
         return np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    pixels_HW3 = decode_rgb(io.BytesIO(example))
+    pixels_HW3 = pixels_of(example, max_pixels=MAX_PIXELS)
     if size is None or size == pixels_HW3.shape[:2]:
         return pixels_HW3
     return np.asarray(Image.fromarray(pixels_HW3).resize((size[1], size[0]), Image.Resampling.BILINEAR))

@@ -1,6 +1,5 @@
 """Label maps of image files: which files they become, and their writing, one image in memory at a time."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +7,11 @@ from pathlib import Path
 import torch
 
 from service.domain.masks import encode_label_png
-from service.pictures import PictureError, check_picture
+from service.domain.readings import Reading
+from service.pictures import PictureError, pixels_of
 from service.progress import Progress
 from service.settings import get_settings
-from workers.datasets.base import decode_rgb
-from workers.datasets.files import images_by_name
+from workers.datasets.files import files_below, images_by_name
 from workers.files import write_atomically
 from workers.portable.one_image import OneImage, predicted
 from workers.portable.opening import Model, open_model
@@ -27,9 +26,12 @@ class Work:
     label_map: Path
 
 
-def predict(images: Sequence[Path], *, model: Path, to: Path, classes: Path | None, overwrite: bool) -> int:
+def predict(
+    images: Sequence[Path], *, model: Path, to: Path, classes: Path | None, reading: Reading, overwrite: bool
+) -> int:
     """Write the label map of every image, and say on stderr which could not be; returns how many were written.
 
+    `reading` says how images are read, as it did when those were that the model has learned from.
     Raises ValueError for images, a model or a folder that cannot be used (then nothing is written), and at the end where
     single images could not be predicted.
     """
@@ -43,7 +45,9 @@ def predict(images: Sequence[Path], *, model: Path, to: Path, classes: Path | No
         progress.update(0)
         for number, work in enumerate(works):
             try:
-                data = label_map_png(opened, work.image.read_bytes(), max_pixels=settings.max_image_pixels)
+                data = label_map_png(
+                    opened, work.image.read_bytes(), max_pixels=settings.max_image_pixels, reading=reading
+                )
                 _keep(work.label_map, data, overwrite=overwrite)
             except (PictureError, OSError, ValueError) as error:
                 failed += 1
@@ -54,13 +58,13 @@ def predict(images: Sequence[Path], *, model: Path, to: Path, classes: Path | No
     return len(works)
 
 
-def label_map_png(model: Model, data: bytes, *, max_pixels: int) -> bytes:
+def label_map_png(model: Model, data: bytes, *, max_pixels: int, reading: Reading) -> bytes:
     """An 8-bit PNG of class ids with the classes' colours, of an image file that the service would take.
 
     Raises PictureError for one that it would not, ValueError for one that is too small for the network.
     """
-    check_picture(data, max_pixels=max_pixels)
-    indices_HW = predicted(model.segmenter, OneImage(decode_rgb(io.BytesIO(data))))
+    pixels_HW3 = pixels_of(data, max_pixels=max_pixels, reading=reading)
+    indices_HW = predicted(model.segmenter, OneImage(pixels_HW3))
     return encode_label_png(model.classes.to_ids(indices_HW), model.classes.palette())
 
 
@@ -99,7 +103,7 @@ def _found(given: Path, *, besides: Path) -> Iterator[tuple[str, Path]]:
         yield given.stem, given
         return
     left_out = besides.resolve()
-    files = (path for path in given.rglob("*") if path.is_file() and not path.resolve().is_relative_to(left_out))
+    files = (path for path in files_below(given) if not path.resolve().is_relative_to(left_out))
     found = images_by_name(given, files)
     if not found:
         raise ValueError(f"There are no images in {given}.")

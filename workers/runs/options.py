@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import wraps
-from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import typer
 
@@ -19,7 +17,6 @@ from workers.runs.works import Run
 T = TypeVar("T")
 Start = Literal["none", "state", "dt"]
 _THETA_0: dict[Start, str] = {"none": "source", "state": "state", "dt": "dt"}
-Options = TypeVar("Options", bound="Evaluation")
 
 STRATEGY_HELP = (
     f"Methods with commas: {', '.join(BASELINES)}; learned:POLICY and its control learned-untrained:POLICY for each policy "
@@ -92,26 +89,6 @@ class Everything(Evaluation):
     ] = None
 
 
-def takes(options: type[Options]) -> Callable[[Callable[[typer.Context, Options], None]], Callable[..., None]]:
-    """A command whose options are the fields of a class: Typer reads them from a signature."""
-
-    def taking(command: Callable[[typer.Context, Options], None]) -> Callable[..., None]:
-        @wraps(command)
-        def called(context: typer.Context, **given: Any) -> None:
-            command(context, options(**given))
-
-        context = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        named = [
-            Parameter(each.name, Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-            for each in fields(options)
-        ]
-        called.__signature__ = Signature([context, *named])  # type: ignore[attr-defined]
-        called.__annotations__ = {each.name: each.annotation for each in (context, *named)}
-        return called
-
-    return taking
-
-
 DEFAULTS = Evaluation(
     strategy="learned,entropy,random", protocol="per-pool", seeds="0", budgets="240,480", group="main"
 )
@@ -139,14 +116,21 @@ def checked(read: Callable[[], T]) -> T:
         raise typer.BadParameter(str(error)) from error
 
 
-def chosen_experiment(preset: str, dataset: str | None, overrides: Sequence[str], start: Start | None) -> Experiment:
+def chosen_experiment(
+    preset: str, dataset: str | None, overrides: Sequence[str], start: Start | None, root: Path | None = None
+) -> Experiment:
     """The experiment of a preset; the data set, unless it is given, is the one that the preset's name ends in.
 
-    Raises ValueError.
+    Raises ValueError, also for a folder that nobody would look into.
     """
     own = Path(preset).stem.rpartition("-")[2]
     more = [] if start is None else [f"theta0={_THETA_0[start]}"]
-    return read_preset(preset, dataset or (own if own in NAMES else "streets"), [*overrides, *more])
+    name = dataset or (own if own in NAMES else "streets")
+    if name == "streets" and root is not None:
+        raise ValueError(
+            f"Synthetic streets need no {root}: say what lies there, --dataset folder, camvid or cityscapes."
+        )
+    return read_preset(preset, name, [*overrides, *more])
 
 
 def numbers_of(text: str, name: str) -> list[int]:

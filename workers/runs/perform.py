@@ -135,7 +135,7 @@ def _write_policy_record(run: Run, work: Work, bench: Bench) -> None:
     description = from_bytes(bench.path("policy", bench.experiment.policy_key(work.name, 0)).read_bytes()).description
     settings, returns = bench.experiment.policy(work.name), description["returns"]
     # A search keeps what it has come to in the end; its trials are of different games.
-    best = len(returns) - 1 if settings.network == "blend" else best_episode(returns, description.get("trials"))
+    best = len(returns) - 1 if settings.searched else best_episode(returns, description.get("trials"))
     record: dict[str, Any] = {
         "dataset": bench.experiment.dataset,
         "preset": bench.experiment.name,

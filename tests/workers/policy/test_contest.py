@@ -11,7 +11,7 @@ from tests.workers.conftest import Rectangles
 from tests.workers.games import BUDGET, POOL, REWARD, frozen_loop, frozen_place
 from workers.datasets.base import ImageSource
 from workers.loop.round import LoopSettings, cells_in
-from workers.policy.contest import MEASURED, Contest, halves, smallest_half
+from workers.policy.contest import MEASURED, Contest, halves, is_blank, smallest_half
 from workers.policy.labelling import Episode, Place
 
 
@@ -99,6 +99,15 @@ def test_a_share_of_games_begins_with_nothing_known(
     for number in range(4):
         contest(share).play(build_strategy("random"), number)
     assert seen == known
+
+
+def test_games_that_begin_blank_are_evenly_spread_and_not_bound_to_the_contests_they_go_round() -> None:
+    blank = [is_blank(number, 0.5) for number in range(400)]
+    assert all(abs(sum(blank[first : first + 10]) - 5) <= 1 for first in range(0, 400, 10))
+    for contests in (2, 10, 15, 20):
+        for place in range(contests):
+            of_one = blank[place::contests]
+            assert 0.2 <= sum(of_one) / len(of_one) <= 0.8
 
 
 def test_whoever_hears_of_rounds_may_end_a_game() -> None:

@@ -1,11 +1,13 @@
 """The games that a policy's sources name: at home, in cities, with some of their classes, and those that are refused."""
 
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
@@ -16,8 +18,9 @@ from tests.workers.games import POOL, QUICK, REWARD, STATE, frozen_loop, frozen_
 from workers.datasets.base import SomeClasses
 from workers.datasets.streets import streets_dataset
 from workers.policy import ground as ground_module
-from workers.policy.building import dqn_trainer
+from workers.policy.building import dqn_trainer, search
 from workers.policy.ground import Ground, SourceError, game_of
+from workers.policy.players import Players
 
 SETTINGS = PolicySettings(network="regionwise", episodes=2, budget=8, pool_size=3, batch=4, width=4)
 SPLITS = {"train": POOL, "state": STATE, "reward": REWARD}
@@ -194,3 +197,23 @@ def test_a_policy_is_trained_on_cities_in_turn() -> None:
     widths = [{len(transition.action_A) for transition in buffer._transitions} for buffer in trainer.buffers]
     assert widths == [{11 * 11 + 25}, {11 * 11 + 25}, {3 * 11 + 25}]
     assert len(trainer.trials) == 1
+
+
+def test_who_builds_a_search_has_others_play_its_games() -> None:
+    asked: list[int] = []
+
+    class Noting(Players):
+        def __init__(self) -> None:
+            pass
+
+        def area(self, numbers_P: NDArray[np.float64], generation: int) -> "Future[float]":
+            asked.append(generation)
+            played: Future[float] = Future()
+            played.set_result(50.0)
+            return played
+
+    settings = PolicySettings(network="blend", episodes=8, population=4, budget=8, pool_size=3)
+    found = search(settings, home(), 0, Noting())
+    while not found.done:
+        found.play_round()
+    assert (asked, found.areas) == ([0] * 4 + [1] * 4, [50.0] * 8)

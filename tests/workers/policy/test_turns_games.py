@@ -1,6 +1,5 @@
 """Regions asked for in turn by a network that learns: teachers, games on halves, and going on exactly where it stopped."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from models.strategies import build_strategy
 from models.turns_network import FEATURES, TurnsNetwork
 from tests.workers.games import Forced, frozen_game
 from tests.workers.policy.small_trainer import play_episode, trainer
+from tests.workers.policy.test_memories import live
 from workers.files import FileState
 from workers.policy import trainer as trainer_module
 from workers.policy.playing import play_resumably
@@ -22,7 +22,8 @@ from workers.policy.trainer import Trainer
 
 @pytest.fixture(autouse=True)
 def two_teachers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer_module, "teachers", lambda: (build_strategy("entropy"), build_strategy("random")))
+    two = (build_strategy("entropy"), build_strategy("random"))
+    monkeypatch.setattr(trainer_module, "teachers", lambda device: two)
 
 
 def learning(**chosen: Any) -> Trainer:
@@ -103,6 +104,23 @@ def test_only_while_it_is_shown_rounds_it_imitates(imitate: int) -> None:
     assert {number for number, each in heard if each} == set(range(imitate))
 
 
-def test_there_are_the_best_fixed_scores_among_the_teachers(request: pytest.FixtureRequest) -> None:
-    known: Callable[[], Any] = teachers
-    assert [each.name for each in known()] == [*TEACHERS, "learned"]
+def test_the_best_fixed_scores_are_among_the_teachers_and_each_can_show_a_round() -> None:
+    known = teachers(torch.device("cpu"))
+    assert [each.name for each in known] == [*TEACHERS, "learned"]
+    game = frozen_game(trials=0)
+    game.begin(0)
+    reached = [game.played.try_out(each) for each in known]
+    assert game.show(build_strategy("learned", TurnsNetwork(4).eval()), known).chosen in [
+        places for places, _ in reached
+    ]
+
+
+def test_live_rounds_are_remembered_once_the_policy_plays_by_itself() -> None:
+    rounds = [live(number, float(number)) for number in range(1, 4)]
+    with_them, without = learning(imitate=1, live=rounds), learning(imitate=1)
+    for each in (with_them, without):
+        play_episode(each)
+    assert [len(each.buffers[0]) for each in (with_them, without)] == [len(without.buffers[0])] * 2
+    for each in (with_them, without):
+        each.play_round()
+    assert len(with_them.buffers[0]) == len(without.buffers[0]) + 2

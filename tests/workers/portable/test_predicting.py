@@ -13,6 +13,7 @@ from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
 from service.domain.classes import ClassSet, LabelClass
 from service.domain.masks import decode_png
+from service.domain.readings import Reading
 from service.settings import get_settings
 from tests.maker import Maker
 from tests.workers.conftest import Rectangles
@@ -44,7 +45,17 @@ def model_file(folder: Path, segmenter: Segmenter) -> Path:
 
 def run(images: list[Path], tmp_path: Path, **settings: Any) -> int:
     model = model_file(tmp_path / "checkpoints", segmenter_of("fpn"))
-    return predict(images, **{"model": model, "to": tmp_path / "out", "classes": None, "overwrite": False, **settings})
+    return predict(
+        images,
+        **{
+            "model": model,
+            "to": tmp_path / "out",
+            "classes": None,
+            "reading": Reading(),
+            "overwrite": False,
+            **settings,
+        },
+    )
 
 
 @pytest.fixture
@@ -134,11 +145,27 @@ def test_images_that_cannot_be_predicted_are_named_and_the_others_are_predicted(
     finally:
         get_settings.cache_clear()
     said = capsys.readouterr().err
-    assert "broken.png: It is not a PNG, JPEG or WebP image" in said
+    assert "broken.png: It is not a PNG, JPEG, WebP, TIFF or BMP image" in said
     assert "large.png: It is 50 high and 50 wide; 2,000 pixels is the limit." in said
     assert "small.png: Images of at least 8 x 8 pixels are needed" in said
     written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png")}
     assert written == {"a.png", "night/b.png"}
+
+
+def test_images_are_read_as_the_service_reads_them(tmp_path: Path) -> None:
+    source, deep = Rectangles(1, size=(40, 64)), tmp_path / "deep.png"
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be turned clockwise
+    stored = Image.fromarray(np.rot90(source.image(0)).copy())
+    stored.save(tmp_path / "turned.png", exif=turned)
+    Image.fromarray(source.image(0)[..., 0].astype(np.uint16) * 257).save(deep)
+    segmenter = segmenter_of("fpn")
+    run([tmp_path / "turned.png"], tmp_path)
+    found = decode_png((tmp_path / "out" / "turned.png").read_bytes(), max_pixels=10**6)
+    np.testing.assert_array_equal(found, CLASSES.to_ids(predicted_label_map(segmenter, source, 0)))
+    with pytest.raises(ValueError, match="1 of 1 images could not be predicted"):
+        run([deep], tmp_path)
+    assert run([deep], tmp_path, reading=Reading(scale="bits:16")) == 1
 
 
 def test_what_an_image_looked_like_is_forgotten(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

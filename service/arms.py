@@ -1,4 +1,4 @@
-"""What the command line asks the arm that needs torch for, by its name among the entry points."""
+"""What the arm that needs torch offers to the command line, by name: the service names no module of it."""
 
 from importlib.metadata import entry_points
 from typing import Any

@@ -1,0 +1,104 @@
+"""The command `regionwise import`."""
+
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.arms import offered
+from service.command_options import takes
+from service.commands.connection import Connection, ServerOption, TokenFileOption, TokenOption
+
+HELP = """Make a project of a data set: its images with their splits, and label maps but for the pool's.
+
+Every file is read before anything is sent. The same command with --into goes on where it stopped.
+
+A folder holds images/ (PNG, JPEG, WebP, TIFF, BMP; sub-folders are part of the names), labels/ with label maps of
+class ids for some of them, under the same names, classes.json, and perhaps splits.json.
+
+Examples: `regionwise import folder --root nuclei --binary --dry-run`,
+`regionwise import folder --root plates --labels '{stem}_mask' --map 255=1 --scale percentile`.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """What `import` is told."""
+
+    dataset: Annotated[str, typer.Argument(help="camvid, cityscapes, folder or streets.")]
+    root: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None
+    name: Annotated[str | None, typer.Option(help="Of the new project; none: the folder's.")] = None
+    into: Annotated[str | None, typer.Option(help="Name of a project that is there, to add to.")] = None
+    settings: Annotated[str, typer.Option(help="Project settings as JSON.")] = "{}"
+    labels: Annotated[
+        str, typer.Option(help="How label maps are named, without suffix: '{stem}_mask' for a_mask.png of a.jpg.")
+    ] = "{stem}"
+    values: Annotated[
+        list[str] | None, typer.Option("--map", help="A value of label maps and the class id it stands for: 255=1.")
+    ] = None
+    binary: Annotated[bool, typer.Option("--binary", help="Label maps: 0 is the first class, all else the second.")] = (
+        False
+    )
+    colors: Annotated[bool, typer.Option("--colors", help="Label maps are in the classes' colours.")] = False
+    ignore_unlisted: Annotated[
+        bool, typer.Option("--ignore-unlisted", help="Values and colours of no class are ignored pixels.")
+    ] = False
+    scale: Annotated[
+        str | None, typer.Option(help="Of more than 8 bits: minmax, percentile, bits:12, range:LOW:HIGH.")
+    ] = None
+    background: Annotated[str, typer.Option(help="Under what is transparent: red,green,blue.")] = "255,255,255"
+    most_ignored: Annotated[float, typer.Option(help="Stop where a larger share of labelled pixels is ignored.")] = 0.5
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be taken.")] = False
+    keep_duplicates: Annotated[
+        bool, typer.Option("--keep-duplicates", help="Take a picture under each of its names.")
+    ] = False
+    ignore_strays: Annotated[
+        bool, typer.Option("--ignore-strays", help="Leave out label maps that match no image.")
+    ] = False
+    anyway: Annotated[bool, typer.Option("--anyway", help="Go on where label maps or splits look wrong.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False
+    server: ServerOption = None
+    token: TokenOption = None
+    token_file: TokenFileOption = None
+
+    @property
+    def connection(self) -> Connection:
+        """Which server is meant."""
+        return Connection(server_option=self.server, token_option=self.token, token_file=self.token_file)
+
+
+@takes(ImportOptions)
+def _import(context: typer.Context, given: ImportOptions) -> None:
+    words = [*(given.values or ())]
+    words += [word for word, on in (("binary", given.binary), ("colors", given.colors)) if on]
+    words += ["ignore-unlisted"] * given.ignore_unlisted
+    with closing(given.connection) as connection:
+        client = connection.client_without_need() if given.dry_run else connection.client(tries=6)
+        made = offered("import")(
+            client,
+            dataset=given.dataset,
+            root=given.root,
+            name=given.name,
+            into=given.into,
+            settings=json.loads(given.settings),
+            labels=given.labels,
+            label_reading=",".join(words),
+            scale=given.scale,
+            background=given.background,
+            most_ignored=given.most_ignored,
+            skip_bad=given.skip_bad,
+            keep_twins=given.keep_duplicates,
+            strays=given.ignore_strays,
+            anyway=given.anyway,
+            dry_run=given.dry_run,
+        )
+    if made is not None:
+        typer.echo(f"Project {made}")
+
+
+def add_import(app: typer.Typer) -> None:
+    """Give the application the command."""
+    app.command("import", help=HELP)(_import)

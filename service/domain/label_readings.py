@@ -1,0 +1,188 @@
+"""Label maps in the forms in which labs have them, as class ids: of fewer or more bits, by colours, with other values.
+
+Shapes: HW height x width.
+"""
+
+import io
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.domain.classes import ClassSet, LabelMap
+from service.domain.masks import MaskError, decode_png
+
+WORDS = "VALUE=ID (255=1), binary, colors, ignore-unlisted"
+_PAIR = re.compile(r"(\d{1,3})=(\d{1,3})")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_NPY = b"\x93NUMPY"
+_STRETCH = {1: 1, 2: 85, 4: 17}  # a decoder stretches grey of fewer bits to 0..255; bilevel it gives as it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelReading:
+    """What is said of label maps. values: ids by the values that stand for them; binary: 0 is the first class, all else the
+    second; colors: pixels are the classes' colours; ignore_unlisted: values and colours that stand for nothing are ignored
+    pixels, and not refused.
+    """
+
+    values: Mapping[int, int] = field(default_factory=dict)
+    binary: bool = False
+    colors: bool = False
+    ignore_unlisted: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "LabelReading":
+        """Of words with commas between them, see WORDS. Raises ValueError with a sentence."""
+        values, words = dict[int, int](), set[str]()
+        for word in filter(None, (each.strip() for each in text.split(","))):
+            pair = _PAIR.fullmatch(word)
+            if pair and max(int(pair[1]), int(pair[2])) <= 255:
+                values[int(pair[1])] = int(pair[2])
+            elif word in ("binary", "colors", "ignore-unlisted"):
+                words.add(word)
+            else:
+                raise ValueError(f"How label maps are read is said by {WORDS}, with commas between them, not {word!r}.")
+        if "binary" in words and (values or "colors" in words):
+            raise ValueError("binary says what every value is: leave other values and colors out.")
+        return cls(
+            values=values,
+            binary="binary" in words,
+            colors="colors" in words,
+            ignore_unlisted="ignore-unlisted" in words,
+        )
+
+
+_AS_IT_IS = LabelReading()
+
+
+def read_label_map(data: bytes, classes: ClassSet, *, max_pixels: int, reading: LabelReading = _AS_IT_IS) -> LabelMap:
+    """The label map of a PNG, TIFF, BMP or NPY in class ids, uint8, height x width; unknown ids are left for `to_indices`.
+
+    Grey of 1 to 16 bits and palette indices are values, whatever the palette's colours; RGB is read where the reading says
+    `colors`. Raises MaskError: not_an_image, wrong_mode (colour without `colors`, values above 255, JPEG), too_large.
+    """
+    values_HW = _values(data, classes, reading, max_pixels)
+    if reading.colors and values_HW.ndim == 2:
+        raise MaskError("wrong_mode", "The label map has no colours: leave `colors` out.")
+    if values_HW.ndim == 3:
+        return _by_color(values_HW, classes, reading)
+    return _mapped(values_HW, classes, reading)
+
+
+def _mapped(values_HW: LabelMap, classes: ClassSet, reading: LabelReading) -> LabelMap:
+    table = np.arange(256, dtype=np.uint8)
+    if reading.binary:
+        if len(classes) != 2:
+            raise MaskError("wrong_mode", f"binary is for two classes, and there are {len(classes)}.")
+        table[:] = classes.ids[1]
+        table[0] = classes.ids[0]
+        return np.asarray(table[values_HW])
+    if reading.ignore_unlisted:
+        unlisted = sorted(set(range(256)) - {*classes.ids, classes.ignore_id})
+        table[unlisted] = classes.ignore_id
+    for value, id_ in reading.values.items():
+        table[value] = id_
+    return np.asarray(table[values_HW])
+
+
+def _by_color(pixels_HW3: NDArray[np.uint8], classes: ClassSet, reading: LabelReading) -> LabelMap:
+    if len({each.color for each in classes.classes}) < len(classes):
+        raise MaskError("wrong_mode", "Two classes have one colour, so that colours do not tell them apart.")
+    codes_HW = (pixels_HW3.astype(np.uint32) * np.array([1 << 16, 1 << 8, 1], np.uint32)).sum(2, dtype=np.uint32)
+    codes, places = np.unique(codes_HW, return_inverse=True)
+    of_color = {(each.color[0] << 16) + (each.color[1] << 8) + each.color[2]: each.id for each in classes.classes}
+    unlisted = [int(code) for code in codes if int(code) not in of_color]
+    if unlisted and not reading.ignore_unlisted:
+        named = ", ".join("{} {} {}".format(*_triple(code)) for code in unlisted[:5])
+        more = f" and {len(unlisted) - 5} more" if len(unlisted) > 5 else ""
+        raise MaskError(
+            "wrong_mode",
+            f"The label map has colours of no class: {named}{more}. ignore-unlisted takes them as ignored.",
+        )
+    ids = np.array([of_color.get(int(code), classes.ignore_id) for code in codes], np.uint8)
+    return np.asarray(ids[places.reshape(codes_HW.shape)])
+
+
+def _triple(code: int) -> tuple[int, int, int]:
+    return code >> 16, code >> 8 & 255, code & 255
+
+
+def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: int) -> NDArray[np.uint8]:
+    """HW of values, or HW3 of colours."""
+    if data[:6] == _NPY:
+        return _of_numbers(_array(data, max_pixels))
+    kind = _png_kind(data)
+    if kind is not None and (kind[0] == 3 or kind == (0, 8)):
+        return decode_png(data, max_pixels=max_pixels)
+    if data[:2] == b"\xff\xd8":
+        raise MaskError(
+            "wrong_mode", "The label map is a JPEG, which changes values: take the PNG that it was made of."
+        )
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "BMP")) as image:
+            if image.width * image.height > max_pixels:
+                raise MaskError("too_large", f"The label map has more than {max_pixels} pixels, the limit.")
+            if getattr(image, "n_frames", 1) > 1:
+                raise MaskError("wrong_mode", "The label map has several pages.")
+            image.load()
+            found = _of_picture(image, reading)
+    except MaskError:
+        raise
+    except Exception as error:  # decoders of untrusted bytes fail in more ways than they document
+        raise MaskError("not_an_image", "The label map is no PNG, TIFF, BMP or NPY, or it is damaged.") from error
+    if kind is not None and kind[0] == 0 and kind[1] in _STRETCH and found.ndim == 2:
+        return np.asarray(found // _STRETCH[kind[1]], np.uint8)
+    return found
+
+
+def _of_picture(image: Image.Image, reading: LabelReading) -> NDArray[np.uint8]:
+    if image.mode in ("1", "L", "P", "I;16", "I;16B", "I;16L", "I;16N", "I"):
+        return _of_numbers(np.asarray(image.convert("L")) // 255 if image.mode == "1" else np.asarray(image))
+    if image.mode in ("RGB", "RGBA", "LA"):
+        if not reading.colors:
+            raise MaskError("wrong_mode", "The label map is in colour: `colors` reads it by the classes' colours.")
+        if image.mode != "RGB" and image.getextrema()[-1] != (255, 255):
+            raise MaskError("wrong_mode", "The label map is transparent in parts.")
+        return np.asarray(image.convert("RGB"))
+    raise MaskError("wrong_mode", f"The label map's pixels are of the kind {image.mode}; whole numbers are expected.")
+
+
+def _array(data: bytes, max_pixels: int) -> NDArray[np.generic]:
+    try:
+        # The header is read alone first: an array of any size may be claimed in a few bytes.
+        file = io.BytesIO(data)
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = read(file)
+        if len(shape) != 2 or kind.kind not in "biu":
+            raise MaskError("wrong_mode", "A label map in an NPY is a table of whole numbers, height x width.")
+        if shape[0] * shape[1] > max_pixels:
+            raise MaskError("too_large", f"The label map has more than {max_pixels} pixels, the limit.")
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+    except MaskError:
+        raise
+    except Exception as error:  # of untrusted bytes
+        raise MaskError("not_an_image", "The NPY is damaged or cut short.") from error
+
+
+def _of_numbers(numbers_HW: NDArray[np.generic]) -> LabelMap:
+    whole = numbers_HW.astype(np.int64)
+    if whole.ndim != 2 or not whole.size:
+        raise MaskError("wrong_mode", "A label map is height x width.")
+    if whole.min() < 0 or whole.max() > 255:
+        beyond = whole[(whole < 0) | (whole > 255)][0]
+        raise MaskError("wrong_mode", f"The label map has the value {beyond}; class ids go from 0 to 255.")
+    return whole.astype(np.uint8)
+
+
+def _png_kind(data: bytes) -> tuple[int, int] | None:
+    """(colour type, bits) of a PNG; None for what is none."""
+    if data[:8] != _PNG or len(data) < 33:
+        return None
+    bits, color = struct.unpack(">BB", data[24:26])
+    return color, bits

@@ -1,0 +1,14 @@
+"""Where a policy plays: by name."""
+
+import re
+
+OWN = "own"
+_STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
+
+
+def city_of(source: str) -> tuple[int, tuple[int, ...] | None]:
+    """The seed of a city of streets, and the classes to play with there; None: all. Raises ValueError for another source."""
+    found = _STREETS.fullmatch(source)
+    if found is None:
+        raise ValueError(f'A policy plays on "own" or on "streets:SEED" or "streets:SEED:0-1-3", not on {source!r}.')
+    return int(found[1]), tuple(int(each) for each in found[2].split("-")) if found[2] else None

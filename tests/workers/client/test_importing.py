@@ -1,0 +1,297 @@
+"""Folders as labs have them, imported through the API: the right pixels, ids and names, or a sentence and nothing sent."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+from starlette.testclient import TestClient
+
+from service.blobs import Blobs
+from service.client import ApiError
+from service.db import Database
+from service.domain.classes import CAMVID
+from service.domain.masks import decode_label_png
+from service.store import images as store
+from tests.maker import Maker
+from tests.service.test_cli import AppClient
+from tests.workers.datasets.pictures import ids, picture, write
+from workers.client.importing import complete_project, import_dataset
+from workers.datasets.base import DatasetError
+
+CLASSES: dict[str, Any] = {
+    "classes": [
+        {"id": 0, "name": "Ground", "color": [0, 0, 0]},
+        {"id": 1, "name": "Cell", "color": [255, 0, 0]},
+    ],
+    "ignore_id": 255,
+}
+SPLITS = {"train": ["0", "1"], "reward": ["2", "3"], "pool": ["4", "5"]}
+
+
+def folder(root: Path, classes: dict[str, Any] = CLASSES, values: tuple[int, int] = (0, 1)) -> Path:
+    """Six images, of which four have label maps."""
+    for number in range(6):
+        write(root / "images" / f"{number}.png", picture(number, 40, 40))
+        if number < 4:
+            write(root / "labels" / f"{number}.png", ids(number, list(values), 40, 40))
+    (root / "classes.json").write_text(json.dumps(classes))
+    (root / "splits.json").write_text(json.dumps(SPLITS))
+    return root
+
+
+@pytest.fixture
+def run(app: FastAPI, make: Maker) -> Callable[..., int | None]:
+    client = AppClient(TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"}))
+
+    def importing(root: Path | None, **given: Any) -> int | None:
+        return import_dataset(client, **{"dataset": "folder", "root": root, **given})
+
+    return importing
+
+
+def names(admin: TestClient, project: int = 1) -> dict[str, str]:
+    return {each["name"]: each["split"] for each in admin.get(f"/projects/{project}/images").json()["items"]}
+
+
+def kept_labels(database: Database, blobs: Blobs, image: int) -> np.ndarray:
+    with database.read() as session:
+        row = store.get_image(session, image)
+        assert row.label_key is not None
+        return decode_label_png(blobs.get(row.label_key), height=row.height, width=row.width)
+
+
+def test_what_is_kept_is_what_is_there(
+    run: Callable[..., int | None], admin: TestClient, database: Database, blobs: Blobs, tmp_path: Path
+) -> None:
+    root = folder(tmp_path / "membranes")
+    assert run(root) == 1
+    (project,) = admin.get("/projects").json()["items"]
+    assert project["name"] == "membranes"
+    assert names(admin) == {f"{number}.png": split for split, all_ in SPLITS.items() for number in all_}
+    for image in admin.get("/projects/1/images").json()["items"]:
+        data = (root / "images" / image["name"]).read_bytes()
+        assert image["sha256"] == hashlib.sha256(data).hexdigest()
+        assert admin.get(image["url"]).content == data
+        assert image["has_label_map"] == (image["split"] != "pool")
+        if image["has_label_map"]:
+            number = int(image["name"][0])
+            np.testing.assert_array_equal(kept_labels(database, blobs, image["id"]), ids(number, [0, 1], 40, 40))
+
+
+def test_classes_are_the_folders_own_though_their_names_are_a_presets(
+    run: Callable[..., int | None], admin: TestClient, database: Database, blobs: Blobs, tmp_path: Path
+) -> None:
+    own = CAMVID.to_json()
+    for each in own["classes"]:
+        each["id"] += 20
+        each["color"] = [255 - part for part in each["color"]]
+    own["ignore_id"] = 0
+    folder(tmp_path, own, values=(20, 22))
+    run(tmp_path, name="own", anyway=True)
+    (project,) = admin.get("/projects").json()["items"]
+    assert (project["classes"], project["ignore_id"]) == (own["classes"], 0)
+    np.testing.assert_array_equal(kept_labels(database, blobs, 1), ids(0, [20, 22], 40, 40))
+
+
+def test_folders_are_part_of_names(run: Callable[..., int | None], admin: TestClient, tmp_path: Path) -> None:
+    for place in ("north", "south"):
+        write(tmp_path / "images" / place / "001.png", picture(len(place), 40, 40))
+        write(tmp_path / "images" / place / "002.jpg", picture(7 + len(place[0]), 40, 40))
+        write(tmp_path / "labels" / place / "002.png", ids(1, [0, 1], 40, 40))
+    (tmp_path / "images" / "south" / "001.png").write_bytes((tmp_path / "images" / "north" / "001.png").read_bytes())
+    (tmp_path / "classes.json").write_text(json.dumps(CLASSES))
+    listed = {"pool": ["north/001", "south/001"], "train": ["north/002"], "reward": ["south/002"]}
+    (tmp_path / "splits.json").write_text(json.dumps(listed))
+    run(tmp_path, keep_twins=True, anyway=True)
+    assert set(names(admin)) == {"north/001.png", "south/001.png", "north/002.jpg", "south/002.jpg"}
+
+
+def test_what_is_hidden_or_a_thumbnail_of_the_system_is_no_image(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    folder(tmp_path)
+    for place in (".ipynb_checkpoints/0-checkpoint.png", "__MACOSX/._0.png", ".hidden.png", "Thumbs.db"):
+        path = tmp_path / "images" / place
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes((tmp_path / "images" / "0.png").read_bytes())
+    run(tmp_path)
+    assert len(names(admin)) == 6
+
+
+def test_masks_of_0_and_255_stop_the_import_and_one_word_mends_it(
+    run: Callable[..., int | None], admin: TestClient, database: Database, blobs: Blobs, tmp_path: Path
+) -> None:
+    folder(tmp_path, values=(0, 255))
+    with pytest.raises(DatasetError, match=r"No label map holds Cell\..*--binary"):
+        run(tmp_path)
+    assert admin.get("/projects").json()["items"] == []
+    run(tmp_path, label_reading="binary")
+    np.testing.assert_array_equal(kept_labels(database, blobs, 1), ids(0, [0, 255], 40, 40) // 255)
+
+
+def test_by_a_map_too(run: Callable[..., int | None], database: Database, blobs: Blobs, tmp_path: Path) -> None:
+    folder(tmp_path, {**CLASSES, "ignore_id": 9}, values=(0, 255))
+    with pytest.raises(DatasetError, match="4 files cannot be taken"):
+        run(tmp_path)
+    run(tmp_path, label_reading="255=1")
+    np.testing.assert_array_equal(kept_labels(database, blobs, 1), ids(0, [0, 255], 40, 40) // 255)
+
+
+def test_where_most_is_ignored_it_stops(run: Callable[..., int | None], tmp_path: Path) -> None:
+    folder(tmp_path, values=(0, 255))
+    write(tmp_path / "labels" / "0.png", ids(0, [1, 255, 255, 255, 255], 40, 40))
+    for number in (1, 2, 3):
+        write(tmp_path / "labels" / f"{number}.png", ids(0, [0, 255, 255, 255], 40, 40))
+    with pytest.raises(DatasetError, match="are ignored, more than 50%"):
+        run(tmp_path)
+    assert run(tmp_path, most_ignored=0.9) == 1
+
+
+def test_bad_files_are_listed_and_nothing_is_sent_unless_it_goes_on_without(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder(tmp_path)
+    (tmp_path / "images" / "5.png").write_bytes(b"not an image")
+    write(tmp_path / "labels" / "1.png", ids(1, [0, 77], 40, 40))
+    with pytest.raises(DatasetError, match="2 files cannot be taken"):
+        run(tmp_path)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "pool/5.png: It is not a PNG" in said
+    assert "unknown class id 77" in said
+    assert admin.get("/projects").json()["items"] == []
+    run(tmp_path, skip_bad=True)
+    assert set(names(admin)) == {"0.png", "2.png", "3.png", "4.png"}
+
+
+def test_a_dry_run_says_all_and_sends_nothing(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder(tmp_path / "cells"), dry_run=True) is None
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Project cells: 6 images (train 2, reward 2, pool 2), 4 label maps" in said
+    assert "nothing was sent" in said
+    assert admin.get("/projects").json()["items"] == []
+
+
+@pytest.mark.parametrize(("pattern", "name"), [("{stem}_mask", "{}_mask.png"), ("mask_{stem}", "mask_{}.PNG")])
+def test_label_maps_of_other_names_are_guessed_and_read_when_said(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, pattern: str, name: str
+) -> None:
+    folder(tmp_path)
+    for number in range(4):
+        path = tmp_path / "labels" / f"{number}.png"
+        path.rename(path.with_name(name.format(number)))
+    with pytest.raises(DatasetError, match=pattern.replace("{", r"\{")):
+        run(tmp_path)
+    run(tmp_path, labels=pattern)
+    assert sum(each["has_label_map"] for each in admin.get("/projects/1/images").json()["items"]) == 4
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy", ".bmp"])
+def test_label_maps_of_other_kinds_are_taken(
+    run: Callable[..., int | None], database: Database, blobs: Blobs, tmp_path: Path, suffix: str
+) -> None:
+    folder(tmp_path)
+    for number in range(4):
+        path = tmp_path / "labels" / f"{number}.png"
+        values = np.asarray(Image.open(path))
+        path.unlink()
+        if suffix == ".npy":
+            np.save(path.with_suffix(suffix), values)
+        else:
+            Image.fromarray(values).save(path.with_suffix(suffix))
+    run(tmp_path)
+    np.testing.assert_array_equal(kept_labels(database, blobs, 1), ids(0, [0, 1], 40, 40))
+
+
+def test_label_maps_without_an_image_are_named(run: Callable[..., int | None], tmp_path: Path) -> None:
+    folder(tmp_path)
+    write(tmp_path / "labels" / "nobody.png", ids(9, [0, 1], 40, 40))
+    with pytest.raises(DatasetError, match=r"1 label maps in .* match no image: nobody"):
+        run(tmp_path)
+    assert run(tmp_path, strays=True) == 1
+
+
+def test_one_picture_under_two_names_is_sent_once_and_in_two_splits_not_at_all(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    folder(tmp_path)
+    (tmp_path / "images" / "5.png").write_bytes((tmp_path / "images" / "4.png").read_bytes())
+    run(tmp_path, name="twins")
+    assert "5.png" not in names(admin)
+    run(tmp_path, name="both", keep_twins=True)
+    assert "5.png" in names(admin, 2)
+    (tmp_path / "images" / "5.png").write_bytes((tmp_path / "images" / "0.png").read_bytes())
+    with pytest.raises(DatasetError, match=r"train/0\.png and pool/5\.png"):
+        run(tmp_path, name="leaks")
+
+
+def test_a_project_that_is_there_is_added_to_only_when_asked_and_only_where_it_fits(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    root = folder(tmp_path / "cells")
+    run(root, settings={"budget": 100})
+    with pytest.raises(DatasetError, match="--into 'cells'"):
+        run(root)
+    assert run(root, into="cells") == 1
+    with pytest.raises(DatasetError, match="other settings: budget 100"):
+        run(root, into="cells", settings={"budget": 5})
+    other = json.loads(json.dumps(CLASSES))
+    other["classes"][1]["color"] = [0, 255, 0]
+    (root / "classes.json").write_text(json.dumps(other))
+    with pytest.raises(DatasetError, match="other classes"):
+        run(root, into="cells")
+    with pytest.raises(DatasetError, match="no project 'nobody'"):
+        run(root, into="nobody")
+    assert len(admin.get("/projects").json()["items"]) == 1
+
+
+def test_an_import_that_was_broken_off_is_gone_on_with(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, calls = folder(tmp_path / "cells"), 0
+    call = AppClient.call
+
+    def failing(self: AppClient, method: str, path: str, **request: Any) -> Any:
+        nonlocal calls
+        calls += path.endswith("/images")
+        if path.endswith("/images") and calls == 2:
+            raise ApiError(0, "unreachable", "gone")
+        return call(self, method, path, **request)
+
+    monkeypatch.setattr(AppClient, "call", failing)
+    with pytest.raises(ApiError):
+        run(root)
+    assert len(names(admin)) == 2
+    run(root, into="cells")
+    assert len(names(admin)) == 6
+
+
+def test_deep_images_are_scaled_as_stated_or_named(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    folder(tmp_path)
+    values = np.random.default_rng(0).integers(0, 4096, (40, 40)).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "images" / "4.png")
+    with pytest.raises(DatasetError, match="1 files cannot be taken"):
+        run(tmp_path)
+    run(tmp_path, scale="bits:12")
+    image = next(each for each in admin.get("/projects/1/images").json()["items"] if each["name"] == "4.png")
+    with Image.open(io.BytesIO(admin.get(f"/images/{image['id']}/seen").content)) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), np.rint(values.astype(float) * 255 / 4095).astype(np.uint8))
+
+
+def test_streets_are_drawn_and_completed(app: FastAPI, make: Maker, admin: TestClient) -> None:
+    client = AppClient(TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"}))
+    counts = {"state": 1, "train": 1, "reward": 1, "pool": 2, "test": 0}
+    options = {"height": 90, "width": 80, "counts": counts}
+    for _ in range(2):
+        assert complete_project(client, "streets", None, "streets", {}, options) == 1
+    assert len(names(admin)) == 5

@@ -1,0 +1,42 @@
+"""What an import would do, for people to read before it does."""
+
+from rich.console import Console
+from rich.table import Table
+
+from workers.client.planning import Plan
+
+MOST = 20  # lines of a list that are printed
+
+
+def tell_plan(console: Console, plan: Plan, name: str) -> None:
+    """Print images by split, what label maps hold by class, and what is wrong."""
+    splits = ", ".join(f"{split} {count}" for split, count in plan.by_split.items())
+    console.print(f"Project {name}: {len(plan.entries)} images ({splits}), {plan.label_maps} label maps", markup=False)
+    if plan.label_maps:
+        console.print(_classes(plan))
+    _list(console, "These files cannot be taken:", [f"{name}: {reason}" for name, reason in plan.bad])
+    _list(
+        console,
+        "The same picture under several names, of which the first is taken:",
+        [", ".join(each) for each in plan.twins],
+    )
+    _list(console, "The same picture in several splits:", [", ".join(each) for each in plan.leaks])
+
+
+def _classes(plan: Plan) -> Table:
+    table = Table("Class", "Id", "Pixels", "Images")
+    whole = int(plan.pixels_C.sum()) + plan.ignored or 1
+    for each, pixels, images in zip(plan.classes.classes, plan.pixels_C.tolist(), plan.images_C.tolist(), strict=True):
+        table.add_row(each.name, str(each.id), f"{pixels / whole:.2%}", str(images))
+    table.add_row("ignored", str(plan.classes.ignore_id), f"{plan.ignored / whole:.2%}", "")
+    return table
+
+
+def _list(console: Console, title: str, lines: list[str]) -> None:
+    if not lines:
+        return
+    console.print(title, style="yellow")
+    for line in lines[:MOST]:
+        console.print(f"  {line}", markup=False, highlight=False)
+    if len(lines) > MOST:
+        console.print(f"  and {len(lines) - MOST} more")
