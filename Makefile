@@ -9,7 +9,7 @@ BIN := .venv/bin
 run: .venv/.run
 	@REGIONWISE_DATA_DIR="$(DATA)" $(BIN)/regionwise demo --port $(PORT)
 
-test: .venv/.dev
+test: .venv/.dev .venv/.readers
 	$(BIN)/pytest --numprocesses auto
 
 lint: .venv/.dev
@@ -35,6 +35,13 @@ bench: .venv/.dev
 .venv/.dev: pyproject.toml .venv/bin/python
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ .venv/.run
+
+# Readers of exports that do not fit in .venv: one wants an older Pillow than the pins of the tests were made with, one brings a
+# package called tests.
+.venv/.readers: Makefile .venv/bin/python
+	$(PYTHON) -m venv .venv/readers
+	.venv/readers/bin/pip install --quiet 'datumaro>=1.13,<2' 'label-studio-converter>=0.0.59'
+	@touch $@
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

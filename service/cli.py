@@ -17,6 +17,7 @@ from service.commands.connection import Connection, connected, connected_as
 from service.commands.users import user_app, users_app
 from service.errors import ServiceError
 from service.progress import Progress
+from service.schemas.export import ExportFormat, ExportQuery, Only
 from service.server import PortTaken
 
 app = typer.Typer(
@@ -130,9 +131,24 @@ def campaign(
 def export(
     project: Annotated[int, typer.Argument(help="The project's number.")],
     to: Annotated[Path, typer.Option(help="The zip to write.")] = Path("export.zip"),
+    format: Annotated[
+        ExportFormat | None, typer.Option(help="The layout; without one, label maps of the project's own ids alone.")
+    ] = None,
+    images: Annotated[bool, typer.Option("--images", help="The images' files too.")] = False,
+    only: Annotated[
+        Only | None, typer.Option(help="Images with a labelled region, or those labelled completely.")
+    ] = None,
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="What is predicted of regions that wait for labels, too.")
+    ] = False,
     *,
     connection: Connection,
 ) -> None:
-    """Download every labelled region: one label map per image and a manifest."""
-    to.write_bytes(connection.client(timeout=600).content(f"/projects/{project}/export"))
-    typer.echo(f"{to}: {to.stat().st_size:,} bytes")
+    """Download every labelled region, in one of several formats, and a manifest of where each label came from."""
+    wanted = ExportQuery(format=format, images=images, only=only, predictions=predictions)
+    params = wanted.model_dump(exclude_defaults=True)
+    with Progress("Exporting", total=None, unit="MB") as progress:
+        client = connection.client(timeout=600)
+        path = f"/projects/{project}/export"
+        size = client.download(path, to, received=lambda size: progress.update(size // 10**6), params=params)
+    typer.echo(f"{to}: {size:,} bytes")

@@ -1,8 +1,11 @@
 """An HTTP client of the service for scripts: retries what may be retried, and turns error bodies into sentences."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -46,6 +49,32 @@ class Client:
         """The bytes of a response."""
         return self._send("GET", path).content
 
+    def download(
+        self, path: str, to: Path, *, received: Callable[[int], None] = lambda size: None, **request: Any
+    ) -> int:
+        """Write a response to a file as it comes; returns its size. One that breaks off leaves the file as it was.
+
+        `received` is told how many bytes there are already.
+        Raises ApiError as `call` does, and for what breaks off.
+        """
+        beside = to.with_name(f".{to.name}.{uuid4().hex}")
+
+        def receive() -> httpx.Response:
+            with self._http.stream("GET", path, **request) as response:
+                if not response.is_success:
+                    response.read()
+                    return response
+                _write(response, beside, received)
+                return response
+
+        try:
+            self._tried(receive)
+            beside.replace(to)
+            return to.stat().st_size
+        finally:
+            with suppress(FileNotFoundError):
+                beside.unlink()
+
     def pages(self, path: str, after: int = 0, **narrowed: Any) -> Iterator[Any]:
         """The items of a list from behind `after`, page after page; `narrowed` are further parameters of the route."""
         following: int | None = after
@@ -55,10 +84,13 @@ class Client:
             following = page["next"]
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        return self._tried(lambda: self._http.request(method, path, **request))
+
+    def _tried(self, attempt_once: Callable[[], httpx.Response]) -> httpx.Response:
         for attempt in range(self._tries):
             last = attempt == self._tries - 1
             try:
-                response = self._http.request(method, path, **request)
+                response = attempt_once()
             except httpx.TransportError as error:
                 if last:
                     sentence = (
@@ -90,3 +122,14 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+
+def _write(response: httpx.Response, path: Path, received: Callable[[int], None]) -> None:
+    with path.open("wb") as file:
+        try:
+            for piece in response.iter_bytes():
+                file.write(piece)
+                received(file.tell())
+        except httpx.TransportError as error:
+            sentence = f"What the server sent broke off after {file.tell():,} bytes: {error}"
+            raise ApiError(0, "broken_off", sentence) from error

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.main import get_command
@@ -12,6 +12,7 @@ from typer.main import get_command
 from models.strategies import REFERENCES, STRATEGIES
 from service.cli import app
 from service.domain import methods
+from service.schemas.export import ExportFormat
 from service.schemas.projects import ProjectSettings
 from service.settings import Settings
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [page for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if page.exists()]
 PAGES += sorted(DOCS.rglob("*.md"))
+FORMATS = get_args(ExportFormat)
 # What a run's report wrote is found from the page beside it.
 WRITTEN = set((DOCS / "results").glob("*/report.md"))
 
@@ -83,6 +85,15 @@ def test_the_readme_says_every_strategy_that_a_campaign_can_choose_by() -> None:
     named = re.findall(r"`(\S+?)`", text)
     wanted = [*methods.BASELINES, methods.LEARNED, methods.AUTO]
     assert_named_once("README.md, 'The strategy is a project setting',", named, wanted)
+
+
+def test_every_format_of_exports_has_its_row_and_is_named_in_the_readme() -> None:
+    section = (ROOT / "docs" / "operations.md").read_text().partition("## Exports")[2].partition("\n## ")[0]
+    assert_named_once(
+        "The table of docs/operations.md, Exports,", re.findall(r"^\| `(\S+)` \|", section, re.M), FORMATS
+    )
+    text = (ROOT / "README.md").read_text().partition("takes the labels away")[2].partition("[what each holds]")[0]
+    assert_named_once("README.md, what an export can be,", re.findall(r"`(\S+?)`", text), FORMATS)
 
 
 def test_every_project_setting_says_what_it_is() -> None:
