@@ -1,6 +1,7 @@
 """The command `regionwise import`."""
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +9,8 @@ from typing import Annotated
 import typer
 
 from service.arms import offered
-from service.client import Client
 from service.command_options import takes
-
-Server = Annotated[str, typer.Option(envvar="REGIONWISE_SERVER", help="Where the API is.")]
-Token = Annotated[str, typer.Option(envvar="REGIONWISE_TOKEN", help="A token of the service.")]
-DEFAULT_SERVER = "http://127.0.0.1:8000"
+from service.commands.connection import Connection, ServerOption, TokenFileOption, TokenOption
 
 HELP = """Make a project of a data set: its images with their splits, and label maps but for the pool's.
 
@@ -63,8 +60,14 @@ class ImportOptions:
     ] = False
     anyway: Annotated[bool, typer.Option("--anyway", help="Go on where label maps or splits look wrong.")] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False
-    server: Server = DEFAULT_SERVER
-    token: Token = ""
+    server: ServerOption = None
+    token: TokenOption = None
+    token_file: TokenFileOption = None
+
+    @property
+    def connection(self) -> Connection:
+        """Which server is meant."""
+        return Connection(server_option=self.server, token_option=self.token, token_file=self.token_file)
 
 
 @takes(ImportOptions)
@@ -72,24 +75,26 @@ def _import(context: typer.Context, given: ImportOptions) -> None:
     words = [*(given.values or ())]
     words += [word for word, on in (("binary", given.binary), ("colors", given.colors)) if on]
     words += ["ignore-unlisted"] * given.ignore_unlisted
-    made = offered("import")(
-        Client(given.server, given.token),
-        dataset=given.dataset,
-        root=given.root,
-        name=given.name,
-        into=given.into,
-        settings=json.loads(given.settings),
-        labels=given.labels,
-        label_reading=",".join(words),
-        scale=given.scale,
-        background=given.background,
-        most_ignored=given.most_ignored,
-        skip_bad=given.skip_bad,
-        keep_twins=given.keep_duplicates,
-        strays=given.ignore_strays,
-        anyway=given.anyway,
-        dry_run=given.dry_run,
-    )
+    with closing(given.connection) as connection:
+        client = connection.client_without_need() if given.dry_run else connection.client(tries=6)
+        made = offered("import")(
+            client,
+            dataset=given.dataset,
+            root=given.root,
+            name=given.name,
+            into=given.into,
+            settings=json.loads(given.settings),
+            labels=given.labels,
+            label_reading=",".join(words),
+            scale=given.scale,
+            background=given.background,
+            most_ignored=given.most_ignored,
+            skip_bad=given.skip_bad,
+            keep_twins=given.keep_duplicates,
+            strays=given.ignore_strays,
+            anyway=given.anyway,
+            dry_run=given.dry_run,
+        )
     if made is not None:
         typer.echo(f"Project {made}")
 

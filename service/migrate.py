@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
 
 import migrations
 from service.db import make_engine
@@ -35,6 +35,19 @@ def _migrate(url: str, revision: str, *, up: bool) -> None:
             config = alembic_config()
             config.attributes["connection"] = connection
             (command.upgrade if up else command.downgrade)(config, revision)
+    finally:
+        engine.dispose()
+
+
+def exists(url: str) -> bool:
+    """Whether there is a database at `url` that was migrated before, to whatever revision. Makes none by asking."""
+    address = make_url(url)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+        return False
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            return current(connection) is not None
     finally:
         engine.dispose()
 

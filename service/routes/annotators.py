@@ -36,3 +36,11 @@ def list_annotators(
 def deactivate_annotator(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorOut:
     """Stop a token from working. What the annotator labelled stays, with the name."""
     return annotator_out(store.deactivate(session, id, now=now, by=caller.id))
+
+
+@router.post("/annotators/{id}/token", responses=errors(404, 409))
+def rotate_token(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorCreated:
+    """Give an annotator a new token, and show it once; the old one stops working."""
+    token = auth.new_token()
+    rotated = store.rotate(session, id, token_hash=auth.hash_token(token), now=now, by=caller.id)
+    return AnnotatorCreated(**annotator_out(rotated).model_dump(), token=token)

@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Callable
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Response
@@ -20,13 +21,14 @@ log = logging.getLogger(__name__)
 GROUP = {"name": "health", "description": "For whoever watches the process."}
 router = APIRouter(tags=[GROUP["name"]])
 
+_VERSION = version("regionwise")
 _PORTS = {"redis": 6379, "rediss": 6379, "amqp": 5672, "amqps": 5671}
 
 
 @router.get("/healthz")
 async def healthz() -> Alive:
-    """Whether the process answers. Needs no token."""
-    return Alive()
+    """Whether the process answers, and of which release it is. Needs no token."""
+    return Alive(version=_VERSION)
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Requests cannot be served now."}})

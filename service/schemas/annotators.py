@@ -24,7 +24,7 @@ class AnnotatorOut(BaseModel):
 
 
 class AnnotatorCreated(AnnotatorOut):
-    """A new annotator, with the token that is never shown again."""
+    """An annotator with a new token, which is never shown again."""
 
     token: str = Field(description="Send it as `Authorization: Bearer ...`; it is stored nowhere.", examples=["rw_..."])
 

@@ -9,6 +9,7 @@ class Alive(BaseModel):
     """The process answers."""
 
     status: Literal["ok"] = Field("ok", description="Always ok: the process answers.")
+    version: str = Field(description="The release of regionwise that answers.", examples=["0.1.0"])
 
 
 class Readiness(BaseModel):

@@ -50,3 +50,20 @@ def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | 
     annotator.active = False
     events.record(session, now=now, kind="annotator_deactivated", annotator_id=by, deactivated=annotator_id)
     return annotator
+
+
+def rotate(session: Session, annotator_id: int, *, token_hash: str, now: datetime, by: int | None = None) -> Annotator:
+    """Another token in place of the annotator's, which stops working. Raises Conflict where that was revoked.
+
+    Leases that were proven by the old token are given out again with the next request for regions.
+    """
+    annotator = session.scalar(select(Annotator).where(Annotator.id == annotator_id).with_for_update())
+    if annotator is None:
+        raise NotFound(f"There is no annotator {annotator_id}.")
+    if not annotator.active:
+        raise Conflict(
+            f"The token of {annotator.name} was revoked; add somebody under another name.", code="annotator_revoked"
+        )
+    annotator.token_hash = token_hash
+    events.record(session, now=now, kind="token_rotated", annotator_id=by, rotated=annotator_id)
+    return annotator

@@ -2,13 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
+from typer.main import get_command
 
 from models.strategies import REFERENCES, STRATEGIES
+from service.cli import app
 from service.domain import methods
 from service.schemas.export import ExportFormat
 from service.schemas.projects import ProjectSettings
@@ -26,6 +28,19 @@ WRITTEN = set((DOCS / "results").glob("*/report.md"))
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_is_documented(name: str) -> None:
     assert f"`REGIONWISE_{name.upper()}`" in (ROOT / "docs" / "operations.md").read_text()
+
+
+def commands(group: Any, before: str = "regionwise") -> Iterator[str]:
+    """Every command of a group, as it is typed, those of the groups in it included."""
+    for name, command in group.commands.items():
+        inner = hasattr(command, "commands")
+        yield from commands(command, f"{before} {name}") if inner else [f"{before} {name}"]
+
+
+@pytest.mark.parametrize("command", list(commands(get_command(app))))
+def test_every_command_has_its_place_in_the_table(command: str) -> None:
+    section = (ROOT / "docs" / "operations.md").read_text().partition("## The command line")[2].partition("\n## ")[0]
+    assert command in re.findall(r"`(regionwise [a-z -]+?)(?: [\[A-Z][^`]*)?`", section)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

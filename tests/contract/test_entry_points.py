@@ -1,14 +1,15 @@
 """What the command line asks the arm with torch for is registered, is there, and is told of in a sentence where it is not."""
 
-import inspect
 import re
 from importlib.metadata import EntryPoints, entry_points
+from pathlib import Path
 
 import pytest
 
-from service import arms, cli, cli_import
+from service import arms, cli, cli_import, commands
 
-CLI = "".join(inspect.getsource(module) for module in (cli, cli_import))
+MODULES = [Path(cli.__file__), Path(cli_import.__file__), *Path(commands.__file__).parent.glob("*.py")]
+CLI = "\n".join(path.read_text() for path in MODULES)
 
 
 def test_what_is_registered_is_what_the_command_line_asks_for() -> None:

@@ -10,6 +10,7 @@ from service import auth
 from service.db import Database
 from service.errors import Invalid
 from service.tables import Annotator, Event
+from tests.maker import Maker
 
 Login = Callable[..., TestClient]
 
@@ -67,6 +68,45 @@ def test_a_deactivated_annotator_is_shut_out(admin: TestClient, client: TestClie
     for _ in range(2):  # done already is as good
         assert admin.delete(f"/annotators/{ada['id']}").json()["active"] is False
     assert client.get("/projects").status_code == 401
+
+
+def test_a_rotated_token_works_in_place_of_the_old_one(
+    admin: TestClient, client: TestClient, database: Database
+) -> None:
+    (ada,) = [each for each in admin.get("/annotators").json()["items"] if each["name"] == "ada"]
+    response = admin.post(f"/annotators/{ada['id']}/token")
+    assert response.status_code == 200
+    token = response.json()["token"]
+    assert client.get("/projects").status_code == 401
+    assert client.get("/projects", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    with database.read() as session:
+        stored = session.get_one(Annotator, ada["id"])
+        event = session.scalars(select(Event).where(Event.kind == "token_rotated")).one()
+    assert stored.token_hash == auth.hash_token(token)
+    assert (event.annotator_id, event.detail) == (1, {"rotated": ada["id"]})
+
+
+def test_a_revoked_token_is_not_rotated_back_and_none_is_given_to_nobody(admin: TestClient, client: TestClient) -> None:
+    (ada,) = [each for each in admin.get("/annotators").json()["items"] if each["name"] == "ada"]
+    assert client.post(f"/annotators/{ada['id']}/token").status_code == 403
+    admin.delete(f"/annotators/{ada['id']}")
+    response = admin.post(f"/annotators/{ada['id']}/token")
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "annotator_revoked")
+    assert admin.post("/annotators/99/token").status_code == 404
+
+
+def test_a_region_that_was_lent_by_the_old_token_is_lent_again_by_the_new_one(
+    admin: TestClient, client: TestClient, make: Maker
+) -> None:
+    project = make.project()
+    make.round_(project, make.images(project, 1), regions=1)
+    (before,) = client.get("/next-regions", params={"project": project.id}).json()["items"]
+    (ada,) = [each for each in admin.get("/annotators").json()["items"] if each["name"] == "ada"]
+    token = admin.post(f"/annotators/{ada['id']}/token").json()["token"]
+    client.headers["Authorization"] = f"Bearer {token}"
+    (after,) = client.get("/next-regions", params={"project": project.id}).json()["items"]
+    assert after["id"] == before["id"]
+    assert after["lease_token"] != before["lease_token"]
 
 
 def test_the_last_admin_stays(admin: TestClient, login: Login) -> None:

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from service import cli
 from service.client import ApiError, Client
+from service.commands import connection
 from tests.maker import Maker
 from tests.service.labelled import make_labelled
 from tests.service.test_cli import AppClient, run
@@ -19,7 +19,8 @@ from tests.service.test_cli import AppClient, run
 @pytest.fixture
 def connected(admin: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command talks to the application."""
-    monkeypatch.setattr(cli, "Client", lambda server, token, timeout: AppClient(admin))
+    monkeypatch.setenv("REGIONWISE_TOKEN", "rw_x")
+    monkeypatch.setattr(connection, "Client", lambda server, token, tries, timeout: AppClient(admin))
 
 
 @pytest.mark.usefixtures("connected")
@@ -30,7 +31,9 @@ def test_the_command_writes_the_zip_that_it_is_asked_for(
     to = tmp_path / "mine.zip"
     options = ("--format", "coco-panoptic", "--images", "--only", "complete", "--predictions")
     assert run(monkeypatch, "export", str(world.project.id), "--to", str(to), *options) == 0
-    assert f"{to.stat().st_size:,} bytes" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"{to.stat().st_size:,} bytes" in said.out
+    assert said.err.startswith("Exporting: 0 MB, in ")
     manifest = json.loads(zipfile.ZipFile(to).read("manifest.json"))
     assert (manifest["format"], manifest["only"]) == ("coco-panoptic", "complete")
     (image,) = manifest["images"]

@@ -1,6 +1,7 @@
 """Health: up as soon as the process is, ready only when requests can be served."""
 
 import socket
+from importlib.metadata import version
 from pathlib import Path
 
 from sqlalchemy import text
@@ -14,7 +15,7 @@ from service.settings import Settings
 
 
 def test_the_process_is_up_and_ready_and_says_so_to_strangers(stranger: TestClient) -> None:
-    assert stranger.get("/healthz").json() == {"status": "ok"}
+    assert stranger.get("/healthz").json() == {"status": "ok", "version": version("regionwise")}
     response = stranger.get("/readyz")
     assert response.status_code == 200
     assert response.json() == {

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from service import migrate
 from service.annotate import ScriptedAnnotator, TruthFolder
@@ -21,6 +20,7 @@ from service.auth import hash_token, new_token
 from service.client import ApiError, Client
 from service.db import Database
 from service.domain.masks import encode_label_png
+from service.progress import Progress
 from service.settings import Settings
 from service.store.annotators import add_annotator
 from workers.client.importing import complete_project
@@ -176,22 +176,15 @@ def run_job_once(client: Client, project: int, kind: str, settings: dict[str, An
     job = next((each for each in reversed(jobs) if each["state"] in ("queued", "running", "done")), None)
     if job is None:
         job = client.call("POST", f"/projects/{project}/jobs", json={"kind": kind, "settings": settings})
-    with _progress() as progress:
-        task = progress.add_task(f"{kind}", total=1.0, message="")
+    with Progress(kind) as progress:
         while job["state"] in ("queued", "running"):
-            progress.update(task, completed=job["progress"], message=job["message"])
+            progress.update(job["progress"], job["message"])
             time.sleep(0.5)
             job = client.call("GET", f"/jobs/{job['id']}")
-        progress.update(task, completed=job["progress"], message=job["message"])
+        progress.update(job["progress"], job["message"])
     if job["state"] != "done":
         raise ValueError(f"The job {kind} is {job['state']}: {job['error']}")
     return dict(job)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[message]}")
-    )
 
 
 def _truth(dataset: str, root: Path, out: Path) -> Path:
@@ -208,24 +201,26 @@ def _truth(dataset: str, root: Path, out: Path) -> Path:
 
 def annotate(client: Client, project: int, truth: Path, budget: int) -> None:
     """Label until the budget is reached."""
-    with _progress() as progress:
-        task = progress.add_task("annotate", total=budget, message="")
+    with Progress("annotate", total=budget, unit="regions") as progress:
         done = client.call("GET", f"/projects/{project}")["regions"].get("labelled", 0)
-
-        def advance(labelled: int) -> None:
-            progress.update(task, completed=done + labelled, message=f"{done + labelled} of {budget} regions")
-
-        advance(0)
-        ScriptedAnnotator(client=client, truth=TruthFolder(truth), project=project, progress=advance).run()
+        progress.update(done)
+        ScriptedAnnotator(
+            client=client,
+            truth=TruthFolder(truth),
+            project=project,
+            progress=lambda labelled: progress.update(done + labelled),
+        ).run()
 
 
 def wait_until_told(client: Client, project: int) -> None:
     """Until every round is learned from. Raises ValueError where a job of a round has failed."""
-    while True:
-        rounds = client.call("GET", f"/projects/{project}")["rounds"]
-        if not any(rounds.get(state) for state in ("scoring", "open", "labelled")):
-            return
-        failed = [job for job in client.pages(f"/projects/{project}/jobs") if job["state"] == "failed"]
-        if failed:
-            raise ValueError(f"The job {failed[0]['kind']} ({failed[0]['id']}) failed: {failed[0]['error']}")
-        time.sleep(0.5)
+    with Progress("learn", total=None, unit="rounds learned from") as progress:
+        while True:
+            rounds = client.call("GET", f"/projects/{project}")["rounds"]
+            progress.update(rounds.get("told", 0))
+            if not any(rounds.get(state) for state in ("scoring", "open", "labelled")):
+                return
+            failed = [job for job in client.pages(f"/projects/{project}/jobs") if job["state"] == "failed"]
+            if failed:
+                raise ValueError(f"The job {failed[0]['kind']} ({failed[0]['id']}) failed: {failed[0]['error']}")
+            time.sleep(0.5)

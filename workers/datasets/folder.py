@@ -65,12 +65,7 @@ def open_folder(root: Path, *, seed: int = 0, reading: FolderReading | None = No
     """
     how = reading or FolderReading()
     folder = require_folder(require_folder(root, "images/ and classes.json") / "images", "the images")
-    try:
-        classes = ClassSet.from_json(read_json(root / "classes.json", CLASSES_HOLD))
-    except DatasetError:
-        raise
-    except ValueError as error:
-        raise DatasetError(f"{root / 'classes.json'}: {error}") from error
+    classes = read_classes(root / "classes.json")
     found = images_by_name(folder, files_below(folder))
     if not found:
         raise DatasetError(f"There are no images in {folder}.")
@@ -87,6 +82,16 @@ def open_folder(root: Path, *, seed: int = 0, reading: FolderReading | None = No
     else:
         splits = draw_splits(files, labelled, len(classes), np.random.default_rng(seed))
     return Dataset(name=root.name, classes=classes, splits={name: Subset(files, all_) for name, all_ in splits.items()})
+
+
+def read_classes(path: Path) -> ClassSet:
+    """The classes that a JSON file lists. Raises DatasetError for what is missing or wrong."""
+    try:
+        return ClassSet.from_json(read_json(path, CLASSES_HOLD))
+    except DatasetError:
+        raise
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}") from error
 
 
 def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from service.progress import spelled
 from workers.runs.works import Work
 
 # Works that were in the cache end at once, and tell nothing of how long the others take.
@@ -75,7 +76,7 @@ class Board:
             if work.title in self._bars:
                 self._progress.remove_task(self._bars.pop(work.title))
             self._progress.update(self._overall, completed=self._all - len(self._left), description=self._summary())
-            how = f"done in {_spelled(seconds)}" if error is None else error
+            how = f"done in {spelled(seconds)}" if error is None else error
             if error is not None or not self._console.is_terminal:
                 style = None if error is None else "red"
                 line = f"{work.title}: {how} ({self._summary()})"
@@ -95,12 +96,4 @@ class Board:
     def _summary(self) -> str:
         text = f"{self._all - len(self._left)} of {self._all} works"
         left = self.seconds_left()
-        return text if left is None or not self._left else f"{text}, about {_spelled(left)} left"
-
-
-def _spelled(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+        return text if left is None or not self._left else f"{text}, about {spelled(left)} left"

@@ -81,9 +81,16 @@ def segmenter_description(segmenter: Segmenter, classes: ClassSet, **more: Any) 
         "kind": "segmenter",
         "architecture": settings,
         "classes": list(classes.names),
+        "class_set": classes.to_json(),
         "hash": settings_hash([settings, classes.names]),
         **more,
     }
+
+
+def classes_of(checkpoint: Checkpoint) -> ClassSet | None:
+    """The classes of a segmenter's checkpoint, with their ids; None where an earlier version saved their names alone."""
+    kept = checkpoint.description.get("class_set")
+    return None if kept is None else ClassSet.from_json(kept)
 
 
 def save_segmenter(

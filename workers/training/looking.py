@@ -4,8 +4,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +126,17 @@ def keep_features(cache: FeatureCache) -> None:
     """Have this process keep features there from now on; until it is told where, they stay in memory."""
     global _cache
     _cache = cache
+
+
+@contextmanager
+def features_kept_in(cache: FeatureCache) -> Iterator[None]:
+    """Within, features are kept in another cache than this process's."""
+    before = _cache
+    keep_features(cache)
+    try:
+        yield
+    finally:
+        keep_features(before)
 
 
 def seen(segmenter: Segmenter, source: ImageSource, numbers: Sequence[int], device: torch.device | str) -> Tensor:

@@ -1,0 +1,123 @@
+"""Commands that run the service: serve, demo, worker, migrate."""
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from sqlalchemy import make_url
+
+from service import migrate, server
+from service.app import create_app
+from service.arms import offered
+from service.auth import hash_token, new_token
+from service.db import Database
+from service.queue import celery_sender, make_celery
+from service.settings import Settings, get_settings
+from service.store.annotators import add_annotator
+
+app = typer.Typer()
+
+Port = Annotated[int | None, typer.Option(help="Port to listen on; REGIONWISE_PORT, else 8000.")]
+
+
+def _serve(settings: Settings, host: str, port: int, lines: list[str], verbose: bool) -> None:
+    """Bind, start the embedded worker where there is no broker, serve, and stop both cleanly."""
+    listener = server.bind(host, port)
+    migrate.upgrade(settings.resolved_database_url)
+    if not settings.embedded:
+        api = create_app(settings, send=celery_sender(make_celery(settings.broker_url)))
+        server.run(api, listener, started=lambda: _announce(lines), log_level="info")
+        return
+    worker = offered("embedded")(settings)
+    worker.start()
+    try:
+        api = create_app(settings, database=worker.database)
+        server.run(api, listener, started=lambda: _announce(lines), log_level="info" if verbose else "warning")
+    finally:
+        worker.stop()
+
+
+def _announce(lines: list[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Port = None,
+    verbose: Annotated[bool, typer.Option(help="Log every request.")] = False,
+) -> None:
+    """Serve the API; with the default broker memory:// a worker runs inside this process."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    settings = get_settings()
+    host, port = host or settings.host, port or settings.port
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _serve(settings, host, port, [f"Open http://{host}:{port}"], verbose)
+
+
+@app.command()
+def demo(port: Port = None, verbose: Annotated[bool, typer.Option(help="Log every request.")] = False) -> None:
+    """Serve with a project of synthetic streets to try things on, made on the first start."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    settings = get_settings()
+    port = port or settings.port
+    server.bind(settings.host, port).close()  # a taken port is said before anything is made
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate.upgrade(settings.resolved_database_url)
+    tokens = _demo_tokens(settings)
+    offered("demo")(settings)
+    lines = [
+        f"Open http://{settings.host}:{port}",
+        f"Admin token: {tokens['admin']}",
+        f"Annotator token: {tokens['annotator']}",
+    ]
+    _serve(settings, settings.host, port, lines, verbose)
+
+
+def _demo_tokens(settings: Settings) -> dict[str, str]:
+    """Tokens of the demo's two users, kept in a file that only its owner reads; the database has their hashes."""
+    path = settings.data_dir / "demo-tokens.json"
+    if path.exists():
+        kept: dict[str, str] = json.loads(path.read_text())
+        return kept
+    tokens = {"admin": new_token(), "annotator": new_token()}
+    database = Database(settings.resolved_database_url)
+    with database.write() as session:
+        for role, token in tokens.items():
+            add_annotator(session, name=f"demo-{role}", role=role, token_hash=hash_token(token), now=datetime.now(UTC))
+        # Inside the transaction: either both the file and the rows are there, or neither.
+        beside = path.with_suffix(f".{os.getpid()}")
+        beside.touch(mode=0o600)
+        beside.write_text(json.dumps(tokens))
+        beside.replace(path)
+    database.engine.dispose()
+    return tokens
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Bring the database to this release's schema."""
+    settings = get_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate.upgrade(settings.resolved_database_url)
+    typer.echo(f"The database {make_url(settings.resolved_database_url).render_as_string()} is at {migrate.head()}.")
+
+
+@app.command()
+def worker(
+    concurrency: Annotated[int, typer.Option(help="Jobs at once; one per GPU.")] = 1,
+    log_level: Annotated[str, typer.Option(help="Celery's log level.")] = "INFO",
+    simulations: Annotated[
+        bool, typer.Option("--simulations", help="Do works of `workers/simulate.py --celery` too; needs Redis.")
+    ] = False,
+) -> None:
+    """Run a Celery worker that takes jobs from REGIONWISE_BROKER_URL."""
+    if get_settings().embedded:
+        raise ValueError(
+            "REGIONWISE_BROKER_URL is memory://; a worker of its own needs a broker, such as redis://127.0.0.1:6379/0."
+        )
+    offered("worker")(concurrency=concurrency, log_level=log_level, simulations=simulations)
