@@ -9,7 +9,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from service.domain.readings import SCALES, Reading, scaled
 from service.domain.regions import Box
@@ -27,7 +27,7 @@ _PLAIN = ("1", "L", "P", "RGB")
 _SHALLOW = (*_PLAIN, "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _ORIENTATION = 0x0112  # EXIF
-_DEEP_PNG = 16
+_DEEP_PNG, _SHALLOW_BITS, _WORD = 16, 8, 32
 _GREY = 0
 
 
@@ -66,16 +66,18 @@ class Picture:
 
 _AS_IT_IS = Reading()
 _SIDEWAYS = 5
-# What EXIF's orientations do to rows and columns; from _SIDEWAYS on they change places.
-_TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
-    2: np.fliplr,
-    3: lambda rows: np.rot90(rows, 2),
-    4: np.flipud,
-    5: np.transpose,
-    6: lambda rows: np.rot90(rows, -1),
-    7: lambda rows: np.rot90(rows, 2).T,
-    8: lambda rows: np.rot90(rows, 1),
+# What EXIF's orientations do to rows and columns, of pictures and of label maps; from _SIDEWAYS on they change places.
+_TURNS: dict[int, tuple[Image.Transpose, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]]] = {
+    2: (Image.Transpose.FLIP_LEFT_RIGHT, np.fliplr),
+    3: (Image.Transpose.ROTATE_180, lambda rows: np.rot90(rows, 2)),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM, np.flipud),
+    5: (Image.Transpose.TRANSPOSE, np.transpose),
+    6: (Image.Transpose.ROTATE_270, lambda rows: np.rot90(rows, -1)),
+    7: (Image.Transpose.TRANSVERSE, lambda rows: np.rot90(rows, 2).T),
+    8: (Image.Transpose.ROTATE_90, lambda rows: np.rot90(rows, 1)),
 }
+_TILE_WIDTH, _TILE_LENGTH, _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 322, 323, 258, 262, 339  # TIFF
+_SCAN, _MOST_SCANS = b"\xff\xda", 200  # a JPEG may say in few bytes to go over all its pixels again and again
 
 
 def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Picture:
@@ -86,9 +88,8 @@ def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Pictu
     more than 8 bits are scaled as the reading says.
     """
     with _opened(data, max_pixels, reading) as image:
-        image.load()
-        seen, shape, done = _seen(image, data, reading)
-        format_ = image.format or ""
+        shape, format_ = _shape(image), image.format or ""
+        seen, done = _seen(image, shape, data, reading)
         return Picture(
             shape=shape,
             media_type=(_SHOWN | _DERIVED)[format_],
@@ -100,8 +101,7 @@ def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Pictu
 def pixels_of(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> NDArray[np.uint8]:
     """What `look` sees, RGB, uint8, height x width x 3. Raises PictureError."""
     with _opened(data, max_pixels, reading) as image:
-        image.load()
-        return np.asarray(_seen(image, data, reading)[0].convert("RGB"))
+        return np.asarray(_seen(image, _shape(image), data, reading)[0].convert("RGB"))
 
 
 def shape_of(file: Path, reading: Reading = _AS_IT_IS) -> Shape:
@@ -130,50 +130,76 @@ def _opened(data: bytes | IO[bytes], max_pixels: int | None, reading: Reading) -
         ) from error
 
 
-def pages(data: bytes) -> int:
-    """How many pages a TIFF has; 1 for whatever else, and for what is no image."""
-    with suppress(Exception), Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
-        return int(getattr(image, "n_frames", 1))
-    return 1
-
-
 def _check_header(image: Image.Image, max_pixels: int | None, reading: Reading) -> None:
-    if max_pixels is not None and image.width * image.height > max_pixels:
+    tiles = _tag(image, _TILE_WIDTH) * _tag(image, _TILE_LENGTH)
+    if max_pixels is not None and max(image.width * image.height, tiles) > max_pixels:
         size = f"{image.height} high and {image.width} wide"
         raise PictureError("too_large", f"It is {size}; {max_pixels:,} pixels is the limit.")
     if image.mode not in (*_SHALLOW, *_DEEP):
         raise PictureError("wrong_mode", f"Its pixels are of the kind {image.mode}, which cannot be read here.")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format == "TIFF" and reading.page is None:
-        raise PictureError("several_pages", f"It has {frames} pages: say which, from 0.")
-    if frames > 1 and image.format not in ("MPO", "TIFF"):
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        if reading.page is None and _has_page(image, 1):
+            raise PictureError("several_pages", "It has several pages: say which, from 0.")
+    elif image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise PictureError("wrong_mode", "It is animated; a still image is expected.")
 
 
+def _has_page(image: TiffImagePlugin.TiffImageFile, page: int) -> bool:
+    """Whether a TIFF at its first page has this one; to count all of them may take minutes."""
+    try:
+        image.seek(page)
+    except EOFError:
+        return False
+    finally:
+        image.seek(0)
+    return True
+
+
+def _tag(image: Image.Image, tag: int) -> int:
+    """A number of a TIFF, the largest where there are several; 0 without it, and of other images."""
+    found = image.tag_v2.get(tag, 0) if isinstance(image, TiffImagePlugin.TiffImageFile) else 0
+    numbers = [each for each in (found if isinstance(found, tuple) else (found,)) if type(each) is int]
+    return max(numbers, default=0)
+
+
 def _shape(image: Image.Image) -> Shape:
-    orientation = int(image.getexif().get(_ORIENTATION, 1) or 1)
-    if orientation not in _TURNS:  # 0 and 9 mean nothing, and are found in files
+    """Of an image that is not loaded yet: of a TIFF the sides are upright by then."""
+    orientation, tiff = 1, isinstance(image, TiffImagePlugin.TiffImageFile)
+    with suppress(Exception):  # metadata may be damaged where pixels are not
+        orientation = _tag(image, _ORIENTATION) if tiff else image.getexif().get(_ORIENTATION, 1)
+    if type(orientation) is not int or orientation not in _TURNS:  # 0 and 9 mean nothing, and are found in files
         return Shape(height=image.height, width=image.width)
-    height, width = (image.width, image.height) if orientation >= _SIDEWAYS else (image.height, image.width)
-    return Shape(height=height, width=width, stored=(image.height, image.width), orientation=orientation)
+    size = image.height, image.width
+    other = size[::-1] if orientation >= _SIDEWAYS else size
+    upright, stored = (size, other) if tiff else (other, size)
+    return Shape(height=upright[0], width=upright[1], stored=stored, orientation=orientation)
 
 
-def _seen(image: Image.Image, data: bytes, reading: Reading) -> tuple[Image.Image, Shape, dict[str, Any]]:
-    """What is seen of a loaded image, the image itself where it is just that, and what was done to get there."""
-    done, shape, upright = dict[str, Any](), _shape(image), image
+def _seen(image: Image.Image, shape: Shape, data: bytes, reading: Reading) -> tuple[Image.Image, dict[str, Any]]:
+    """What is seen of an image, the image itself where it is just that, and what was done to get there."""
+    if image.format in ("JPEG", "MPO") and data.count(_SCAN) > _MOST_SCANS:
+        raise PictureError("wrong_mode", f"It is a JPEG of more than {_MOST_SCANS} scans: save it again.")
+    done, upright = dict[str, Any](), image
+    image.load()  # which turns a TIFF
     if reading.page is not None and image.format == "TIFF":
         done["page"] = reading.page
     if shape.stored is not None:
-        turned = ImageOps.exif_transpose(image)
-        assert turned is not None
-        upright, done["orientation"] = turned, shape.orientation
-    return _eight_bits(upright, data, reading, done), shape, done
+        done["orientation"] = shape.orientation
+        upright = image if image.format == "TIFF" else image.transpose(_TURNS[shape.orientation][0])
+        upright.info = dict(image.info)
+    return _eight_bits(upright, data, reading, done), done
 
 
 def _eight_bits(image: Image.Image, data: bytes, reading: Reading, done: dict[str, Any]) -> Image.Image:
     """The picture itself where it is shown as it is, else what is to be seen of it; what was done is added to `done`."""
-    if image.mode in _DEEP or _is_deep_colour(data):
-        return _scaled(image, reading, done)
+    deep = _is_deep_colour(image, data)
+    if deep or image.mode in _DEEP:
+        _require_scale(reading)
+        done["scale"] = reading.scale
+    if image.mode in _DEEP:
+        return Image.fromarray(scaled(_numbers(image), reading.scale or ""))
+    if deep and reading.scale != "bits:16":
+        raise PictureError("wrong_mode", "It is of 16-bit colour, which is read as bits:16 alone: convert it before.")
     if image.mode == "CMYK":
         return _from_cmyk(image)
     if image.has_transparency_data:
@@ -182,25 +208,40 @@ def _eight_bits(image: Image.Image, data: bytes, reading: Reading, done: dict[st
             done["background"] = list(reading.background)
             ground = Image.new("RGBA", whole.size, (*reading.background, 255))
             return Image.alpha_composite(ground, whole).convert("RGB")
-        return image if image.mode in ("RGBA", "LA") else whole.convert("RGB")
-    return image if image.mode in _PLAIN else image.convert("RGB")
+        return image if image.mode in ("RGBA", "LA") and not deep else whole.convert("RGB")
+    return image if image.mode in _PLAIN and not deep else image.convert("RGB")
 
 
-def _scaled(image: Image.Image, reading: Reading, done: dict[str, Any]) -> Image.Image:
+def _require_scale(reading: Reading) -> None:
     if reading.scale is None:
         sentence = f"It has more than 8 bits a pixel: say how they are scaled to 0 to 255, {SCALES}."
         raise PictureError("needs_scale", sentence)
-    done["scale"] = reading.scale
+
+
+def _numbers(image: Image.Image) -> NDArray[Any]:
+    """The numbers of a deep image as its file means them."""
+    if "transparency" in image.info:
+        raise PictureError("wrong_mode", "It is deep grey with a value that is transparent: save it without.")
+    values = np.asarray(image)
+    if image.mode == "I" and _tag(image, _BITS) == _WORD and _tag(image, _SAMPLE_FORMAT) in (0, 1):
+        values = values.view(np.uint32)
+    if (
+        image.format == "TIFF"
+        and isinstance(image, TiffImagePlugin.TiffImageFile)
+        and image.tag_v2.get(_PHOTOMETRIC) == 0
+    ):
+        if values.dtype != np.uint16:
+            raise PictureError("wrong_mode", "It is a TIFF in which 0 is white, and not of 16 bits: convert it before.")
+        values = np.iinfo(np.uint16).max - values
+    return values
+
+
+def _is_deep_colour(image: Image.Image, data: bytes) -> bool:
+    """Whether this is of 16-bit colour or alpha, of which Pillow gives the upper 8 bits without a word."""
     if image.mode in _DEEP:
-        return Image.fromarray(scaled(np.asarray(image), reading.scale))
-    if reading.scale != "bits:16":
-        raise PictureError("wrong_mode", "It is of 16-bit colour, which is read as bits:16 alone: convert it before.")
-    return image.convert("RGB")
-
-
-def _is_deep_colour(data: bytes) -> bool:
-    """Whether this is a PNG of 16-bit colour or alpha, of which Pillow gives the upper 8 bits without a word."""
-    return data[:4] == b"\x89PNG" and data[24] == _DEEP_PNG and data[25] != _GREY
+        return False
+    deep_png = data[:4] == b"\x89PNG" and data[24] == _DEEP_PNG and data[25] != _GREY
+    return deep_png or _tag(image, _BITS) > _SHALLOW_BITS
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:
@@ -227,7 +268,7 @@ def turned_upright(label_map_HW: NDArray[np.uint8], shape: Shape) -> NDArray[np.
     """A label map of an image, turned with it where it fits the image as it is stored and not as it is seen."""
     if label_map_HW.shape != shape.stored or label_map_HW.shape == (shape.height, shape.width):
         return label_map_HW
-    return np.ascontiguousarray(_TURNS[shape.orientation](label_map_HW))
+    return np.ascontiguousarray(_TURNS[shape.orientation][1](label_map_HW))
 
 
 def rgb(data: bytes) -> NDArray[np.uint8]:

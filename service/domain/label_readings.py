@@ -20,6 +20,7 @@ WORDS = "VALUE=ID (255=1), binary, colors, ignore-unlisted"
 _PAIR = re.compile(r"(\d{1,3})=(\d{1,3})")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NPY = b"\x93NUMPY"
+_AT_ONCE = 1 << 20  # pixels
 _STRETCH = {1: 1, 2: 85, 4: 17}  # a decoder stretches grey of fewer bits to 0..255; bilevel it gives as it is
 
 
@@ -93,19 +94,23 @@ def _mapped(values_HW: LabelMap, classes: ClassSet, reading: LabelReading) -> La
 def _by_color(pixels_HW3: NDArray[np.uint8], classes: ClassSet, reading: LabelReading) -> LabelMap:
     if len({each.color for each in classes.classes}) < len(classes):
         raise MaskError("wrong_mode", "Two classes have one colour, so that colours do not tell them apart.")
-    codes_HW = (pixels_HW3.astype(np.uint32) * np.array([1 << 16, 1 << 8, 1], np.uint32)).sum(2, dtype=np.uint32)
-    codes, places = np.unique(codes_HW, return_inverse=True)
     of_color = {(each.color[0] << 16) + (each.color[1] << 8) + each.color[2]: each.id for each in classes.classes}
-    unlisted = [int(code) for code in codes if int(code) not in of_color]
+    ids_HW, unlisted = np.empty(pixels_HW3.shape[:2], np.uint8), set[int]()
+    rows = max(1, _AT_ONCE // pixels_HW3.shape[1])  # bounds the memory that a large map takes
+    for start in range(0, len(pixels_HW3), rows):
+        part = pixels_HW3[start : start + rows].astype(np.uint32)
+        codes, places = np.unique((part[..., 0] << 16) + (part[..., 1] << 8) + part[..., 2], return_inverse=True)
+        unlisted |= set(codes.tolist()) - of_color.keys()
+        ids = np.array([of_color.get(code, classes.ignore_id) for code in codes.tolist()], np.uint8)
+        ids_HW[start : start + rows] = ids[places.reshape(part.shape[:2])]
     if unlisted and not reading.ignore_unlisted:
-        named = ", ".join("{} {} {}".format(*_triple(code)) for code in unlisted[:5])
+        named = ", ".join("{} {} {}".format(*_triple(code)) for code in sorted(unlisted)[:5])
         more = f" and {len(unlisted) - 5} more" if len(unlisted) > 5 else ""
         raise MaskError(
             "wrong_mode",
             f"The label map has colours of no class: {named}{more}. ignore-unlisted takes them as ignored.",
         )
-    ids = np.array([of_color.get(int(code), classes.ignore_id) for code in codes], np.uint8)
-    return np.asarray(ids[places.reshape(codes_HW.shape)])
+    return ids_HW
 
 
 def _triple(code: int) -> tuple[int, int, int]:
@@ -117,7 +122,7 @@ def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: i
     if data[:6] == _NPY:
         return _of_numbers(_array(data, max_pixels))
     kind = _png_kind(data)
-    if kind is not None and (kind[0] == 3 or kind == (0, 8)):
+    if kind is not None and (kind == (0, 8) or (kind[0] == 3 and not reading.colors)):
         return decode_png(data, max_pixels=max_pixels)
     if data[:2] == b"\xff\xd8":
         raise MaskError(
@@ -127,7 +132,7 @@ def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: i
         with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "BMP")) as image:
             if image.width * image.height > max_pixels:
                 raise MaskError("too_large", f"The label map has more than {max_pixels} pixels, the limit.")
-            if getattr(image, "n_frames", 1) > 1:
+            if _has_more(image):
                 raise MaskError("wrong_mode", "The label map has several pages.")
             image.load()
             found = _of_picture(image, reading)
@@ -141,6 +146,8 @@ def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: i
 
 
 def _of_picture(image: Image.Image, reading: LabelReading) -> NDArray[np.uint8]:
+    if image.mode == "P" and reading.colors:
+        return np.asarray(image.convert("RGB"))
     if image.mode in ("1", "L", "P", "I;16", "I;16B", "I;16L", "I;16N", "I"):
         return _of_numbers(np.asarray(image.convert("L")) // 255 if image.mode == "1" else np.asarray(image))
     if image.mode in ("RGB", "RGBA", "LA"):
@@ -150,6 +157,17 @@ def _of_picture(image: Image.Image, reading: LabelReading) -> NDArray[np.uint8]:
             raise MaskError("wrong_mode", "The label map is transparent in parts.")
         return np.asarray(image.convert("RGB"))
     raise MaskError("wrong_mode", f"The label map's pixels are of the kind {image.mode}; whole numbers are expected.")
+
+
+def _has_more(image: Image.Image) -> bool:
+    """Whether there is a second page; to count all of a TIFF may take minutes."""
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    finally:
+        image.seek(0)
+    return True
 
 
 def _array(data: bytes, max_pixels: int) -> NDArray[np.generic]:

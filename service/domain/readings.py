@@ -15,6 +15,7 @@ from service.domain.classes import Color
 
 SCALES = "minmax, percentile, bits:N (N from 1 to 16), or range:LOW:HIGH"
 PERCENTILES = (1.0, 99.0)
+_AT_ONCE = 1 << 20  # pixels
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _BITS = re.compile(r"bits:(\d{1,2})")
 _RANGE = re.compile(rf"range:({_NUMBER}):({_NUMBER})")
@@ -55,16 +56,22 @@ def scaled(values_HW: NDArray[Any], scale: str) -> NDArray[np.uint8]:
 
     Raises ValueError for a scale that is none.
     """
-    limits, known = _limits_of(scale), np.isfinite(values_HW)
+    limits = _limits_of(scale)
     if limits is None:
-        finite = values_HW[known].astype(np.float64)
+        finite = values_HW[np.isfinite(values_HW)]
         if not finite.size:
             return np.zeros(values_HW.shape, np.uint8)
         ends = np.percentile(finite, PERCENTILES) if scale == "percentile" else (finite.min(), finite.max())
         limits = float(ends[0]), float(ends[1])
     low, high = limits
-    shares_HW = (np.where(known, values_HW, low).astype(np.float64) - low) / (high - low or 1.0)
-    return np.asarray(np.rint(255 * shares_HW.clip(0, 1)), np.uint8)
+    found_HW = np.empty(values_HW.shape, np.uint8)
+    rows = max(1, _AT_ONCE // max(1, values_HW.shape[1]))  # bounds the memory that a large picture takes
+    for start in range(0, len(values_HW), rows):
+        part = values_HW[start : start + rows].astype(np.float64)
+        part[~np.isfinite(part)] = low
+        shares = (part - low) / (high - low or 1.0)
+        found_HW[start : start + rows] = np.rint(255 * shares.clip(0, 1))
+    return found_HW
 
 
 def _limits_of(scale: str) -> tuple[float, float] | None:

@@ -44,7 +44,7 @@ Scale = Annotated[
 Background = Annotated[
     str, Form(max_length=20, description="What shows through where images are transparent: red, green, blue.")
 ]
-FilePage = Annotated[int | None, Form(ge=0, le=1_000_000, description="Of TIFFs with several pages, from 0.")]
+FilePage = Annotated[int | None, Form(ge=0, le=1_000, description="Of TIFFs with several pages, from 0.")]
 LabelWords = Annotated[
     str, Form(max_length=4000, description=f"How label maps are read: {WORDS}, with commas between them.")
 ]
