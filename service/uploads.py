@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from fastapi import UploadFile
 
 from service.blobs import Blobs
 from service.domain.classes import ClassSet, UnknownClassIds
+from service.domain.image_names import image_name
 from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, encode_label_png
 from service.domain.readings import Reading
@@ -24,7 +25,6 @@ _SUFFIXES = {
     "image/tiff": ".tif",
     "image/bmp": ".bmp",
 }
-_MAX_NAME = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class _Checked:
     name: str
     file: UploadFile
     picture: Picture
+    seen_key: str | None
     label_png: bytes | None
 
 
@@ -60,13 +61,18 @@ def store_uploads(
     Raises Invalid or TooLarge, naming the file, before anything is stored.
     """
     labels = _by_stem(label_maps)
-    checked = [_check(file, labels, classes, settings, reading) for file in files]
+    checked = [_check(file, labels, classes, settings, reading, blobs) for file in files]
     _check_names(checked, labels)
     return [_store(each, split, blobs) for each in checked]
 
 
 def _check(
-    file: UploadFile, labels: Mapping[str, UploadFile], classes: ClassSet, settings: Settings, reading: HowToRead
+    file: UploadFile,
+    labels: Mapping[str, UploadFile],
+    classes: ClassSet,
+    settings: Settings,
+    reading: HowToRead,
+    blobs: Blobs,
 ) -> _Checked:
     name = _name(file)
     data = _read(file, name, settings)
@@ -76,7 +82,9 @@ def _check(
         raise _refused(name, error.code, error.message) from error
     label = labels.get(_stem(name))
     label_png = None if label is None else _checked_label(label, picture, classes, settings, reading.labels)
-    return _Checked(name=name, file=file, picture=picture, label_png=label_png)
+    # Put away at once: what is seen of a large upload would not fit the memory. If a later file is refused nobody refers to it.
+    seen_key = None if picture.png is None else blobs.put_content("seen", picture.png, ".png")
+    return _Checked(name=name, file=file, picture=replace(picture, png=None), seen_key=seen_key, label_png=label_png)
 
 
 def _checked_label(
@@ -116,7 +124,7 @@ def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
         media_type=picture.media_type,
         digest=hashlib.sha256(data).hexdigest(),
         blob_key=blobs.put_content("images", data, _SUFFIXES[picture.media_type]),
-        seen_key=None if picture.png is None else blobs.put_content("seen", picture.png, ".png"),
+        seen_key=checked.seen_key,
         reading=picture.reading or None,
         label_key=label_key,
     )
@@ -147,13 +155,10 @@ def _check_names(checked: Sequence[_Checked], labels: Mapping[str, UploadFile]) 
 
 
 def _name(file: UploadFile) -> str:
-    """The file's path below where it came from: folders are part of an image's name."""
-    parts = [each.strip() for each in (file.filename or "").replace("\\", "/").split("/")]
-    name = "/".join(each for each in parts if each not in ("", "."))
-    printable = name.isprintable() and not any("\ud800" <= character <= "\udfff" for character in name)
-    if not name.strip("./") or ".." in parts or len(name) > _MAX_NAME or not printable:
-        raise Invalid(f"A file needs a name of 1 to {_MAX_NAME} printable characters, without `..`.", code="bad_name")
-    return name
+    try:
+        return image_name(file.filename or "")
+    except ValueError as error:
+        raise Invalid(str(error), code="bad_name", detail={"name": ascii(file.filename)}) from error
 
 
 def _stem(name: str) -> str:

@@ -2,9 +2,9 @@
 
 import io
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image as Picture
@@ -14,6 +14,7 @@ from rich.prompt import Confirm
 
 from service.client import Client
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
+from service.domain.image_names import image_name
 from service.domain.label_readings import LabelReading
 from service.domain.masks import encode_label_png
 from service.domain.readings import Reading, color_of
@@ -24,7 +25,7 @@ from workers.datasets.base import SPLITS, Dataset, DatasetError, Pixels
 from workers.datasets.folder import FolderReading, LabelsNamedOtherwise, open_folder
 
 # Images per request: large enough to be fast, small enough to show progress.
-BATCH = 16
+BATCH, BATCH_BYTES = 16, 48 << 20
 _PRESETS = {CAMVID: "camvid", CITYSCAPES: "cityscapes"}
 
 
@@ -66,6 +67,8 @@ def import_dataset(client: Client, **given: Any) -> int | None:
     Raises DatasetError, before anything is sent, where something is wrong that the order does not go on with.
     """
     order, console = ImportOrder(**given), Console()
+    if not isinstance(order.settings, dict):
+        raise DatasetError('Project settings are a JSON object: {"budget": 1000}, say.')
     opened = _opened(order, console)
     with _progress(console) as progress:
         whole = sum(len(source) for split, source in opened.splits.items() if split in order.splits)
@@ -78,7 +81,7 @@ def import_dataset(client: Client, **given: Any) -> int | None:
         console.print("A dry run: nothing was sent.")
         return None
     project = _project(client, name, opened.classes, order)
-    _send(client, project, plan.without_bad(), opened, order, console)
+    _send(client, project, _placed(client, project, plan.entries), opened, order, console)
     return project
 
 
@@ -145,7 +148,7 @@ def _require_sound(plan: Plan, order: ImportOrder) -> None:
             f"{' '.join(doubts)} If label maps hold other values than class ids, say how they are read (--binary, --map 255=1, "
             "--colors); if all is as it should be, go on with --anyway."
         )
-    if not plan.without_bad():
+    if not plan.entries:
         raise DatasetError("There is nothing to import.")
 
 
@@ -194,12 +197,43 @@ def _send(
         for split in dict.fromkeys(entry.split for entry in entries):
             chosen = [entry for entry in entries if entry.split == split]
             task = progress.add_task(f"Split {split}", total=len(chosen))
-            for start in range(0, len(chosen), BATCH):
-                part = chosen[start : start + BATCH]
+            for part in _batches(chosen):
                 files = [file for entry in part for file in _files(entry, dataset.classes, order)]
                 form = {"split": split, **order.form}
                 client.call("POST", f"/projects/{project}/images", data=form, files=files)
                 progress.advance(task, len(part))
+
+
+def _placed(client: Client, project: int, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries in the splits that images of their names have there already: splits may have been drawn anew.
+
+    Raises DatasetError where the project has an image under the name that an earlier version gave it.
+    """
+    known = {image["name"]: image["split"] for image in client.pages(f"/projects/{project}/images")}
+    names = {id(each): image_name(each.name) for each in entries}
+    placed = [replace(each, split=known.get(names[id(each)], each.split)) for each in entries]
+    new = [name for name in names.values() if name not in known]
+    both = [(f"{PurePosixPath(name).stem}.png", name) for name in new if f"{PurePosixPath(name).stem}.png" in known]
+    if both:
+        raise DatasetError(
+            f"The project has {both[0][0]}, which an earlier version of regionwise may have made of {both[0][1]}, and "
+            f"{len(both)} like it: make a new project of this folder, or add the files that are new alone."
+        )
+    return placed
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Entries that fit one request together: by number, and by bytes."""
+    batch, held = list[Entry](), 0
+    for entry in entries:
+        size = sum(path.stat().st_size for path in (entry.path, entry.label) if path is not None)
+        if batch and (len(batch) == BATCH or held + size > BATCH_BYTES):
+            yield batch
+            batch, held = [], 0
+        batch.append(entry)
+        held += size
+    if batch:
+        yield batch
 
 
 def _files(entry: Entry, classes: ClassSet, order: ImportOrder) -> list[tuple[str, tuple[str, bytes, str]]]:

@@ -6,6 +6,7 @@ Shapes: C classes.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.classes import IGNORE, ClassSet
+from service.domain.image_names import image_name
 from service.domain.metrics import class_counts
 from service.domain.readings import Reading
 from service.pictures import PictureError, look
-from workers.datasets.base import MAX_PIXELS, Dataset, DatasetError, Files, ImageSource, Subset
+from service.settings import Settings
+from workers.datasets.base import Dataset, DatasetError, Files, ImageSource, Subset
 
 # Splits whose label maps stay here: people give those.
 UNLABELLED = ("pool",)
 # Splits that are of no use without label maps.
 MEASURED = ("reward", "test")
+# What a service takes unless it is set otherwise.
+MOST_BYTES: int = Settings.model_fields["max_image_bytes"].default
+MOST_PIXELS: int = Settings.model_fields["max_image_pixels"].default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +49,9 @@ class Entry:
 
 @dataclass(kw_only=True)
 class Plan:
-    """What was found. bad: files and what is wrong with them; twins: names of the same picture within a split, sent once; leaks:
-    those of the same picture in several splits. pixels_C, images_C, ignored: of the label maps that are sent; void: names of
-    those without a labelled pixel; bare: images of splits that need label maps, and that have none.
+    """What was found. bad: files and what is wrong with them, which are no entries; twins: names of the same picture in a
+    split, sent once; leaks: those of the same picture in several splits. pixels_C, images_C, ignored: of the label maps that
+    are sent; void: names of those without a labelled pixel; bare: images of splits that need label maps, and have none.
     """
 
     classes: ClassSet
@@ -70,11 +76,6 @@ class Plan:
         """Of the pixels of label maps; 0 without any."""
         whole = int(self.pixels_C.sum()) + self.ignored
         return self.ignored / whole if whole else 0.0
-
-    def without_bad(self) -> list[Entry]:
-        """The entries that nothing is wrong with."""
-        names = {name for name, _ in self.bad}
-        return [entry for entry in self.entries if f"{entry.split}/{entry.name}" not in names]
 
     def doubts(self, most_ignored: float) -> list[str]:
         """What is most likely wrong with label maps, in sentences; none where nothing looks so."""
@@ -107,16 +108,32 @@ def plan_of(
 ) -> Plan:
     """Read every image and every label map that would be sent; `advance` hears of each image."""
     plan = Plan(classes=dataset.classes, entries=_entries(dataset, splits))
-    plan.pixels_C, plan.images_C = (np.zeros(len(dataset.classes), np.int64) for _ in range(2))
-    digests: dict[str, list[Entry]] = defaultdict(list)
+    read = list[_Read]()
     for entry in plan.entries:
         try:
-            _read(plan, entry, digests)
-        except (DatasetError, PictureError, OSError, LookupError) as error:
-            plan.bad.append((f"{entry.split}/{entry.name}", str(error)))
+            read.append(_read(entry, len(plan.classes)))
+        except (DatasetError, PictureError, OSError, ValueError) as error:
+            plan.bad.append((f"{entry.split}/{printed(entry.name)}", str(error)))
         advance()
-    _find_twins(plan, digests, keep_twins)
+    kept = _without_twins(plan, read, keep_twins)
+    _count(plan, kept)
+    plan.entries = [each.entry for each in kept]
     return plan
+
+
+def printed(name: str) -> str:
+    """A name that can be written to any terminal, and that no markup is read from."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What was found of an entry: what its file and name are known by, and its label map's pixels by class, and ignored ones."""
+
+    entry: Entry
+    digest: str | None
+    counts_C: NDArray[np.int64] | None
+    ignored: int
 
 
 def _entries(dataset: Dataset, splits: Sequence[str]) -> list[Entry]:
@@ -138,26 +155,24 @@ def _files_of(source: ImageSource, number: int) -> tuple[Path | None, Path | Non
     return source.files(number) if isinstance(source, Files) else (None, None)
 
 
-def _read(plan: Plan, entry: Entry, digests: dict[str, list[Entry]]) -> None:
+def _read(entry: Entry, classes: int) -> _Read:
+    """Raises what is wrong with the files or the name."""
+    image_name(entry.name)
+    digest = None
     if entry.path is not None:
         data = entry.path.read_bytes()
-        look(data, max_pixels=MAX_PIXELS, reading=_reading_of(entry.source, entry.number))
-        digests[hashlib.sha256(data).hexdigest()].append(entry)
-    if not entry.labelled:
-        return
-    try:
-        indices_HW = entry.source.label_map(entry.number)
-    except LookupError:
-        if entry.split in MEASURED:
-            plan.bare.append(f"{entry.split}/{entry.name}")
-        return
-    counts = class_counts(indices_HW, len(plan.classes))
-    plan.pixels_C += counts
-    plan.images_C += counts > 0
-    plan.ignored += int((indices_HW == IGNORE).sum())
-    plan.label_maps += 1
-    if not counts.any():
-        plan.void.append(f"{entry.split}/{entry.name}")
+        if len(data) > MOST_BYTES:
+            raise ValueError(
+                f"It holds {len(data):,} bytes; a service takes {MOST_BYTES:,} unless it is set otherwise."
+            )
+        look(data, max_pixels=MOST_PIXELS, reading=_reading_of(entry.source, entry.number))
+        digest = hashlib.sha256(data).hexdigest()
+    counts_C, ignored = None, 0
+    if entry.labelled:
+        with suppress(LookupError):
+            indices_HW = entry.source.label_map(entry.number)
+            counts_C, ignored = class_counts(indices_HW, classes), int((indices_HW == IGNORE).sum())
+    return _Read(entry=entry, digest=digest, counts_C=counts_C, ignored=ignored)
 
 
 def _reading_of(source: ImageSource, number: int) -> Reading:
@@ -166,13 +181,44 @@ def _reading_of(source: ImageSource, number: int) -> Reading:
     return source.reading if isinstance(source, Files) else Reading()
 
 
-def _find_twins(plan: Plan, digests: Mapping[str, Sequence[Entry]], keep: bool) -> None:
+def _without_twins(plan: Plan, read: Sequence[_Read], keep: bool) -> list[_Read]:
+    """What is sent: of the same picture twice in a split the one with a label map, else the first."""
+    alike: dict[str, list[_Read]] = defaultdict(list)
+    called: dict[str, list[_Read]] = defaultdict(list)
+    for each in read:
+        called[image_name(each.entry.name)].append(each)
+        if each.digest is not None:
+            alike[each.digest].append(each)
     gone: set[int] = set()
-    for same in digests.values():
-        names = tuple(f"{each.split}/{each.name}" for each in same)
-        if len({each.split for each in same}) > 1:
+    for name, same in called.items():
+        if len(same) > 1:  # on this system they differ, and in the service they would not
+            plan.bad += [
+                (f"{each.entry.split}/{printed(each.entry.name)}", f"It is one of {len(same)} images called {name}.")
+                for each in same
+            ]
+            gone |= {id(each) for each in same}
+    for same in alike.values():
+        names = tuple(f"{each.entry.split}/{printed(each.entry.name)}" for each in same)
+        if len({each.entry.split for each in same}) > 1:
             plan.leaks.append(names)
         elif len(same) > 1 and not keep:
             plan.twins.append(names)
-            gone |= {id(each) for each in same[1:]}
-    plan.entries = [each for each in plan.entries if id(each) not in gone]
+            best = max(same, key=lambda each: each.counts_C is not None)
+            gone |= {id(each) for each in same if each is not best}
+    return [each for each in read if id(each) not in gone]
+
+
+def _count(plan: Plan, kept: Sequence[_Read]) -> None:
+    plan.pixels_C, plan.images_C = (np.zeros(len(plan.classes), np.int64) for _ in range(2))
+    for each in kept:
+        name = f"{each.entry.split}/{printed(each.entry.name)}"
+        if each.counts_C is None:
+            if each.entry.split in MEASURED:
+                plan.bare.append(name)
+            continue
+        plan.pixels_C += each.counts_C
+        plan.images_C += each.counts_C > 0
+        plan.ignored += each.ignored
+        plan.label_maps += 1
+        if not each.counts_C.any():
+            plan.void.append(name)

@@ -2,6 +2,7 @@
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from workers.client.planning import Plan
 
@@ -27,7 +28,7 @@ def _classes(plan: Plan) -> Table:
     table = Table("Class", "Id", "Pixels", "Images")
     whole = int(plan.pixels_C.sum()) + plan.ignored or 1
     for each, pixels, images in zip(plan.classes.classes, plan.pixels_C.tolist(), plan.images_C.tolist(), strict=True):
-        table.add_row(each.name, str(each.id), f"{pixels / whole:.2%}", str(images))
+        table.add_row(Text(each.name), str(each.id), f"{pixels / whole:.2%}", str(images))
     table.add_row("ignored", str(plan.classes.ignore_id), f"{plan.ignored / whole:.2%}", "")
     return table
 

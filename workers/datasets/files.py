@@ -1,6 +1,7 @@
 """Finding the images and label maps of a data set in folders, and saying what is missing in a sentence."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import resources
@@ -41,11 +42,19 @@ def images_by_name(folder: Path, files: Iterable[Path], ending: str = "") -> dic
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The files of a folder and of those in it, but for hidden ones, and those of hidden folders and of what archives leave."""
-    for path in folder.rglob("*"):
-        parts = path.relative_to(folder).parts
-        if path.is_file() and not any(part.startswith(".") or part == "__MACOSX" for part in parts):
-            yield path
+    """The files of a folder and of those in it, linked ones too, but for hidden ones and for what archives leave."""
+    looked_into: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = [] if real in looked_into else [name for name in folders if not _is_left_out(name)]
+        if real in looked_into:  # a link that leads back
+            continue
+        looked_into.add(real)
+        yield from (Path(place, name) for name in files if not _is_left_out(name))
+
+
+def _is_left_out(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def read_indices(path: Path, classes: ClassSet, reading: LabelReading) -> Pixels:

@@ -13,7 +13,7 @@ from service.domain.metrics import class_counts
 from service.domain.readings import Reading
 from service.domain.splits import draw_state_set, split_by_names
 from workers.datasets.base import SOURCE, SPLITS, Dataset, DatasetError, Files, Pixels, Subset
-from workers.datasets.files import files_below, images_by_name, read_indices, read_json, require_folder
+from workers.datasets.files import SUFFIXES, files_below, images_by_name, read_indices, read_json, require_folder
 
 CLASSES_HOLD = 'the classes: {"classes": [{"id": 0, "name": "Road", "color": [128, 64, 128]}, ...], "ignore_id": 255}'
 SPLITS_HOLD = f"lists of image names by split, {', '.join(SPLITS)} or {SOURCE}"
@@ -98,11 +98,19 @@ def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[s
     """The label map of each image that has one. Raises DatasetError for strays, and for label maps that are named otherwise."""
     if not folder.is_dir():
         return {}
-    there = {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in sorted(files_below(folder))
-        if path.suffix.lower() in LABEL_SUFFIXES
-    }
+    there: dict[str, Path] = {}
+    for path in sorted(files_below(folder)):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if path.suffix.lower() not in LABEL_SUFFIXES:
+            if path.suffix.lower() in SUFFIXES and not how.strays:
+                raise DatasetError(
+                    f"{path} is no label map: those are {', '.join(LABEL_SUFFIXES)}, for others change values. Convert it from "
+                    "what it was made of, or leave it out (--ignore-strays)."
+                )
+            continue
+        if stem in there:
+            raise DatasetError(f"Both {there[stem]} and {path} are the label map {stem}: take one away.")
+        there[stem] = path
     matched = _matched(there, names, how.labels)
     strays = sorted(there.keys() - {path.relative_to(folder).with_suffix("").as_posix() for path in matched.values()})
     if not strays or how.strays:
@@ -160,7 +168,7 @@ def draw_splits(
     rest = known[test + reward :]
     training = rest if bare.size else rest[: max(2, int(known.size * TRAIN))]
     pool = bare if bare.size else rest[training.size :]
-    histograms = np.stack([class_counts(files.label_map(int(number)), classes) for number in training])
+    histograms = np.stack([_histogram(files, int(number), classes) for number in training])
     size = min(STATE_SIZE, training.size // 2)
     state = draw_state_set(histograms, size, rng) if histograms.any() else np.arange(size)
     return {
@@ -172,9 +180,19 @@ def draw_splits(
     }
 
 
+def _histogram(files: Files, number: int, classes: int) -> NDArray[np.int64]:
+    """Zeros for a label map that cannot be read: splits are drawn all the same, and whoever reads it says what is wrong."""
+    try:
+        return class_counts(files.label_map(number), classes)
+    except DatasetError:
+        return np.zeros(classes, np.int64)
+
+
 def _listed(path: Path, names: list[str]) -> dict[str, list[int]]:
     wanted = read_json(path, SPLITS_HOLD)
-    if not isinstance(wanted, Mapping) or not all(isinstance(each, list) for each in wanted.values()):
+    if not isinstance(wanted, Mapping) or not all(
+        isinstance(each, list) and all(isinstance(name, str) for name in each) for each in wanted.values()
+    ):
         raise DatasetError(f"{path} should hold {SPLITS_HOLD}.")
     unknown = sorted(set(wanted) - {*SPLITS, SOURCE})
     if unknown:

@@ -17,54 +17,12 @@ from service.blobs import Blobs
 from service.client import ApiError
 from service.db import Database
 from service.domain.classes import CAMVID
-from service.domain.masks import decode_label_png
-from service.store import images as store
 from tests.maker import Maker
 from tests.service.test_cli import AppClient
+from tests.workers.client.folders import CLASSES, SPLITS, folder, kept_labels, names
 from tests.workers.datasets.pictures import ids, picture, write
-from workers.client.importing import complete_project, import_dataset
+from workers.client.importing import complete_project
 from workers.datasets.base import DatasetError
-
-CLASSES: dict[str, Any] = {
-    "classes": [
-        {"id": 0, "name": "Ground", "color": [0, 0, 0]},
-        {"id": 1, "name": "Cell", "color": [255, 0, 0]},
-    ],
-    "ignore_id": 255,
-}
-SPLITS = {"train": ["0", "1"], "reward": ["2", "3"], "pool": ["4", "5"]}
-
-
-def folder(root: Path, classes: dict[str, Any] = CLASSES, values: tuple[int, int] = (0, 1)) -> Path:
-    """Six images, of which four have label maps."""
-    for number in range(6):
-        write(root / "images" / f"{number}.png", picture(number, 40, 40))
-        if number < 4:
-            write(root / "labels" / f"{number}.png", ids(number, list(values), 40, 40))
-    (root / "classes.json").write_text(json.dumps(classes))
-    (root / "splits.json").write_text(json.dumps(SPLITS))
-    return root
-
-
-@pytest.fixture
-def run(app: FastAPI, make: Maker) -> Callable[..., int | None]:
-    client = AppClient(TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"}))
-
-    def importing(root: Path | None, **given: Any) -> int | None:
-        return import_dataset(client, **{"dataset": "folder", "root": root, **given})
-
-    return importing
-
-
-def names(admin: TestClient, project: int = 1) -> dict[str, str]:
-    return {each["name"]: each["split"] for each in admin.get(f"/projects/{project}/images").json()["items"]}
-
-
-def kept_labels(database: Database, blobs: Blobs, image: int) -> np.ndarray:
-    with database.read() as session:
-        row = store.get_image(session, image)
-        assert row.label_key is not None
-        return decode_label_png(blobs.get(row.label_key), height=row.height, width=row.width)
 
 
 def test_what_is_kept_is_what_is_there(
@@ -192,45 +150,6 @@ def test_a_dry_run_says_all_and_sends_nothing(
     assert admin.get("/projects").json()["items"] == []
 
 
-@pytest.mark.parametrize(("pattern", "name"), [("{stem}_mask", "{}_mask.png"), ("mask_{stem}", "mask_{}.PNG")])
-def test_label_maps_of_other_names_are_guessed_and_read_when_said(
-    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, pattern: str, name: str
-) -> None:
-    folder(tmp_path)
-    for number in range(4):
-        path = tmp_path / "labels" / f"{number}.png"
-        path.rename(path.with_name(name.format(number)))
-    with pytest.raises(DatasetError, match=pattern.replace("{", r"\{")):
-        run(tmp_path)
-    run(tmp_path, labels=pattern)
-    assert sum(each["has_label_map"] for each in admin.get("/projects/1/images").json()["items"]) == 4
-
-
-@pytest.mark.parametrize("suffix", [".tif", ".npy", ".bmp"])
-def test_label_maps_of_other_kinds_are_taken(
-    run: Callable[..., int | None], database: Database, blobs: Blobs, tmp_path: Path, suffix: str
-) -> None:
-    folder(tmp_path)
-    for number in range(4):
-        path = tmp_path / "labels" / f"{number}.png"
-        values = np.asarray(Image.open(path))
-        path.unlink()
-        if suffix == ".npy":
-            np.save(path.with_suffix(suffix), values)
-        else:
-            Image.fromarray(values).save(path.with_suffix(suffix))
-    run(tmp_path)
-    np.testing.assert_array_equal(kept_labels(database, blobs, 1), ids(0, [0, 1], 40, 40))
-
-
-def test_label_maps_without_an_image_are_named(run: Callable[..., int | None], tmp_path: Path) -> None:
-    folder(tmp_path)
-    write(tmp_path / "labels" / "nobody.png", ids(9, [0, 1], 40, 40))
-    with pytest.raises(DatasetError, match=r"1 label maps in .* match no image: nobody"):
-        run(tmp_path)
-    assert run(tmp_path, strays=True) == 1
-
-
 def test_one_picture_under_two_names_is_sent_once_and_in_two_splits_not_at_all(
     run: Callable[..., int | None], admin: TestClient, tmp_path: Path
 ) -> None:
@@ -273,8 +192,8 @@ def test_an_import_that_was_broken_off_is_gone_on_with(
 
     def failing(self: AppClient, method: str, path: str, **request: Any) -> Any:
         nonlocal calls
-        calls += path.endswith("/images")
-        if path.endswith("/images") and calls == 2:
+        calls += method == "POST" and path.endswith("/images")
+        if method == "POST" and path.endswith("/images") and calls == 2:
             raise ApiError(0, "unreachable", "gone")
         return call(self, method, path, **request)
 
@@ -307,3 +226,42 @@ def test_streets_are_drawn_and_completed(app: FastAPI, make: Maker, admin: TestC
     for _ in range(2):
         assert complete_project(client, "streets", None, "streets", {}, options) == 1
     assert len(names(admin)) == 5
+
+
+def test_of_the_same_picture_twice_the_one_with_a_label_map_is_sent(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder(tmp_path)
+    (tmp_path / "images" / "1.png").write_bytes((tmp_path / "images" / "0.png").read_bytes())
+    (tmp_path / "labels" / "0.png").unlink()
+    run(tmp_path)
+    images = admin.get("/projects/1/images").json()["items"]
+    assert {each["name"]: each["has_label_map"] for each in images if each["split"] == "train"} == {"1.png": True}
+    assert "3 label maps" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", ["Bild 3.04\u202fPM.png", "a\u00a0b.png", "\u5716.png"])
+def test_names_as_systems_make_them_are_taken(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, name: str
+) -> None:
+    folder(tmp_path)
+    (tmp_path / "images" / "4.png").rename(tmp_path / "images" / name)
+    (tmp_path / "splits.json").write_text(json.dumps({**SPLITS, "pool": [name.removesuffix(".png"), "5"]}))
+    run(tmp_path)
+    assert name in names(admin)
+
+
+def test_names_that_the_service_would_refuse_are_said_before_anything_is_sent(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    folder(tmp_path)
+    (tmp_path / "images" / "4.png").rename(tmp_path / "images" / 'q"4.png')
+    (tmp_path / "splits.json").write_text(json.dumps({**SPLITS, "pool": ['q"4', "5"]}))
+    with pytest.raises(DatasetError, match="1 files cannot be taken"):
+        run(tmp_path)
+    assert admin.get("/projects").json()["items"] == []
+
+
+def test_settings_are_an_object(run: Callable[..., int | None], tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="JSON object"):
+        run(folder(tmp_path), settings=[])

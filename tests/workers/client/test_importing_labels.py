@@ -1,0 +1,65 @@
+"""Label maps in folders: of other names and kinds, and those that match nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from service.blobs import Blobs
+from service.db import Database
+from tests.workers.client.folders import folder, kept_labels
+from tests.workers.datasets.pictures import ids, write
+from workers.datasets.base import DatasetError
+
+
+@pytest.mark.parametrize(("pattern", "name"), [("{stem}_mask", "{}_mask.png"), ("mask_{stem}", "mask_{}.PNG")])
+def test_label_maps_of_other_names_are_guessed_and_read_when_said(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, pattern: str, name: str
+) -> None:
+    folder(tmp_path)
+    for number in range(4):
+        path = tmp_path / "labels" / f"{number}.png"
+        path.rename(path.with_name(name.format(number)))
+    with pytest.raises(DatasetError, match=pattern.replace("{", r"\{")):
+        run(tmp_path)
+    run(tmp_path, labels=pattern)
+    assert sum(each["has_label_map"] for each in admin.get("/projects/1/images").json()["items"]) == 4
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy", ".bmp"])
+def test_label_maps_of_other_kinds_are_taken(
+    run: Callable[..., int | None], database: Database, blobs: Blobs, tmp_path: Path, suffix: str
+) -> None:
+    folder(tmp_path)
+    for number in range(4):
+        path = tmp_path / "labels" / f"{number}.png"
+        values = np.asarray(Image.open(path))
+        path.unlink()
+        if suffix == ".npy":
+            np.save(path.with_suffix(suffix), values)
+        else:
+            Image.fromarray(values).save(path.with_suffix(suffix))
+    run(tmp_path)
+    np.testing.assert_array_equal(kept_labels(database, blobs, 1), ids(0, [0, 1], 40, 40))
+
+
+def test_label_maps_without_an_image_are_named(run: Callable[..., int | None], tmp_path: Path) -> None:
+    folder(tmp_path)
+    write(tmp_path / "labels" / "nobody.png", ids(9, [0, 1], 40, 40))
+    with pytest.raises(DatasetError, match=r"1 label maps in .* match no image: nobody"):
+        run(tmp_path)
+    assert run(tmp_path, strays=True) == 1
+
+
+def test_what_is_no_label_map_is_named_and_two_of_one_image_are(run: Callable[..., int | None], tmp_path: Path) -> None:
+    folder(tmp_path)
+    write(tmp_path / "labels" / "0.jpg", ids(0, [0, 1], 40, 40))
+    with pytest.raises(DatasetError, match=r"0\.jpg is no label map"):
+        run(tmp_path)
+    (tmp_path / "labels" / "0.jpg").unlink()
+    np.save(tmp_path / "labels" / "0.npy", ids(0, [0, 1], 40, 40))
+    with pytest.raises(DatasetError, match="are the label map 0"):
+        run(tmp_path)
