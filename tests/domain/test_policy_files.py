@@ -58,8 +58,8 @@ def test_other_versions_and_other_kinds_are_refused_first() -> None:
     [
         (None, "it is an object"),
         ([], "it is an object"),
-        ({"network": "transformer"}, "network is paper, regionwise or blend"),
-        ({"network": ["paper"]}, "network is paper, regionwise or blend"),
+        ({"network": "transformer"}, "network is paper, regionwise, blend or turns"),
+        ({"network": ["paper"]}, "network is paper, regionwise, blend or turns"),
         ({"classes": 11}, "paper has just classes and state_regions"),
         ({**PAPER, "width": 3}, "paper has just classes and state_regions"),
         ({**PAPER, "classes": 1}, "classes is a whole number, 2 at least"),

@@ -95,11 +95,15 @@ def test_a_policy_that_does_not_fit_gives_way_to_the_one_that_comes_along(world:
     assert round_["note"].endswith("Asked for by the policy that comes with regionwise.")
 
 
-def test_where_costs_cannot_count_the_note_says_so(make_world: Callable[..., World]) -> None:
-    sized = make_world(strategy="auto", budget=8, seed=5, levels=2, cost="clicks", **FROZEN)
+@pytest.mark.parametrize(
+    ("strategy", "note"),
+    [
+        ("class-balanced", "Costs in clicks do not count: the strategy orders regions, and has no value for its cost."),
+        ("auto", "Asked for by the policy that comes with regionwise."),  # it weighs costs by itself
+    ],
+)
+def test_where_costs_cannot_count_the_note_says_so(make_world: Callable[..., World], strategy: str, note: str) -> None:
+    sized = make_world(strategy=strategy, budget=8, seed=5, levels=2, cost="clicks", **FROZEN)
     sized.add("pool", POOL, labelled=False)
     add_segmenter(sized)
-    round_, _ = asked(sized)
-    assert round_["note"].endswith(
-        "Costs in clicks do not count: the strategy orders regions, and has no value for its cost."
-    )
+    assert asked(sized)[0]["note"] == note
