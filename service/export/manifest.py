@@ -16,6 +16,7 @@ def image_entry(drawn: Drawn, files: Mapping[str, str], *, with_predictions: boo
         "image_id": image.id,
         "image": image.name,
         "sha256": image.digest,
+        "reading": image.reading or {},
         "split": image.split,
         "width": image.width,
         "height": image.height,

@@ -1,6 +1,6 @@
 """Images over the wire."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -21,6 +21,11 @@ class ImageOut(BaseModel):
     height: int = Field(description="Pixels.", examples=[360])
     media_type: str = Field(description="Of the file.", examples=["image/png"])
     sha256: str = Field(description="Of the file's bytes, in hex.", examples=["9f86d081884c7d65..."])
+    reading: dict[str, Any] = Field(
+        description="What was done to the file to get what is seen: `orientation` (EXIF), `scale`, `background`, `page`; empty: "
+        "nothing.",
+        examples=[{"orientation": 6}],
+    )
     has_label_map: bool = Field(description="Whether it came with a label map.")
     url: str = Field(description="Path of the file.", examples=["/images/12/file"])
     created_at: Moment = Field(description="When it came.")
@@ -50,6 +55,7 @@ def image_out(image: Image) -> ImageOut:
         height=image.height,
         media_type=image.media_type,
         sha256=image.digest,
+        reading=image.reading or {},
         has_label_map=image.label_key is not None,
         url=image_url(image.id),
         created_at=image.created_at,

@@ -52,6 +52,7 @@ def seen(admin: TestClient, data: bytes, **form: Any) -> NDArray[np.uint8]:
     response = add(admin, data, **form)
     assert response.status_code == 201, response.text
     image = response.json()["items"][0]["image"]
+    assert all(image["reading"].get(name, value) == value for name, value in form.items() if name == "scale")
     assert admin.get(image["url"]).content == data  # the bytes that came are the bytes that are kept
     shown = admin.get(f"/images/{image['id']}/seen")
     with Picture.open(io.BytesIO(shown.content)) as picture:
@@ -212,6 +213,7 @@ def test_crops_are_of_what_is_seen(admin: TestClient, make: Maker) -> None:
     with make.database.read() as session:
         image = store.get_image(session, 1)
         assert (image.height, image.width, image.reading) == (WIDTH, HEIGHT, {"orientation": 6})
+    assert admin.get("/images/1").json()["reading"] == {"orientation": 6}
 
 
 @pytest.mark.parametrize(
