@@ -22,6 +22,19 @@ STATE_SIZE = 10  # images of D_S, fewer where there are few
 TEST, REWARD, TRAIN = 0.2, 0.15, 0.25
 FEWEST = 6
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
+# What others call a folder of label maps.
+OTHER_FOLDERS = (
+    "label",
+    "masks",
+    "mask",
+    "annotations",
+    "annotation",
+    "annots",
+    "gt",
+    "ground_truth",
+    "segmentation",
+    "targets",
+)
 ENDINGS = (
     "_mask",
     "_masks",
@@ -97,7 +110,13 @@ def read_classes(path: Path) -> ClassSet:
 def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[str, Path]:
     """The label map of each image that has one. Raises DatasetError for strays, and for label maps that are named otherwise."""
     if not folder.is_dir():
-        return {}
+        other = next((folder.with_name(name) for name in OTHER_FOLDERS if folder.with_name(name).is_dir()), None)
+        if other is None or how.strays:
+            return {}
+        raise DatasetError(
+            f"There is no folder {folder}, and {other} looks like one of label maps: name it {folder.name}, or go on without label "
+            "maps (--ignore-strays)."
+        )
     there: dict[str, Path] = {}
     for path in sorted(files_below(folder)):
         stem = path.relative_to(folder).with_suffix("").as_posix()

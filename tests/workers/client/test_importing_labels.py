@@ -63,3 +63,13 @@ def test_what_is_no_label_map_is_named_and_two_of_one_image_are(run: Callable[..
     np.save(tmp_path / "labels" / "0.npy", ids(0, [0, 1], 40, 40))
     with pytest.raises(DatasetError, match="are the label map 0"):
         run(tmp_path)
+
+
+def test_label_maps_in_a_folder_of_another_name_are_not_passed_over(
+    run: Callable[..., int | None], tmp_path: Path
+) -> None:
+    folder(tmp_path)
+    (tmp_path / "labels").rename(tmp_path / "masks")
+    with pytest.raises(DatasetError, match="masks looks like one of label maps: name it labels"):
+        run(tmp_path)
+    assert run(tmp_path, strays=True, anyway=True) == 1
