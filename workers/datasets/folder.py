@@ -114,8 +114,8 @@ def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[s
         if other is None or how.strays:
             return {}
         raise DatasetError(
-            f"There is no folder {folder}, and {other} looks like one of label maps: name it {folder.name}, or go on without label "
-            "maps (--ignore-strays)."
+            f"There is no folder {folder}, and {other} looks like one of label maps: name it {folder.name}, or go on without "
+            "label maps (--ignore-strays)."
         )
     there: dict[str, Path] = {}
     for path in sorted(files_below(folder)):
