@@ -49,6 +49,7 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     policy = trainer.best_policy()
     assert isinstance(policy, Policy)
     result = {"name": name, "episodes": len(trainer.returns), **trainer.summary()}
+    result |= warned(result)
     if payload.compare_games and project.settings.learning == "refit":
         result |= compared(run, project, policy, payload.compare_games)
     save_checkpoint(
@@ -63,6 +64,21 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     run.state("comparison").clear()
     run.worker.between_slices.clear()
     return result
+
+
+def warned(result: Mapping[str, Any]) -> dict[str, str]:
+    """A `warning` where no game of a policy gained any mIoU, so that it has nothing to learn from but noise; else nothing.
+
+    Where games begin with a head that knows nothing every game gains: what is told then are areas, and there is no warning.
+    """
+    gains = result["returns"]
+    if "best_mean_return" not in result or not gains or max(gains) > 0:
+        return {}
+    sentence = (
+        f"mIoU fell, or stayed, in each of the {len(gains)} games that the policy learned from: it has learned little. Look at "
+        "the segmenter first (GET /projects/{id} has its mIoU), or keep the encoder frozen."
+    )
+    return {"warning": sentence}
 
 
 def _fitting(settings: PolicySettings, splits: Mapping[str, ImageSource], loop: LoopSettings) -> PolicySettings:
