@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from service.domain.pages import has_page
 from service.domain.readings import SCALES, Reading, scaled
 from service.domain.regions import Box
 
@@ -138,21 +139,10 @@ def _check_header(image: Image.Image, max_pixels: int | None, reading: Reading) 
     if image.mode not in (*_SHALLOW, *_DEEP):
         raise PictureError("wrong_mode", f"Its pixels are of the kind {image.mode}, which cannot be read here.")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        if reading.page is None and _has_page(image, 1):
+        if reading.page is None and has_page(image, 1):
             raise PictureError("several_pages", "It has several pages: say which, from 0.")
     elif image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise PictureError("wrong_mode", "It is animated; a still image is expected.")
-
-
-def _has_page(image: TiffImagePlugin.TiffImageFile, page: int) -> bool:
-    """Whether a TIFF at its first page has this one; to count all of them may take minutes."""
-    try:
-        image.seek(page)
-    except EOFError:
-        return False
-    finally:
-        image.seek(0)
-    return True
 
 
 def _tag(image: Image.Image, tag: int) -> int:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from service.domain.classes import ClassSet, LabelMap
 from service.domain.masks import MaskError, decode_png
+from service.domain.pages import has_page
 
 WORDS = "VALUE=ID (255=1), binary, colors, ignore-unlisted"
 _PAIR = re.compile(r"(\d{1,3})=(\d{1,3})")
@@ -132,7 +133,7 @@ def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: i
         with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "BMP")) as image:
             if image.width * image.height > max_pixels:
                 raise MaskError("too_large", f"The label map has more than {max_pixels} pixels, the limit.")
-            if _has_more(image):
+            if has_page(image, 1):
                 raise MaskError("wrong_mode", "The label map has several pages.")
             image.load()
             found = _of_picture(image, reading)
@@ -157,17 +158,6 @@ def _of_picture(image: Image.Image, reading: LabelReading) -> NDArray[np.uint8]:
             raise MaskError("wrong_mode", "The label map is transparent in parts.")
         return np.asarray(image.convert("RGB"))
     raise MaskError("wrong_mode", f"The label map's pixels are of the kind {image.mode}; whole numbers are expected.")
-
-
-def _has_more(image: Image.Image) -> bool:
-    """Whether there is a second page; to count all of a TIFF may take minutes."""
-    try:
-        image.seek(1)
-    except EOFError:
-        return False
-    finally:
-        image.seek(0)
-    return True
 
 
 def _array(data: bytes, max_pixels: int) -> NDArray[np.generic]:

@@ -50,17 +50,14 @@ def assert_same_masks(found: dict[str, np.ndarray], world: Labelled, image_id: i
         np.testing.assert_array_equal(mask, world.of_class(image_id, each.id), err_msg=each.name)
 
 
-def test_coco_panoptic_is_read_by_datumaro(world: Labelled, admin: TestClient, tmp_path: Path) -> None:
-    folder = unpacked(admin, world.project, tmp_path, format="coco-panoptic", images=True)
-    found = read_by_datumaro(folder, "coco_panoptic")
-    assert set(found) == set(names(folder).values())
-    for image_id, name in names(folder).items():
-        assert_same_masks(found[name], world, image_id)
-
-
-def test_voc_is_read_by_datumaro(world: Labelled, admin: TestClient, tmp_path: Path) -> None:
-    folder = unpacked(admin, world.project, tmp_path, format="voc", images=True)
-    found = read_by_datumaro(folder, "voc_segmentation")
+@pytest.mark.parametrize(
+    ("format", "theirs"), [("coco-panoptic", "coco_panoptic"), ("voc", "voc_segmentation"), ("cvat", "cvat")]
+)
+def test_masks_are_read_by_datumaro(
+    world: Labelled, admin: TestClient, tmp_path: Path, format: str, theirs: str
+) -> None:
+    folder = unpacked(admin, world.project, tmp_path, format=format, images=True)
+    found = read_by_datumaro(folder, theirs)
     assert set(found) == set(names(folder).values())
     for image_id, name in names(folder).items():
         assert_same_masks(found[name], world, image_id)
@@ -75,14 +72,6 @@ def test_cityscapes_is_read_by_datumaro(make: Maker, admin: TestClient, tmp_path
         for each in CITYSCAPES.classes:
             mask = masks.get(each.name.replace(" ", ""), np.zeros((HEIGHT, WIDTH), np.bool_))
             np.testing.assert_array_equal(mask, world.of_class(image_id, each.id), err_msg=each.name)
-
-
-def test_cvat_is_read_by_datumaro(world: Labelled, admin: TestClient, tmp_path: Path) -> None:
-    folder = unpacked(admin, world.project, tmp_path, format="cvat", images=True)
-    found = read_by_datumaro(folder, "cvat")
-    assert set(found) == set(names(folder).values())
-    for image_id, name in names(folder).items():
-        assert_same_masks(found[name], world, image_id)
 
 
 def test_label_studio_s_tasks_are_read_by_its_converter(world: Labelled, admin: TestClient, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from PIL import Image as Picture
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.prompt import Confirm
 
 from service.client import Client
@@ -18,7 +17,8 @@ from service.domain.image_names import image_name
 from service.domain.label_readings import LabelReading
 from service.domain.masks import encode_label_png
 from service.domain.readings import Reading, color_of
-from workers.client.planning import Entry, Plan, plan_of
+from service.progress import Progress
+from workers.client.planning import Entry, Plan, entries_of, plan_of
 from workers.client.told import tell_plan
 from workers.datasets import open_dataset
 from workers.datasets.base import SPLITS, Dataset, DatasetError, Pixels
@@ -70,10 +70,9 @@ def import_dataset(client: Client, **given: Any) -> int | None:
     if not isinstance(order.settings, dict):
         raise DatasetError('Project settings are a JSON object: {"budget": 1000}, say.')
     opened = _opened(order, console)
-    with _progress(console) as progress:
-        whole = sum(len(source) for split, source in opened.splits.items() if split in order.splits)
-        task = progress.add_task("Reading files", total=whole)
-        plan = plan_of(opened, order.splits, keep_twins=order.keep_twins, advance=lambda: progress.advance(task))
+    whole = sum(len(source) for split, source in opened.splits.items() if split in order.splits)
+    with Progress("Reading files", total=whole, unit="images") as progress:
+        plan = plan_of(opened, order.splits, keep_twins=order.keep_twins, advance=progress.advance)
     name = order.into or order.name or (order.dataset if order.root is None else order.root.resolve().name)
     tell_plan(console, plan, name)
     _require_sound(plan, order)
@@ -81,7 +80,7 @@ def import_dataset(client: Client, **given: Any) -> int | None:
         console.print("A dry run: nothing was sent.")
         return None
     project = _project(client, name, opened.classes, order)
-    _send(client, project, _placed(client, project, plan.entries), opened, order, console)
+    _send(client, project, _placed(client, project, plan.entries), opened, order)
     return project
 
 
@@ -103,8 +102,7 @@ def complete_project(
     else:
         _require_classes(known, opened.classes)
         project = int(known["id"])
-    plan = plan_of(opened, splits)
-    _send(client, project, plan.entries, opened, order, Console())
+    _send(client, project, entries_of(opened, splits), opened, order)
     return project
 
 
@@ -124,11 +122,7 @@ def _opened(order: ImportOrder, console: Console) -> Dataset:
     except LabelsNamedOtherwise as error:
         if not sys.stdin.isatty() or not Confirm.ask(f"{error} Is it?", console=console, default=True):
             raise
-        return _opened(_with(order, labels=error.pattern), console)
-
-
-def _with(order: ImportOrder, **changes: Any) -> ImportOrder:
-    return ImportOrder(**{name: getattr(order, name) for name in order.__slots__} | changes)
+        return _opened(replace(order, labels=error.pattern), console)
 
 
 def _require_sound(plan: Plan, order: ImportOrder) -> None:
@@ -189,19 +183,16 @@ def _made(client: Client, name: str, classes: ClassSet, settings: Mapping[str, A
     return int(client.call("POST", "/projects", json={"name": name, "classes": wire, "settings": dict(settings)})["id"])
 
 
-def _send(
-    client: Client, project: int, entries: Sequence[Entry], dataset: Dataset, order: ImportOrder, console: Console
-) -> None:
+def _send(client: Client, project: int, entries: Sequence[Entry], dataset: Dataset, order: ImportOrder) -> None:
     """Send images split by split; those that are there already are left as they are."""
-    with _progress(console) as progress:
-        for split in dict.fromkeys(entry.split for entry in entries):
-            chosen = [entry for entry in entries if entry.split == split]
-            task = progress.add_task(f"Split {split}", total=len(chosen))
+    for split in dict.fromkeys(entry.split for entry in entries):
+        chosen = [entry for entry in entries if entry.split == split]
+        with Progress(f"Split {split}", total=len(chosen), unit="images") as progress:
             for part in _batches(chosen):
                 files = [file for entry in part for file in _files(entry, dataset.classes, order)]
                 form = {"split": split, **order.form}
                 client.call("POST", f"/projects/{project}/images", data=form, files=files)
-                progress.advance(task, len(part))
+                progress.advance(len(part))
 
 
 def _placed(client: Client, project: int, entries: Sequence[Entry]) -> list[Entry]:
@@ -253,12 +244,6 @@ def _files(entry: Entry, classes: ClassSet, order: ImportOrder) -> list[tuple[st
     except LookupError:
         return files
     return [*files, ("label_map", (f"{stem}.png", encode_label_png(ids_HW, classes.palette()), "image/png"))]
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
-    )
 
 
 def encode_rgb(pixels: Pixels) -> bytes:

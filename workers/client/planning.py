@@ -17,9 +17,9 @@ from service.domain.classes import IGNORE, ClassSet
 from service.domain.image_names import image_name
 from service.domain.metrics import class_counts
 from service.domain.readings import Reading
-from service.pictures import PictureError, look
+from service.pictures import PictureError, pixels_of
 from service.settings import Settings
-from workers.datasets.base import Dataset, DatasetError, Files, ImageSource, Subset
+from workers.datasets.base import Dataset, DatasetError, Files, ImageSource, behind
 
 # Splits whose label maps stay here: people give those.
 UNLABELLED = ("pool",)
@@ -40,6 +40,12 @@ class Entry:
     path: Path | None
     label: Path | None
     name: str  # as it is sent, with its suffix
+    reading: Reading
+
+    @property
+    def title(self) -> str:
+        """Its split and name, as they can be written to any terminal."""
+        return f"{self.split}/{self.name}".encode("utf-8", "backslashreplace").decode()
 
     @property
     def labelled(self) -> bool:
@@ -107,23 +113,18 @@ def plan_of(
     advance: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Read every image and every label map that would be sent; `advance` hears of each image."""
-    plan = Plan(classes=dataset.classes, entries=_entries(dataset, splits))
+    plan = Plan(classes=dataset.classes, entries=entries_of(dataset, splits))
     read = list[_Read]()
     for entry in plan.entries:
         try:
             read.append(_read(entry, len(plan.classes)))
         except (DatasetError, PictureError, OSError, ValueError) as error:
-            plan.bad.append((f"{entry.split}/{printed(entry.name)}", str(error)))
+            plan.bad.append((entry.title, str(error)))
         advance()
     kept = _without_twins(plan, read, keep_twins)
     _count(plan, kept)
     plan.entries = [each.entry for each in kept]
     return plan
-
-
-def printed(name: str) -> str:
-    """A name that can be written to any terminal, and that no markup is read from."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,23 +137,22 @@ class _Read:
     ignored: int
 
 
-def _entries(dataset: Dataset, splits: Sequence[str]) -> list[Entry]:
+def entries_of(dataset: Dataset, splits: Sequence[str]) -> list[Entry]:
+    """All images of the splits, in their order, unread."""
     found = []
     for split in splits:
-        source = dataset.splits.get(split)
-        for number in range(0 if source is None else len(source)):
-            assert source is not None
-            path, label = _files_of(source, number)
-            name = f"{source.name(number)}{'.png' if path is None else path.suffix}"
-            found.append(Entry(split=split, source=source, number=number, path=path, label=label, name=name))
+        whole = dataset.splits.get(split)
+        for number in range(0 if whole is None else len(whole)):
+            assert whole is not None
+            source, own = behind(whole, number)
+            path, label, reading = None, None, Reading()
+            if isinstance(source, Files):
+                (path, label), reading = source.files(own), source.reading
+            name = f"{whole.name(number)}{'.png' if path is None else path.suffix}"
+            found.append(
+                Entry(split=split, source=whole, number=number, path=path, label=label, name=name, reading=reading)
+            )
     return found
-
-
-def _files_of(source: ImageSource, number: int) -> tuple[Path | None, Path | None]:
-    """Where an image lies, and its label map; None where they are drawn, or resampled."""
-    while isinstance(source, Subset):
-        source, number = source.behind(number)
-    return source.files(number) if isinstance(source, Files) else (None, None)
 
 
 def _read(entry: Entry, classes: int) -> _Read:
@@ -165,7 +165,7 @@ def _read(entry: Entry, classes: int) -> _Read:
             raise ValueError(
                 f"It holds {len(data):,} bytes; a service takes {MOST_BYTES:,} unless it is set otherwise."
             )
-        look(data, max_pixels=MOST_PIXELS, reading=_reading_of(entry.source, entry.number))
+        pixels_of(data, max_pixels=MOST_PIXELS, reading=entry.reading)
         digest = hashlib.sha256(data).hexdigest()
     counts_C, ignored = None, 0
     if entry.labelled:
@@ -173,12 +173,6 @@ def _read(entry: Entry, classes: int) -> _Read:
             indices_HW = entry.source.label_map(entry.number)
             counts_C, ignored = class_counts(indices_HW, classes), int((indices_HW == IGNORE).sum())
     return _Read(entry=entry, digest=digest, counts_C=counts_C, ignored=ignored)
-
-
-def _reading_of(source: ImageSource, number: int) -> Reading:
-    while isinstance(source, Subset):
-        source, number = source.behind(number)
-    return source.reading if isinstance(source, Files) else Reading()
 
 
 def _without_twins(plan: Plan, read: Sequence[_Read], keep: bool) -> list[_Read]:
@@ -192,13 +186,10 @@ def _without_twins(plan: Plan, read: Sequence[_Read], keep: bool) -> list[_Read]
     gone: set[int] = set()
     for name, same in called.items():
         if len(same) > 1:  # on this system they differ, and in the service they would not
-            plan.bad += [
-                (f"{each.entry.split}/{printed(each.entry.name)}", f"It is one of {len(same)} images called {name}.")
-                for each in same
-            ]
+            plan.bad += [(each.entry.title, f"It is one of {len(same)} images called {name}.") for each in same]
             gone |= {id(each) for each in same}
     for same in alike.values():
-        names = tuple(f"{each.entry.split}/{printed(each.entry.name)}" for each in same)
+        names = tuple(each.entry.title for each in same)
         if len({each.entry.split for each in same}) > 1:
             plan.leaks.append(names)
         elif len(same) > 1 and not keep:
@@ -211,7 +202,7 @@ def _without_twins(plan: Plan, read: Sequence[_Read], keep: bool) -> list[_Read]
 def _count(plan: Plan, kept: Sequence[_Read]) -> None:
     plan.pixels_C, plan.images_C = (np.zeros(len(plan.classes), np.int64) for _ in range(2))
     for each in kept:
-        name = f"{each.entry.split}/{printed(each.entry.name)}"
+        name = each.entry.title
         if each.counts_C is None:
             if each.entry.split in MEASURED:
                 plan.bare.append(name)

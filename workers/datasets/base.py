@@ -270,3 +270,10 @@ class Joined:
     def label_map(self, number: int) -> Pixels:
         source, own = self.behind(number)
         return source.label_map(own)
+
+
+def behind(source: ImageSource, number: int) -> tuple[ImageSource, int]:
+    """The source that an image is of, behind all choices and joins of images, and its number there."""
+    while isinstance(source, Subset | Joined):
+        source, number = source.behind(number)
+    return source, number

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workers.datasets.base import Dataset, Forwarding, ImageSource, Joined, Subset
+from workers.datasets.base import Dataset, Forwarding, ImageSource, behind
 from workers.datasets.decoded import DecodedCache
 
 # Of the memory that is free when the data set is opened; what does not fit is brought there again and again.
@@ -48,12 +48,12 @@ def on_device(dataset: Dataset, device: str) -> Dataset:
 
 def stack_images(source: ImageSource, numbers: Sequence[int], device: torch.device | str) -> Tensor:
     """(B, 3, H, W) uint8 on `device` of images of one size, from where they are kept."""
-    return torch.stack([_image(*_behind(source, number)) for number in numbers]).to(device)
+    return torch.stack([_image(*behind(source, number)) for number in numbers]).to(device)
 
 
 def stack_label_maps(source: ImageSource, numbers: Sequence[int]) -> Tensor:
     """(B, H, W) uint8 of label maps of one size, where they are kept."""
-    return torch.stack([_label_map(*_behind(source, number)) for number in numbers])
+    return torch.stack([_label_map(*behind(source, number)) for number in numbers])
 
 
 def image_tensor(pixels: NDArray[np.uint8]) -> Tensor:
@@ -69,9 +69,3 @@ def _label_map(source: ImageSource, number: int) -> Tensor:
     if isinstance(source, OnDevice):
         return source.label_map_there(number)
     return torch.from_numpy(np.array(source.label_map(number)))
-
-
-def _behind(source: ImageSource, number: int) -> tuple[ImageSource, int]:
-    while isinstance(source, Subset | Joined):
-        source, number = source.behind(number)
-    return source, number

@@ -164,10 +164,9 @@ def test_on_a_terminal_the_table_is_renewed_instead(
     assert f"Job {job}" not in ended.out
 
 
-def test_lines_come_when_a_state_changes_and_every_ten_seconds_with_the_time_left() -> None:
-    now = [0.0]
-    lines = Lines(lambda: now[0])
-    job = {
+def running_job() -> dict[str, Any]:
+    """A job a fifth of the way, as the API shows it."""
+    return {
         "id": 7,
         "project_id": 1,
         "kind": "pretrain",
@@ -176,6 +175,12 @@ def test_lines_come_when_a_state_changes_and_every_ten_seconds_with_the_time_lef
         "message": "",
         "error": None,
     }
+
+
+def test_lines_come_when_a_state_changes_and_every_ten_seconds_with_the_time_left() -> None:
+    now = [0.0]
+    lines = Lines(lambda: now[0])
+    job = running_job()
     assert lines.due([job]) == ["Job 7, pretrain of project 1: running, 20 %"]
     now[0], job["progress"] = 9.0, 0.29
     assert lines.due([job]) == []
@@ -213,15 +218,7 @@ def test_jobs_that_have_ended_are_not_asked_for_again() -> None:
 
 
 def test_a_job_that_was_asked_to_stop_is_shown_as_stopping() -> None:
-    job = {
-        "id": 7,
-        "project_id": 1,
-        "kind": "pretrain",
-        "state": "running",
-        "progress": 0.2,
-        "message": "",
-        "error": None,
-    }
+    job = running_job()
     console = Console(width=120)
     with console.capture() as capture:
         console.print(job_table([{**job, "cancel_requested": True}]))
