@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ SEEDS = (0, 3)
 POLICIES = ("paper", "regionwise")
 METHODS = ("random", *(f"learned:{name}" for name in POLICIES))
 BUDGETS = (8, 12)
+_TELLING = ("vendor_id", "cpu family", "model", "stepping", "cache size", "flags")
 OVERRIDES = (
     "budget=12",
     "policies.paper.updates_per_round=2",
@@ -98,7 +100,16 @@ def arithmetic() -> str:
         flat = layer.weight.grad.flatten()
         product = flat.outer(flat) @ torch.randn(len(flat), 64, generator=generator)
         values = torch.cat([flat, product.flatten(), inputs.exp().flatten()])
-    return f"torch {torch.__version__}, {hashlib.sha256(values.numpy().tobytes()).hexdigest()[:16]}"
+    return f"torch {torch.__version__}, {hashlib.sha256(_processor() + values.numpy().tobytes()).hexdigest()[:16]}"
+
+
+def _processor() -> bytes:
+    """What the system says of the first core, its speed left out: two kinds may agree here and round otherwise elsewhere."""
+    listed = Path("/proc/cpuinfo")
+    if not listed.exists():
+        return platform.processor().encode()
+    first = listed.read_text().partition("\n\n")[0].splitlines()
+    return "\n".join(line for line in first if line.startswith(_TELLING)).encode()
 
 
 @contextmanager
