@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     feature_disk_bytes: int = Field(20 << 30, gt=0, description="Largest size of that folder.")
     feature_memory_bytes: int = Field(2 << 30, gt=0, description="As much of it is kept in a worker's memory.")
     threads: int = Field(0, ge=0, description="Torch threads of a worker; 0: as many as there are cores.")
+    players: int = Field(
+        0,
+        ge=0,
+        description="Processes that play the games of a policy's search side by side, of about 1 GiB each; 0: one per core, but "
+        "no more than 8, and on a GPU none.",
+    )
     slice_seconds: float = Field(20.0, gt=0, description="A training job yields to waiting rounds this often.")
     heartbeat_seconds: float = Field(
         2.0, gt=0, description="How often a running job says that it is alive and asks if it is to stop."

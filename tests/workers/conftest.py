@@ -114,17 +114,17 @@ class World:
         self.splits: dict[str, Rectangles] = {}
         database_url = make.database.engine.url.render_as_string(hide_password=False)
         self.settings = settings.model_copy(
-            update={"database_url": database_url, "blob_url": (settings.data_dir / "blobs").as_uri()}
+            update={"database_url": database_url, "blob_url": (settings.data_dir / "blobs").as_uri(), "players": 1}
         )
         self.slice_seconds(600.0)
         self.client = TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"})
 
-    def slice_seconds(self, seconds: float) -> None:
-        """From now on jobs yield this often."""
+    def slice_seconds(self, seconds: float, players: int = 1) -> None:
+        """From now on jobs yield this often, and a search's games are played by so many processes."""
         self.worker = Worker(
             database=self.database,
             blobs=self.blobs,
-            settings=self.settings.model_copy(update={"slice_seconds": seconds}),
+            settings=self.settings.model_copy(update={"slice_seconds": seconds, "players": players}),
             clock=lambda: datetime.now(UTC),
             device="cpu",
         )

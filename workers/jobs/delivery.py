@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +19,14 @@ from workers.datasets.base import Pixels
 from workers.datasets.decoded import DecodedCache
 
 log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """What has something running for it that is to be ended."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class JobStopped(Exception):
@@ -46,6 +54,13 @@ class Worker:
     stopping: threading.Event = field(default_factory=threading.Event)
     # What a job's next slice may go on with, where it comes to this process again; the truth is what the slice saved.
     between_slices: dict[str, Any] = field(default_factory=dict)
+
+    def forget_slices(self) -> None:
+        """Drop what is kept between slices, and end what runs for it."""
+        for kept in self.between_slices.values():
+            if isinstance(kept, Closing):
+                kept.close()
+        self.between_slices.clear()
 
 
 @dataclass(kw_only=True)

@@ -11,6 +11,7 @@ from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.grounds import games_made_of, ground_of, live_rounds, loop_of_games, source_of, splits_of
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.saving import made_already, save_checkpoint
+from workers.jobs.side_by_side import players_for
 from workers.loop.round import LoopSettings, cells_in
 from workers.policy.building import build_trainer
 from workers.policy.ground import SourceError
@@ -41,10 +42,16 @@ def train_policy(run: JobRun) -> dict[str, Any]:
         run.report(run.progress, f"policy: game {played + 1} of {games} of a trial")
         return not run.interrupted
 
-    ended = play_resumably(
-        trainer, store, keep_going, made_of=made_of, keep_trying=keep_trying, called_off=lambda: run.called_off
-    )
+    try:
+        ended = play_resumably(
+            trainer, store, keep_going, made_of=made_of, keep_trying=keep_trying, called_off=lambda: run.called_off
+        )
+    except BaseException:  # the next try makes its own players
+        run.worker.forget_slices()
+        raise
     if not ended:
+        if run.called_off:
+            run.worker.forget_slices()
         run.pause()
     policy = trainer.best_policy()
     assert isinstance(policy, Policy)
@@ -62,7 +69,7 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     )
     store.clear()
     run.state("comparison").clear()
-    run.worker.between_slices.clear()
+    run.worker.forget_slices()
     return result
 
 
@@ -97,13 +104,14 @@ def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tup
     key = f"policy {run.job_id} {made_of}"
     if key not in run.worker.between_slices:
         # To draw a city, say, may take longer than a slice.
-        run.worker.between_slices.clear()
+        run.worker.forget_slices()
         try:
             built = build_trainer(
                 _fitting(settings, splits, loop),
                 ground_of(project, row, splits, loop),
                 project.settings.seed,
                 live_rounds(project, settings),
+                players_for(project, settings, made_of),
             )
         except SourceError as error:
             raise JobFailed(str(error)) from error

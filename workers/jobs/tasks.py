@@ -2,21 +2,18 @@
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import torch
 from celery import Celery
 
-from service.blobs import Blobs
 from service.db import Database
 from service.queue import RUN_JOB, celery_sender
 from service.settings import Settings
+from workers.jobs.connecting import worker_of
 from workers.jobs.delivery import Handler, Worker, run_claimed
 from workers.jobs.policies import train_policy
 from workers.jobs.rounds import ask, tell
 from workers.jobs.segmenters import evaluate, finish, pretrain
-from workers.training.device import resolve_device
-from workers.training.looking import FeatureCache, keep_features
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +31,7 @@ def make_worker(settings: Settings, app: Celery, database: Database | None = Non
     """What the tasks of this process share: database, blobs, device."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    folder, disk, memory = settings.resolved_feature_dir, settings.feature_disk_bytes, settings.feature_memory_bytes
-    keep_features(FeatureCache(folder, disk_bytes=disk, memory_bytes=memory))
-    return Worker(
-        database=database or Database(settings.resolved_database_url, celery_sender(app)),
-        blobs=Blobs(settings.resolved_blob_url),
-        settings=settings,
-        clock=lambda: datetime.now(UTC),
-        device=resolve_device(settings.device),
-    )
+    return worker_of(settings, database or Database(settings.resolved_database_url, celery_sender(app)))
 
 
 def register(app: Celery, worker: Callable[[], Worker]) -> None:

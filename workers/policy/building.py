@@ -40,9 +40,18 @@ def build_network(settings: PolicySettings, classes: int, state_regions: int, se
     return RegionwiseNetwork(shape, generator)
 
 
-def build_trainer(settings: PolicySettings, ground: Ground, seed: int, live: Sequence[LiveRound] = ()) -> PolicyTrainer:
-    """What makes a policy, at its beginning; a DQN remembers live rounds. Raises SourceError for a source it cannot play on."""
-    return search(settings, ground, seed) if settings.searched else dqn_trainer(settings, ground, seed, live)
+def build_trainer(
+    settings: PolicySettings,
+    ground: Ground,
+    seed: int,
+    live: Sequence[LiveRound] = (),
+    players: Players | None = None,
+) -> PolicyTrainer:
+    """What makes a policy, at its beginning. A DQN remembers live rounds; a search has its games played by `players`.
+
+    Raises SourceError for a source it cannot play on.
+    """
+    return search(settings, ground, seed, players) if settings.searched else dqn_trainer(settings, ground, seed, live)
 
 
 def search(settings: PolicySettings, ground: Ground, seed: int, players: Players | None = None) -> Search:

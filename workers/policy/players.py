@@ -45,6 +45,10 @@ class Players:
         """End the processes; games that have not begun are not played."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def dismiss(self) -> None:
+        """Like `close`, without waiting for the games that are being played."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def __enter__(self) -> Self:
         return self
 

@@ -152,6 +152,11 @@ class Search:
         take_up(self.network, self.mean_P)
         return self.network.eval()
 
+    def close(self) -> None:
+        """End those that play side by side, if there are any."""
+        if self._players is not None:
+            self._players.dismiss()
+
     def summary(self) -> dict[str, Any]:
         """How the games went, for a checkpoint's description."""
         return {"returns": self.areas, "trials": self.trials}
