@@ -34,8 +34,8 @@ class _Room:
 
     bytes_left: int
     too_much: str  # what is said where that is not enough
+    files_left: int
     advance: Callable[[int], None]
-    files_left: int = MOST_FILES
     taken: set[str] = field(default_factory=set)
 
     def place(self, name: str, into: Path) -> Path | None:
@@ -99,7 +99,7 @@ def _room(archive: Path, into: Path, advance: Callable[[int], None]) -> _Room:
         said = f"It grows to more than {MOST_RATIO} times its size: unpack it yourself if that is right, and give the folder."
     else:
         said = f"It holds more than the {most:,} bytes that there is room for in {into.parent}: set TMPDIR to a larger disk."
-    return _Room(bytes_left=most, too_much=said, advance=advance)
+    return _Room(bytes_left=most, too_much=said, files_left=MOST_FILES, advance=advance)
 
 
 def _unzip(archive: Path, into: Path, room: _Room) -> None:

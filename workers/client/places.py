@@ -107,10 +107,10 @@ def _copy_tree(files: Any, path: str, into: Path, url: str) -> None:
     targets = dict[str, Path]()
     for key in found:
         inside = PurePosixPath(key).relative_to(path)
-        if inside.suffix.lower() not in _COPIED or any(is_left_out(part) for part in inside.parts):
-            continue
         if ".." in inside.parts or "\\" in str(inside):
             raise DatasetError(f"{url} holds {key!a}, which leads outside.")
+        if inside.suffix.lower() not in _COPIED or any(is_left_out(part) for part in inside.parts):
+            continue
         targets[key] = into / inside
     if not targets:
         raise DatasetError(f"There are no files of a data set under {url}.")
