@@ -9,6 +9,8 @@ from uuid import uuid4
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from service import references
+
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 
 
@@ -40,7 +42,9 @@ class Blobs:
         return key
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`. Raises FileNotFoundError."""
+        """The bytes under `key`, which may be the key of a reference. Raises FileNotFoundError, and what references raise."""
+        if references.is_reference(key):
+            return references.read(key)
         data: bytes = self._files.cat_file(self._path(key))
         return data
 

@@ -11,16 +11,20 @@ import typer
 from service.arms import offered
 from service.command_options import takes
 from service.commands.connection import Connection, ServerOption, TokenFileOption, TokenOption
+from service.domain.pages import PagesTaken
 
 HELP = """Make a project of a data set: its images with their splits, and label maps but for the pool's.
 
 Every file is read before anything is sent. The same command with --into goes on where it stopped.
 
 A folder holds images/ (PNG, JPEG, WebP, TIFF, BMP; sub-folders are part of the names), labels/ with label maps of
-class ids for some of them, under the same names, classes.json, and perhaps splits.json.
+class ids for some of them, under the same names, classes.json, and perhaps splits.json. A list is a CSV with the
+columns image, label and split. What is packed, or lies at a URL (s3://bucket/prefix), is unpacked or copied first, or
+stays where it is (--reference).
 
 Examples: `regionwise import folder --root nuclei --binary --dry-run`,
-`regionwise import folder --root plates --labels '{stem}_mask' --map 255=1 --scale percentile`.
+`regionwise import folder --root plates --labels '{stem}_mask' --map 255=1 --scale percentile`,
+`regionwise import folder --root s3://lab/stacks --pages all --reference`.
 """
 
 
@@ -29,8 +33,13 @@ class ImportOptions:
     """What `import` is told."""
 
     dataset: Annotated[str, typer.Argument(help="camvid, cityscapes, folder or streets.")]
-    root: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None
-    name: Annotated[str | None, typer.Option(help="Of the new project; none: the folder's.")] = None
+    root: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the data set is: a folder, a list (.csv), an archive (.zip, .tar, .tar.gz, .tar.xz, .tgz), a URL."
+        ),
+    ] = None
+    name: Annotated[str | None, typer.Option(help="Of the new project; none: the folder's, or the archive's.")] = None
     into: Annotated[str | None, typer.Option(help="Name of a project that is there, to add to.")] = None
     settings: Annotated[str, typer.Option(help="Project settings as JSON.")] = "{}"
     labels: Annotated[
@@ -49,6 +58,13 @@ class ImportOptions:
     scale: Annotated[
         str | None, typer.Option(help="Of more than 8 bits: minmax, percentile, bits:12, range:LOW:HIGH.")
     ] = None
+    pages: Annotated[
+        PagesTaken | None, typer.Option(help="Of TIFFs with several pages: all, as images, or the first.")
+    ] = None
+    classes: Annotated[Path | None, typer.Option(help="The classes, if not classes.json beside the images.")] = None
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Leave images at their URL, where the service reads them itself.")
+    ] = False
     background: Annotated[str, typer.Option(help="Under what is transparent: red,green,blue.")] = "255,255,255"
     most_ignored: Annotated[float, typer.Option(help="Stop where a larger share of labelled pixels is ignored.")] = 0.5
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be taken.")] = False
@@ -88,6 +104,9 @@ def _import(context: typer.Context, given: ImportOptions) -> None:
             label_reading=",".join(words),
             scale=given.scale,
             background=given.background,
+            pages=given.pages,
+            classes=given.classes,
+            reference=given.reference,
             most_ignored=given.most_ignored,
             skip_bad=given.skip_bad,
             keep_twins=given.keep_duplicates,

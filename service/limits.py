@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.failures import error_response
 
-_UPLOAD = re.compile(r"/projects/[^/]+/images/?")
+_UPLOAD = re.compile(r"/projects/[^/]+/images(/references)?/?")
 
 
 class BodyLimit:

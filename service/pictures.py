@@ -23,6 +23,13 @@ Code = Literal["not_an_image", "wrong_mode", "too_large", "needs_scale", "severa
 _SHOWN = {"PNG": "image/png", "JPEG": "image/jpeg", "MPO": "image/jpeg", "WEBP": "image/webp"}
 _DERIVED = {"TIFF": "image/tiff", "BMP": "image/bmp"}  # browsers do not show them
 MEDIA_TYPES = tuple(dict.fromkeys((*_SHOWN.values(), *_DERIVED.values())))
+SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "image/tiff": ".tif",
+    "image/bmp": ".bmp",
+}
 _OPENED = tuple(each for each in (*_SHOWN, *_DERIVED) if each != "MPO")  # an MPO is opened as the JPEG that it is too
 _PLAIN = ("1", "L", "P", "RGB")
 _SHALLOW = (*_PLAIN, "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")

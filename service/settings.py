@@ -3,7 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(512 << 20, gt=0, description="Largest request body of an image upload.")
     max_json_bytes: int = Field(
         32 << 20, gt=0, description="Largest request body of every other route; of a policy's upload, too."
+    )
+    reference_prefixes: tuple[str, ...] = Field(
+        (),
+        description="URLs below which images may stay where they are and be read from there, as a JSON list; empty: nowhere.",
     )
     device: str = Field("auto", description="Torch device of a worker: auto, cpu, cuda, cuda:1.")
     encoder_weights: Path | None = Field(
@@ -51,6 +55,14 @@ class Settings(BaseSettings):
     )
     sweep_seconds: float = Field(5.0, gt=0, description="How often forgotten jobs are looked for.")
     max_attempts: int = Field(3, ge=1, description="How often a failing job is tried.")
+
+    @field_validator("reference_prefixes")
+    @classmethod
+    def _are_urls(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        for each in prefixes:
+            if not each.partition("://")[2].strip("/"):
+                raise ValueError(f"{each!r} is no URL with a bucket or folder in it, such as s3://bucket/images.")
+        return prefixes
 
     @property
     def resolved_database_url(self) -> str:

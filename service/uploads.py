@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import Protocol
 
 from fastapi import UploadFile
 
+from service import references
 from service.blobs import Blobs
 from service.domain.classes import ClassSet, UnknownClassIds
 from service.domain.image_names import image_name
@@ -14,17 +16,59 @@ from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, encode_label_png
 from service.domain.readings import Reading
 from service.errors import Invalid, ServiceError, TooLarge
-from service.pictures import Picture, PictureError, Shape, look, turned_upright
+from service.pictures import SUFFIXES, Picture, PictureError, Shape, look, turned_upright
 from service.settings import Settings
 from service.store.images import NewImage
 
-_SUFFIXES = {
-    "image/png": ".png",
-    "image/jpeg": ".jpg",
-    "image/webp": ".webp",
-    "image/tiff": ".tif",
-    "image/bmp": ".bmp",
-}
+
+class Incoming(Protocol):
+    """An image file that arrives: its bytes, or the place where it stays."""
+
+    @property
+    def filename(self) -> str | None: ...
+
+    def read(self, name: str, most: int) -> bytes:
+        """Its bytes, fetched once. Raises TooLarge for more than `most`, and Invalid where there are none."""
+
+    def keep(self, blobs: Blobs, *, digest: str, suffix: str) -> str:
+        """The key under which its bytes, of that SHA-256, are found from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """A file that came with the request."""
+
+    file: UploadFile
+
+    @property
+    def filename(self) -> str | None:
+        return self.file.filename
+
+    def read(self, name: str, most: int) -> bytes:
+        if (self.file.size or 0) > most:
+            raise TooLarge(f"{name}: It holds {self.file.size:,} bytes; {most:,} is the limit.", detail={"name": name})
+        return self._bytes()
+
+    def keep(self, blobs: Blobs, *, digest: str, suffix: str) -> str:
+        return blobs.put_content("images", self._bytes(), suffix)
+
+    def _bytes(self) -> bytes:
+        self.file.file.seek(0)
+        return self.file.file.read()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referenced:
+    """A file that stays at its URL, one that is allowed."""
+
+    filename: str
+    url: str
+
+    def read(self, name: str, most: int) -> bytes:
+        return references.fetch(self.url, most)
+
+    def keep(self, blobs: Blobs, *, digest: str, suffix: str) -> str:
+        return references.key_of(self.url, digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +84,15 @@ class _Checked:
     """An image file that may be stored; `label_png` is its label map, encoded again."""
 
     name: str
-    file: UploadFile
+    file: Incoming
+    digest: str
     picture: Picture
     seen_key: str | None
     label_png: bytes | None
 
 
 def store_uploads(
-    files: Sequence[UploadFile],
+    files: Sequence[Incoming],
     label_maps: Sequence[UploadFile],
     *,
     split: str,
@@ -67,15 +112,15 @@ def store_uploads(
 
 
 def _check(
-    file: UploadFile,
+    file: Incoming,
     labels: Mapping[str, UploadFile],
     classes: ClassSet,
     settings: Settings,
     reading: HowToRead,
     blobs: Blobs,
 ) -> _Checked:
-    name = _name(file)
-    data = _read(file, name, settings)
+    name = _name(file.filename)
+    data = file.read(name, settings.max_image_bytes)
     try:
         picture = look(data, max_pixels=settings.max_image_pixels, reading=reading.images)
     except PictureError as error:
@@ -84,14 +129,21 @@ def _check(
     label_png = None if label is None else _checked_label(label, picture, classes, settings, reading.labels)
     # Put away at once: what is seen of a large upload would not fit the memory. If a later file is refused nobody refers to it.
     seen_key = None if picture.png is None else blobs.put_content("seen", picture.png, ".png")
-    return _Checked(name=name, file=file, picture=replace(picture, png=None), seen_key=seen_key, label_png=label_png)
+    return _Checked(
+        name=name,
+        file=file,
+        digest=hashlib.sha256(data).hexdigest(),
+        picture=replace(picture, png=None),
+        seen_key=seen_key,
+        label_png=label_png,
+    )
 
 
 def _checked_label(
     file: UploadFile, picture: Picture, classes: ClassSet, settings: Settings, reading: LabelReading
 ) -> bytes:
-    name = f"label map {_name(file)}"
-    data = _read(file, name, settings)
+    name = f"label map {_name(file.filename)}"
+    data = Uploaded(file=file).read(name, settings.max_image_bytes)
     try:
         return label_png(data, picture.shape, classes, max_pixels=settings.max_image_pixels, reading=reading)
     except MaskError as error:
@@ -114,7 +166,7 @@ def label_png(data: bytes, shape: Shape, classes: ClassSet, *, max_pixels: int, 
 
 
 def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
-    data, picture = _bytes(checked.file), checked.picture
+    picture, suffix = checked.picture, SUFFIXES[checked.picture.media_type]
     label_key = None if checked.label_png is None else blobs.put_content("labels", checked.label_png, ".png")
     return NewImage(
         name=checked.name,
@@ -122,8 +174,8 @@ def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
         height=picture.shape.height,
         width=picture.shape.width,
         media_type=picture.media_type,
-        digest=hashlib.sha256(data).hexdigest(),
-        blob_key=blobs.put_content("images", data, _SUFFIXES[picture.media_type]),
+        digest=checked.digest,
+        blob_key=checked.file.keep(blobs, digest=checked.digest, suffix=suffix),
         seen_key=checked.seen_key,
         reading=picture.reading or None,
         label_key=label_key,
@@ -133,7 +185,7 @@ def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
 def _by_stem(label_maps: Sequence[UploadFile]) -> dict[str, UploadFile]:
     labels: dict[str, UploadFile] = {}
     for file in label_maps:
-        stem = _stem(_name(file))
+        stem = _stem(_name(file.filename))
         if stem in labels:
             raise Invalid(f"Two label maps are called {stem}.", code="duplicate_name", detail={"name": stem})
         labels[stem] = file
@@ -154,27 +206,15 @@ def _check_names(checked: Sequence[_Checked], labels: Mapping[str, UploadFile]) 
         raise Invalid(sentence, code="stray_label_map", detail={"names": left[:100]})
 
 
-def _name(file: UploadFile) -> str:
+def _name(filename: str | None) -> str:
     try:
-        return image_name(file.filename or "")
+        return image_name(filename or "")
     except ValueError as error:
-        raise Invalid(str(error), code="bad_name", detail={"name": ascii(file.filename)}) from error
+        raise Invalid(str(error), code="bad_name", detail={"name": ascii(filename)}) from error
 
 
 def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
-
-
-def _read(file: UploadFile, name: str, settings: Settings) -> bytes:
-    if (file.size or 0) > settings.max_image_bytes:
-        sentence = f"{name}: It holds {file.size:,} bytes; {settings.max_image_bytes:,} is the limit."
-        raise TooLarge(sentence, detail={"name": name})
-    return _bytes(file)
-
-
-def _bytes(file: UploadFile) -> bytes:
-    file.file.seek(0)
-    return file.file.read()
 
 
 def _refused(name: str, code: str, message: str) -> ServiceError:

@@ -29,13 +29,14 @@ _STRETCH = {1: 1, 2: 85, 4: 17}  # a decoder stretches grey of fewer bits to 0..
 class LabelReading:
     """What is said of label maps. values: ids by the values that stand for them; binary: 0 is the first class, all else the
     second; colors: pixels are the classes' colours; ignore_unlisted: values and colours that stand for nothing are ignored
-    pixels, and not refused.
+    pixels, and not refused. page: of a TIFF with several, from 0; None: those are refused.
     """
 
     values: Mapping[int, int] = field(default_factory=dict)
     binary: bool = False
     colors: bool = False
     ignore_unlisted: bool = False
+    page: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> "LabelReading":
@@ -134,7 +135,7 @@ def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: i
             if image.width * image.height > max_pixels:
                 raise MaskError("too_large", f"The label map has more than {max_pixels} pixels, the limit.")
             if has_page(image, 1):
-                raise MaskError("wrong_mode", "The label map has several pages.")
+                _turn_to(image, reading.page, max_pixels)
             image.load()
             found = _of_picture(image, reading)
     except MaskError:
@@ -144,6 +145,14 @@ def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: i
     if kind is not None and kind[0] == 0 and kind[1] in _STRETCH and found.ndim == 2:
         return np.asarray(found // _STRETCH[kind[1]], np.uint8)
     return found
+
+
+def _turn_to(image: Image.Image, page: int | None, max_pixels: int) -> None:
+    if page is None or not has_page(image, page):
+        raise MaskError("wrong_mode", "The label map has several pages." if page is None else f"It has no page {page}.")
+    image.seek(page)
+    if image.width * image.height > max_pixels:
+        raise MaskError("too_large", f"The label map has more than {max_pixels} pixels, the limit.")
 
 
 def _of_picture(image: Image.Image, reading: LabelReading) -> NDArray[np.uint8]:

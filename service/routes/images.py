@@ -1,10 +1,12 @@
 """Routes of images: they come with a split and perhaps a label map, and are looked at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
+from pydantic import StringConstraints
 
 from service import auth
 from service.content import PICTURE_RESPONSE, unchanging
@@ -13,15 +15,17 @@ from service.domain.classes import ClassSet
 from service.domain.label_readings import WORDS, LabelReading
 from service.domain.readings import SCALES, Reading, color_of
 from service.errors import Invalid
+from service.references import LONGEST, require_allowed
 from service.schemas.errors import errors
 from service.schemas.fields import Split
 from service.schemas.images import ImageAdded, ImageOut, ImagesAdded, image_out
 from service.schemas.paging import After, Id, Limit, Page
 from service.store import images as store
 from service.store.projects import get_project
-from service.uploads import HowToRead, store_uploads
+from service.uploads import HowToRead, Incoming, Referenced, Uploaded, store_uploads
 
 GROUP = {"name": "images", "description": "Images and their splits."}
+MOST_REFERENCES = 64  # in one request, which waits until all are read
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 ImageFiles = Annotated[
@@ -51,72 +55,129 @@ LabelWords = Annotated[
 IntoSplit = Annotated[Split, Form(description="What the images are for; regions to label come from `pool`.")]
 
 
+Urls = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]],
+    Form(
+        min_length=1,
+        max_length=MOST_REFERENCES,
+        description="URLs of image files, below those that the setting `REGIONWISE_REFERENCE_PREFIXES` allows.",
+    ),
+]
+Names = Annotated[
+    list[str],
+    Form(min_length=1, max_length=MOST_REFERENCES, description="What each image is called, in the order of the URLs."),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Arriving:
-    """The form of an upload."""
+    """The form of an upload, or of references."""
 
-    images: list[UploadFile]
+    images: Sequence[Incoming]
     label_maps: list[UploadFile]
     split: Split
     reading: HowToRead
 
 
-def _arriving(
-    image: ImageFiles,
-    split: IntoSplit,
-    label_map: LabelFiles = [],  # noqa: B006 - FastAPI copies it
-    scale: Scale = None,
-    background: Background = "255,255,255",
-    page: FilePage = None,
-    label_reading: LabelWords = "",
-) -> Arriving:
+def _reading(
+    scale: Scale = None, background: Background = "255,255,255", page: FilePage = None, label_reading: LabelWords = ""
+) -> HowToRead:
     try:
         how = Reading(scale=scale or None, background=color_of(background), page=page)
         labels = LabelReading.parse(label_reading)
     except ValueError as error:
         raise Invalid(str(error), code="bad_reading") from error
-    return Arriving(images=image, label_maps=label_map, split=split, reading=HowToRead(images=how, labels=labels))
+    return HowToRead(images=how, labels=labels)
 
 
-@router.post(
-    "/projects/{id}/images",
-    status_code=201,
-    responses={**errors(409, 413), 200: {"model": ImagesAdded, "description": "Every image was there already."}},
-)
-def add_images(
-    id: Id,
-    form: Annotated[Arriving, Depends(_arriving)],
-    caller: auth.AdminCaller,
-    database: Store,
-    blobs: BlobStore,
+def _arriving(
+    image: ImageFiles,
+    split: IntoSplit,
+    reading: Annotated[HowToRead, Depends(_reading)],
+    label_map: LabelFiles = [],  # noqa: B006 - FastAPI copies it
+) -> Arriving:
+    files = [Uploaded(file=each) for each in image]
+    return Arriving(images=files, label_maps=label_map, split=split, reading=reading)
+
+
+def _referred(
+    url: Urls,
+    name: Names,
+    split: IntoSplit,
+    reading: Annotated[HowToRead, Depends(_reading)],
     settings: ServiceSettings,
-    now: Now,
-    response: Response,
+    label_map: LabelFiles = [],  # noqa: B006 - FastAPI copies it
+) -> Arriving:
+    if len(name) != len(url):
+        raise Invalid(f"Each URL needs a name; there are {len(url)} and {len(name)}.", code="bad_name")
+    for each in url:  # before any is read
+        require_allowed(each, settings.reference_prefixes)
+    files = [Referenced(filename=called, url=each) for called, each in zip(name, url, strict=True)]
+    return Arriving(images=files, label_maps=label_map, split=split, reading=reading)
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What takes images in, however they come."""
+
+    database: Store
+    blobs: BlobStore
+    settings: ServiceSettings
+    now: Now
+    response: Response
+
+    def add(self, project_id: int, form: Arriving, by: int) -> ImagesAdded:
+        """Check and store all, or none."""
+        # Files are checked and stored with no transaction open: on SQLite it would keep everybody else from writing.
+        with self.database.read() as session:
+            classes = ClassSet.from_json(get_project(session, project_id).classes)
+        arrivals = store_uploads(
+            form.images,
+            form.label_maps,
+            split=form.split,
+            classes=classes,
+            blobs=self.blobs,
+            settings=self.settings,
+            reading=form.reading,
+        )
+        with self.database.write() as session:
+            added = store.add_images(session, project_id, arrivals, self.now, by=by)
+        self.response.status_code = 201 if any(each.created for each in added) else 200
+        return ImagesAdded(
+            items=[
+                ImageAdded(status="created" if each.created else "existing", image=image_out(each.image))
+                for each in added
+            ]
+        )
+
+
+_ADDED: dict[int | str, dict[str, Any]] = {
+    **errors(409, 413),
+    200: {"model": ImagesAdded, "description": "Every image was there already."},
+}
+
+
+@router.post("/projects/{id}/images", status_code=201, responses=_ADDED)
+def add_images(
+    id: Id, form: Annotated[Arriving, Depends(_arriving)], caller: auth.AdminCaller, door: Annotated[_Door, Depends()]
 ) -> ImagesAdded:
     """Add images to a split, all or none. A name stands for the same bytes for ever.
 
     The same files sent again change nothing.
     """
-    # Files are checked and stored with no transaction open: on SQLite it would keep everybody else from writing.
-    with database.read() as session:
-        classes = ClassSet.from_json(get_project(session, id).classes)
-    arrivals = store_uploads(
-        form.images,
-        form.label_maps,
-        split=form.split,
-        classes=classes,
-        blobs=blobs,
-        settings=settings,
-        reading=form.reading,
-    )
-    with database.write() as session:
-        added = store.add_images(session, id, arrivals, now, by=caller.id)
-    response.status_code = 201 if any(each.created for each in added) else 200
-    return ImagesAdded(
-        items=[
-            ImageAdded(status="created" if each.created else "existing", image=image_out(each.image)) for each in added
-        ]
-    )
+    return door.add(id, form, caller.id)
+
+
+@router.post("/projects/{id}/images/references", status_code=201, responses=_ADDED)
+def add_references(
+    id: Id, form: Annotated[Arriving, Depends(_referred)], caller: auth.AdminCaller, door: Annotated[_Door, Depends()]
+) -> ImagesAdded:
+    """Add images that stay where they are, all or none: each is fetched once, and checked as an upload is.
+
+    Their bytes are read from there whenever they are needed, and must be the same ones: where a file has changed, or is gone,
+    that is an error (`reference_changed`, `reference_lost`).
+    """
+    return door.add(id, form, caller.id)
 
 
 @router.get("/projects/{id}/images")
@@ -140,7 +201,7 @@ def get_image(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> ImageOut
     return image_out(store.get_image(session, id))
 
 
-@router.get("/images/{id}/file", response_class=Response, responses=PICTURE_RESPONSE)
+@router.get("/images/{id}/file", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409)})
 def get_image_file(
     id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore
 ) -> Response:
@@ -149,7 +210,7 @@ def get_image_file(
     return unchanging(request, tag=image.digest, media_type=image.media_type, body=lambda: blobs.get(image.blob_key))
 
 
-@router.get("/images/{id}/seen", response_class=Response, responses=PICTURE_RESPONSE)
+@router.get("/images/{id}/seen", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409)})
 def get_image_seen(
     id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore
 ) -> Response:

@@ -100,14 +100,14 @@ def get_region(id: Id, caller: auth.AnnotatorCaller, session: Reader, now: Now) 
     return region_detail(placed, lease if lease and lease.expires_at > now else None, store.latest_label(session, id))
 
 
-@router.get("/regions/{id}/crop", response_class=Response, responses=PNG_RESPONSE)
+@router.get("/regions/{id}/crop", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
 def get_crop(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore) -> Response:
     """The region's pixels, as PNG."""
     region, image = store.image_of(session, id)
     return _crop(request, image, _box(region), blobs)
 
 
-@router.get("/regions/{id}/context", response_class=Response, responses=PNG_RESPONSE)
+@router.get("/regions/{id}/context", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
 def get_context(
     id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore, margin: Margin = 64
 ) -> Response:
@@ -122,7 +122,8 @@ def _box(region: Region) -> Box:
 
 def _crop(request: Request, image: Image, box: Box, blobs: BlobStore) -> Response:
     key = image.seen_key or image.blob_key
-    tag = f"{PurePosixPath(key).stem[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
+    seen = image.digest if image.seen_key is None else PurePosixPath(image.seen_key).stem
+    tag = f"{seen[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
     return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(blobs.get(key), box))
 
 

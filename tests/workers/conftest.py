@@ -26,7 +26,7 @@ from service.tables import Job
 from tests.conftest import START
 from tests.maker import Maker
 from workers.app import make_app
-from workers.client.importing import encode_rgb
+from workers.client.sending import encode_rgb
 from workers.jobs.delivery import Worker
 from workers.loop.round import LoopSettings
 

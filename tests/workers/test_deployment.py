@@ -30,7 +30,7 @@ from service.store.annotators import add_annotator
 from service.tables import Job
 from tests.conftest import POSTGRES, REDIS
 from tests.workers.conftest import CLASSES, SETTINGS, Rectangles
-from workers.client.importing import encode_rgb
+from workers.client.sending import encode_rgb
 from workers.training.checkpoints import from_bytes
 
 pytestmark = [

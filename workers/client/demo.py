@@ -15,7 +15,7 @@ from service.store.jobs import queue_job
 from service.store.projects import add_project
 from service.store.rounds import advance
 from service.tables import Project
-from workers.client.importing import encode_rgb
+from workers.client.sending import encode_rgb
 from workers.datasets.base import Dataset
 from workers.datasets.streets import streets_dataset
 

@@ -1,13 +1,11 @@
 """Puts a data set into the service over HTTP, as any other client would: the bytes that are there, through the one door."""
 
-import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image as Picture
 from rich.console import Console
 from rich.prompt import Confirm
 
@@ -15,50 +13,19 @@ from service.client import Client
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.domain.image_names import image_name
 from service.domain.label_readings import LabelReading
-from service.domain.masks import encode_label_png
 from service.domain.readings import Reading, color_of
 from service.progress import Progress
+from workers.client.ordering import ImportOrder
+from workers.client.places import LIST, Place, placed
 from workers.client.planning import Entry, Plan, entries_of, plan_of
+from workers.client.sending import send
 from workers.client.told import tell_plan
 from workers.datasets import open_dataset
-from workers.datasets.base import SPLITS, Dataset, DatasetError, Pixels
+from workers.datasets.base import SPLITS, Dataset, DatasetError
 from workers.datasets.folder import FolderReading, LabelsNamedOtherwise, open_folder
+from workers.datasets.listed import open_list
 
-# Images per request: large enough to be fast, small enough to show progress.
-BATCH, BATCH_BYTES = 16, 48 << 20
 _PRESETS = {CAMVID: "camvid", CITYSCAPES: "cityscapes"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportOrder:
-    """How an import goes. name: of a new project, the folder's where there is none; into: of one that is there, to add to.
-
-    labels, label_reading, scale, background: how a folder is read. dry_run: nothing is sent. skip_bad, keep_twins, strays,
-    anyway: go on where files are bad, pictures are there twice, label maps match no image, or label maps look wrong.
-    """
-
-    dataset: str
-    root: Path | None = None
-    name: str | None = None
-    into: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    splits: Sequence[str] = SPLITS
-    labels: str = "{stem}"
-    label_reading: str = ""
-    scale: str | None = None
-    background: str = "255,255,255"
-    dry_run: bool = False
-    skip_bad: bool = False
-    keep_twins: bool = False
-    strays: bool = False
-    anyway: bool = False
-    most_ignored: float = 0.5
-
-    @property
-    def form(self) -> dict[str, str]:
-        """What the service is told of how files are read; label maps of other data sets come as class ids."""
-        words = {"label_reading": self.label_reading} if self.dataset == "folder" and self.label_reading else {}
-        return {**({"scale": self.scale} if self.scale else {}), "background": self.background, **words}
 
 
 def import_dataset(client: Client, **given: Any) -> int | None:
@@ -69,18 +36,26 @@ def import_dataset(client: Client, **given: Any) -> int | None:
     order, console = ImportOrder(**given), Console()
     if not isinstance(order.settings, dict):
         raise DatasetError('Project settings are a JSON object: {"budget": 1000}, say.')
-    opened = _opened(order, console)
+    if order.root is None:
+        return _import(client, order, console, None)
+    with placed(order.root) as place:
+        return _import(client, order, console, place)
+
+
+def _import(client: Client, order: ImportOrder, console: Console, place: Place | None) -> int | None:
+    opened = _opened(order, console, place)
     whole = sum(len(source) for split, source in opened.splits.items() if split in order.splits)
     with Progress("Reading files", total=whole, unit="images") as progress:
         plan = plan_of(opened, order.splits, keep_twins=order.keep_twins, advance=progress.advance)
-    name = order.into or order.name or (order.dataset if order.root is None else order.root.resolve().name)
+    name = order.into or order.name or (order.dataset if place is None else place.name)
     tell_plan(console, plan, name)
     _require_sound(plan, order)
+    urls = _urls(plan, place) if order.reference else None
     if order.dry_run:
         console.print("A dry run: nothing was sent.")
         return None
     project = _project(client, name, opened.classes, order)
-    _send(client, project, _placed(client, project, plan.entries), opened, order)
+    send(client, project, _placed(client, project, plan.entries), opened, order, urls)
     return project
 
 
@@ -102,27 +77,34 @@ def complete_project(
     else:
         _require_classes(known, opened.classes)
         project = int(known["id"])
-    _send(client, project, entries_of(opened, splits), opened, order)
+    send(client, project, entries_of(opened, splits), opened, order)
     return project
 
 
-def _opened(order: ImportOrder, console: Console) -> Dataset:
+def _opened(order: ImportOrder, console: Console, place: Place | None) -> Dataset:
     if order.dataset != "folder":
-        return open_dataset(order.dataset, order.root)
-    if order.root is None:
+        if order.pages is not None or order.classes is not None:
+            raise DatasetError(
+                f"--pages and --classes are for own images, and {order.dataset} has its own: leave them out."
+            )
+        return open_dataset(order.dataset, None if place is None else place.path)
+    if place is None:
         raise DatasetError("Which folder? Say --root.")
     reading = FolderReading(
         labels=order.labels,
         images=Reading(scale=order.scale, background=color_of(order.background)),
         label_maps=LabelReading.parse(order.label_reading),
         strays=order.strays,
+        pages=order.pages,
     )
+    if place.path.suffix.lower() == LIST and not place.path.is_dir():
+        return open_list(place.path, reading=reading, classes=order.classes)
     try:
-        return open_folder(order.root, reading=reading)
+        return open_folder(place.path, reading=reading, classes=order.classes)
     except LabelsNamedOtherwise as error:
         if not sys.stdin.isatty() or not Confirm.ask(f"{error} Is it?", console=console, default=True):
             raise
-        return _opened(replace(order, labels=error.pattern), console)
+        return _opened(replace(order, labels=error.pattern), console, place)
 
 
 def _require_sound(plan: Plan, order: ImportOrder) -> None:
@@ -183,16 +165,11 @@ def _made(client: Client, name: str, classes: ClassSet, settings: Mapping[str, A
     return int(client.call("POST", "/projects", json={"name": name, "classes": wire, "settings": dict(settings)})["id"])
 
 
-def _send(client: Client, project: int, entries: Sequence[Entry], dataset: Dataset, order: ImportOrder) -> None:
-    """Send images split by split; those that are there already are left as they are."""
-    for split in dict.fromkeys(entry.split for entry in entries):
-        chosen = [entry for entry in entries if entry.split == split]
-        with Progress(f"Split {split}", total=len(chosen), unit="images") as progress:
-            for part in _batches(chosen):
-                files = [file for entry in part for file in _files(entry, dataset.classes, order)]
-                form = {"split": split, **order.form}
-                client.call("POST", f"/projects/{project}/images", data=form, files=files)
-                progress.advance(len(part))
+def _urls(plan: Plan, place: Place | None) -> dict[Path, str]:
+    """Where the service finds each image's file itself. Raises DatasetError where it does not."""
+    if place is None:
+        raise DatasetError("Drawn images lie nowhere, and cannot be referenced: leave --reference out.")
+    return {entry.path: place.url_of(entry.path) for entry in plan.entries if entry.path is not None}
 
 
 def _placed(client: Client, project: int, entries: Sequence[Entry]) -> list[Entry]:
@@ -211,43 +188,3 @@ def _placed(client: Client, project: int, entries: Sequence[Entry]) -> list[Entr
             f"{len(both)} like it: make a new project of this folder, or add the files that are new alone."
         )
     return placed
-
-
-def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Entries that fit one request together: by number, and by bytes."""
-    batch, held = list[Entry](), 0
-    for entry in entries:
-        size = sum(path.stat().st_size for path in (entry.path, entry.label) if path is not None)
-        if batch and (len(batch) == BATCH or held + size > BATCH_BYTES):
-            yield batch
-            batch, held = [], 0
-        batch.append(entry)
-        held += size
-    if batch:
-        yield batch
-
-
-def _files(entry: Entry, classes: ClassSet, order: ImportOrder) -> list[tuple[str, tuple[str, bytes, str]]]:
-    """The image's bytes as they are, and its label map's, or, of data sets with ids of their own, that encoded."""
-    image = encode_rgb(entry.source.image(entry.number)) if entry.path is None else entry.path.read_bytes()
-    files = [("image", (entry.name, image, "application/octet-stream"))]
-    if not entry.labelled:
-        return files
-    stem = entry.source.name(entry.number)
-    if order.dataset == "folder":
-        path = entry.label
-        if path is not None:
-            files.append(("label_map", (f"{stem}{path.suffix}", path.read_bytes(), "application/octet-stream")))
-        return files
-    try:
-        ids_HW = classes.to_ids(entry.source.label_map(entry.number))
-    except LookupError:
-        return files
-    return [*files, ("label_map", (f"{stem}.png", encode_label_png(ids_HW, classes.palette()), "image/png"))]
-
-
-def encode_rgb(pixels: Pixels) -> bytes:
-    """RGB pixels as a PNG, written fast rather than small."""
-    file = io.BytesIO()
-    Picture.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()

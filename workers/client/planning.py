@@ -23,6 +23,7 @@ from workers.datasets.base import Dataset, DatasetError, Files, ImageSource, beh
 
 # Splits whose label maps stay here: people give those.
 UNLABELLED = ("pool",)
+STACK = "It has several pages: take each as an image (--pages all), or the first alone (--pages first)."
 # Splits that are of no use without label maps.
 MEASURED = ("reward", "test")
 # What a service takes unless it is set otherwise.
@@ -119,7 +120,8 @@ def plan_of(
         try:
             read.append(_read(entry, len(plan.classes)))
         except (DatasetError, PictureError, OSError, ValueError) as error:
-            plan.bad.append((entry.title, str(error)))
+            stack = isinstance(error, PictureError) and error.code == "several_pages"
+            plan.bad.append((entry.title, STACK if stack else str(error)))
         advance()
     kept = _without_twins(plan, read, keep_twins)
     _count(plan, kept)
@@ -129,7 +131,7 @@ def plan_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """What was found of an entry: what its file and name are known by, and its label map's pixels by class, and ignored ones."""
+    """What was found of an entry: what its file's page is known by, and its label map's pixels by class, and ignored ones."""
 
     entry: Entry
     digest: str | None
@@ -147,7 +149,7 @@ def entries_of(dataset: Dataset, splits: Sequence[str]) -> list[Entry]:
             source, own = behind(whole, number)
             path, label, reading = None, None, Reading()
             if isinstance(source, Files):
-                (path, label), reading = source.files(own), source.reading
+                (path, label), reading = source.files(own), source.reading_of(own)
             name = f"{whole.name(number)}{'.png' if path is None else path.suffix}"
             found.append(
                 Entry(split=split, source=whole, number=number, path=path, label=label, name=name, reading=reading)
@@ -166,7 +168,7 @@ def _read(entry: Entry, classes: int) -> _Read:
                 f"It holds {len(data):,} bytes; a service takes {MOST_BYTES:,} unless it is set otherwise."
             )
         pixels_of(data, max_pixels=MOST_PIXELS, reading=entry.reading)
-        digest = hashlib.sha256(data).hexdigest()
+        digest = f"{hashlib.sha256(data).hexdigest()} {entry.reading.page}"
     counts_C, ignored = None, 0
     if entry.labelled:
         with suppress(LookupError):

@@ -83,6 +83,10 @@ class Files:
         """Where the image lies, and its label map."""
         return self._pairs[number][1:]
 
+    def reading_of(self, number: int) -> Reading:
+        """How the image's file is read."""
+        return self.reading
+
     def size(self, number: int) -> tuple[int, int]:
         shape = self._shape(number)
         return shape.height, shape.width
@@ -90,28 +94,31 @@ class Files:
     def digest(self, number: int) -> str:
         if number not in self._digests:
             whole = hashlib.sha256(self._pairs[number][1].read_bytes())
-            if self.reading != Reading():
-                whole.update(repr(self.reading).encode())
+            if self.reading_of(number) != Reading():
+                whole.update(repr(self.reading_of(number)).encode())
             self._digests[number] = whole.hexdigest()
         return self._digests[number]
 
     def image(self, number: int) -> Pixels:
-        return read_rgb(self._pairs[number][1], self.reading)
+        return read_rgb(self._pairs[number][1], self.reading_of(number))
 
     def label_map(self, number: int) -> Pixels:
         path = self._pairs[number][2]
         if path is None:
             raise LookupError(f"Image {self.name(number)} has no label map.")
-        labels, size = turned_upright(self._read_labels(path), self._shape(number)), self.size(number)
+        labels, size = turned_upright(self._values(number, path), self._shape(number)), self.size(number)
         if labels.shape != size:
             found, wanted = (f"{height} x {width}" for height, width in (labels.shape, size))
             raise DatasetError(f"{path} is {found} pixels high and wide, its image {wanted}.")
         return labels
 
+    def _values(self, number: int, path: Path) -> Pixels:
+        return self._read_labels(path)
+
     def _shape(self, number: int) -> Shape:
         path = self._pairs[number][1]
         try:
-            return shape_of(path, self.reading)
+            return shape_of(path, self.reading_of(number))
         except (OSError, PictureError) as error:
             raise DatasetError(f"{path} cannot be read as an image: {error}") from error
 

@@ -46,14 +46,15 @@ def files_below(folder: Path) -> Iterator[Path]:
     looked_into: set[str] = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        folders[:] = [] if real in looked_into else [name for name in folders if not _is_left_out(name)]
+        folders[:] = [] if real in looked_into else [name for name in folders if not is_left_out(name)]
         if real in looked_into:  # a link that leads back
             continue
         looked_into.add(real)
-        yield from (Path(place, name) for name in files if not _is_left_out(name))
+        yield from (Path(place, name) for name in files if not is_left_out(name))
 
 
-def _is_left_out(name: str) -> bool:
+def is_left_out(name: str) -> bool:
+    """Whether a file or folder is hidden, or left there by an archive."""
     return name.startswith(".") or name == "__MACOSX"
 
 

@@ -1,6 +1,6 @@
 """Anybody's images in a folder: with or without label maps, with their own classes and splits, or drawn ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from service.domain.classes import ClassSet
 from service.domain.label_readings import LabelReading
 from service.domain.metrics import class_counts
+from service.domain.pages import PagesTaken
 from service.domain.readings import Reading
 from service.domain.splits import draw_state_set, split_by_names
-from workers.datasets.base import SOURCE, SPLITS, Dataset, DatasetError, Files, Pixels, Subset
-from workers.datasets.files import SUFFIXES, files_below, images_by_name, read_indices, read_json, require_folder
+from workers.datasets.base import SOURCE, SPLITS, Dataset, DatasetError, Pixels, Subset
+from workers.datasets.camvid_original import is_original
+from workers.datasets.files import SUFFIXES, files_below, images_by_name, read_json, require_folder
+from workers.datasets.stacks import Pair, Stacks
 
 CLASSES_HOLD = 'the classes: {"classes": [{"id": 0, "name": "Road", "color": [128, 64, 128]}, ...], "ignore_id": 255}'
 SPLITS_HOLD = f"lists of image names by split, {', '.join(SPLITS)} or {SOURCE}"
@@ -56,12 +59,14 @@ PATTERNS = ("{stem}", *(f"{{stem}}{ending}" for ending in ENDINGS), "mask_{stem}
 class FolderReading:
     """How a folder is read. labels: the name of an image's label map below labels/, without its suffix, {stem} standing for the
     image's; images, label_maps: how files are read. strays: label maps that match no image are left out, and not refused.
+    pages: which of a stack's are taken; None: stacks are refused.
     """
 
     labels: str = "{stem}"
     images: Reading = field(default_factory=Reading)
     label_maps: LabelReading = field(default_factory=LabelReading)
     strays: bool = False
+    pages: PagesTaken | None = None
 
     def __post_init__(self) -> None:
         if "{stem}" not in self.labels:
@@ -70,31 +75,64 @@ class FolderReading:
             )
 
 
-def open_folder(root: Path, *, seed: int = 0, reading: FolderReading | None = None) -> Dataset:
+def open_folder(
+    root: Path, *, seed: int = 0, reading: FolderReading | None = None, classes: Path | None = None
+) -> Dataset:
     """`root` holds images/, perhaps labels/ (PNG, TIFF, BMP or NPY of class ids under the images' names), classes.json.
 
     Folders within images/ are part of the names. splits.json may list the names of each split; without it, splits are
-    drawn by `seed` as `draw_splits` says. Raises DatasetError for what is missing or wrong.
+    drawn by `seed` as `draw_splits` says. `classes` is another file of classes. Raises DatasetError for what is missing or wrong.
     """
     how = reading or FolderReading()
-    folder = require_folder(require_folder(root, "images/ and classes.json") / "images", "the images")
-    classes = read_classes(root / "classes.json")
+    require_folder(root, "images/ and classes.json")
+    folder = require_folder(root / "images", f"the images{_layout_of(root)}")
+    known = read_classes(classes or root / "classes.json")
     found = images_by_name(folder, files_below(folder))
     if not found:
         raise DatasetError(f"There are no images in {folder}.")
     labels = label_maps(root / "labels", list(found), how)
-    pairs = [(name, path, labels.get(name)) for name, path in found.items()]
+    listed = root / "splits.json"
+    wanted = _listed(listed) if listed.exists() else None
+    pairs: list[Pair] = [(name, path, labels.get(name)) for name, path in found.items()]
+    return split_files(root.name, pairs, known, how=how, wanted=wanted, seed=seed, place=listed)
 
-    def indices(path: Path) -> Pixels:
-        return read_indices(path, classes, how.label_maps)
 
-    files = Files(pairs, indices, how.images)
-    labelled = np.array([labels is not None for _, _, labels in pairs])
-    if (root / "splits.json").exists():
-        splits = _listed(root / "splits.json", list(found))
+def split_files(
+    name: str,
+    pairs: Sequence[Pair],
+    classes: ClassSet,
+    *,
+    how: FolderReading,
+    wanted: Mapping[str, Sequence[str]] | None,
+    seed: int,
+    place: Path,
+) -> Dataset:
+    """A data set of image files in the splits `wanted`, by names, those of stacks standing for all their pages; None: drawn ones.
+
+    The pages of a stack stay together in splits that are drawn. `place`, which lists the splits, is named where they are wrong:
+    DatasetError.
+    """
+    files = Stacks(pairs, classes, images=how.images, label_maps=how.label_maps, taken=how.pages)
+    if wanted is None:
+        labelled = np.array([label is not None for _, _, label in pairs])
+        drawn = draw_splits(files.labels_of_file, labelled, len(classes), np.random.default_rng(seed))
+        splits = {split: files.numbers(numbers) for split, numbers in drawn.items()}
     else:
-        splits = draw_splits(files, labelled, len(classes), np.random.default_rng(seed))
-    return Dataset(name=root.name, classes=classes, splits={name: Subset(files, all_) for name, all_ in splits.items()})
+        try:
+            splits = split_by_names([files.name(number) for number in range(len(files))], files.spelled_out(wanted))
+        except ValueError as error:
+            raise DatasetError(f"{place}: {error}") from error
+    subsets = {split: Subset(files, numbers) for split, numbers in splits.items()}
+    return Dataset(name=name, classes=classes, splits=subsets)
+
+
+def _layout_of(root: Path) -> str:
+    """What else a folder looks like, to be said where it has no images/."""
+    if (root / "leftImg8bit").is_dir():
+        return "; this looks like Cityscapes, which is the data set cityscapes"
+    if is_original(root) or (root / "trainannot").is_dir():
+        return "; this looks like CamVid, which is the data set camvid"
+    return ""
 
 
 def read_classes(path: Path) -> ClassSet:
@@ -166,7 +204,7 @@ def _matched(there: Mapping[str, Path], names: Sequence[str], pattern: str) -> d
 
 
 def draw_splits(
-    files: Files, labelled: NDArray[np.bool_], classes: int, rng: np.random.Generator
+    label_map: Callable[[int], Pixels], labelled: NDArray[np.bool_], classes: int, rng: np.random.Generator
 ) -> dict[str, list[int]]:
     """Random splits by image number; D_S is chosen so that its class distribution resembles D_T's.
 
@@ -179,15 +217,15 @@ def draw_splits(
         return {"pool": bare.tolist()}
     if known.size < FEWEST:
         raise DatasetError(
-            f"{known.size} labelled images are too few to draw splits from, which takes {FEWEST}: "
-            "list them in splits.json."
+            f"{known.size} labelled images are too few to draw splits from, which takes {FEWEST} (the pages of a stack stay "
+            "together, and count as one): list them in splits.json, or in the column split of a list."
         )
     scale = 1 / (TEST + REWARD + TRAIN) if bare.size else 1.0
     test, reward = (max(1, int(known.size * share * scale)) for share in (TEST, REWARD))
     rest = known[test + reward :]
     training = rest if bare.size else rest[: max(2, int(known.size * TRAIN))]
     pool = bare if bare.size else rest[training.size :]
-    histograms = np.stack([_histogram(files, int(number), classes) for number in training])
+    histograms = np.stack([_histogram(label_map, int(number), classes) for number in training])
     size = min(STATE_SIZE, training.size // 2)
     state = draw_state_set(histograms, size, rng) if histograms.any() else np.arange(size)
     return {
@@ -199,15 +237,15 @@ def draw_splits(
     }
 
 
-def _histogram(files: Files, number: int, classes: int) -> NDArray[np.int64]:
+def _histogram(label_map: Callable[[int], Pixels], number: int, classes: int) -> NDArray[np.int64]:
     """Zeros for a label map that cannot be read: splits are drawn all the same, and whoever reads it says what is wrong."""
     try:
-        return class_counts(files.label_map(number), classes)
+        return class_counts(label_map(number), classes)
     except DatasetError:
         return np.zeros(classes, np.int64)
 
 
-def _listed(path: Path, names: list[str]) -> dict[str, list[int]]:
+def _listed(path: Path) -> Mapping[str, Sequence[str]]:
     wanted = read_json(path, SPLITS_HOLD)
     if not isinstance(wanted, Mapping) or not all(
         isinstance(each, list) and all(isinstance(name, str) for name in each) for each in wanted.values()
@@ -216,7 +254,4 @@ def _listed(path: Path, names: list[str]) -> dict[str, list[int]]:
     unknown = sorted(set(wanted) - {*SPLITS, SOURCE})
     if unknown:
         raise DatasetError(f"{path} lists the split {', '.join(unknown)}; splits are {', '.join(SPLITS)} and {SOURCE}.")
-    try:
-        return split_by_names(names, wanted)
-    except ValueError as error:
-        raise DatasetError(f"{path}: {error}") from error
+    return wanted

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from service.domain.id_maps import IdMap
 from service.domain.masks import encode_label_png
 from service.export.archive import Spool
 from service.export.drawn import Drawn, Layer
+from service.pictures import SUFFIXES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,4 +80,4 @@ class Layout(ABC):
 
 def image_file(drawn: Drawn) -> str:
     """An image's name in the archive, with the suffix of the stored file."""
-    return f"{drawn.stem}{PurePosixPath(drawn.image.seen_key or drawn.image.blob_key).suffix}"
+    return f"{drawn.stem}{'.png' if drawn.image.seen_key else SUFFIXES[drawn.image.media_type]}"

@@ -14,7 +14,7 @@ from service.settings import Settings
 from tests.maker import Maker
 from tests.service.commands.conftest import Run
 from tests.workers.conftest import CLASSES, Rectangles, World
-from workers.client.importing import encode_rgb
+from workers.client.sending import encode_rgb
 from workers.training.checkpoints import save_segmenter
 
 POOL = Rectangles(2, 1, size=(45, 70))

@@ -18,7 +18,7 @@ from service.settings import get_settings
 from tests.maker import Maker
 from tests.workers.conftest import Rectangles
 from tests.workers.portable.segmenters import KINDS, segmenter_of
-from workers.client.importing import encode_rgb
+from workers.client.sending import encode_rgb
 from workers.portable import predicting
 from workers.portable.opening import open_model
 from workers.portable.predicting import planned, predict
