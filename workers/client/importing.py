@@ -233,17 +233,16 @@ def _files(entry: Entry, classes: ClassSet, order: ImportOrder) -> list[tuple[st
     files = [("image", (entry.name, image, "application/octet-stream"))]
     if not entry.labelled:
         return files
-    stem = entry.source.name(entry.number)
     if order.dataset == "folder":
-        path = entry.label
-        if path is not None:
-            files.append(("label_map", (f"{stem}{path.suffix}", path.read_bytes(), "application/octet-stream")))
+        if entry.label is not None:
+            files.append(("label_map", (entry.label_name, entry.label.read_bytes(), "application/octet-stream")))
         return files
     try:
         ids_HW = classes.to_ids(entry.source.label_map(entry.number))
     except LookupError:
         return files
-    return [*files, ("label_map", (f"{stem}.png", encode_label_png(ids_HW, classes.palette()), "image/png"))]
+    name = f"{entry.source.name(entry.number)}.png"
+    return [*files, ("label_map", (name, encode_label_png(ids_HW, classes.palette()), "image/png"))]
 
 
 def encode_rgb(pixels: Pixels) -> bytes:

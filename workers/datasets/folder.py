@@ -13,7 +13,15 @@ from service.domain.metrics import class_counts
 from service.domain.readings import Reading
 from service.domain.splits import draw_state_set, split_by_names
 from workers.datasets.base import SOURCE, SPLITS, Dataset, DatasetError, Files, Pixels, Subset
-from workers.datasets.files import SUFFIXES, files_below, images_by_name, read_indices, read_json, require_folder
+from workers.datasets.files import (
+    SUFFIXES,
+    UNREAD,
+    files_below,
+    images_by_name,
+    read_indices,
+    read_json,
+    require_folder,
+)
 
 CLASSES_HOLD = 'the classes: {"classes": [{"id": 0, "name": "Road", "color": [128, 64, 128]}, ...], "ignore_id": 255}'
 SPLITS_HOLD = f"lists of image names by split, {', '.join(SPLITS)} or {SOURCE}"
@@ -22,6 +30,7 @@ STATE_SIZE = 10  # images of D_S, fewer where there are few
 TEST, REWARD, TRAIN = 0.2, 0.15, 0.25
 FEWEST = 6
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
+ARRAYS = frozenset({".npz", ".mat", ".h5"})  # which hold label maps too, and are not read
 # What others call a folder of label maps.
 OTHER_FOLDERS = (
     "label",
@@ -79,7 +88,7 @@ def open_folder(root: Path, *, seed: int = 0, reading: FolderReading | None = No
     how = reading or FolderReading()
     folder = require_folder(require_folder(root, "images/ and classes.json") / "images", "the images")
     classes = read_classes(root / "classes.json")
-    found = images_by_name(folder, files_below(folder))
+    found = images_by_name(folder, files_below(folder), kinds=SUFFIXES | UNREAD)
     if not found:
         raise DatasetError(f"There are no images in {folder}.")
     labels = label_maps(root / "labels", list(found), how)
@@ -94,7 +103,12 @@ def open_folder(root: Path, *, seed: int = 0, reading: FolderReading | None = No
         splits = _listed(root / "splits.json", list(found))
     else:
         splits = draw_splits(files, labelled, len(classes), np.random.default_rng(seed))
-    return Dataset(name=root.name, classes=classes, splits={name: Subset(files, all_) for name, all_ in splits.items()})
+    return Dataset(
+        name=root.name,
+        classes=classes,
+        splits={name: Subset(files, all_) for name, all_ in splits.items()},
+        left_out=sorted({*files_below(folder)} - {*found.values()}),
+    )
 
 
 def read_classes(path: Path) -> ClassSet:
@@ -121,10 +135,10 @@ def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[s
     for path in sorted(files_below(folder)):
         stem = path.relative_to(folder).with_suffix("").as_posix()
         if path.suffix.lower() not in LABEL_SUFFIXES:
-            if path.suffix.lower() in SUFFIXES and not how.strays:
+            if path.suffix.lower() in SUFFIXES | UNREAD | ARRAYS and not how.strays:
                 raise DatasetError(
-                    f"{path} is no label map: those are {', '.join(LABEL_SUFFIXES)}, for others change values. Convert it from "
-                    "what it was made of, or leave it out (--ignore-strays)."
+                    f"{path} is no label map: those are {', '.join(LABEL_SUFFIXES)}; others change values, or are not read. "
+                    "Convert it from what it was made of, or leave it out (--ignore-strays)."
                 )
             continue
         if stem in there:
