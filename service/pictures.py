@@ -22,6 +22,7 @@ from service.domain.soundness import (
     SAMPLE_FORMAT,
     STRETCH,
     Unsound,
+    is_deep_colour,
     numbers_of,
     pixels_decoded,
     require_sound,
@@ -39,8 +40,7 @@ _OPENED = tuple(each for each in (*_SHOWN, *_DERIVED) if each != "MPO")  # an MP
 _PLAIN = ("1", "L", "P", "RGB")
 _SHALLOW = (*_PLAIN, "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
-_DEEP_PNG, _SHALLOW_BITS, _WORD = 16, 8, 32
-_GREY = 0
+_WORD = 32
 
 
 class PictureError(ValueError):
@@ -189,7 +189,7 @@ def _seen(image: Image.Image, shape: Shape, data: bytes, reading: Reading) -> tu
 
 def _eight_bits(image: Image.Image, data: bytes, reading: Reading, done: dict[str, Any]) -> Image.Image:
     """The picture itself where it is shown as it is, else what is to be seen of it; what was done is added to `done`."""
-    deep = _is_deep_colour(image, data)
+    deep = image.mode not in _DEEP and is_deep_colour(image, data)
     if deep or image.mode in _DEEP:
         _require_scale(reading)
         done["scale"] = reading.scale
@@ -235,14 +235,6 @@ def _numbers(image: Image.Image) -> NDArray[Any]:
             raise PictureError("wrong_mode", "It is a TIFF in which 0 is white, and not of 16 bits: convert it before.")
         values = np.iinfo(np.uint16).max - values
     return values
-
-
-def _is_deep_colour(image: Image.Image, data: bytes) -> bool:
-    """Whether this is of 16-bit colour or alpha, of which Pillow gives the upper 8 bits without a word."""
-    if image.mode in _DEEP:
-        return False
-    deep_png = data[:4] == b"\x89PNG" and data[24] == _DEEP_PNG and data[25] != _GREY
-    return deep_png or _tag(image, BITS) > _SHALLOW_BITS
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:

@@ -17,13 +17,22 @@ from PIL import Image
 from service.domain.classes import ClassSet, LabelMap
 from service.domain.masks import MaskError, decode_png
 from service.domain.pages import has_page
-from service.domain.soundness import PHOTOMETRIC, STRETCH, Unsound, numbers_of, pixels_decoded, require_sound
+from service.domain.soundness import (
+    PHOTOMETRIC,
+    STRETCH,
+    Unsound,
+    is_deep_colour,
+    numbers_of,
+    pixels_decoded,
+    require_sound,
+)
 
 WORDS = "VALUE=ID (255=1), binary, colors, ignore-unlisted"
 _PAIR = re.compile(r"(\d{1,3})=(\d{1,3})")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NPY = b"\x93NUMPY"
 _AT_ONCE = 1 << 20  # pixels
+_COLOURED = ("RGB", "RGBA", "LA")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +148,8 @@ def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: i
             require_sound(image, data)
             if 0 in numbers_of(image, PHOTOMETRIC):
                 raise MaskError("wrong_mode", "The label map is a TIFF in which 0 is white, which turns values over.")
+            if image.mode in _COLOURED and is_deep_colour(image, data):
+                raise MaskError("wrong_mode", "The label map is in colours of 16 bits: those of classes are of 8.")
             image.load()
             found = _of_picture(image, reading)
     except MaskError:
@@ -157,7 +168,7 @@ def _of_picture(image: Image.Image, reading: LabelReading) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
     if image.mode in ("1", "L", "P", "I;16", "I;16B", "I;16L", "I;16N", "I"):
         return _of_numbers(np.asarray(image.convert("L")) // 255 if image.mode == "1" else np.asarray(image))
-    if image.mode in ("RGB", "RGBA", "LA"):
+    if image.mode in _COLOURED:
         if not reading.colors:
             raise MaskError("wrong_mode", "The label map is in colour: `colors` reads it by the classes' colours.")
         if image.mode != "RGB" and image.getextrema()[-1] != (255, 255):

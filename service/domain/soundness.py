@@ -18,6 +18,7 @@ _SAMPLES, _ROWS_PER_STRIP, _PLANES = 277, 278, 284
 _STRIPS, _TILES = (273, 279), (324, 325)  # where they begin, and of how many bytes they are
 _SIGNED, _SEPARATE, _YCBCR = 2, 2, 6
 _NOT_COMPRESSED, _OLD_JPEG = 1, 6
+_DEEP, _SHALLOW, _GREY = 16, 8, 0
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
@@ -51,6 +52,12 @@ def pixels_decoded(image: Image.Image) -> int:
     """How many pixels a decoder makes room for: those of the image, or of one of its tiles, which may claim more."""
     tile = max(numbers_of(image, TILE_WIDTH), default=0) * max(numbers_of(image, TILE_LENGTH), default=0)
     return max(image.width * image.height, tile)
+
+
+def is_deep_colour(image: Image.Image, data: bytes) -> bool:
+    """Whether colour or alpha is of more than 8 bits, of which Pillow gives the upper 8 without a word. Not for deep grey."""
+    deep_png = data[:8] == _PNG and data[24] == _DEEP and data[25] != _GREY
+    return deep_png or max(numbers_of(image, BITS), default=0) > _SHALLOW
 
 
 def numbers_of(image: Image.Image, tag: int) -> list[int]:

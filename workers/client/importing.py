@@ -228,14 +228,19 @@ def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 
 
 def _files(entry: Entry, classes: ClassSet, order: ImportOrder) -> list[tuple[str, tuple[str, bytes, str]]]:
-    """The image's bytes as they are, and its label map's, or, of data sets with ids of their own, that encoded."""
+    """The image's bytes as they are, and its label map's, or, of data sets with ids of their own, that encoded.
+
+    Names are sent as they will be kept: of C:\\a.png a server that thinks of old browsers takes a.png alone.
+    """
     image = encode_rgb(entry.source.image(entry.number)) if entry.path is None else entry.path.read_bytes()
-    files = [("image", (entry.name, image, "application/octet-stream"))]
+    files = [("image", (image_name(entry.name), image, "application/octet-stream"))]
     if not entry.labelled:
         return files
     if order.dataset == "folder":
         if entry.label is not None:
-            files.append(("label_map", (entry.label_name, entry.label.read_bytes(), "application/octet-stream")))
+            files.append(
+                ("label_map", (image_name(entry.label_name), entry.label.read_bytes(), "application/octet-stream"))
+            )
         return files
     try:
         ids_HW = classes.to_ids(entry.source.label_map(entry.number))
