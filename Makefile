@@ -4,7 +4,9 @@ PORT ?= 8000
 DATA ?= data
 BIN := .venv/bin
 
-.PHONY: run test lint format bench clean
+.PHONY: install run test lint format bench clean
+
+install: .venv/.run
 
 run: .venv/.run
 	@REGIONWISE_DATA_DIR="$(DATA)" $(BIN)/regionwise demo --port $(PORT)

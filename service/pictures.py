@@ -11,9 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from service.domain.masks import MaskError
 from service.domain.pages import has_page
 from service.domain.readings import SCALES, Reading, scaled
 from service.domain.regions import Box
+from service.domain.soundness import (
+    BITS,
+    ORIENTATION,
+    PHOTOMETRIC,
+    SAMPLE_FORMAT,
+    STRETCH,
+    Unsound,
+    is_deep_colour,
+    numbers_of,
+    pixels_decoded,
+    require_sound,
+)
 
 # Pillow's own limit is one for the whole process; here the header is checked against the setting before any decoding.
 Image.MAX_IMAGE_PIXELS = None
@@ -34,9 +47,7 @@ _OPENED = tuple(each for each in (*_SHOWN, *_DERIVED) if each != "MPO")  # an MP
 _PLAIN = ("1", "L", "P", "RGB")
 _SHALLOW = (*_PLAIN, "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
-_ORIENTATION = 0x0112  # EXIF
-_DEEP_PNG, _SHALLOW_BITS, _WORD = 16, 8, 32
-_GREY = 0
+_WORD = 32
 
 
 class PictureError(ValueError):
@@ -84,8 +95,6 @@ _TURNS: dict[int, tuple[Image.Transpose, Callable[[NDArray[np.uint8]], NDArray[n
     7: (Image.Transpose.TRANSVERSE, lambda rows: np.rot90(rows, 2).T),
     8: (Image.Transpose.ROTATE_90, lambda rows: np.rot90(rows, 1)),
 }
-_TILE_WIDTH, _TILE_LENGTH, _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 322, 323, 258, 262, 339  # TIFF
-_SCAN, _MOST_SCANS = b"\xff\xda", 200  # a JPEG may say in few bytes to go over all its pixels again and again
 
 
 def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Picture:
@@ -130,6 +139,8 @@ def _opened(data: bytes | IO[bytes], max_pixels: int | None, reading: Reading) -
             yield image
     except PictureError:
         raise
+    except Unsound as error:
+        raise PictureError(error.code, error.message) from error
     except EOFError as error:
         raise PictureError("bad_reading", f"It has no page {reading.page}.") from error
     except Exception as error:  # decoders of untrusted bytes fail in more ways than they document
@@ -139,8 +150,7 @@ def _opened(data: bytes | IO[bytes], max_pixels: int | None, reading: Reading) -
 
 
 def _check_header(image: Image.Image, max_pixels: int | None, reading: Reading) -> None:
-    tiles = _tag(image, _TILE_WIDTH) * _tag(image, _TILE_LENGTH)
-    if max_pixels is not None and max(image.width * image.height, tiles) > max_pixels:
+    if max_pixels is not None and pixels_decoded(image) > max_pixels:
         size = f"{image.height} high and {image.width} wide"
         raise PictureError("too_large", f"It is {size}; {max_pixels:,} pixels is the limit.")
     if image.mode not in (*_SHALLOW, *_DEEP):
@@ -154,16 +164,14 @@ def _check_header(image: Image.Image, max_pixels: int | None, reading: Reading) 
 
 def _tag(image: Image.Image, tag: int) -> int:
     """A number of a TIFF, the largest where there are several; 0 without it, and of other images."""
-    found = image.tag_v2.get(tag, 0) if isinstance(image, TiffImagePlugin.TiffImageFile) else 0
-    numbers = [each for each in (found if isinstance(found, tuple) else (found,)) if type(each) is int]
-    return max(numbers, default=0)
+    return max(numbers_of(image, tag), default=0)
 
 
 def _shape(image: Image.Image) -> Shape:
     """Of an image that is not loaded yet: of a TIFF the sides are upright by then."""
     orientation, tiff = 1, isinstance(image, TiffImagePlugin.TiffImageFile)
     with suppress(Exception):  # metadata may be damaged where pixels are not
-        orientation = _tag(image, _ORIENTATION) if tiff else image.getexif().get(_ORIENTATION, 1)
+        orientation = _tag(image, ORIENTATION) if tiff else image.getexif().get(ORIENTATION, 1)
     if type(orientation) is not int or orientation not in _TURNS:  # 0 and 9 mean nothing, and are found in files
         return Shape(height=image.height, width=image.width)
     size = image.height, image.width
@@ -174,8 +182,7 @@ def _shape(image: Image.Image) -> Shape:
 
 def _seen(image: Image.Image, shape: Shape, data: bytes, reading: Reading) -> tuple[Image.Image, dict[str, Any]]:
     """What is seen of an image, the image itself where it is just that, and what was done to get there."""
-    if image.format in ("JPEG", "MPO") and data.count(_SCAN) > _MOST_SCANS:
-        raise PictureError("wrong_mode", f"It is a JPEG of more than {_MOST_SCANS} scans: save it again.")
+    require_sound(image, data)
     done, upright = dict[str, Any](), image
     image.load()  # which turns a TIFF
     if reading.page is not None and image.format == "TIFF":
@@ -189,10 +196,14 @@ def _seen(image: Image.Image, shape: Shape, data: bytes, reading: Reading) -> tu
 
 def _eight_bits(image: Image.Image, data: bytes, reading: Reading, done: dict[str, Any]) -> Image.Image:
     """The picture itself where it is shown as it is, else what is to be seen of it; what was done is added to `done`."""
-    deep = _is_deep_colour(image, data)
+    deep = image.mode not in _DEEP and is_deep_colour(image, data)
     if deep or image.mode in _DEEP:
         _require_scale(reading)
         done["scale"] = reading.scale
+        if "transparency" in image.info:
+            raise PictureError(
+                "wrong_mode", "It has more than 8 bits and a value that is transparent: save it without."
+            )
     if image.mode in _DEEP:
         return Image.fromarray(scaled(_numbers(image), reading.scale or ""))
     if deep and reading.scale != "bits:16":
@@ -200,6 +211,8 @@ def _eight_bits(image: Image.Image, data: bytes, reading: Reading, done: dict[st
     if image.mode == "CMYK":
         return _from_cmyk(image)
     if image.has_transparency_data:
+        if image.mode == "L" and image.format == "PNG" and data[24] in STRETCH:
+            image.info["transparency"] *= STRETCH[data[24]]  # which is said of the values in the file
         whole = image.convert("RGBA")
         if whole.getchannel("A").getextrema() != (255, 255):
             done["background"] = list(reading.background)
@@ -217,28 +230,18 @@ def _require_scale(reading: Reading) -> None:
 
 def _numbers(image: Image.Image) -> NDArray[Any]:
     """The numbers of a deep image as its file means them."""
-    if "transparency" in image.info:
-        raise PictureError("wrong_mode", "It is deep grey with a value that is transparent: save it without.")
     values = np.asarray(image)
-    if image.mode == "I" and _tag(image, _BITS) == _WORD and _tag(image, _SAMPLE_FORMAT) in (0, 1):
+    if image.mode == "I" and _tag(image, BITS) == _WORD and _tag(image, SAMPLE_FORMAT) in (0, 1):
         values = values.view(np.uint32)
     if (
         image.format == "TIFF"
         and isinstance(image, TiffImagePlugin.TiffImageFile)
-        and image.tag_v2.get(_PHOTOMETRIC) == 0
+        and image.tag_v2.get(PHOTOMETRIC) == 0
     ):
         if values.dtype != np.uint16:
             raise PictureError("wrong_mode", "It is a TIFF in which 0 is white, and not of 16 bits: convert it before.")
         values = np.iinfo(np.uint16).max - values
     return values
-
-
-def _is_deep_colour(image: Image.Image, data: bytes) -> bool:
-    """Whether this is of 16-bit colour or alpha, of which Pillow gives the upper 8 bits without a word."""
-    if image.mode in _DEEP:
-        return False
-    deep_png = data[:4] == b"\x89PNG" and data[24] == _DEEP_PNG and data[25] != _GREY
-    return deep_png or _tag(image, _BITS) > _SHALLOW_BITS
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:
@@ -261,11 +264,18 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def turned_upright(label_map_HW: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
-    """A label map of an image, turned with it where it fits the image as it is stored and not as it is seen."""
-    if label_map_HW.shape != shape.stored or label_map_HW.shape == (shape.height, shape.width):
+def fitted(label_map_HW: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
+    """A label map of an image as it is seen, turned with it where it fits the image as it is stored and not as it is seen.
+
+    Raises MaskError, wrong_size, for one that fits neither.
+    """
+    found, wanted = label_map_HW.shape, (shape.height, shape.width)
+    if found == wanted:
         return label_map_HW
-    return np.ascontiguousarray(_TURNS[shape.orientation][1](label_map_HW))
+    if found == shape.stored:
+        return np.ascontiguousarray(_TURNS[shape.orientation][1](label_map_HW))
+    there, expected = (f"{height} high and {width} wide" for height, width in (found, wanted))
+    raise MaskError("wrong_size", f"The label map is {there}; {expected} is expected.")
 
 
 def rgb(data: bytes) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, encode_label_png
 from service.domain.readings import Reading
 from service.errors import Invalid, ServiceError, TooLarge
-from service.pictures import SUFFIXES, Picture, PictureError, Shape, look, turned_upright
+from service.pictures import SUFFIXES, Picture, PictureError, Shape, fitted, look
 from service.settings import Settings
 from service.store.images import NewImage
 
@@ -157,10 +157,7 @@ def label_png(data: bytes, shape: Shape, classes: ClassSet, *, max_pixels: int, 
 
     Raises MaskError for what is no label map or of another size, UnknownClassIds.
     """
-    label_map_HW = turned_upright(read_label_map(data, classes, max_pixels=max_pixels, reading=reading), shape)
-    if label_map_HW.shape != (shape.height, shape.width):
-        found, wanted = (f"{h} high and {w} wide" for h, w in (label_map_HW.shape, (shape.height, shape.width)))
-        raise MaskError("wrong_size", f"The label map is {found}; {wanted} is expected.")
+    label_map_HW = fitted(read_label_map(data, classes, max_pixels=max_pixels, reading=reading), shape)
     classes.to_indices(label_map_HW)
     return encode_label_png(label_map_HW, classes.palette())
 

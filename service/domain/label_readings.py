@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,22 @@ from PIL import Image
 from service.domain.classes import ClassSet, LabelMap
 from service.domain.masks import MaskError, decode_png
 from service.domain.pages import has_page
+from service.domain.soundness import (
+    PHOTOMETRIC,
+    STRETCH,
+    Unsound,
+    is_deep_colour,
+    numbers_of,
+    pixels_decoded,
+    require_sound,
+)
 
 WORDS = "VALUE=ID (255=1), binary, colors, ignore-unlisted"
 _PAIR = re.compile(r"(\d{1,3})=(\d{1,3})")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NPY = b"\x93NUMPY"
 _AT_ONCE = 1 << 20  # pixels
-_STRETCH = {1: 1, 2: 85, 4: 17}  # a decoder stretches grey of fewer bits to 0..255; bilevel it gives as it is
+_COLOURED = ("RGB", "RGBA", "LA")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,18 +142,25 @@ def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: i
         )
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "BMP")) as image:
-            if image.width * image.height > max_pixels:
+            if pixels_decoded(image) > max_pixels:
                 raise MaskError("too_large", f"The label map has more than {max_pixels} pixels, the limit.")
             if has_page(image, 1):
                 _turn_to(image, reading.page, max_pixels)
+            require_sound(image, data)
+            if 0 in numbers_of(image, PHOTOMETRIC):
+                raise MaskError("wrong_mode", "The label map is a TIFF in which 0 is white, which turns values over.")
+            if image.mode in _COLOURED and is_deep_colour(image, data):
+                raise MaskError("wrong_mode", "The label map is in colours of 16 bits: those of classes are of 8.")
             image.load()
             found = _of_picture(image, reading)
     except MaskError:
         raise
+    except Unsound as error:
+        raise MaskError(error.code, f"The label map cannot be read. {error.message}") from error
     except Exception as error:  # decoders of untrusted bytes fail in more ways than they document
         raise MaskError("not_an_image", "The label map is no PNG, TIFF, BMP or NPY, or it is damaged.") from error
-    if kind is not None and kind[0] == 0 and kind[1] in _STRETCH and found.ndim == 2:
-        return np.asarray(found // _STRETCH[kind[1]], np.uint8)
+    if kind is not None and kind[0] == 0 and kind[1] in STRETCH and found.ndim == 2:
+        return np.asarray(found // STRETCH[kind[1]], np.uint8)
     return found
 
 
@@ -160,7 +177,7 @@ def _of_picture(image: Image.Image, reading: LabelReading) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
     if image.mode in ("1", "L", "P", "I;16", "I;16B", "I;16L", "I;16N", "I"):
         return _of_numbers(np.asarray(image.convert("L")) // 255 if image.mode == "1" else np.asarray(image))
-    if image.mode in ("RGB", "RGBA", "LA"):
+    if image.mode in _COLOURED:
         if not reading.colors:
             raise MaskError("wrong_mode", "The label map is in colour: `colors` reads it by the classes' colours.")
         if image.mode != "RGB" and image.getextrema()[-1] != (255, 255):
@@ -169,7 +186,7 @@ def _of_picture(image: Image.Image, reading: LabelReading) -> NDArray[np.uint8]:
     raise MaskError("wrong_mode", f"The label map's pixels are of the kind {image.mode}; whole numbers are expected.")
 
 
-def _array(data: bytes, max_pixels: int) -> NDArray[np.generic]:
+def _array(data: bytes, max_pixels: int) -> NDArray[Any]:
     try:
         # The header is read alone first: an array of any size may be claimed in a few bytes.
         file = io.BytesIO(data)
@@ -187,14 +204,13 @@ def _array(data: bytes, max_pixels: int) -> NDArray[np.generic]:
         raise MaskError("not_an_image", "The NPY is damaged or cut short.") from error
 
 
-def _of_numbers(numbers_HW: NDArray[np.generic]) -> LabelMap:
-    whole = numbers_HW.astype(np.int64)
-    if whole.ndim != 2 or not whole.size:
+def _of_numbers(numbers_HW: NDArray[Any]) -> LabelMap:
+    if numbers_HW.ndim != 2 or not numbers_HW.size:
         raise MaskError("wrong_mode", "A label map is height x width.")
-    if whole.min() < 0 or whole.max() > 255:
-        beyond = whole[(whole < 0) | (whole > 255)][0]
+    beyond = next((end for end in (int(numbers_HW.min()), int(numbers_HW.max())) if not 0 <= end <= 255), None)
+    if beyond is not None:
         raise MaskError("wrong_mode", f"The label map has the value {beyond}; class ids go from 0 to 255.")
-    return whole.astype(np.uint8)
+    return numbers_HW.astype(np.uint8)
 
 
 def _png_kind(data: bytes) -> tuple[int, int] | None:

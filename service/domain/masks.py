@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from service.domain.classes import LabelMap
+from service.domain.soundness import chunks_of, inflated_size, inflates_to
 
 # Shapes: HW height x width of a label map or mask.
 
@@ -22,7 +23,6 @@ MAX_RLE_PIXELS = 1 << 26
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {0: "greyscale", 2: "RGB", 3: "palette", 4: "greyscale with alpha", 6: "RGBA"}
-_ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 _LONGEST_NUMBER = 7  # characters of 5 bits each; a count below 2**32 and its sign fit
 
 
@@ -158,30 +158,15 @@ def _essential_chunks(data: bytes) -> bytes:
     Raises ValueError, zlib.error or struct.error for a broken checksum and for more or fewer pixels than the header
     says: where pixels are damaged but inflate, or are missing, Pillow makes something up.
     """
-    kept, pixels, at, kind = [_PNG_SIGNATURE], list[bytes](), 8, b""
-    while kind != b"IEND":
-        length, kind = struct.unpack_from(">I4s", data, at)
-        end = at + 12 + length
-        if end > len(data) or zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-            raise ValueError("A chunk is cut short or does not match its checksum.")
+    kept, pixels = [_PNG_SIGNATURE], list[bytes]()
+    for kind, contents, chunk in chunks_of(data):
         if not kind[0] & 0x20:
-            kept.append(data[at:end])
+            kept.append(chunk)
         if kind == b"IDAT":
-            pixels.append(data[at + 8 : end - 4])
-        at = end
-    expected = _inflated_size(data)
-    inflate = zlib.decompressobj()
-    if len(inflate.decompress(b"".join(pixels), expected + 1)) != expected or not inflate.eof:
+            pixels.append(contents)
+    if not inflates_to(pixels, inflated_size(data)):
         raise ValueError("The pixels are more or fewer than the header says.")
     return b"".join(kept)
-
-
-def _inflated_size(data: bytes) -> int:
-    """Bytes of a PNG's pixels as its header has it: for each row of each pass a filter byte and the packed pixels."""
-    width, height, bits = struct.unpack(">IIB", data[16:25])
-    passes = _ADAM7 if data[28] else ((0, 0, 1, 1),)
-    sizes = [(-((row - height) // down), -((col - width) // right)) for row, col, down, right in passes]
-    return sum(rows * (1 + -(-cols * bits // 8)) for rows, cols in sizes if rows > 0 and cols > 0)
 
 
 def _size(height: int, width: int) -> str:

@@ -105,23 +105,10 @@ def bomb() -> bytes:
     return buffer.getvalue()
 
 
-def animated() -> bytes:
-    buffer = io.BytesIO()
-    frames = [Picture.new("RGB", (20, 10), color) for color in ("red", "blue")]
-    frames[0].save(buffer, format="WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
     ("data", "status", "code"),
     [
         (b"", 422, "not_an_image"),
-        (b"GIF89a not here", 422, "not_an_image"),
-        (Maker.picture(60, 50)[:-200], 422, "not_an_image"),
-        (Maker.picture(60, 50, format="JPEG")[:200], 422, "not_an_image"),
-        (Maker.picture(60, 50, format="GIF", mode="P"), 422, "not_an_image"),
-        (Maker.picture(60, 50, mode="I;16"), 422, "needs_scale"),
-        (animated(), 422, "wrong_mode"),
         (bomb(), 413, "too_large"),
         (b"x" * 2_000_001, 413, "too_large"),
     ],
@@ -136,19 +123,9 @@ def test_what_is_not_a_fitting_image_is_refused_and_nothing_stored(
     assert not (tmp_path / "blobs").exists()
 
 
-@pytest.mark.parametrize(
-    ("label", "code"),
-    [
-        (Maker.mask_png(60, 51), "wrong_size"),
-        (Maker.mask_png(60, 50, 12), "unknown_class_ids"),
-        (Maker.picture(60, 50), "wrong_mode"),
-        (Maker.picture(60, 50, format="JPEG"), "wrong_mode"),
-        (b"nothing", "not_an_image"),
-    ],
-)
-def test_a_label_map_that_does_not_fit_is_422_by_name(admin: TestClient, make: Maker, label: bytes, code: str) -> None:
-    response = upload(admin, ("a.png", make.picture(60, 50)), labels=(("a.png", label),))
-    assert (response.status_code, response.json()["error"]["code"]) == (422, code)
+def test_a_label_map_that_does_not_fit_is_422_by_name(admin: TestClient, make: Maker) -> None:
+    response = upload(admin, ("a.png", make.picture(60, 50)), labels=(("a.png", make.mask_png(60, 51)),))
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "wrong_size")
     assert "label map a.png" in response.json()["error"]["message"]
     assert admin.get("/projects/1/images").json()["items"] == []
 

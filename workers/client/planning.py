@@ -53,12 +53,18 @@ class Entry:
         """Whether its label map is sent too, if it has one."""
         return self.split not in UNLABELLED
 
+    @property
+    def label_name(self) -> str:
+        """What its label map is called as it is sent: as the image, whatever its file is called."""
+        return f"{self.source.name(self.number)}{'.png' if self.label is None else self.label.suffix}"
+
 
 @dataclass(kw_only=True)
 class Plan:
-    """What was found. bad: files and what is wrong with them, which are no entries; twins: names of the same picture in a
-    split, sent once; leaks: those of the same picture in several splits. pixels_C, images_C, ignored: of the label maps that
-    are sent; void: names of those without a labelled pixel; bare: images of splits that need label maps, and have none.
+    """What was found. bad: files and what is wrong with them, which are no entries; left_out: those that were taken for no
+    images; twins: names of the same picture in a split, sent once; leaks: those of the same picture in several splits.
+    pixels_C, images_C, ignored: of the label maps that are sent; void: names of those without a labelled pixel; bare: images
+    of splits that need label maps, and have none.
     """
 
     classes: ClassSet
@@ -66,6 +72,7 @@ class Plan:
     bad: list[tuple[str, str]] = field(default_factory=list)
     twins: list[tuple[str, ...]] = field(default_factory=list)
     leaks: list[tuple[str, ...]] = field(default_factory=list)
+    left_out: Sequence[Path] = ()
     pixels_C: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     images_C: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     ignored: int = 0
@@ -114,7 +121,7 @@ def plan_of(
     advance: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Read every image and every label map that would be sent; `advance` hears of each image."""
-    plan = Plan(classes=dataset.classes, entries=entries_of(dataset, splits))
+    plan = Plan(classes=dataset.classes, entries=entries_of(dataset, splits), left_out=dataset.left_out)
     read = list[_Read]()
     for entry in plan.entries:
         try:
@@ -162,19 +169,27 @@ def _read(entry: Entry, classes: int) -> _Read:
     image_name(entry.name)
     digest = None
     if entry.path is not None:
+        _require_small(entry.path)
         data = entry.path.read_bytes()
-        if len(data) > MOST_BYTES:
-            raise ValueError(
-                f"It holds {len(data):,} bytes; a service takes {MOST_BYTES:,} unless it is set otherwise."
-            )
         pixels_of(data, max_pixels=MOST_PIXELS, reading=entry.reading)
         digest = f"{hashlib.sha256(data).hexdigest()} {entry.reading.page}"
     counts_C, ignored = None, 0
     if entry.labelled:
+        if entry.label is not None:
+            image_name(entry.label_name)
+            _require_small(entry.label)
         with suppress(LookupError):
             indices_HW = entry.source.label_map(entry.number)
             counts_C, ignored = class_counts(indices_HW, classes), int((indices_HW == IGNORE).sum())
     return _Read(entry=entry, digest=digest, counts_C=counts_C, ignored=ignored)
+
+
+def _require_small(path: Path) -> None:
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"{path.name} holds {size:,} bytes; a service takes {MOST_BYTES:,} unless it is set otherwise."
+        )
 
 
 def _without_twins(plan: Plan, read: Sequence[_Read], keep: bool) -> list[_Read]:

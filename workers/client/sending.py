@@ -9,6 +9,7 @@ from PIL import Image as Picture
 
 from service.client import Client
 from service.domain.classes import ClassSet
+from service.domain.image_names import image_name
 from service.domain.masks import encode_label_png
 from service.progress import Progress
 from workers.client.ordering import ImportOrder
@@ -62,9 +63,12 @@ _Upload = tuple[str, tuple[str, bytes, str]]
 
 
 def _image(entry: Entry) -> _Upload:
-    """The image's bytes as they are."""
+    """The image's bytes as they are.
+
+    Names are sent as they will be kept: of C:\\a.png a server that thinks of old browsers takes a.png alone.
+    """
     data = encode_rgb(entry.source.image(entry.number)) if entry.path is None else entry.path.read_bytes()
-    return "image", (entry.name, data, "application/octet-stream")
+    return "image", (image_name(entry.name), data, "application/octet-stream")
 
 
 def _file(entry: Entry) -> Path:
@@ -74,18 +78,22 @@ def _file(entry: Entry) -> Path:
 
 def _label_map(entry: Entry, classes: ClassSet, order: ImportOrder) -> list[_Upload]:
     """The label map's bytes as they are, or, of data sets with ids of their own and of pages, encoded; none without one."""
-    stem = entry.source.name(entry.number)
     if not entry.labelled:
         return []
     if order.sends_as_is(entry):
         if entry.label is None:
             return []
-        return [("label_map", (f"{stem}{entry.label.suffix}", entry.label.read_bytes(), "application/octet-stream"))]
+        return [("label_map", (image_name(entry.label_name), entry.label.read_bytes(), "application/octet-stream"))]
     try:
         ids_HW = classes.to_ids(entry.source.label_map(entry.number))
     except LookupError:
         return []
-    return [("label_map", (f"{stem}.png", encode_label_png(ids_HW, classes.palette()), "image/png"))]
+    return [
+        (
+            "label_map",
+            (f"{entry.source.name(entry.number)}.png", encode_label_png(ids_HW, classes.palette()), "image/png"),
+        )
+    ]
 
 
 def encode_rgb(pixels: Pixels) -> bytes:

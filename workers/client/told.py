@@ -1,5 +1,7 @@
 """What an import would do, for people to read before it does."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +24,13 @@ def tell_plan(console: Console, plan: Plan, name: str) -> None:
         [", ".join(each) for each in plan.twins],
     )
     _list(console, "The same picture in several splits:", [", ".join(each) for each in plan.leaks])
+    _list(
+        console, "These files are called as no images are, and are left out:", [_title(path) for path in plan.left_out]
+    )
+
+
+def _title(path: Path) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _classes(plan: Plan) -> Table:

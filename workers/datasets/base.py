@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.domain.classes import IGNORE, ClassSet
+from service.domain.masks import MaskError
 from service.domain.readings import Reading
-from service.pictures import PictureError, Shape, pixels_of, shape_of, turned_upright
+from service.pictures import PictureError, Shape, fitted, pixels_of, shape_of
 from workers.datasets.decoded import DecodedCache
 
 Pixels = NDArray[np.uint8]
@@ -51,11 +52,15 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Classes and named splits: state D_S, train D_T, reward D_R, pool D_V, test, perhaps source to pre-train on."""
+    """Classes and named splits: state D_S, train D_T, reward D_R, pool D_V, test, perhaps source to pre-train on.
+
+    left_out: files among the images that were taken for none, and not looked at.
+    """
 
     name: str
     classes: ClassSet
     splits: Mapping[str, ImageSource]
+    left_out: Sequence[Path] = ()
 
 
 class Files:
@@ -106,11 +111,10 @@ class Files:
         path = self._pairs[number][2]
         if path is None:
             raise LookupError(f"Image {self.name(number)} has no label map.")
-        labels, size = turned_upright(self._values(number, path), self._shape(number)), self.size(number)
-        if labels.shape != size:
-            found, wanted = (f"{height} x {width}" for height, width in (labels.shape, size))
-            raise DatasetError(f"{path} is {found} pixels high and wide, its image {wanted}.")
-        return labels
+        try:
+            return fitted(self._values(number, path), self._shape(number))
+        except MaskError as error:
+            raise DatasetError(f"{path}: {error.message}") from error
 
     def _values(self, number: int, path: Path) -> Pixels:
         return self._read_labels(path)

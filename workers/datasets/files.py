@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -13,7 +13,12 @@ from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, decode_png
 from workers.datasets.base import DatasetError, Pixels
 
-SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+SUFFIXES = frozenset({".png", ".apng", ".webp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".tif", ".tiff"})
+# Pictures too, which cannot be read: they are named, and not passed over.
+UNREAD = frozenset(
+    {".gif", ".jp2", ".j2k", ".jpx", ".heic", ".heif", ".avif", ".jxl", ".tga", ".psd", ".exr", ".dng", ".dcm"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".ico", ".dib", ".czi", ".nd2", ".lif", ".vsi", ".svs", ".ndpi"}
+)
 MAX_LABEL_PIXELS = 1 << 28
 
 
@@ -24,15 +29,17 @@ def require_folder(folder: Path, holds: str) -> Path:
     return folder
 
 
-def images_by_name(folder: Path, files: Iterable[Path], ending: str = "") -> dict[str, Path]:
+def images_by_name(
+    folder: Path, files: Iterable[Path], ending: str = "", kinds: Collection[str] = SUFFIXES
+) -> dict[str, Path]:
     """Image files by their path below `folder` without suffix (and without `ending`), in order of name.
 
-    Files of other kinds, and those that do not end so, are left out. Raises DatasetError for two of one name.
+    Files of other `kinds`, and those that do not end so, are left out. Raises DatasetError for two of one name.
     """
     found: dict[str, Path] = {}
     for path in sorted(files):
         stem = path.relative_to(folder).with_suffix("").as_posix()
-        if path.suffix.lower() not in SUFFIXES or not stem.endswith(ending) or path.name.startswith("."):
+        if path.suffix.lower() not in kinds or not stem.endswith(ending) or path.name.startswith("."):
             continue
         name = stem.removesuffix(ending)
         if name in found:

@@ -1,7 +1,7 @@
 """Anybody's images in a folder: with or without label maps, with their own classes and splits, or drawn ones."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from service.domain.readings import Reading
 from service.domain.splits import draw_state_set, split_by_names
 from workers.datasets.base import SOURCE, SPLITS, Dataset, DatasetError, Pixels, Subset
 from workers.datasets.camvid_original import is_original
-from workers.datasets.files import SUFFIXES, files_below, images_by_name, read_json, require_folder
+from workers.datasets.files import SUFFIXES, UNREAD, files_below, images_by_name, read_json, require_folder
 from workers.datasets.stacks import Pair, Stacks
 
 CLASSES_HOLD = 'the classes: {"classes": [{"id": 0, "name": "Road", "color": [128, 64, 128]}, ...], "ignore_id": 255}'
@@ -25,6 +25,7 @@ STATE_SIZE = 10  # images of D_S, fewer where there are few
 TEST, REWARD, TRAIN = 0.2, 0.15, 0.25
 FEWEST = 6
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".npy")
+ARRAYS = frozenset({".npz", ".mat", ".h5"})  # which hold label maps too, and are not read
 # What others call a folder of label maps.
 OTHER_FOLDERS = (
     "label",
@@ -87,14 +88,15 @@ def open_folder(
     require_folder(root, "images/ and classes.json")
     folder = require_folder(root / "images", f"the images{_layout_of(root)}")
     known = read_classes(classes or root / "classes.json")
-    found = images_by_name(folder, files_below(folder))
+    found = images_by_name(folder, files_below(folder), kinds=SUFFIXES | UNREAD)
     if not found:
         raise DatasetError(f"There are no images in {folder}.")
     labels = label_maps(root / "labels", list(found), how)
     listed = root / "splits.json"
     wanted = _listed(listed) if listed.exists() else None
     pairs: list[Pair] = [(name, path, labels.get(name)) for name, path in found.items()]
-    return split_files(root.name, pairs, known, how=how, wanted=wanted, seed=seed, place=listed)
+    made = split_files(root.name, pairs, known, how=how, wanted=wanted, seed=seed, place=listed)
+    return replace(made, left_out=sorted({*files_below(folder)} - {*found.values()}))
 
 
 def split_files(
@@ -159,10 +161,10 @@ def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[s
     for path in sorted(files_below(folder)):
         stem = path.relative_to(folder).with_suffix("").as_posix()
         if path.suffix.lower() not in LABEL_SUFFIXES:
-            if path.suffix.lower() in SUFFIXES and not how.strays:
+            if path.suffix.lower() in SUFFIXES | UNREAD | ARRAYS and not how.strays:
                 raise DatasetError(
-                    f"{path} is no label map: those are {', '.join(LABEL_SUFFIXES)}, for others change values. Convert it from "
-                    "what it was made of, or leave it out (--ignore-strays)."
+                    f"{path} is no label map: those are {', '.join(LABEL_SUFFIXES)}; others change values, or are not read. "
+                    "Convert it from what it was made of, or leave it out (--ignore-strays)."
                 )
             continue
         if stem in there:

@@ -1,7 +1,6 @@
 """Folders as labs have them, imported through the API: the right pixels, ids and names, or a sentence and nothing sent."""
 
 import hashlib
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi import FastAPI
-from PIL import Image
 from starlette.testclient import TestClient
 
 from service.blobs import Blobs
@@ -205,20 +203,6 @@ def test_an_import_that_was_broken_off_is_gone_on_with(
     assert len(names(admin)) == 6
 
 
-def test_deep_images_are_scaled_as_stated_or_named(
-    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
-) -> None:
-    folder(tmp_path)
-    values = np.random.default_rng(0).integers(0, 4096, (40, 40)).astype(np.uint16)
-    Image.fromarray(values).save(tmp_path / "images" / "4.png")
-    with pytest.raises(DatasetError, match="1 files cannot be taken"):
-        run(tmp_path)
-    run(tmp_path, scale="bits:12")
-    image = next(each for each in admin.get("/projects/1/images").json()["items"] if each["name"] == "4.png")
-    with Image.open(io.BytesIO(admin.get(f"/images/{image['id']}/seen").content)) as shown:
-        np.testing.assert_array_equal(np.asarray(shown), np.rint(values.astype(float) * 255 / 4095).astype(np.uint8))
-
-
 def test_streets_are_drawn_and_completed(app: FastAPI, make: Maker, admin: TestClient) -> None:
     client = AppClient(TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"}))
     counts = {"state": 1, "train": 1, "reward": 1, "pool": 2, "test": 0}
@@ -240,15 +224,27 @@ def test_of_the_same_picture_twice_the_one_with_a_label_map_is_sent(
     assert "3 label maps" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("name", ["Bild 3.04\u202fPM.png", "a\u00a0b.png", "\u5716.png"])
-def test_names_as_systems_make_them_are_taken(
-    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, name: str
+def test_a_drive_in_a_name_is_a_folder(run: Callable[..., int | None], admin: TestClient, tmp_path: Path) -> None:
+    folder(tmp_path)
+    for place in ("images", "labels"):
+        (tmp_path / place / "0.png").rename(tmp_path / place / "C:\\0.png")
+    (tmp_path / "splits.json").write_text(json.dumps({**SPLITS, "train": ["C:\\0", "1"]}))
+    run(tmp_path)
+    images = {each["name"]: each["has_label_map"] for each in admin.get("/projects/1/images").json()["items"]}
+    assert images["C:/0.png"]
+
+
+def test_files_that_are_no_images_by_their_names_are_told_and_pictures_of_other_kinds_stop_it(
+    run: Callable[..., int | None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder(tmp_path)
-    (tmp_path / "images" / "4.png").rename(tmp_path / "images" / name)
-    (tmp_path / "splits.json").write_text(json.dumps({**SPLITS, "pool": [name.removesuffix(".png"), "5"]}))
-    run(tmp_path)
-    assert name in names(admin)
+    (tmp_path / "images" / "scan").write_bytes((tmp_path / "images" / "0.png").read_bytes())
+    run(tmp_path, dry_run=True)
+    assert "are left out" in capsys.readouterr().out
+    (tmp_path / "images" / "9.gif").write_bytes(b"GIF89a")
+    (tmp_path / "splits.json").write_text(json.dumps({**SPLITS, "pool": ["4", "5", "9"]}))
+    with pytest.raises(DatasetError, match="1 files cannot be taken"):
+        run(tmp_path)
 
 
 def test_names_that_the_service_would_refuse_are_said_before_anything_is_sent(

@@ -5,12 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
-from service.blobs import Blobs
-from service.db import Database
-from tests.workers.client.folders import folder, kept_labels
+from tests.workers.client.folders import folder
 from tests.workers.datasets.pictures import ids, write
 from workers.datasets.base import DatasetError
 
@@ -27,23 +24,6 @@ def test_label_maps_of_other_names_are_guessed_and_read_when_said(
         run(tmp_path)
     run(tmp_path, labels=pattern)
     assert sum(each["has_label_map"] for each in admin.get("/projects/1/images").json()["items"]) == 4
-
-
-@pytest.mark.parametrize("suffix", [".tif", ".npy", ".bmp"])
-def test_label_maps_of_other_kinds_are_taken(
-    run: Callable[..., int | None], database: Database, blobs: Blobs, tmp_path: Path, suffix: str
-) -> None:
-    folder(tmp_path)
-    for number in range(4):
-        path = tmp_path / "labels" / f"{number}.png"
-        values = np.asarray(Image.open(path))
-        path.unlink()
-        if suffix == ".npy":
-            np.save(path.with_suffix(suffix), values)
-        else:
-            Image.fromarray(values).save(path.with_suffix(suffix))
-    run(tmp_path)
-    np.testing.assert_array_equal(kept_labels(database, blobs, 1), ids(0, [0, 1], 40, 40))
 
 
 def test_label_maps_without_an_image_are_named(run: Callable[..., int | None], tmp_path: Path) -> None:
