@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fsspec.callbacks import Callback
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
@@ -134,23 +136,40 @@ def _copy(files: Any, targets: dict[str, Path], sizes: dict[str, int | None], ur
         ThreadPoolExecutor(_AT_ONCE) as pool,
     ):
         advance = _in_megabytes(progress)
-        coming = {pool.submit(files.get_file, key, str(target)): key for key, target in targets.items()}
+        heard = {key: _Heard(advance) for key in targets}
+        coming = {
+            pool.submit(files.get_file, key, str(target), callback=heard[key]): key for key, target in targets.items()
+        }
         try:
             for done in as_completed(coming):
                 done.result()
-                advance(targets[coming[done]].stat().st_size)
+                key = coming[done]
+                advance(targets[key].stat().st_size - heard[key].bytes)  # not every file system tells of pieces
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
+class _Heard(Callback):  # type: ignore[misc]
+    """Hears of a file's bytes as they come."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        super().__init__()
+        self._advance, self.bytes = advance, 0
+
+    def relative_update(self, inc: int = 1) -> None:
+        self.bytes += inc
+        self._advance(inc)
+
+
 def _in_megabytes(progress: Progress) -> Callable[[int], None]:
     """Tells a progress of bytes in whole tenths of megabytes, so that it can be read."""
-    held = 0
+    held, lock = 0, threading.Lock()
 
     def advance(size: int) -> None:
         nonlocal held
-        held += size
-        progress.update(round(held / _MEGABYTE, 1))
+        with lock:
+            held += size
+            progress.update(round(held / _MEGABYTE, 1))
 
     return advance
