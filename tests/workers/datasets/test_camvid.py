@@ -68,7 +68,7 @@ class TestCamVid:
         ("spoil", "message"),
         [
             (lambda path: write(path, ids(0, [4, 37])), "unknown class id 37"),
-            (lambda path: write(path, ids(0, [4], height=5)), "5 x 8 pixels high and wide, its image 6 x 8"),
+            (lambda path: write(path, ids(0, [4], height=5)), "5 high and 8 wide; 6 high and 8 wide is expected"),
             (lambda path: write(path, picture(0)), "is not an 8-bit PNG of class ids"),
             (lambda path: path.write_bytes(b"nothing"), "is not an 8-bit PNG of class ids"),
         ],
