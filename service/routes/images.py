@@ -8,15 +8,19 @@ from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, Up
 
 from service import auth
 from service.content import PICTURE_RESPONSE, unchanging
-from service.deps import BlobStore, Now, Reader, ServiceSettings, Store
+from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.classes import ClassSet
+from service.domain.image_names import image_name
 from service.domain.label_readings import WORDS, LabelReading
 from service.domain.readings import SCALES, Reading, color_of
 from service.errors import Invalid
+from service.removal import require_bytes
+from service.schemas.deletion import Confirm, Deleted
 from service.schemas.errors import errors
 from service.schemas.fields import Split
-from service.schemas.images import ImageAdded, ImageOut, ImagesAdded, image_out
+from service.schemas.images import ImageAdded, ImageOut, ImagePatch, ImagesAdded, image_out
 from service.schemas.paging import After, Id, Limit, Page
+from service.store import deletion
 from service.store import images as store
 from service.store.projects import get_project
 from service.uploads import HowToRead, store_uploads
@@ -93,7 +97,7 @@ def add_images(
     now: Now,
     response: Response,
 ) -> ImagesAdded:
-    """Add images to a split, all or none. A name stands for the same bytes for ever.
+    """Add images to a split, all or none. A name stands for the same bytes until it is deleted or renamed.
 
     The same files sent again change nothing.
     """
@@ -111,6 +115,7 @@ def add_images(
     )
     with database.write() as session:
         added = store.add_images(session, id, arrivals, now, by=caller.id)
+        require_bytes(blobs, (key for each in arrivals for key in store.keys_of(each)))
     response.status_code = 201 if any(each.created for each in added) else 200
     return ImagesAdded(
         items=[
@@ -138,6 +143,22 @@ def list_images(
 def get_image(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> ImageOut:
     """What is known of an image."""
     return image_out(store.get_image(session, id))
+
+
+@router.patch("/images/{id}", responses=errors(409, 413))
+def rename_image(id: Id, body: ImagePatch, caller: auth.AdminCaller, session: Writer, now: Now) -> ImageOut:
+    """Give an image another name; its bytes, regions and labels stay as they are."""
+    try:
+        name = image_name(body.name)
+    except ValueError as error:
+        raise Invalid(str(error), code="bad_name", detail={"name": ascii(body.name)}) from error
+    return image_out(store.rename_image(session, id, name, now, by=caller.id))
+
+
+@router.delete("/images/{id}", responses=errors(409))
+def delete_image(id: Id, caller: auth.AdminCaller, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
+    """Delete an image with its regions and their labels, for good. Rounds keep their figures, networks what they learned."""
+    return Deleted.model_validate(deletion.delete_image(session, id, confirm=confirm, now=now, by=caller.id))
 
 
 @router.get("/images/{id}/file", response_class=Response, responses=PICTURE_RESPONSE)

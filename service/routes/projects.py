@@ -6,6 +6,7 @@ from service import auth
 from service.deps import Now, Reader, Writer
 from service.errors import Invalid
 from service.schemas.choices import ChoiceOut
+from service.schemas.deletion import Confirm, Deleted
 from service.schemas.errors import errors
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.projects import (
@@ -17,6 +18,7 @@ from service.schemas.projects import (
     class_set,
     project_out,
 )
+from service.store import deletion
 from service.store import projects as store
 from service.tables import Project
 
@@ -53,9 +55,17 @@ def get_project(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> Projec
 
 @router.patch("/projects/{id}", responses=errors(404, 409, 413))
 def change_project(id: Id, body: ProjectPatch, caller: auth.AdminCaller, session: Writer, now: Now) -> ProjectDetail:
-    """Pause or resume a campaign, or change settings that may change while it runs."""
-    project = store.change_project(session, id, active=body.active, settings=body.settings, now=now, by=caller.id)
+    """Pause, resume or rename a campaign, or change settings that may change while it runs."""
+    project = store.change_project(
+        session, id, active=body.active, settings=body.settings, name=body.name, now=now, by=caller.id
+    )
     return _detail(project, store.standing(session, project))
+
+
+@router.delete("/projects/{id}", responses=errors(404, 409))
+def delete_project(id: Id, caller: auth.AdminCaller, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
+    """Delete a campaign with its images, labels, rounds, networks and jobs, for good; what was done stays on record."""
+    return Deleted.model_validate(deletion.delete_project(session, id, confirm=confirm, now=now, by=caller.id))
 
 
 def _detail(project: Project, standing: store.Standing) -> ProjectDetail:

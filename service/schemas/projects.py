@@ -197,8 +197,13 @@ class ProjectIn(Input):
 class ProjectPatch(Input):
     """What is to change; what is left out stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"active": False}, {"settings": {"budget": 480}}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"active": False}, {"settings": {"budget": 480}}, {"name": "night"}]}
+    )
 
+    name: Name | None = Field(
+        None, description="Another name, unlike that of every other project.", examples=["streets"]
+    )
     active: bool | None = Field(None, description="Whether regions are given out and new rounds proposed.")
     settings: ProjectSettings | None = Field(
         None,

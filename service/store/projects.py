@@ -34,8 +34,7 @@ def add_project(
     session: Session, *, name: str, classes: ClassSet, settings: ProjectSettings, now: datetime, by: int | None = None
 ) -> Project:
     """A new project. Raises Conflict where the name is taken."""
-    if session.scalar(select(Project.id).where(Project.name == name)) is not None:
-        raise Conflict(f"There is a project {name} already.", code="project_exists", detail={"name": name})
+    _require_free(session, name)
     project = Project(
         name=name, classes=classes.to_json(), settings=settings.model_dump(mode="json"), active=True, created_at=now
     )
@@ -43,6 +42,11 @@ def add_project(
     session.flush()
     events.record(session, now=now, kind="project_added", project_id=project.id, annotator_id=by, name=name)
     return project
+
+
+def _require_free(session: Session, name: str) -> None:
+    if session.scalar(select(Project.id).where(Project.name == name)) is not None:
+        raise Conflict(f"There is a project {name} already.", code="project_exists", detail={"name": name})
 
 
 def get_project(session: Session, project_id: int) -> Project:
@@ -78,12 +82,13 @@ def change_project(
     active: bool | None,
     settings: ProjectSettings | None,
     now: datetime,
+    name: str | None = None,
     by: int | None = None,
 ) -> Project:
     """Change what is given; of `settings` what was set explicitly, and what follows from it.
 
-    Raises Conflict where a setting that shapes regions or networks would change under images or rounds, Invalid where what is
-    given does not go with what stays.
+    Raises Conflict where the name is another project's or a setting that shapes regions or networks would change under images
+    or rounds, Invalid where what is given does not go with what stays.
     """
     chosen = select(Project).where(Project.id == project_id).with_for_update(key_share=True)
     project = session.scalars(chosen).one_or_none()
@@ -96,6 +101,9 @@ def change_project(
         raise Conflict(sentence, code="settings_fixed", detail={"fixed": fixed})
     if changes:
         project.settings = {**project.settings, **changes}
+    if name is not None and name != project.name:
+        _require_free(session, name)
+        project.name = changes["name"] = name
     if active is not None and active != project.active:
         project.active = changes["active"] = active
     if changes:

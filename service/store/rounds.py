@@ -12,7 +12,7 @@ from service.db import finite
 from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
-from service.store import events
+from service.store import events, removals
 from service.store.budget import pool_left, regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
@@ -150,6 +150,7 @@ def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now:
     round_.strategy, round_.note, round_.size = proposal.strategy, proposal.note, len(proposal.regions)
     round_.checkpoint_id, round_.policy_id = proposal.checkpoint_id, proposal.policy_id
     round_.seen_key = proposal.seen_key
+    removals.keep(session, [proposal.seen_key])
     session.add_all(_open_region(round_, each) for each in proposal.regions)
     round_.seconds = _seconds("ask", proposal.seconds)
     round_.state, round_.opened_at = ("open", now) if proposal.regions else ("told", now)
