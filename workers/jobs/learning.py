@@ -39,21 +39,31 @@ def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, 
         known=project.known(known.state, known.train),
     )
     if saved is not None:
-        learner.resume(*resumed(saved))
+        learner.resume(*resumed(saved, measured_on(project, known)))
     return learner, project.answers(images, known.regions)
 
 
-def resumed(saved: Checkpoint) -> tuple[dict[str, Tensor], NDArray[np.int64] | None]:
-    """Of what was saved with a segmenter: the momentum, and its confusions on D_R, if they were measured."""
+def measured_on(project: ProjectData, known: TellSnapshot) -> Tensor:
+    """(R,) the ids of D_R's images: of images that were deleted, and of others that came instead, confusions are others."""
+    images = project.images_of(known.reward)
+    return torch.tensor([images.row(number).id for number in images.labelled_numbers()], dtype=torch.int64)
+
+
+def resumed(saved: Checkpoint, reward_R: Tensor) -> tuple[dict[str, Tensor], NDArray[np.int64] | None]:
+    """Of what was saved with a segmenter: the momentum, and its confusions, if they were measured on the D_R of these ids.
+
+    An earlier version did not say what they were measured on, and its images could not be deleted.
+    """
     momentum = {key: tensor for key, tensor in saved.extra.items() if key.startswith("momentum.")}
-    confusions = saved.extra.get("confusions")
-    return momentum, None if confusions is None else confusions.numpy()
+    confusions, measured = saved.extra.get("confusions"), saved.extra.get("measured_on", reward_R)
+    return momentum, confusions.numpy() if confusions is not None and torch.equal(measured, reward_R) else None
 
 
-def remembered(learner: Learner) -> dict[str, Tensor]:
+def remembered(learner: Learner, reward_R: Tensor) -> dict[str, Tensor]:
     """What is saved with a segmenter for `resumed`."""
-    measured = {} if learner.confusions is None else {"confusions": torch.from_numpy(learner.confusions)}
-    return learner.momentum | measured
+    if learner.confusions is None:
+        return learner.momentum
+    return learner.momentum | {"confusions": torch.from_numpy(learner.confusions), "measured_on": reward_R}
 
 
 def learner_of(

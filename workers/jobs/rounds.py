@@ -14,7 +14,7 @@ from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tel
 from workers.jobs.choosing import LOOK_AT_LABELLED, Choice, at_random, choose_strategy
 from workers.jobs.costs import with_seconds
 from workers.jobs.delivery import JobRun
-from workers.jobs.learning import learner_before, measures, plain, predicted, remembered, warning_of
+from workers.jobs.learning import learner_before, measured_on, measures, plain, predicted, remembered, warning_of
 from workers.jobs.project import ProjectData, ProjectImages, project_of
 from workers.jobs.saving import save_checkpoint
 from workers.loop.chooser import Chooser, ScoresNotFinite
@@ -148,7 +148,9 @@ def _close(run: JobRun, project: ProjectData, known: TellSnapshot, learner: Lear
     predictions = predicted(project, learner.segmenter, project.images_of(known.pool), known.open_regions)
     save_checkpoint(
         run,
-        save_segmenter(learner.segmenter, project.classes, remembered(learner), **description),
+        save_segmenter(
+            learner.segmenter, project.classes, remembered(learner, measured_on(project, known)), **description
+        ),
         kind="segmenter",
         description=description,
         parent=known.segmenter,
