@@ -106,7 +106,7 @@ def _count(session: Session, chosen: Select[Any]) -> int:
 
 def _require_confirmed(confirm: str | None, name: str, what: str, lost: Losses) -> None:
     if confirm != name:
-        sentence = f"This deletes {what} {lost}, for good: to go on, say confirm={name}."
+        sentence = f"This deletes {what} {lost}, for good. To go on, say confirm={name}."
         raise Conflict(sentence, code="confirm_deletion", detail={"confirm": name, **asdict(lost)})
 
 

@@ -68,8 +68,8 @@ def test_a_project_that_is_not_confirmed_stays_and_says_what_would_go(
         error = refused.json()["error"]
         assert (error["code"], error["detail"]) == ("confirm_deletion", {"confirm": "My streets", **ALL})
         assert error["message"] == (
-            "This deletes the project My streets with 4 images, 7 labelled regions, 1 round and 1 checkpoint, for good: "
-            "to go on, say confirm=My streets."
+            "This deletes the project My streets with 4 images, 7 labelled regions, 1 round and 1 checkpoint, for good. "
+            "To go on, say confirm=My streets."
         )
     assert rows(database) == before
 
