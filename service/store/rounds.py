@@ -135,8 +135,11 @@ def get_round(session: Session, round_id: int) -> Round:
 
 
 def lock_round(session: Session, round_id: int) -> Round:
-    """The round, locked until the transaction ends, so that two last labels see each other."""
-    return session.execute(select(Round).where(Round.id == round_id).with_for_update()).scalar_one()
+    """The round, locked until the transaction ends, so that two last labels see each other; or NotFound."""
+    round_ = session.scalars(select(Round).where(Round.id == round_id).with_for_update()).one_or_none()
+    if round_ is None:
+        raise NotFound(f"There is no round {round_id}.")
+    return round_
 
 
 def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now: datetime) -> bool:
