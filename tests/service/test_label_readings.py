@@ -146,7 +146,7 @@ def test_what_is_no_label_map_is_refused(
     assert admin.get("/projects/1/images").json()["items"] == []
 
 
-@pytest.mark.parametrize("label", [200 * ONES, COLORS[ONES] + np.uint8(1)])
+@pytest.mark.parametrize("label", [200 * ONES, COLORS[ONES] + ONES[..., None]])
 def test_what_is_unlisted_is_ignored_only_when_asked(
     admin: TestClient, make: Maker, database: Database, blobs: Blobs, label: NDArray[np.uint8]
 ) -> None:
@@ -156,4 +156,11 @@ def test_what_is_unlisted_is_ignored_only_when_asked(
         key = store.get_image(session, 1).label_key
     assert key is not None
     kept = decode_label_png(blobs.get(key), height=HEIGHT, width=WIDTH)
-    np.testing.assert_array_equal(kept, np.where(ONES, 255, 0) if label.ndim == 2 else np.full_like(ONES, 255))
+    np.testing.assert_array_equal(kept, np.where(ONES, 255, 0))
+
+
+def test_a_label_map_without_a_labelled_pixel_is_refused(admin: TestClient, make: Maker) -> None:
+    response = add(admin, make, saved(Picture.fromarray(200 * (1 + ONES))), "ignore-unlisted")
+    assert (response.status_code, response.json()["error"]["code"]) == (422, "void_label_map")
+    assert response.json()["error"]["message"].startswith("label map a.x: It has no labelled pixel")
+    assert admin.get("/projects/1/images").json()["items"] == []
