@@ -261,7 +261,8 @@ class ProjectDetail(ProjectOut):
     choice: ChoiceOut = Field(description="What rounds are asked for by, and what that saves.")
     miou: float | None = Field(description="Of the newest segmenter on the reward split, if measured.", examples=[0.52])
     warning: str | None = Field(
-        description="The warning of the newest round learned from: mIoU fell by more than its noise. Null where it did not.",
+        description="Of the newest round learned from: mIoU fell by more than its noise, in it or over several rounds; and of "
+        "the newest policy: it had gained nothing. Null: neither. Rounds go on.",
         examples=[None],
     )
 

@@ -9,6 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.domain.classes import ClassSet
+from service.domain.doubts import said_of, together
+from service.domain.methods import AUTO, LEARNED
 from service.errors import Conflict, Invalid, NotFound
 from service.schemas.projects import CHANGEABLE, ProjectSettings, whole
 from service.store import events
@@ -144,7 +146,7 @@ def _has_images_or_rounds(session: Session, project_id: int) -> bool:
 def standing(session: Session, project: Project) -> Standing:
     """How far the project has come."""
     settings = ProjectSettings.model_validate(project.settings)
-    regions = region_counts(session, project.id)
+    regions, checkpoints = region_counts(session, project.id), _newest_checkpoints(session, project.id)
     spent = regions.get("open", 0) + regions.get("labelled", 0)
     return Standing(
         images=_image_counts(session, project.id),
@@ -152,9 +154,9 @@ def standing(session: Session, project: Project) -> Standing:
         regions={state: regions.get(state, 0) for state in ("open", "labelled", "skipped")},
         rounds=_round_counts(session, project.id),
         budget_left=None if settings.budget is None else max(0, settings.budget - spent),
-        checkpoints=_newest_checkpoints(session, project.id),
+        checkpoints=checkpoints,
         miou=_latest_miou(session, project.id),
-        warning=_latest_warning(session, project.id),
+        warning=_warning(session, project.id, settings, checkpoints.get("policy")),
     )
 
 
@@ -181,6 +183,9 @@ def _latest_miou(session: Session, project_id: int) -> float | None:
     return session.scalar(chosen.order_by(Round.number.desc()).limit(1))
 
 
-def _latest_warning(session: Session, project_id: int) -> str | None:
+def _warning(session: Session, project_id: int, settings: ProjectSettings, policy: Checkpoint | None) -> str | None:
+    """Of the newest round learned from, and of the newest policy where rounds may be asked for by it."""
     told = select(Round.warning).where(Round.project_id == project_id, Round.state == "told")
-    return session.scalar(told.order_by(Round.number.desc()).limit(1))
+    of_round = session.scalar(told.order_by(Round.number.desc()).limit(1))
+    counts = policy is not None and settings.strategy in (AUTO, LEARNED)
+    return together(of_round, said_of(policy.description) if policy is not None and counts else "") or None

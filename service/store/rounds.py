@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.db import finite
+from service.domain.doubts import together
 from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
@@ -41,7 +42,7 @@ class RoundProposal:
     """The regions that a round asks for, none where the pool is empty; what they were chosen with, and the seconds it took.
 
     `note` says why where they were not chosen as the project wishes; `seconds` is by phase; `seen_key` is of the bytes of what a
-    policy saw.
+    policy saw; `warning` is what is to be said of that policy.
     """
 
     regions: Sequence[NewRegion]
@@ -50,6 +51,7 @@ class RoundProposal:
     checkpoint_id: int | None = None
     policy_id: int | None = None
     seen_key: str | None = None
+    warning: str = ""
     seconds: Mapping[str, float]
 
 
@@ -152,7 +154,7 @@ def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now:
         return False
     round_.strategy, round_.note, round_.size = proposal.strategy, proposal.note, len(proposal.regions)
     round_.checkpoint_id, round_.policy_id = proposal.checkpoint_id, proposal.policy_id
-    round_.seen_key = proposal.seen_key
+    round_.seen_key, round_.warning = proposal.seen_key, proposal.warning or None
     removals.keep(session, [proposal.seen_key])
     session.add_all(_open_region(round_, each) for each in proposal.regions)
     round_.seconds = _seconds("ask", proposal.seconds)
@@ -225,7 +227,8 @@ def _write_figures(round_: Round, figures: RoundFigures) -> None:
     measured = finite([figures.miou_before, figures.miou_after, figures.reward])
     round_.miou_before, round_.miou_after, round_.reward = measured
     round_.iou_per_class = None if figures.iou_per_class is None else list(figures.iou_per_class)
-    round_.class_counts, round_.warning = list(figures.class_counts), figures.warning or None
+    round_.class_counts = list(figures.class_counts)
+    round_.warning = together(round_.warning, figures.warning) or None
     round_.seconds = {**round_.seconds, **_seconds("tell", figures.seconds)}
 
 

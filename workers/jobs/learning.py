@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.segmenter import Segmenter
+from service.domain import doubts
 from service.domain.masks import encode_label_png
 from service.store.predictions import OpenRegion
 from service.store.snapshots import TellSnapshot, told_snapshot
@@ -127,14 +128,12 @@ def measures(result: RoundResult) -> dict[str, Any]:
     }
 
 
-def warning_of(result: RoundResult) -> str:
-    """A sentence where mIoU fell by more than its noise, else nothing."""
-    if not result.fell or result.miou_before is None or result.miou_after is None:
-        return ""
-    before, after = 100 * result.miou_before, 100 * result.miou_after
-    return (
-        f"mIoU on the reward images fell from {before:.1f} to {after:.1f}, more than chance explains: "
-        "look at this round's labels for mistakes."
+def warning_of(result: RoundResult, course: Sequence[float]) -> str:
+    """What is to be said of a round, and of the campaign with it; `course`: mIoU after each of the rounds before."""
+    measured = [*course, *([] if result.miou_after is None else [result.miou_after])]
+    return doubts.together(
+        doubts.of_round(result.miou_before, result.miou_after, fell=result.fell),
+        "" if result.miou_after is None else doubts.of_course(measured),
     )
 
 
