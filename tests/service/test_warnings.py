@@ -46,7 +46,6 @@ def test_a_round_keeps_what_was_said_of_its_policy_and_the_project_says_it_once(
     policy = make.checkpoint(project, "policy")
     describe(database, policy, warning="It gained nothing.")
     with database.write() as session:
-        rounds.advance(session, session.merge(project), START)
         session.add(
             Round(project_id=project.id, number=1, state="scoring", size=1, seconds={}, note="", created_at=START)
         )

@@ -40,14 +40,13 @@ def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, 
         known=project.known(known.state, known.train),
     )
     if saved is not None:
-        learner.resume(*resumed(saved, measured_on(project, known)))
+        learner.resume(*resumed(saved, measured_on(known)))
     return learner, project.answers(images, known.regions)
 
 
-def measured_on(project: ProjectData, known: TellSnapshot) -> Tensor:
+def measured_on(known: TellSnapshot) -> Tensor:
     """(R,) the ids of D_R's images: of images that were deleted, and of others that came instead, confusions are others."""
-    images = project.images_of(known.reward)
-    return torch.tensor([images.row(number).id for number in images.labelled_numbers()], dtype=torch.int64)
+    return torch.tensor(list(known.reward_ids), dtype=torch.int64)
 
 
 def resumed(saved: Checkpoint, reward_R: Tensor) -> tuple[dict[str, Tensor], NDArray[np.int64] | None]:

@@ -150,9 +150,7 @@ def _close(run: JobRun, project: ProjectData, known: TellSnapshot, learner: Lear
     predictions = predicted(project, learner.segmenter, project.images_of(known.pool), known.open_regions)
     save_checkpoint(
         run,
-        save_segmenter(
-            learner.segmenter, project.classes, remembered(learner, measured_on(project, known)), **description
-        ),
+        save_segmenter(learner.segmenter, project.classes, remembered(learner, measured_on(known)), **description),
         kind="segmenter",
         description=description,
         parent=known.segmenter,
