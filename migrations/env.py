@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from service.db import make_engine
+from service.migrate import writing
 from service.settings import get_settings
 from service.tables import Base
 
@@ -25,5 +25,5 @@ given = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    with make_engine(get_settings().resolved_database_url).execution_options(write=True).begin() as opened:
+    with writing(get_settings().resolved_database_url) as opened:
         run(opened)

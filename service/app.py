@@ -66,7 +66,7 @@ async def _to_docs() -> RedirectResponse:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
-    sweeper = Sweeper(state.database, state.settings, state.clock)
+    sweeper = Sweeper(state.database, state.blobs, state.settings, state.clock)
     sweeper.start()
     try:
         yield

@@ -49,14 +49,22 @@ class Blobs:
         return data
 
     def exists(self, key: str) -> bool:
-        """Whether there are bytes under `key`."""
-        return bool(self._files.exists(self._path(key)))
+        """Whether there are bytes under `key`; those of a reference are elsewhere, and reading them tells."""
+        return references.is_reference(key) or bool(self._files.exists(self._path(key)))
 
     def delete(self, key: str) -> None:
-        """Remove the bytes under `key`, if there are any. For checkpoints that nothing refers to any more."""
+        """Remove the bytes under `key`, if there are any, but never a file elsewhere. Nothing may refer to them any more."""
+        if references.is_reference(key):
+            return
         path = self._path(key)
         if self._files.exists(path):
             self._files.rm_file(path)
+
+    def delete_under(self, folder: str) -> None:
+        """Remove all bytes whose keys begin with `folder/`, if there are any."""
+        path = self._path(folder)
+        if self._files.exists(path):
+            self._files.rm(path, recursive=True)
 
     def _path(self, key: str) -> str:
         if not _KEY.fullmatch(key) or ".." in key:

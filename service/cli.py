@@ -14,6 +14,7 @@ from service.cli_import import add_import
 from service.client import ApiError
 from service.commands import networks, serving, standing
 from service.commands.connection import Connection, connected, connected_as
+from service.commands.keeping import images_app, projects_app
 from service.commands.users import user_app, users_app
 from service.errors import ServiceError
 from service.progress import Progress
@@ -27,6 +28,8 @@ for group in (serving, standing, networks):
     app.add_typer(group.app)
 app.add_typer(user_app, name="user")
 app.add_typer(users_app, name="users")
+app.add_typer(projects_app, name="projects")
+app.add_typer(images_app, name="images")
 
 RunningServer = Annotated[
     str | None, typer.Option("--server", help="A server that runs already; none: one of its own is started.")

@@ -13,11 +13,11 @@ RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 
 
 class ApiError(Exception):
-    """The service refused; `code` is for programs, the message for people."""
+    """The service refused; `code` is for programs, the message for people, `detail` has the values in it."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, detail: dict[str, Any] | None = None) -> None:
         super().__init__(f"{message} ({status} {code})" if status else message)
-        self.status, self.code = status, code
+        self.status, self.code, self.message, self.detail = status, code, message, detail or {}
 
 
 class Client:
@@ -110,10 +110,11 @@ class Client:
         try:
             error = response.json()["error"]
             status, code, message = response.status_code, str(error["code"]), str(error["message"])
+            detail = dict(error["detail"])
         except (ValueError, KeyError, TypeError):
             return self._stranger(response)
         # A token that somebody else would accept is the commonest mistake: which server refused it is half the answer.
-        return ApiError(status, code, f"{self.server} says: {message}" if status == 401 else message)
+        return ApiError(status, code, f"{self.server} says: {message}" if status == 401 else message, detail)
 
     def _stranger(self, response: httpx.Response) -> ApiError:
         sentence = f"{self.server} answers {response.request.url.path} as regionwise never does"

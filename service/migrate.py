@@ -1,5 +1,7 @@
 """Brings a database to the schema of this release, and says whether it is there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,15 +28,26 @@ def downgrade(url: str, revision: str) -> None:
 
 
 def _migrate(url: str, revision: str, *, up: bool) -> None:
+    with writing(url) as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        (command.upgrade if up else command.downgrade)(config, revision)
+
+
+@contextmanager
+def writing(url: str) -> Iterator[Connection]:
+    """A transaction for revisions, one at a time, in which SQLite does not look after foreign keys: it makes tables anew."""
     engine = make_engine(url)
     try:
         # On SQLite the write option takes the lock; on PostgreSQL an advisory lock does, until the transaction ends.
-        with engine.execution_options(write=True).begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            (command.upgrade if up else command.downgrade)(config, revision)
+        with engine.execution_options(write=True).connect() as connection:
+            if engine.dialect.name == "sqlite":
+                # Within a transaction this would do nothing.
+                connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+            with connection.begin():
+                if engine.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                yield connection
     finally:
         engine.dispose()
 

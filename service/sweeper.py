@@ -1,4 +1,4 @@
-"""A thread beside the API that sends again the jobs that the broker or a dead worker forgot."""
+"""A thread beside the API: sends again the jobs that the broker or a dead worker forgot, and removes what was deleted."""
 
 import logging
 import threading
@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.blobs import Blobs
 from service.db import Database
+from service.removal import remove_due
 from service.settings import Settings
 from service.store.jobs import sweep
 
@@ -15,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Every few seconds: due jobs are sent again. Several may run, one for each API process."""
+    """Every few seconds: due jobs are sent again, due bytes removed. Several may run, one for each API process."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], datetime]) -> None:
-        self._database = database
+    def __init__(self, database: Database, blobs: Blobs, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._database, self._blobs = database, blobs
         self._settings = settings
         self._clock = clock
         self._stopped = threading.Event()
@@ -49,5 +51,6 @@ class Sweeper:
         while not self._stopped.wait(self._settings.sweep_seconds):
             try:
                 self.sweep_once()
+                remove_due(self._database, self._blobs, self._clock())
             except SQLAlchemyError as error:  # the database may be away for a while; the next sweep tries again
                 log.warning("Sweeping failed: %s", error)

@@ -22,6 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Key = BigInteger().with_variant(Integer, "sqlite")
+NUMBERED_ONCE: dict[str, Any] = {"sqlite_autoincrement": True}
+"""Of tables whose rows may be deleted: a number that was given is never given again, as PostgreSQL has it."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -75,6 +77,7 @@ class Project(Base):
     """Classes, settings and the budget of one labelling campaign."""
 
     __tablename__ = "projects"
+    __table_args__ = (NUMBERED_ONCE,)
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     classes: Mapped[dict[str, Any]]
@@ -87,7 +90,7 @@ class ImageGroup(Base):
     """The images of one split that share a size, in the order of arrival: the pool is arithmetic over these."""
 
     __tablename__ = "image_groups"
-    __table_args__ = (UniqueConstraint("project_id", "split", "height", "width"),)
+    __table_args__ = (UniqueConstraint("project_id", "split", "height", "width"), NUMBERED_ONCE)
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     split: Mapped[str] = mapped_column(String(20))
@@ -100,7 +103,7 @@ class Image(Base):
     """An image, its place in its group, and where its bytes are."""
 
     __tablename__ = "images"
-    __table_args__ = (UniqueConstraint("project_id", "name"), UniqueConstraint("group_id", "ordinal"))
+    __table_args__ = (UniqueConstraint("project_id", "name"), UniqueConstraint("group_id", "ordinal"), NUMBERED_ONCE)
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     group_id: Mapped[int] = mapped_column(ForeignKey("image_groups.id"))
@@ -124,7 +127,7 @@ class Checkpoint(Base):
     """Network weights: a segmenter or a policy."""
 
     __tablename__ = "checkpoints"
-    __table_args__ = (Index(None, "project_id", "kind", "id"),)
+    __table_args__ = (Index(None, "project_id", "kind", "id"), NUMBERED_ONCE)
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     kind: Mapped[str] = mapped_column(String(20))  # source, segmenter, policy, final
@@ -143,6 +146,7 @@ class Job(Base):
         UniqueConstraint("project_id", "dedup_key"),
         Index(None, "state", "heartbeat_at"),
         Index(None, "project_id", "kind", "state"),
+        NUMBERED_ONCE,
     )
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
@@ -168,7 +172,7 @@ class Round(Base):
     """One step of the game: K regions proposed, labelled, learned from."""
 
     __tablename__ = "rounds"
-    __table_args__ = (UniqueConstraint("project_id", "number"), Index(None, "project_id", "state"))
+    __table_args__ = (UniqueConstraint("project_id", "number"), Index(None, "project_id", "state"), NUMBERED_ONCE)
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     number: Mapped[int]
@@ -201,6 +205,7 @@ class Region(Base):
         UniqueConstraint("image_id", "cell"),
         Index(None, "round_id", "state"),
         Index(None, "project_id", "state"),
+        NUMBERED_ONCE,
     )
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
@@ -232,6 +237,8 @@ class Lease(Base):
             postgresql_where=text("ended_at IS NULL"),
         ),
         Index(None, "annotator_id", "ended_at"),
+        Index(None, "region_id"),
+        NUMBERED_ONCE,
     )
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     region_id: Mapped[int] = mapped_column(ForeignKey("regions.id"))
@@ -246,7 +253,7 @@ class Label(Base):
     """One version of a region's label map; the highest version counts."""
 
     __tablename__ = "labels"
-    __table_args__ = (UniqueConstraint("region_id", "version"),)
+    __table_args__ = (UniqueConstraint("region_id", "version"), NUMBERED_ONCE)
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     region_id: Mapped[int] = mapped_column(ForeignKey("regions.id"))
     annotator_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"))
@@ -265,7 +272,27 @@ class Event(Base):
     __table_args__ = (Index(None, "project_id", "id"),)
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     at: Mapped[datetime]
-    project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id"))
+    project_id: Mapped[int | None] = mapped_column(Key)  # it may be deleted; what was done to it stays on record
     annotator_id: Mapped[int | None] = mapped_column(ForeignKey("annotators.id"))
     kind: Mapped[str] = mapped_column(String(40))
     detail: Mapped[dict[str, Any]]
+
+
+class BlobRemoval(Base):
+    """Bytes that a deletion may have left without a row: removed once they are due, unless a row names them."""
+
+    __tablename__ = "blob_removals"
+    __table_args__ = (Index(None, "key"), Index(None, "due_at"))
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    key: Mapped[str] = mapped_column(String(255))  # one that ends with a slash: all under it, which no row names
+    due_at: Mapped[datetime]
+
+
+class WorkerHost(Base):
+    """A machine's workers, as they were when one started last, and what they lack of what is optional."""
+
+    __tablename__ = "workers"
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    missing: Mapped[dict[str, Any]]  # by prefixes of segmenters' names, how to get them
+    started_at: Mapped[datetime]

@@ -15,6 +15,7 @@ from service.domain.image_names import image_name
 from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, encode_label_png
 from service.domain.readings import Reading
+from service.domain.usable import UselessImage, require_labelled_pixels, require_usable
 from service.errors import Invalid, ServiceError, TooLarge
 from service.pictures import SUFFIXES, Picture, PictureError, Shape, fitted, look
 from service.settings import Settings
@@ -106,7 +107,7 @@ def store_uploads(
     Raises Invalid or TooLarge, naming the file, before anything is stored.
     """
     labels = _by_stem(label_maps)
-    checked = [_check(file, labels, classes, settings, reading, blobs) for file in files]
+    checked = [_check(file, labels, classes, settings, reading, blobs, split) for file in files]
     _check_names(checked, labels)
     return [_store(each, split, blobs) for each in checked]
 
@@ -118,6 +119,7 @@ def _check(
     settings: Settings,
     reading: HowToRead,
     blobs: Blobs,
+    split: str,
 ) -> _Checked:
     name = _name(file.filename)
     data = file.read(name, settings.max_image_bytes)
@@ -126,6 +128,10 @@ def _check(
     except PictureError as error:
         raise _refused(name, error.code, error.message) from error
     label = labels.get(_stem(name))
+    try:
+        require_usable(picture.shape.height, picture.shape.width, split, labelled=label is not None)
+    except UselessImage as error:
+        raise _refused(name, error.code, error.message) from error
     label_png = None if label is None else _checked_label(label, picture, classes, settings, reading.labels)
     # Put away at once: what is seen of a large upload would not fit the memory. If a later file is refused nobody refers to it.
     seen_key = None if picture.png is None else blobs.put_content("seen", picture.png, ".png")
@@ -146,7 +152,7 @@ def _checked_label(
     data = Uploaded(file=file).read(name, settings.max_image_bytes)
     try:
         return label_png(data, picture.shape, classes, max_pixels=settings.max_image_pixels, reading=reading)
-    except MaskError as error:
+    except (MaskError, UselessImage) as error:
         raise _refused(name, error.code, error.message) from error
     except UnknownClassIds as error:
         raise Invalid(f"{name}: {error}", code="unknown_class_ids", detail={"name": name, "ids": error.ids}) from error
@@ -155,10 +161,10 @@ def _checked_label(
 def label_png(data: bytes, shape: Shape, classes: ClassSet, *, max_pixels: int, reading: LabelReading) -> bytes:
     """The label map of a picture as it is stored, upright, an 8-bit PNG of class ids.
 
-    Raises MaskError for what is no label map or of another size, UnknownClassIds.
+    Raises MaskError for what is no label map or of another size, UselessImage for one of ignored pixels alone, UnknownClassIds.
     """
     label_map_HW = fitted(read_label_map(data, classes, max_pixels=max_pixels, reading=reading), shape)
-    classes.to_indices(label_map_HW)
+    require_labelled_pixels(classes.to_indices(label_map_HW))
     return encode_label_png(label_map_HW, classes.palette())
 
 

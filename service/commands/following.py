@@ -75,7 +75,8 @@ def _line(job: Job, left: float | None) -> str:
 
 
 def _said_of(job: Job) -> str:
-    return str(job["error"] if job["state"] == "failed" else job["message"])
+    said = job["error"] if job["state"] == "failed" else job.get("warning")  # an earlier release knows no warnings
+    return str(said or job["message"])
 
 
 def job_table(jobs: Iterable[Job]) -> Table:

@@ -1,4 +1,4 @@
-"""Commands that show how a server stands, and steer it: status, projects, jobs, cancel, open."""
+"""Commands that show how a server stands, and steer it: status, jobs, cancel, open."""
 
 import time
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from rich.markup import escape
 from service.client import ApiError, Client
 from service.commands.connection import Connection, connected
 from service.commands.following import Followed, Lines, job_table
-from service.commands.tables import show, table
+from service.commands.tables import or_dash, show, table
 
 app = typer.Typer()
 
@@ -38,26 +38,6 @@ def status(connection: Connection) -> None:
     show(rows)
     for line in warnings:
         typer.echo(line)
-
-
-@app.command()
-@connected
-def projects(connection: Connection) -> None:
-    """All projects, and what each is set to."""
-    rows = table("project", "name", "state", "classes", "segmenter", "strategy", "budget", "made")
-    for each in connection.client().pages("/projects"):
-        settings = each["settings"]
-        rows.add_row(
-            str(each["id"]),
-            escape(each["name"]),
-            "active" if each["active"] else "paused",
-            str(len(each["classes"])),
-            settings["segmenter"],
-            settings["strategy"],
-            _or_dash(settings["budget"]),
-            each["created_at"][:10],
-        )
-    show(rows)
 
 
 @app.command()
@@ -146,12 +126,8 @@ def _standing(project: dict[str, Any]) -> list[str]:
         escape(project["name"]) + ("" if project["active"] else " (paused)"),
         f"{told} done" + (f", {more} going on" if more else ""),
         str(project["regions"].get("labelled", 0)),
-        _or_dash(project["budget_left"]),
+        or_dash(project["budget_left"]),
         "-" if project["miou"] is None else f"{project['miou']:.3f}",
         choice["by"],
         "-" if saved is None or saved["share"] is None else f"{100 * saved['share']:.0f} % of random's",
     ]
-
-
-def _or_dash(value: object) -> str:
-    return "-" if value is None else str(value)

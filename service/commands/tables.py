@@ -19,3 +19,8 @@ def show(shown: Table) -> None:
     if not console.is_terminal:
         console = Console(width=_WIDTH_ELSEWHERE)
     console.print(shown)
+
+
+def or_dash(value: object) -> str:
+    """What stands in a cell: a dash for nothing."""
+    return "-" if value is None else str(value)

@@ -1,7 +1,7 @@
 """Commands about who may call: `user add` writes to the database of this machine, `users ...` ask a server."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -9,8 +9,8 @@ from sqlalchemy import make_url
 
 from service import migrate
 from service.auth import Role, hash_token, new_token
-from service.client import Client
 from service.commands.connection import Connection, connected
+from service.commands.finding import found
 from service.commands.tables import show, table
 from service.db import Database
 from service.settings import get_settings
@@ -75,7 +75,7 @@ def users_add(name: Name, connection: Connection, role: RoleOption = "annotator"
 def users_revoke(who: Who, connection: Connection) -> None:
     """Stop somebody's token for good. What they labelled stays, with their name."""
     client = connection.client()
-    annotator = _found(client, who)
+    annotator = found(client, who, "/annotators", "regionwise users list", "nobody")
     client.call("DELETE", f"/annotators/{annotator['id']}")
     typer.echo(f"The token of {annotator['name']} works no more at {client.server}.")
 
@@ -84,21 +84,10 @@ def users_revoke(who: Who, connection: Connection) -> None:
 @connected
 def users_rotate(who: Who, connection: Connection) -> None:
     """Give somebody a new token, and print it once; the old one works no more."""
-    annotator = _found(connection.client(), who)
+    annotator = found(connection.client(), who, "/annotators", "regionwise users list", "nobody")
     client = connection.client(
         tries=1
     )  # an answer that was lost cannot be had again: a second token would replace the first
     token = client.call("POST", f"/annotators/{annotator['id']}/token")["token"]
     typer.echo(f"A new token of {annotator['name']} at {client.server}, which is shown only now:", err=True)
     typer.echo(token)
-
-
-def _found(client: Client, who: str) -> dict[str, Any]:
-    """The annotator of this name, else of this number. Raises ValueError where there is none."""
-    everybody: list[dict[str, Any]] = list(client.pages("/annotators"))
-    for each in (
-        *(one for one in everybody if one["name"] == who),
-        *(one for one in everybody if str(one["id"]) == who),
-    ):
-        return each
-    raise ValueError(f"There is nobody called {who} at {client.server}; `regionwise users list` shows who there is.")

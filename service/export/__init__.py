@@ -15,8 +15,7 @@ from service.export.layouts import File, Layout, layout_of
 from service.export.manifest import checkpoint_entries, checkpoints_named, image_entry
 from service.schemas.export import ExportQuery
 from service.store import export as store
-from service.store.images import get_image
-from service.tables import Project
+from service.tables import Image, Project
 
 _NAMES_AT_ONCE = 2000
 
@@ -91,9 +90,12 @@ class Exporter:
             yield page, chosen
             after = last
 
-    def _drawn(self, image_id: int, stem: str) -> Drawn:
+    def _drawn(self, image_id: int, stem: str) -> Drawn | None:
+        """None where the image was deleted meanwhile."""
         with self.database.snapshot() as session:
-            image = get_image(session, image_id)
+            image = session.get(Image, image_id)
+            if image is None:
+                return None
             regions = store.regions_of_image(session, image_id)
             predicted = store.predictions_of_image(session, image_id) if self.wanted.predictions else ()
         return draw_image(image, stem, regions, predicted, ignore_id=self.classes.ignore_id)

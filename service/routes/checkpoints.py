@@ -9,6 +9,7 @@ from service import auth
 from service.content import WEIGHTS_RESPONSE, unchanging
 from service.deps import BlobStore, Now, Reader, Store
 from service.policy_uploads import store_policy
+from service.removal import require_bytes
 from service.schemas.checkpoints import CheckpointKind, CheckpointOut, UploadKind
 from service.schemas.errors import errors
 from service.schemas.paging import After, Id, Limit, Page
@@ -26,7 +27,10 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 @router.post(
     "/projects/{id}/checkpoints",
     status_code=201,
-    responses={**errors(413), 200: {"model": CheckpointOut, "description": "The newest policy has these very bytes."}},
+    responses={
+        **errors(409, 413),
+        200: {"model": CheckpointOut, "description": "The newest policy has these very bytes."},
+    },
 )
 def add_checkpoint(
     id: Id,
@@ -51,6 +55,7 @@ def add_checkpoint(
     arrival = store_policy(file, project, state_regions=regions, blobs=blobs)
     with database.write() as session:
         uploaded = store.upload_checkpoint(session, arrival, now, by=caller.id)
+        require_bytes(blobs, [arrival.blob_key])
     response.status_code = 201 if uploaded.created else 200
     return CheckpointOut.model_validate(uploaded.checkpoint)
 

@@ -10,16 +10,20 @@ from pydantic import StringConstraints
 
 from service import auth
 from service.content import PICTURE_RESPONSE, unchanging
-from service.deps import BlobStore, Now, Reader, ServiceSettings, Store
+from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.classes import ClassSet
+from service.domain.image_names import image_name
 from service.domain.label_readings import WORDS, LabelReading
 from service.domain.readings import SCALES, Reading, color_of
 from service.errors import Invalid
 from service.references import LONGEST, require_allowed
+from service.removal import require_bytes
+from service.schemas.deletion import Confirm, Deleted
 from service.schemas.errors import errors
 from service.schemas.fields import Split
-from service.schemas.images import ImageAdded, ImageOut, ImagesAdded, image_out
+from service.schemas.images import ImageAdded, ImageOut, ImagePatch, ImagesAdded, image_out
 from service.schemas.paging import After, Id, Limit, Page
+from service.store import deletion
 from service.store import images as store
 from service.store.projects import get_project
 from service.uploads import HowToRead, Incoming, Referenced, Uploaded, store_uploads
@@ -142,6 +146,7 @@ class _Door:
         )
         with self.database.write() as session:
             added = store.add_images(session, project_id, arrivals, self.now, by=by)
+            require_bytes(self.blobs, (key for each in arrivals for key in store.keys_of(each)))
         self.response.status_code = 201 if any(each.created for each in added) else 200
         return ImagesAdded(
             items=[
@@ -161,7 +166,7 @@ _ADDED: dict[int | str, dict[str, Any]] = {
 def add_images(
     id: Id, form: Annotated[Arriving, Depends(_arriving)], caller: auth.AdminCaller, door: Annotated[_Door, Depends()]
 ) -> ImagesAdded:
-    """Add images to a split, all or none. A name stands for the same bytes for ever.
+    """Add images to a split, all or none. A name stands for the same bytes until it is deleted or renamed.
 
     The same files sent again change nothing.
     """
@@ -199,6 +204,22 @@ def list_images(
 def get_image(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> ImageOut:
     """What is known of an image."""
     return image_out(store.get_image(session, id))
+
+
+@router.patch("/images/{id}", responses=errors(409, 413))
+def rename_image(id: Id, body: ImagePatch, caller: auth.AdminCaller, session: Writer, now: Now) -> ImageOut:
+    """Give an image another name; its bytes, regions and labels stay as they are."""
+    try:
+        name = image_name(body.name)
+    except ValueError as error:
+        raise Invalid(str(error), code="bad_name", detail={"name": ascii(body.name)}) from error
+    return image_out(store.rename_image(session, id, name, now, by=caller.id))
+
+
+@router.delete("/images/{id}", responses=errors(409))
+def delete_image(id: Id, caller: auth.AdminCaller, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
+    """Delete an image with its regions and their labels, for good. Rounds keep their figures, networks what they learned."""
+    return Deleted.model_validate(deletion.delete_image(session, id, confirm=confirm, now=now, by=caller.id))
 
 
 @router.get("/images/{id}/file", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409)})

@@ -3,16 +3,17 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body
+from sqlalchemy.orm import Session
 
 from service import auth
 from service.deps import Now, Reader, Writer
-from service.errors import Invalid
+from service.errors import Conflict, Invalid
 from service.schemas.errors import errors
 from service.schemas.jobs import JobOut, JobRequest, PolicyRequest
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.policies import PolicyPayload
 from service.schemas.projects import ProjectSettings
-from service.store import events, projects
+from service.store import events, needs, projects
 from service.store import jobs as store
 from service.tables import Project
 
@@ -38,6 +39,7 @@ def start_job(
     project = projects.get_project(session, id)
     if isinstance(body, PolicyRequest):
         _require_fitting(body.settings, project)
+    _require_data(session, project, body.settings)
     job = store.start_job(session, project, kind=body.kind, payload=body.settings.model_dump(), now=now)
     events.record(
         session, now=now, kind="job_queued", project_id=id, annotator_id=caller.id, job=job.id, job_kind=job.kind
@@ -52,6 +54,13 @@ def _require_fitting(payload: PolicyPayload, project: Project) -> None:
         payload.chosen(payload.name(refits=refits))
     except ValueError as error:
         raise Invalid(str(error), code="settings_contradict") from error
+
+
+def _require_data(session: Session, project: Project, payload: needs.Payload | None) -> None:
+    """Raises Conflict where the job would end at once, for there is nothing to do it with."""
+    sentence = "" if payload is None else needs.lacking(session, project, payload)
+    if sentence:
+        raise Conflict(sentence, code="job_lacks_data")
 
 
 @router.get("/projects/{id}/jobs")
@@ -82,5 +91,7 @@ def cancel_job(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> J
 def retry_job(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> JobOut:
     """Try a failed or cancelled job again; it goes on from what it had saved."""
     job = store.retry_job(session, id, now=now)
+    project = projects.get_project(session, job.project_id)
+    _require_data(session, project, needs.payload_of(job.kind, job.payload))
     events.record(session, now=now, kind="job_retried", project_id=job.project_id, annotator_id=caller.id, job=id)
     return JobOut.model_validate(job)

@@ -1,11 +1,13 @@
 """Routes of projects: campaigns, their settings, and how far they have come."""
 
 from fastapi import APIRouter
+from sqlalchemy.orm import Session
 
 from service import auth
 from service.deps import Now, Reader, Writer
 from service.errors import Invalid
 from service.schemas.choices import ChoiceOut
+from service.schemas.deletion import Confirm, Deleted
 from service.schemas.errors import errors
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.projects import (
@@ -17,7 +19,9 @@ from service.schemas.projects import (
     class_set,
     project_out,
 )
+from service.store import deletion
 from service.store import projects as store
+from service.store.workers import missing_everywhere
 from service.tables import Project
 
 GROUP = {"name": "projects", "description": "Campaigns: their classes, settings and counts."}
@@ -31,6 +35,7 @@ def add_project(body: ProjectIn, caller: auth.AdminCaller, session: Writer, now:
         classes = class_set(body.classes)
     except ValueError as error:
         raise Invalid(str(error), code="bad_classes") from error
+    _require_buildable(session, body.settings.segmenter, frozen=body.settings.encoder == "frozen")
     added = store.add_project(session, name=body.name, classes=classes, settings=body.settings, now=now, by=caller.id)
     return project_out(added)
 
@@ -53,9 +58,27 @@ def get_project(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> Projec
 
 @router.patch("/projects/{id}", responses=errors(404, 409, 413))
 def change_project(id: Id, body: ProjectPatch, caller: auth.AdminCaller, session: Writer, now: Now) -> ProjectDetail:
-    """Pause or resume a campaign, or change settings that may change while it runs."""
-    project = store.change_project(session, id, active=body.active, settings=body.settings, now=now, by=caller.id)
+    """Pause, resume or rename a campaign, or change settings that may change while it runs."""
+    project = store.change_project(
+        session, id, active=body.active, settings=body.settings, name=body.name, now=now, by=caller.id
+    )
+    if body.settings is not None and body.settings.model_fields_set & {"segmenter", "encoder"}:
+        _require_buildable(session, project.settings["segmenter"], frozen=project.settings["encoder"] == "frozen")
     return _detail(project, store.standing(session, project))
+
+
+@router.delete("/projects/{id}", responses=errors(404, 409))
+def delete_project(id: Id, caller: auth.AdminCaller, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
+    """Delete a campaign with its images, labels, rounds, networks and jobs, for good; what was done stays on record."""
+    return Deleted.model_validate(deletion.delete_project(session, id, confirm=confirm, now=now, by=caller.id))
+
+
+def _require_buildable(session: Session, segmenter: str, *, frozen: bool) -> None:
+    """Raises Invalid for a segmenter that no worker could build when it started; the weights count of one that stays frozen."""
+    how = missing_everywhere(session, segmenter) if frozen or segmenter.startswith("smp:") else ""
+    if how:
+        sentence = f"No worker has what {segmenter} takes: {how} Start the worker again afterwards."
+        raise Invalid(sentence, code="segmenter_not_installed", detail={"segmenter": segmenter})
 
 
 def _detail(project: Project, standing: store.Standing) -> ProjectDetail:

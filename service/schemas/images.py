@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.schemas.fields import Moment
+from service.domain.image_names import LONGEST
+from service.schemas.fields import Input, Moment
 from service.tables import Image
 
 
@@ -29,6 +30,17 @@ class ImageOut(BaseModel):
     has_label_map: bool = Field(description="Whether it came with a label map.")
     url: str = Field(description="Path of the file.", examples=["/images/12/file"])
     created_at: Moment = Field(description="When it came.")
+
+
+class ImagePatch(Input):
+    """What is to change of an image."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=LONGEST,
+        description="Another name, unlike that of every other image of the project; folders are part of it.",
+        examples=["night/0016E5_00390.png"],
+    )
 
 
 class ImageAdded(BaseModel):

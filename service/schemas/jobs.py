@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+from service.domain.doubts import said_of
 from service.domain.job_kinds import JOB_KINDS
 from service.schemas.fields import Input
 from service.schemas.policies import PolicyPayload
@@ -108,3 +109,9 @@ class JobOut(BaseModel):
     started_at: datetime | None = Field(description="When a worker first took it, since it was last tried again.")
     heartbeat_at: datetime | None = Field(description="When its worker was last heard of.")
     finished_at: datetime | None = Field(description="When it ended.")
+
+    @computed_field(description="What is to be looked at though it is done; null: nothing.", examples=[None])  # type: ignore[prop-decorator]
+    @property
+    def warning(self) -> str | None:
+        """From the result, where it has one."""
+        return said_of(self.result) or None

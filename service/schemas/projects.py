@@ -197,8 +197,13 @@ class ProjectIn(Input):
 class ProjectPatch(Input):
     """What is to change; what is left out stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"active": False}, {"settings": {"budget": 480}}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"active": False}, {"settings": {"budget": 480}}, {"name": "night"}]}
+    )
 
+    name: Name | None = Field(
+        None, description="Another name, unlike that of every other project.", examples=["streets"]
+    )
     active: bool | None = Field(None, description="Whether regions are given out and new rounds proposed.")
     settings: ProjectSettings | None = Field(
         None,
@@ -256,7 +261,8 @@ class ProjectDetail(ProjectOut):
     choice: ChoiceOut = Field(description="What rounds are asked for by, and what that saves.")
     miou: float | None = Field(description="Of the newest segmenter on the reward split, if measured.", examples=[0.52])
     warning: str | None = Field(
-        description="The warning of the newest round learned from: mIoU fell by more than its noise. Null where it did not.",
+        description="Of the newest round learned from: mIoU fell by more than its noise, in it or over several rounds; and of "
+        "the newest policy: it had gained nothing. Null: neither. Rounds go on.",
         examples=[None],
     )
 

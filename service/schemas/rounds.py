@@ -42,7 +42,9 @@ class RoundOut(BaseModel):
     )
     note: str = Field(description="Anything out of the ordinary.", examples=[""])
     warning: str | None = Field(
-        description="What the round did to mIoU, where that fell by more than its noise.", examples=[None]
+        description="What is to be looked at: mIoU fell by more than its noise, in this round or over several, or the "
+        "policy that asked had gained nothing. Null: nothing.",
+        examples=[None],
     )
     created_at: datetime = Field(description="When it was begun.")
     opened_at: datetime | None = Field(description="When its regions were chosen.")

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import NotFound
-from service.store import events
+from service.store import events, removals
 from service.tables import Checkpoint, Project
 
 
@@ -70,6 +70,7 @@ def add_checkpoint(session: Session, new: NewCheckpoint, now: datetime) -> Check
     )
     session.add(checkpoint)
     session.flush()
+    removals.keep(session, [new.blob_key])
     return checkpoint
 
 

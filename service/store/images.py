@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
-from service.store import events
+from service.store import events, removals
 from service.tables import Image, ImageGroup, Project
 
 
@@ -65,6 +65,7 @@ def add_images(
         session.add(image)
         added.append(Added(image=image, created=True))
     session.flush()
+    removals.keep(session, (key for each in arrivals for key in keys_of(each)))
     created = [each.image.id for each in added if each.created]
     if created:
         events.record(
@@ -77,6 +78,33 @@ def add_images(
             first=created[0],
         )
     return added
+
+
+def keys_of(arrival: NewImage) -> tuple[str, str | None, str | None]:
+    """The keys of all bytes of an image."""
+    return arrival.blob_key, arrival.seen_key, arrival.label_key
+
+
+def rename_image(session: Session, image_id: int, name: str, now: datetime, *, by: int | None = None) -> Image:
+    """Give an image another name. Raises NotFound, and Conflict where another image of the project has it."""
+    image = get_image(session, image_id)
+    session.execute(select(Project.id).where(Project.id == image.project_id).with_for_update(key_share=True))
+    taken = _images_by_name(session, image.project_id, [name]).get(name)
+    if taken is not None and taken.id != image_id:
+        raise _name_taken(taken, "which is another one")
+    if taken is None:
+        was, image.name = image.name, name
+        events.record(
+            session,
+            now=now,
+            kind="image_renamed",
+            project_id=image.project_id,
+            annotator_id=by,
+            image=image_id,
+            was=was,
+            name=name,
+        )
+    return image
 
 
 def _images_by_name(session: Session, project_id: int, names: Sequence[str]) -> dict[str, Image]:

@@ -87,7 +87,10 @@ def claim_job(session: Session, job_id: int, *, now: datetime, stale_after: time
         return None
     # The project's row orders the claims of its exclusive jobs.
     session.execute(select(Project.id).where(Project.id == job.project_id).with_for_update(key_share=True))
-    session.refresh(job, with_for_update=True)
+    found = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
+    job = session.scalars(found).one_or_none()
+    if job is None:  # its project was deleted meanwhile
+        return None
     alive = job.heartbeat_at is not None and job.heartbeat_at > now - stale_after
     if job.state in ENDED or (job.state == "running" and alive):
         return None

@@ -9,6 +9,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.domain.classes import ClassSet
+from service.domain.doubts import said_of, together
+from service.domain.methods import AUTO, LEARNED
 from service.errors import Conflict, Invalid, NotFound
 from service.schemas.projects import CHANGEABLE, ProjectSettings, whole
 from service.store import events
@@ -34,8 +36,7 @@ def add_project(
     session: Session, *, name: str, classes: ClassSet, settings: ProjectSettings, now: datetime, by: int | None = None
 ) -> Project:
     """A new project. Raises Conflict where the name is taken."""
-    if session.scalar(select(Project.id).where(Project.name == name)) is not None:
-        raise Conflict(f"There is a project {name} already.", code="project_exists", detail={"name": name})
+    _require_free(session, name)
     project = Project(
         name=name, classes=classes.to_json(), settings=settings.model_dump(mode="json"), active=True, created_at=now
     )
@@ -43,6 +44,11 @@ def add_project(
     session.flush()
     events.record(session, now=now, kind="project_added", project_id=project.id, annotator_id=by, name=name)
     return project
+
+
+def _require_free(session: Session, name: str) -> None:
+    if session.scalar(select(Project.id).where(Project.name == name)) is not None:
+        raise Conflict(f"There is a project {name} already.", code="project_exists", detail={"name": name})
 
 
 def get_project(session: Session, project_id: int) -> Project:
@@ -78,12 +84,13 @@ def change_project(
     active: bool | None,
     settings: ProjectSettings | None,
     now: datetime,
+    name: str | None = None,
     by: int | None = None,
 ) -> Project:
     """Change what is given; of `settings` what was set explicitly, and what follows from it.
 
-    Raises Conflict where a setting that shapes regions or networks would change under images or rounds, Invalid where what is
-    given does not go with what stays.
+    Raises Conflict where the name is another project's or a setting that shapes regions or networks would change under images
+    or rounds, Invalid where what is given does not go with what stays.
     """
     chosen = select(Project).where(Project.id == project_id).with_for_update(key_share=True)
     project = session.scalars(chosen).one_or_none()
@@ -96,6 +103,9 @@ def change_project(
         raise Conflict(sentence, code="settings_fixed", detail={"fixed": fixed})
     if changes:
         project.settings = {**project.settings, **changes}
+    if name is not None and name != project.name:
+        _require_free(session, name)
+        project.name = changes["name"] = name
     if active is not None and active != project.active:
         project.active = changes["active"] = active
     if changes:
@@ -136,7 +146,7 @@ def _has_images_or_rounds(session: Session, project_id: int) -> bool:
 def standing(session: Session, project: Project) -> Standing:
     """How far the project has come."""
     settings = ProjectSettings.model_validate(project.settings)
-    regions = region_counts(session, project.id)
+    regions, checkpoints = region_counts(session, project.id), _newest_checkpoints(session, project.id)
     spent = regions.get("open", 0) + regions.get("labelled", 0)
     return Standing(
         images=_image_counts(session, project.id),
@@ -144,9 +154,9 @@ def standing(session: Session, project: Project) -> Standing:
         regions={state: regions.get(state, 0) for state in ("open", "labelled", "skipped")},
         rounds=_round_counts(session, project.id),
         budget_left=None if settings.budget is None else max(0, settings.budget - spent),
-        checkpoints=_newest_checkpoints(session, project.id),
+        checkpoints=checkpoints,
         miou=_latest_miou(session, project.id),
-        warning=_latest_warning(session, project.id),
+        warning=_warning(session, project.id, settings, checkpoints.get("policy")),
     )
 
 
@@ -173,6 +183,9 @@ def _latest_miou(session: Session, project_id: int) -> float | None:
     return session.scalar(chosen.order_by(Round.number.desc()).limit(1))
 
 
-def _latest_warning(session: Session, project_id: int) -> str | None:
+def _warning(session: Session, project_id: int, settings: ProjectSettings, policy: Checkpoint | None) -> str | None:
+    """Of the newest round learned from, and of the newest policy where rounds may be asked for by it."""
     told = select(Round.warning).where(Round.project_id == project_id, Round.state == "told")
-    return session.scalar(told.order_by(Round.number.desc()).limit(1))
+    of_round = session.scalar(told.order_by(Round.number.desc()).limit(1))
+    counts = policy is not None and settings.strategy in (AUTO, LEARNED)
+    return together(of_round, said_of(policy.description) if policy is not None and counts else "") or None

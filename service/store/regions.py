@@ -144,8 +144,10 @@ def lock_regions(
 ) -> tuple[dict[int, Region], dict[int, Round]]:
     """The regions and their rounds by id, locked until the transaction ends: rounds first, then regions, each by id.
 
-    The two kinds have an order so that no two transactions wait for each other. Every region must exist.
+    The two kinds have an order so that no two transactions wait for each other. Raises NotFound where one was deleted.
     """
     rounds = {round_id: lock_round(session, round_id) for round_id in sorted(set(round_ids))}
-    locked = session.scalars(_LOCK, {"ids": list(region_ids)})
-    return {region.id: region for region in locked}, rounds
+    locked = {region.id: region for region in session.scalars(_LOCK, {"ids": list(region_ids)})}
+    if absent := set(region_ids) - locked.keys():
+        raise missing(absent)
+    return locked, rounds

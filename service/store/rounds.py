@@ -9,10 +9,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.db import finite
+from service.domain.doubts import together
 from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
-from service.store import events
+from service.store import events, removals
 from service.store.budget import pool_left, regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
@@ -41,7 +42,7 @@ class RoundProposal:
     """The regions that a round asks for, none where the pool is empty; what they were chosen with, and the seconds it took.
 
     `note` says why where they were not chosen as the project wishes; `seconds` is by phase; `seen_key` is of the bytes of what a
-    policy saw.
+    policy saw; `warning` is what is to be said of that policy.
     """
 
     regions: Sequence[NewRegion]
@@ -50,6 +51,7 @@ class RoundProposal:
     checkpoint_id: int | None = None
     policy_id: int | None = None
     seen_key: str | None = None
+    warning: str = ""
     seconds: Mapping[str, float]
 
 
@@ -135,8 +137,11 @@ def get_round(session: Session, round_id: int) -> Round:
 
 
 def lock_round(session: Session, round_id: int) -> Round:
-    """The round, locked until the transaction ends, so that two last labels see each other."""
-    return session.execute(select(Round).where(Round.id == round_id).with_for_update()).scalar_one()
+    """The round, locked until the transaction ends, so that two last labels see each other; or NotFound."""
+    round_ = session.scalars(select(Round).where(Round.id == round_id).with_for_update()).one_or_none()
+    if round_ is None:
+        raise NotFound(f"There is no round {round_id}.")
+    return round_
 
 
 def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now: datetime) -> bool:
@@ -149,7 +154,8 @@ def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now:
         return False
     round_.strategy, round_.note, round_.size = proposal.strategy, proposal.note, len(proposal.regions)
     round_.checkpoint_id, round_.policy_id = proposal.checkpoint_id, proposal.policy_id
-    round_.seen_key = proposal.seen_key
+    round_.seen_key, round_.warning = proposal.seen_key, proposal.warning or None
+    removals.keep(session, [proposal.seen_key])
     session.add_all(_open_region(round_, each) for each in proposal.regions)
     round_.seconds = _seconds("ask", proposal.seconds)
     round_.state, round_.opened_at = ("open", now) if proposal.regions else ("told", now)
@@ -221,7 +227,8 @@ def _write_figures(round_: Round, figures: RoundFigures) -> None:
     measured = finite([figures.miou_before, figures.miou_after, figures.reward])
     round_.miou_before, round_.miou_after, round_.reward = measured
     round_.iou_per_class = None if figures.iou_per_class is None else list(figures.iou_per_class)
-    round_.class_counts, round_.warning = list(figures.class_counts), figures.warning or None
+    round_.class_counts = list(figures.class_counts)
+    round_.warning = together(round_.warning, figures.warning) or None
     round_.seconds = {**round_.seconds, **_seconds("tell", figures.seconds)}
 
 

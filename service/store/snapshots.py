@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.quarters import nodes, share
@@ -24,7 +25,7 @@ from service.store.pool import (
 from service.store.predictions import OpenRegion, open_regions_of
 from service.store.projects import get_project
 from service.store.rounds import ToldRound, get_round, is_pretraining, told_rounds
-from service.tables import Checkpoint, ImageGroup, Project, Round
+from service.tables import Checkpoint, Image, ImageGroup, Project, Round
 
 _MOST_TIMED = 400  # labels that seconds are fitted to: more would hardly tell more, and each is outlined in every ask
 
@@ -56,7 +57,9 @@ class AskSnapshot:
 class TellSnapshot:
     """What a labelled round is learned from: the newest segmenter, the splits, the round's regions and those of earlier rounds.
 
-    `earlier` has those in the round's images, all of them where the project refits; `open_regions` wait for labels.
+    `earlier` has those in the round's images, all of them where the project refits; `open_regions` wait for labels; `course` is
+    mIoU after each round that was learned from and measured, first to last; `reward_ids` are those of the images that is
+    measured on, in their order.
     """
 
     project: Project
@@ -70,6 +73,8 @@ class TellSnapshot:
     regions: Sequence[LabelledRegion]
     earlier: Sequence[LabelledRegion]
     open_regions: Sequence[OpenRegion]
+    course: Sequence[float]
+    reward_ids: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +133,20 @@ def tell_snapshot(session: Session, round_id: int) -> TellSnapshot:
         # A later round that is labelled ahead, and not told yet, waits for its turn.
         earlier=[e for e in labelled if e.round_id != round_id and (e.round_id < round_id or e.round_id in told)],
         open_regions=open_regions_of(session, project.id),
+        course=course_of(session, project.id),
+        reward_ids=_reward_ids(session, project.id),
     )
+
+
+def _reward_ids(session: Session, project_id: int) -> list[int]:
+    chosen = select(Image.id).where(Image.project_id == project_id, Image.split == "reward")
+    return list(session.scalars(chosen.where(Image.label_key.is_not(None)).order_by(Image.group_id, Image.ordinal)))
+
+
+def course_of(session: Session, project_id: int) -> list[float]:
+    """mIoU on D_R, in [0, 1], after each round that was learned from and measured, first to last."""
+    chosen = select(Round.miou_after).where(Round.project_id == project_id, Round.state == "told")
+    return [each for each in session.scalars(chosen.order_by(Round.number)) if each is not None]
 
 
 def told_snapshot(session: Session, project_id: int) -> ToldSnapshot:

@@ -68,7 +68,11 @@ _TAKEN = [
     _case("PNG and something behind", _png(ONES) + b"behind", ONES),
     _case("PNG of 16 bits", f.png(ONES, 16), ONES),
     _case("PNG with a profile", _png(ONES, icc_profile=b"junk"), ONES),
-    _case("all void", _png(np.full_like(ONES, 255)), np.full_like(ONES, 255)),
+    _case(
+        "all void",
+        _png(np.full_like(ONES, 255)),
+        refused("void_label_map", "no labelled pixel", "othing can be learned from train/a.png"),
+    ),
     _case("one class alone", _png(np.zeros_like(ONES)), np.zeros_like(ONES)),
     *(_case(f"TIFF grey {bits}", f.tiff(ONES, bits), ONES, suffix=".tif") for bits in (1, 8)),
     _case("TIFF in tiles", f.tiff(ONES, tile=16), ONES, suffix=".tiff"),
@@ -97,7 +101,9 @@ _TAKEN = [
     _case("colours, TIFF", f.tiff(_COLOURED, photometric=2), ONES, "colors", suffix=".tif"),
     _case("colours of a palette", f.png(ONES, 1, f.PALETTE, extra=f.palette(*_COLORS.tolist())), ONES, "colors"),
     _case("unlisted values ignored", _png(200 * ONES), np.where(ONES, 255, 0), "ignore-unlisted"),
-    _case("unlisted colours ignored", _png(_COLOURED + np.uint8(1)), np.full_like(ONES, 255), "ignore-unlisted,colors"),
+    _case(
+        "unlisted colours ignored", _png(_COLOURED + ONES[..., None]), np.where(ONES, 255, 0), "ignore-unlisted,colors"
+    ),
 ]
 
 _TURNED = [

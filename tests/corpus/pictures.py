@@ -16,7 +16,7 @@ _HALVES = np.where(np.arange(32)[None, :, None] < 16, np.array((200, 40, 90)), n
 _HALVES = np.broadcast_to(_HALVES, (16, 32, 3)).astype(np.uint8)
 _COLORS = np.array([(255, 255, 255), (200, 0, 0), (0, 100, 0), (9, 8, 7)], np.uint8)
 _INDICES = _CHANCE.integers(0, 4, _SIZE, dtype=np.uint8)
-_BMP_ROWS = np.arange(12, dtype=np.uint8).reshape(3, 4)
+_BMP_ROWS = np.arange(64, dtype=np.uint8).reshape(8, 8)
 _BACK, _UNDER = "10,20,30", np.array((10, 20, 30), np.uint8)
 
 
@@ -151,7 +151,11 @@ _TIFFS = [
     picture("TIFF palette", f.saved(Image.fromarray(_INDICES).convert("P"), "TIFF"), _INDICES),
     picture("TIFF RGBA", f.saved(_RGBA, "TIFF"), _over(_ALPHA, (255, 255, 255)), within=1),
     picture("TIFF CMYK", f.saved(Image.fromarray(_FLAT).convert("CMYK"), "TIFF"), _FLAT, within=1),
-    picture("TIFF page 1 of 2", f.animated("TIFF", NOISE, NOISE[::-1].copy()), refused("several_pages", "say which")),
+    picture(
+        "TIFF page 1 of 2",
+        f.animated("TIFF", NOISE, NOISE[::-1].copy()),
+        refused("several_pages", "say which", "take each as an image (--pages all)"),
+    ),
 ]
 
 _JPEGS = [
@@ -186,25 +190,26 @@ _OTHERS = [
     *(
         picture(
             f"BMP, the {'top' if down else 'bottom'} row first",
-            f.bmp(_BMP_ROWS.tobytes(), 3, 4, down=down),
+            f.bmp(_BMP_ROWS.tobytes(), 8, 8, down=down),
             f.BMP_COLORS[_BMP_ROWS if down else _BMP_ROWS[::-1]],
         )
         for down in (True, False)
     ),
     picture(
         "BMP of run lengths",
-        f.bmp(b"\x04\x07\0\0\x01\x09\0\x03\x01\x02\x03\0\0\1", 2, 4, runs=1),
-        f.BMP_COLORS[np.array([[9, 1, 2, 3], [7, 7, 7, 7]])],
+        f.bmp(b"\x08\x07\0\0" * 7 + b"\x05\x09\0\x03\x01\x02\x03\0\0\1", 8, 8, runs=1),
+        f.BMP_COLORS[np.array([[9, 9, 9, 9, 9, 1, 2, 3], *[[7] * 8] * 7])],
     ),
     picture(
         "BMP of run lengths of 4 bits",
-        f.bmp(b"\x04\x12\0\0\x04\x33\0\1", 2, 4, bits=4, runs=2, colors=16),
-        f.BMP_COLORS[np.array([[3, 3, 3, 3], [1, 2, 1, 2]])],
+        f.bmp(b"\x08\x12\0\0" * 7 + b"\x08\x33\0\1", 8, 8, bits=4, runs=2, colors=16),
+        f.BMP_COLORS[np.array([[3] * 8, *[[1, 2] * 4] * 7])],
     ),
-    picture("1 x 1", f.saved(NOISE[:1, :1]), NOISE[:1, :1]),
-    picture("1 high", f.saved(NOISE[:1]), NOISE[:1]),
-    picture("1 wide", f.saved(NOISE[:, :1]), NOISE[:, :1]),
-    picture("40,000 wide", f.png(np.full((1, 40_000), 7, np.uint8)), np.full((1, 40_000), 7, np.uint8)),
+    picture("1 x 1", f.saved(NOISE[:1, :1]), refused("too_small", "1 high and 1 wide")),
+    picture("7 high", f.saved(NOISE[:7]), refused("too_small", "7 high")),
+    picture("7 wide", f.saved(NOISE[:, :7]), refused("too_small", "7 wide")),
+    picture("8 x 8", f.saved(NOISE[:8, :8]), NOISE[:8, :8]),
+    picture("40,000 wide", f.png(np.full((8, 40_000), 7, np.uint8)), np.full((8, 40_000), 7, np.uint8)),
     picture("a JPEG called PNG", f.saved(_FLAT, "JPEG", quality=95), _FLAT, within=3, name="a.png"),
     picture("a PNG called JPEG", f.saved(NOISE), NOISE, name="a.jpg"),
     picture("a TIFF called BMP", f.saved(NOISE, "TIFF"), NOISE, name="a.bmp"),

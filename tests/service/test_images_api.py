@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from service.blobs import Blobs
 from service.db import Database
 from service.domain.masks import decode_label_png
+from service.domain.usable import LEAST_SIDE
 from service.store import images as store
 from service.store.pool import groups_of_split, image_in_group
 from service.tables import Project
@@ -180,3 +181,20 @@ def test_images_are_listed_in_pages_and_by_split(client: TestClient, make: Maker
     assert client.get("/projects/7/images").status_code == 404
     assert client.get("/images/99").status_code == 404
     assert client.get("/images/99/file").status_code == 404
+
+
+def test_an_image_to_measure_on_needs_a_label_map(admin: TestClient, make: Maker) -> None:
+    pictures = [(name, make.picture(60, 50)) for name in ("a.png", "b.png")]
+    refused = upload(admin, *pictures, labels=(("a.png", make.mask_png(60, 50, 4)),), split="reward")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "no_label_map")
+    assert refused.json()["error"]["message"].startswith("b.png: It has no label map, and networks are measured on")
+    assert admin.get("/projects/1/images").json()["items"] == []
+    assert upload(admin, *pictures, split="train").status_code == 201
+
+
+@pytest.mark.parametrize(("height", "width"), [(LEAST_SIDE - 1, 50), (50, LEAST_SIDE - 1), (1, 1)])
+def test_an_image_that_no_network_takes_is_refused(admin: TestClient, make: Maker, height: int, width: int) -> None:
+    refused = upload(admin, ("a.png", make.picture(height, width)))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "too_small")
+    assert f"It is {height} high and {width} wide" in refused.json()["error"]["message"]
+    assert upload(admin, ("a.png", make.picture(LEAST_SIDE, LEAST_SIDE))).status_code == 201

@@ -4,19 +4,30 @@ import io
 import json
 import zipfile
 
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from service.db import Database
 from service.store import jobs
-from service.tables import Round
+from service.tables import Project, Region, Round
 from tests.conftest import START, Outbox
 from tests.maker import Maker
 
 
-def test_an_admin_starts_a_job_and_anyone_watches_it(
-    admin: TestClient, client: TestClient, make: Maker, outbox: Outbox
-) -> None:
+def with_a_label(make: Maker, database: Database) -> Project:
+    """A project with a labelled region, learned from: enough for pretrain and finish."""
     project = make.project()
+    make.round_(project, make.images(project, 1), regions=1)
+    with database.write() as session:
+        session.execute(update(Round).values(state="told"))
+        session.execute(update(Region).values(state="labelled"))
+    return project
+
+
+def test_an_admin_starts_a_job_and_anyone_watches_it(
+    admin: TestClient, client: TestClient, make: Maker, outbox: Outbox, database: Database
+) -> None:
+    project = with_a_label(make, database)
     started = admin.post(f"/projects/{project.id}/jobs", json={"kind": "pretrain", "settings": {"max_epochs": 3}})
     assert started.status_code == 202
     job = started.json()
@@ -26,8 +37,8 @@ def test_an_admin_starts_a_job_and_anyone_watches_it(
     assert client.get(f"/projects/{project.id}/jobs").json() == {"items": [job], "next": None}
 
 
-def test_two_jobs_of_a_kind_do_not_run_at_once(admin: TestClient, make: Maker) -> None:
-    project = make.project()
+def test_two_jobs_of_a_kind_do_not_run_at_once(admin: TestClient, make: Maker, database: Database) -> None:
+    project = with_a_label(make, database)
     first = admin.post(f"/projects/{project.id}/jobs", json={"kind": "finish"}).json()
     again = admin.post(f"/projects/{project.id}/jobs", json={"kind": "finish"})
     assert again.status_code == 409
@@ -35,9 +46,11 @@ def test_two_jobs_of_a_kind_do_not_run_at_once(admin: TestClient, make: Maker) -
     assert again.json()["error"]["detail"] == {"job_id": first["id"]}
 
 
-def test_annotators_start_cancel_and_retry_nothing(admin: TestClient, client: TestClient, make: Maker) -> None:
-    project = make.project()
-    job = admin.post(f"/projects/{project.id}/jobs", json={"kind": "evaluate"}).json()
+def test_annotators_start_cancel_and_retry_nothing(
+    admin: TestClient, client: TestClient, make: Maker, database: Database
+) -> None:
+    project = with_a_label(make, database)
+    job = admin.post(f"/projects/{project.id}/jobs", json={"kind": "finish"}).json()
     for path in (f"/projects/{project.id}/jobs", f"/jobs/{job['id']}/cancel", f"/jobs/{job['id']}/retry"):
         assert client.post(path, json={"kind": "finish"}).status_code == 403
     assert client.get(f"/projects/{project.id}/export").status_code == 403
@@ -53,8 +66,8 @@ def test_jobs_that_do_not_exist_are_named_in_the_error(admin: TestClient, make: 
     assert admin.post("/projects/99/jobs", json={"kind": "finish"}).status_code == 404
 
 
-def test_a_job_is_cancelled_and_tried_again(admin: TestClient, make: Maker) -> None:
-    job = admin.post(f"/projects/{make.project().id}/jobs", json={"kind": "finish"}).json()
+def test_a_job_is_cancelled_and_tried_again(admin: TestClient, make: Maker, database: Database) -> None:
+    job = admin.post(f"/projects/{with_a_label(make, database).id}/jobs", json={"kind": "finish"}).json()
     assert admin.post(f"/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
     assert admin.post(f"/jobs/{job['id']}/cancel").json()["error"]["code"] == "job_ended"
     assert admin.post(f"/jobs/{job['id']}/retry").json()["state"] == "queued"

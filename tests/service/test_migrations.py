@@ -135,6 +135,35 @@ def test_a_campaign_goes_on_across_the_second_revision_up_and_down(empty_url: st
     engine.dispose()
 
 
+def test_numbers_are_given_once_and_events_outlive_projects_from_the_fifth_revision_on(empty_url: str) -> None:
+    migrate.upgrade(empty_url, "0004")
+    engine = make_engine(empty_url)
+    earlier = EarlierRelease(engine)
+    happened = {"at": datetime(2026, 1, 1, tzinfo=UTC), "kind": "project_added", "detail": {}}
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.campaign(connection)
+        earlier.add(connection, "events", **happened, project_id=1)
+    migrate.upgrade(empty_url)
+    with engine.execution_options(write=True).begin() as connection:
+        counted = [connection.execute(text(f"SELECT count(*) FROM {each}")).scalar() for each in ("labels", "leases")]
+        third = earlier.region(connection, 1, 1, 1, cell=2)  # the release before is still at work
+        connection.execute(delete(Region).where(Region.id == third))
+        fourth = earlier.region(connection, 1, 1, 1, cell=2)
+        earlier.add(connection, "events", **happened, project_id=77)
+    assert (counted, third, fourth) == ([1, 1], 3, 4)
+    with pytest.raises(IntegrityError), engine.execution_options(write=True).begin() as connection:
+        connection.execute(delete(Region).where(Region.id == 1))  # labels and leases name it
+    with pytest.raises(DBAPIError, match="append only"), engine.execution_options(write=True).begin() as connection:
+        connection.execute(delete(Event))
+
+    migrate.downgrade(empty_url, "0004")
+    migrate.upgrade(empty_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.execute(text("SELECT count(*) FROM events")).scalar() == 2
+    engine.dispose()
+
+
 def test_many_may_migrate_at_once(empty_url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(migrate.upgrade, [empty_url] * 4))

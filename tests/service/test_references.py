@@ -4,6 +4,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.blobs import Blobs
 from service.db import Database
+from service.removal import remove_due
 from service.settings import Settings
 from service.store import images as store
 from service.tables import Project
+from tests.conftest import START
 from tests.maker import Maker
 
 FORM = {"split": "pool"}
@@ -209,3 +212,15 @@ def test_a_service_takes_none_unless_it_is_told_so(make: Maker, database: Databa
 def test_a_prefix_that_is_none_is_a_mistake_of_the_settings(prefix: str) -> None:
     with pytest.raises(ValidationError, match="no URL with a bucket or folder in it"):
         Settings(reference_prefixes=(prefix,))
+
+
+def test_to_delete_an_image_leaves_its_file_where_it_is(
+    admin: TestClient, make: Maker, lab: Any, database: Database, blobs: Blobs
+) -> None:
+    data = make.picture(60, 50)
+    url = lab("a.png", data)
+    refer(admin, ("a.png", url))
+    assert admin.delete("/images/1", params={"confirm": "a.png"}).status_code == 200
+    assert remove_due(database, blobs, START + timedelta(days=365)) > 0
+    assert fsspec.filesystem("memory").cat("/lab/a.png") == data
+    assert refer(admin, ("a.png", url)).status_code == 201

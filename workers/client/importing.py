@@ -124,6 +124,12 @@ def _require_sound(plan: Plan, order: ImportOrder) -> None:
             f"{' '.join(doubts)} If label maps hold other values than class ids, say how they are read (--binary, --map 255=1, "
             "--colors); if all is as it should be, go on with --anyway."
         )
+    if useless := plan.useless():
+        more = f" ({len(useless) - 1} more are like it)" if len(useless) > 1 else ""
+        raise DatasetError(
+            f"Nothing can be learned from {useless[0]}, or measured on it, as its label map is{more}, and no service takes it: "
+            "say how label maps are read, or take it out."
+        )
     if not plan.entries:
         raise DatasetError("There is nothing to import.")
 

@@ -17,6 +17,7 @@ from service.domain.classes import IGNORE, ClassSet
 from service.domain.image_names import image_name
 from service.domain.metrics import class_counts
 from service.domain.readings import Reading
+from service.domain.usable import LABELLED_SPLITS, require_usable
 from service.pictures import PictureError, pixels_of
 from service.settings import Settings
 from workers.datasets.base import Dataset, DatasetError, Files, ImageSource, behind
@@ -90,6 +91,10 @@ class Plan:
         """Of the pixels of label maps; 0 without any."""
         whole = int(self.pixels_C.sum()) + self.ignored
         return self.ignored / whole if whole else 0.0
+
+    def useless(self) -> list[str]:
+        """Of `bare` and `void` those that no service takes."""
+        return [*self.void, *(each for each in self.bare if each.partition("/")[0] in LABELLED_SPLITS)]
 
     def doubts(self, most_ignored: float) -> list[str]:
         """What is most likely wrong with label maps, in sentences; none where nothing looks so."""
@@ -171,7 +176,8 @@ def _read(entry: Entry, classes: int) -> _Read:
     if entry.path is not None:
         _require_small(entry.path)
         data = entry.path.read_bytes()
-        pixels_of(data, max_pixels=MOST_PIXELS, reading=entry.reading)
+        height, width = pixels_of(data, max_pixels=MOST_PIXELS, reading=entry.reading).shape[:2]
+        require_usable(height, width, entry.split, labelled=True)  # whether it is labelled is asked of all at the end
         digest = f"{hashlib.sha256(data).hexdigest()} {entry.reading.page}"
     counts_C, ignored = None, 0
     if entry.labelled:

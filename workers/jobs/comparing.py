@@ -52,7 +52,7 @@ def _comparison(run: JobRun, project: ProjectData, policy: Policy, games: int) -
     """The games, and what they are made of, in a hash. Those that this process made in an earlier slice are gone on with."""
     settings = PolicySettings.model_validate({**named_policies()["blend"], "group": "main"})
     source = source_of(project)
-    loop, splits = loop_of_games(project, settings), splits_of(project, source, settings)
+    loop, splits = loop_of_games(project, settings), splits_of(project, source)
     weights = {name: tensor.tolist() for name, tensor in policy.state_dict().items()}
     games_go_by = games_made_of(project, source, splits, settings, loop)
     made_of = settings_hash([games_go_by, weights, shipped_digest(), BASELINES, games])

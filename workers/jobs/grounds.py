@@ -21,31 +21,24 @@ log = logging.getLogger(__name__)
 
 
 def source_of(project: ProjectData) -> Checkpoint:
-    """The segmenter that games begin with. Raises JobFailed where there is none that fits."""
+    """The segmenter that games begin with. Raises JobFailed where it is another than the project's."""
     row = project.latest("source")
-    if row is None:
-        raise JobFailed("Policy training starts from a pretrained segmenter; run a pretrain job first.")
+    assert row is not None, "a job that has none ended before"
     if project.settings.learning == "refit" and not is_of(project.load_segmenter(row)[0], project.architecture):
         raise JobFailed("The project's segmenter has changed since it was pretrained; run a pretrain job first.")
     return row
 
 
-def splits_of(project: ProjectData, source: Checkpoint, settings: PolicySettings) -> dict[str, ImageSource]:
-    """D_T, D_S and D_R as far as they have label maps. Raises JobFailed for one that is empty and that games need."""
+def splits_of(project: ProjectData, source: Checkpoint) -> dict[str, ImageSource]:
+    """D_T, D_S and D_R as far as they have label maps."""
     train: ImageSource = labelled_part(project.images("train"))
     if source.description.get("source") == "half":
         train = Subset(train, range(1, len(train), 2))
-    splits: dict[str, ImageSource] = {
+    return {
         "train": train,
         "state": project.images("state"),
         "reward": labelled_part(project.images("reward")),
     }
-    for split, images in splits.items():
-        if not len(images) and not (split == "state" and settings.in_turn):
-            raise JobFailed(
-                f"Policy training needs images in the split `{split}`" + " with label maps." * (split != "state")
-            )
-    return splits
 
 
 def loop_of_games(project: ProjectData, settings: PolicySettings) -> LoopSettings:

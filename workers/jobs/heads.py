@@ -14,7 +14,7 @@ from service.store.checkpoints import NewCheckpoint, checkpoint_of_job, record_c
 from service.store.predictions import open_regions_of, refresh_predictions
 from service.tables import Checkpoint
 from workers.datasets.base import ImageSource
-from workers.jobs.delivery import JobFailed, JobRun
+from workers.jobs.delivery import JobRun
 from workers.jobs.fitting import Taught, fit_head, labelled_at_first, labelled_regions, look_at, made_of
 from workers.jobs.learning import predicted
 from workers.jobs.project import ProjectData, ProjectImages, labelled_part
@@ -111,10 +111,6 @@ def _save_first(
 def finish_head(run: JobRun, project: ProjectData, payload: FinishPayload) -> dict[str, Any]:
     """A head fitted anew and long to everything; with `unfreeze` the encoder goes on from there, and the better one is kept."""
     reward = labelled_part(project.images("reward"))
-    if payload.unfreeze and not len(reward):
-        raise JobFailed(
-            "To unfreeze the encoder needs labelled images in the split `reward`, to tell whether that is better."
-        )
     images, known = project.images("pool"), project.known()
     taught = Taught(images=images, known=known, labelled=labelled_at_first(run, project, images, told=False))
     head, figures = _long_fitted(run, project, payload, taught, reward)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.segmenter import Segmenter
+from service.domain import doubts
 from service.domain.masks import encode_label_png
 from service.store.predictions import OpenRegion
 from service.store.snapshots import TellSnapshot, told_snapshot
@@ -39,21 +40,30 @@ def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, 
         known=project.known(known.state, known.train),
     )
     if saved is not None:
-        learner.resume(*resumed(saved))
+        learner.resume(*resumed(saved, measured_on(known)))
     return learner, project.answers(images, known.regions)
 
 
-def resumed(saved: Checkpoint) -> tuple[dict[str, Tensor], NDArray[np.int64] | None]:
-    """Of what was saved with a segmenter: the momentum, and its confusions on D_R, if they were measured."""
+def measured_on(known: TellSnapshot) -> Tensor:
+    """(R,) the ids of D_R's images: of images that were deleted, and of others that came instead, confusions are others."""
+    return torch.tensor(list(known.reward_ids), dtype=torch.int64)
+
+
+def resumed(saved: Checkpoint, reward_R: Tensor) -> tuple[dict[str, Tensor], NDArray[np.int64] | None]:
+    """Of what was saved with a segmenter: the momentum, and its confusions, if they were measured on the D_R of these ids.
+
+    An earlier version did not say what they were measured on, and its images could not be deleted.
+    """
     momentum = {key: tensor for key, tensor in saved.extra.items() if key.startswith("momentum.")}
-    confusions = saved.extra.get("confusions")
-    return momentum, None if confusions is None else confusions.numpy()
+    confusions, measured = saved.extra.get("confusions"), saved.extra.get("measured_on", reward_R)
+    return momentum, confusions.numpy() if confusions is not None and torch.equal(measured, reward_R) else None
 
 
-def remembered(learner: Learner) -> dict[str, Tensor]:
+def remembered(learner: Learner, reward_R: Tensor) -> dict[str, Tensor]:
     """What is saved with a segmenter for `resumed`."""
-    measured = {} if learner.confusions is None else {"confusions": torch.from_numpy(learner.confusions)}
-    return learner.momentum | measured
+    if learner.confusions is None:
+        return learner.momentum
+    return learner.momentum | {"confusions": torch.from_numpy(learner.confusions), "measured_on": reward_R}
 
 
 def learner_of(
@@ -117,14 +127,12 @@ def measures(result: RoundResult) -> dict[str, Any]:
     }
 
 
-def warning_of(result: RoundResult) -> str:
-    """A sentence where mIoU fell by more than its noise, else nothing."""
-    if not result.fell or result.miou_before is None or result.miou_after is None:
-        return ""
-    before, after = 100 * result.miou_before, 100 * result.miou_after
-    return (
-        f"mIoU on the reward images fell from {before:.1f} to {after:.1f}, more than chance explains: "
-        "look at this round's labels for mistakes."
+def warning_of(result: RoundResult, course: Sequence[float]) -> str:
+    """What is to be said of a round, and of the campaign with it; `course`: mIoU after each of the rounds before."""
+    measured = [*course, *([] if result.miou_after is None else [result.miou_after])]
+    return doubts.together(
+        doubts.of_round(result.miou_before, result.miou_after, fell=result.fell),
+        "" if result.miou_after is None else doubts.of_course(measured),
     )
 
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from service.domain.doubts import of_policy
 from service.schemas.policies import PolicyPayload, PolicySettings
 from service.store import checkpoints as checkpoint_store
 from workers.datasets.base import ImageSource
 from workers.jobs.comparing import compared
 from workers.jobs.delivery import JobFailed, JobRun
 from workers.jobs.grounds import games_made_of, ground_of, live_rounds, loop_of_games, source_of, splits_of
+from workers.jobs.needs import require_data
 from workers.jobs.project import ProjectData, load_project
 from workers.jobs.saving import made_already, save_checkpoint
 from workers.jobs.side_by_side import players_for
@@ -31,6 +33,7 @@ def train_policy(run: JobRun) -> dict[str, Any]:
         settings = payload.chosen(name)
     except ValueError as error:
         raise JobFailed(str(error)) from error
+    require_data(run, payload)
     trainer, made_of = _trainer(run, project, settings)
     store = run.state("policy")
 
@@ -56,9 +59,10 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     policy = trainer.best_policy()
     assert isinstance(policy, Policy)
     result = {"name": name, "episodes": len(trainer.returns), **trainer.summary()}
-    result |= warned(result)
     if payload.compare_games and project.settings.learning == "refit":
         result |= compared(run, project, policy, payload.compare_games)
+    if warning := of_policy(result):
+        result["warning"] = warning
     save_checkpoint(
         run,
         save_policy(policy, project.classes, **result),
@@ -73,21 +77,6 @@ def train_policy(run: JobRun) -> dict[str, Any]:
     return result
 
 
-def warned(result: Mapping[str, Any]) -> dict[str, str]:
-    """A `warning` where no game of a policy gained any mIoU, so that it has nothing to learn from but noise; else nothing.
-
-    Where games begin with a head that knows nothing every game gains: what is told then are areas, and there is no warning.
-    """
-    gains = result["returns"]
-    if "best_mean_return" not in result or not gains or max(gains) > 0:
-        return {}
-    sentence = (
-        f"mIoU fell, or stayed, in each of the {len(gains)} games that the policy learned from: it has learned little. Look at "
-        "the segmenter first (GET /projects/{id} has its mIoU), or keep the encoder frozen."
-    )
-    return {"warning": sentence}
-
-
 def _fitting(settings: PolicySettings, splits: Mapping[str, ImageSource], loop: LoopSettings) -> PolicySettings:
     """With no more regions than D_T has; contests see to that themselves, for they ask for some of D_R's too."""
     if settings.searched or settings.halves:
@@ -99,7 +88,7 @@ def _fitting(settings: PolicySettings, splits: Mapping[str, ImageSource], loop: 
 def _trainer(run: JobRun, project: ProjectData, settings: PolicySettings) -> tuple[PolicyTrainer, str]:
     """The trainer, and what its games are made of, in a hash. One that this process made in an earlier slice is gone on with."""
     row = source_of(project)
-    splits, loop = splits_of(project, row, settings), loop_of_games(project, settings)
+    splits, loop = splits_of(project, row), loop_of_games(project, settings)
     made_of = games_made_of(project, row, splits, settings, loop)
     key = f"policy {run.job_id} {made_of}"
     if key not in run.worker.between_slices:

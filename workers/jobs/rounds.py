@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.frozen import FrozenSegmenter
+from service.domain.doubts import said_of
 from service.domain.masks import encode_label_png
 from service.store import rounds as round_store
 from service.store.rounds import NewRegion, RoundFigures, RoundProposal
@@ -14,7 +15,7 @@ from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tel
 from workers.jobs.choosing import LOOK_AT_LABELLED, Choice, at_random, choose_strategy
 from workers.jobs.costs import with_seconds
 from workers.jobs.delivery import JobRun
-from workers.jobs.learning import learner_before, measures, plain, predicted, remembered, warning_of
+from workers.jobs.learning import learner_before, measured_on, measures, plain, predicted, remembered, warning_of
 from workers.jobs.project import ProjectData, ProjectImages, project_of
 from workers.jobs.saving import save_checkpoint
 from workers.loop.chooser import Chooser, ScoresNotFinite
@@ -112,6 +113,7 @@ def _written(project: ProjectData, images: ProjectImages, choice: Choice, propos
         note=choice.note,
         checkpoint_id=None if choice.segmenter is None else choice.segmenter.id,
         policy_id=None if choice.policy is None else choice.policy.id,
+        warning="" if choice.policy is None else said_of(choice.policy.description),
         seconds=proposal.seconds,
     )
 
@@ -131,7 +133,7 @@ def tell(run: JobRun) -> dict[str, Any]:
     if isinstance(learner.segmenter, FrozenSegmenter) and not bool(learner.segmenter.fitted):
         return _passed_over(run, known, "There is no labelled pixel yet that a head could be fitted to.")
     _close(run, project, known, learner, result)
-    return {"round": round_.number, **measures(result), "warning": warning_of(result)}
+    return {"round": round_.number, **measures(result), "warning": warning_of(result, known.course)}
 
 
 def _passed_over(run: JobRun, known: TellSnapshot, note: str) -> dict[str, Any]:
@@ -148,17 +150,17 @@ def _close(run: JobRun, project: ProjectData, known: TellSnapshot, learner: Lear
     predictions = predicted(project, learner.segmenter, project.images_of(known.pool), known.open_regions)
     save_checkpoint(
         run,
-        save_segmenter(learner.segmenter, project.classes, remembered(learner), **description),
+        save_segmenter(learner.segmenter, project.classes, remembered(learner, measured_on(known)), **description),
         kind="segmenter",
         description=description,
         parent=known.segmenter,
         write=lambda session, new, now: round_store.close_round(
-            session, known.round.id, (_figures(result), new), now=now, predictions=predictions
+            session, known.round.id, (_figures(result, known), new), now=now, predictions=predictions
         ),
     )
 
 
-def _figures(result: RoundResult) -> RoundFigures:
+def _figures(result: RoundResult, known: TellSnapshot) -> RoundFigures:
     return RoundFigures(
         miou_before=result.miou_before,
         miou_after=result.miou_after,
@@ -166,5 +168,5 @@ def _figures(result: RoundResult) -> RoundFigures:
         iou_per_class=None if result.iou_per_class is None else plain(result.iou_per_class.tolist()),
         class_counts=result.class_counts.tolist(),
         seconds=result.seconds,
-        warning=warning_of(result),
+        warning=warning_of(result, known.course),
     )

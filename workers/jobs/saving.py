@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from models.segmenter import Segmenter
 from service.domain.metrics import mean_iou
+from service.removal import require_bytes
 from service.store.checkpoints import NewCheckpoint, checkpoint_of_job, record_checkpoint
 from service.store.jobs import owned_job
 from service.tables import Checkpoint
@@ -79,6 +80,7 @@ def save_checkpoint(
     now = run.worker.clock()
     with run.worker.database.write() as session:
         written = write(session, new, now)
+        require_bytes(run.worker.blobs, [new.blob_key])
         # At the end: whoever claims a job locks the project's row before the job's, too.
         owned_job(session, run.job_id, run.lock)
     return written

@@ -12,9 +12,10 @@ from service.store import pool as pool_store
 from service.tables import Checkpoint
 from workers.datasets.base import Cached, ImageSource, Subset
 from workers.datasets.streets import Streets
-from workers.jobs.delivery import JobFailed, JobRun
+from workers.jobs.delivery import JobRun
 from workers.jobs.heads import finish_head, fit_start
 from workers.jobs.learning import plain, tell_again
+from workers.jobs.needs import require_data
 from workers.jobs.project import ProjectData, labelled_part, load_project
 from workers.jobs.saving import made_already, measured, save_network
 from workers.loop.labelled import LabelledSet, LabelledView
@@ -31,6 +32,7 @@ def pretrain(run: JobRun) -> dict[str, Any]:
     if kept is not None:
         return _told_of(run, kept)
     project, payload = load_project(run.worker, run.project_id), PretrainPayload.model_validate(run.payload)
+    require_data(run, payload)
     if project.settings.learning == "refit":
         return fit_start(run, project)
     train = labelled_part(project.images("train"))
@@ -59,11 +61,7 @@ def _told_of(run: JobRun, description: dict[str, Any]) -> dict[str, Any]:
 
 def _source_kind(project: ProjectData, payload: PretrainPayload, train_images: int) -> str:
     fits = project.classes.names == CAMVID.names
-    if payload.source == "streets" and not fits:
-        raise JobFailed(f"Synthetic streets have the classes {', '.join(CAMVID.names)}; use the source half or none.")
     if payload.source in ("auto", "half") and not (fits and payload.source == "auto"):
-        if train_images < 2 and payload.source == "half":
-            raise JobFailed("The source half needs at least two labelled images in the split `train`.")
         return "half" if train_images >= 2 else "none"
     return "streets" if payload.source == "auto" else payload.source
 
@@ -177,11 +175,10 @@ def finish(run: JobRun) -> dict[str, Any]:
     if kept is not None:
         return kept
     project, payload = load_project(run.worker, run.project_id), FinishPayload.model_validate(run.payload)
+    require_data(run, payload)
     images = project.images("pool")
     with project.worker.database.read() as session:
         regions = pool_store.labelled_regions(session, project.id)
-    if not regions and not any(len(each) for each in project.known()):
-        raise JobFailed("There is no labelled region to train on yet.")
     if project.settings.learning == "refit":
         return finish_head(run, project, payload)
     labelled = LabelledSet(len(project.classes))
@@ -211,12 +208,10 @@ def finish(run: JobRun) -> dict[str, Any]:
 def evaluate(run: JobRun) -> dict[str, Any]:
     """mIoU of a checkpoint on a split with label maps."""
     project, payload = load_project(run.worker, run.project_id), EvaluatePayload.model_validate(run.payload)
+    require_data(run, payload)
     row = project.latest(payload.checkpoint)
-    if row is None:
-        raise JobFailed(f"The project has no checkpoint of the kind {payload.checkpoint} yet.")
+    assert row is not None, "a job that has none ended before"
     images = labelled_part(project.images(payload.split))
-    if not len(images):
-        raise JobFailed(f"The split `{payload.split}` has no labelled images to measure on.")
     confusion = measure(project.load_segmenter(row)[0], images, classes=len(project.classes))
     return {
         "checkpoint_id": row.id,

@@ -38,7 +38,7 @@ class ForPlayers:
         worker = worker_of(self.settings, Database(self.settings.resolved_database_url))
         project = load_project(worker, self.project_id)
         source, loop = source_of(project), loop_of_games(project, self.policy)
-        splits = splits_of(project, source, self.policy)
+        splits = splits_of(project, source)
         if games_made_of(project, source, splits, self.policy, loop) != self.made_of:
             raise ProjectChanged(f"Project {self.project_id} changed while the games of a policy were made ready.")
         ground, seed = ground_of(project, source, splits, loop), project.settings.seed

@@ -1,5 +1,6 @@
 """Segmenters as settings name them, with fresh weights; a frozen encoder's projection is fitted to images at hand."""
 
+import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,11 @@ from models.enlarging import LevelsFromStride4
 from models.frozen import Eye, FrozenSegmenter, build_frozen
 from models.projection import COMPONENTS, fit_projection
 from models.segmenter import Segmenter, build
+from models.smp import HOW_TO_INSTALL, PREFIX
 from workers.chance import numpy_generator, torch_generator
 from workers.datasets.base import ImageSource
 from workers.datasets.on_device import image_tensor
-from workers.training.encoders import frozen_eye, pretrained_encoder
+from workers.training.encoders import PUBLISHED, EncoderError, frozen_eye, pretrained_encoder, weights_file
 
 # A projection is fitted to so many cells of so many images.
 PROJECTION_IMAGES, PROJECTION_CELLS = 32, 1500
@@ -64,6 +66,17 @@ def fresh_segmenter(
         eye, projection, classes=classes, hidden=2 * each.width, dropout=each.dropout, generator=generator
     )
     return frozen.to(device)
+
+
+def missing_segmenters() -> dict[str, str]:
+    """By the beginnings of segmenters' names what to do about those that cannot be built here; loads none of them."""
+    found = {} if importlib.util.find_spec("segmentation_models_pytorch") else {PREFIX: HOW_TO_INSTALL}
+    for name in PUBLISHED:
+        try:
+            weights_file(name)
+        except EncoderError as error:
+            found[name] = str(error)
+    return found
 
 
 def is_of(segmenter: Segmenter, architecture: Architecture) -> bool:

@@ -109,7 +109,16 @@ def test_images_to_measure_on_need_labelled_pixels(run: Callable[..., int | None
         write(tmp_path / "labels" / f"{number}.png", np.full((40, 40), 255, np.uint8))
     with pytest.raises(DatasetError, match=r"reward/2\.png has a label map without a labelled pixel, and 1 more\."):
         run(tmp_path)
-    assert run(tmp_path, anyway=True) == 1
+    with pytest.raises(DatasetError, match=r"Nothing can be learned from reward/2\.png, or measured on it, .*1 more"):
+        run(tmp_path, anyway=True)
+
+
+def test_an_image_that_is_too_small_for_any_network_is_named(run: Callable[..., int | None], tmp_path: Path) -> None:
+    folder(tmp_path)
+    write(tmp_path / "images" / "5.png", np.zeros((7, 40, 3), np.uint8))
+    with pytest.raises(DatasetError, match="1 files cannot be taken"):
+        run(tmp_path)
+    assert run(tmp_path, skip_bad=True) == 1
 
 
 def test_where_most_is_ignored_it_stops(run: Callable[..., int | None], tmp_path: Path) -> None:

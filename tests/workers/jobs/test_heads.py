@@ -166,14 +166,13 @@ def test_looking_goes_on_where_it_was_when_its_slice_was_over(frozen_world: Worl
     assert frozen_world.job(job.id).state == "done"
 
 
-def test_without_any_label_pretraining_makes_no_head_and_predicts_nothing(make_world: Callable[..., World]) -> None:
+def test_without_any_label_pretraining_says_so_and_predicts_nothing(make_world: Callable[..., World]) -> None:
     world = make_world(**FROZEN).add("pool", Rectangles(4, 1), labelled=False)
     regions = ask(world)
-    job = start(world, "pretrain")
-    world.work()
-    assert (world.job(job.id).state, world.job(job.id).error) == ("done", None)
+    refused = world.client.post(f"/projects/{world.project.id}/jobs", json={"kind": "pretrain"})
+    assert refused.json()["error"]["message"].startswith("There is no label to learn from yet")
     detail = world.call("GET", f"/projects/{world.project.id}")
-    assert set(detail["checkpoints"]) == {"source"}
+    assert detail["checkpoints"] == {}
     shown = world.call("GET", f"/regions/{regions[0]['id']}")
     assert (shown["prediction_url"], shown["prediction_checkpoint_id"]) == (None, None)
 
@@ -194,12 +193,9 @@ def test_to_unfreeze_without_reward_images_is_refused_before_anything_is_fitted(
     ask(world)
     world.label_all()
     world.work()
-    job = start(world, "finish", steps=5, unfreeze=True)
-    world.work()
-    row = world.job(job.id)
-    assert row.state == "failed"
-    assert row.error is not None
-    assert row.error.startswith("To unfreeze the encoder needs labelled images in the split `reward`")
+    body = {"kind": "finish", "settings": {"steps": 5, "unfreeze": True}}
+    refused = world.client.post(f"/projects/{world.project.id}/jobs", json=body).json()["error"]
+    assert refused["message"].startswith("To unfreeze the encoder needs labelled images in the split `reward`")
 
 
 def test_a_policy_is_not_trained_from_another_segmenter_than_the_projects(frozen_world: World) -> None:

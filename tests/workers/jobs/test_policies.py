@@ -245,16 +245,3 @@ def test_who_names_no_policy_gets_one_that_fits(given: dict[str, Any], refits: b
     payload = PolicyPayload.model_validate(given)
     assert payload.name(refits=refits) == name
     payload.chosen(name)
-
-
-@pytest.mark.parametrize(
-    ("result", "warns"),
-    [
-        ({"returns": [-1.0, -0.2], "best_mean_return": -0.6}, True),
-        ({"returns": [-1.0, 0.2], "best_mean_return": -0.4}, False),
-        ({"returns": [], "best_mean_return": None}, False),
-        ({"returns": [-1.0], "trials": [50.0]}, False),
-    ],
-)
-def test_a_policy_that_never_gained_anything_ends_with_a_warning(result: dict[str, Any], warns: bool) -> None:
-    assert ("warning" in policies.warned(result)) == warns

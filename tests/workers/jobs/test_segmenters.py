@@ -8,6 +8,9 @@ import pytest
 from models import fit
 from models.segmenter import build
 from service.queue import RUN_JOB
+from service.store.jobs import queue_job
+from service.tables import Job
+from tests.conftest import START
 from tests.workers.conftest import CLASSES, World
 from tests.workers.jobs.test_tasks import full_world, start
 from workers.jobs import saving
@@ -50,10 +53,16 @@ def test_a_worker_that_dies_before_it_saved_what_it_trained_trains_it_once(
     assert epochs[:2] == [2, 0]
 
 
+def queued(world: World, kind: Any) -> Job:
+    """A job that is not asked what it lacks."""
+    with world.database.write() as session:
+        return queue_job(session, project_id=world.project.id, kind=kind, now=START)
+
+
 @pytest.mark.parametrize(("kind", "saved"), [("pretrain", "segmenter"), ("finish", "final")])
 def test_what_a_job_has_saved_is_not_trained_again(make_world: Callable[..., World], kind: str, saved: str) -> None:
     world = full_world(make_world, strategy="random", budget=4)
-    job = start(world, kind)
+    job = queued(world, kind)
     world.add_checkpoint(saved, save_segmenter(build("fpn", classes=3, width=4), CLASSES), job_id=job.id, miou=0.5)
     world.work()
     assert (world.job(job.id).state, world.job(job.id).result) == ("done", {"miou": 0.5})

@@ -12,10 +12,12 @@ import pytest
 from sqlalchemy import delete, select
 
 from models.segmenter import build
+from service.domain.job_kinds import JobKind
 from service.domain.masks import decode_png
 from service.store import checkpoints as checkpoint_store
 from service.store import jobs as job_store
 from service.tables import Checkpoint, Job
+from tests.conftest import START
 from tests.workers.conftest import CLASSES, Rectangles, World
 from workers.jobs import tasks as job_tasks
 from workers.jobs.delivery import JobRun, Worker, run_claimed
@@ -39,6 +41,12 @@ def result_of(world: World, job: Job) -> dict[str, Any]:
     result = world.job(job.id).result
     assert result is not None
     return result
+
+
+def with_segmenter(world: World) -> str:
+    """Adds a segmenter; the kind of its checkpoint."""
+    world.add_checkpoint("segmenter", save_segmenter(build("fpn", classes=3, width=4), CLASSES))
+    return "segmenter"
 
 
 def ask_for_regions(world: World) -> Any:
@@ -168,9 +176,14 @@ def test_a_cancelled_job_stops_and_goes_on_when_tried_again(make_world: Callable
 
 def test_a_job_that_cannot_be_done_says_what_to_change(make_world: Callable[..., World]) -> None:
     world = full_world(make_world)
-    words = {"train-policy": "pretrain job first", "finish": "no labelled region", "evaluate": "no checkpoint"}
+    words: dict[JobKind, str] = {
+        "train-policy": "pretrain job first",
+        "finish": "no labelled region",
+        "evaluate": "no checkpoint",
+    }
     for kind, word in words.items():
-        job = start(world, kind)
+        with world.database.write() as session:  # asked for while it was not lacking
+            job = job_store.queue_job(session, project_id=world.project.id, kind=kind, now=START)
         world.work()
         assert world.job(job.id).state == "failed"
         assert word in str(world.job(job.id).error)
@@ -190,7 +203,7 @@ def test_an_unforeseen_error_is_in_the_jobs_row_and_the_job_is_tried_again(
     make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = full_world(make_world)
-    job = start(world, "evaluate")
+    job = start(world, "evaluate", split="reward", checkpoint=with_segmenter(world))
 
     def broken(run: JobRun) -> dict[str, Any]:
         raise RuntimeError("the card fell off the bus")
@@ -205,7 +218,7 @@ def test_an_unforeseen_error_is_in_the_jobs_row_and_the_job_is_tried_again(
 
 def test_a_job_given_to_another_worker_is_dropped_by_the_first(make_world: Callable[..., World]) -> None:
     world = full_world(make_world)
-    job = start(world, "evaluate")
+    job = start(world, "evaluate", split="reward", checkpoint=with_segmenter(world))
     worker = Worker(
         database=world.database, blobs=world.blobs, settings=world.settings, clock=lambda: job.created_at, device="cpu"
     )

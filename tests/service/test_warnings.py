@@ -1,0 +1,84 @@
+"""Warnings where people look: on jobs, rounds and projects; and regions are given out all the same."""
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.db import Database
+from service.store import jobs, rounds
+from service.store.rounds import RoundProposal
+from service.store.snapshots import course_of, tell_snapshot
+from service.tables import Checkpoint, Round
+from tests.conftest import START
+from tests.maker import Maker
+
+
+def describe(database: Database, checkpoint: Checkpoint, **description: Any) -> None:
+    with database.write() as session:
+        session.get_one(Checkpoint, checkpoint.id).description = description
+
+
+@pytest.mark.parametrize(
+    ("strategy", "warning", "shown"),
+    [
+        ("auto", "It gained nothing.", "It gained nothing."),
+        ("learned", "It gained nothing.", "It gained nothing."),
+        ("entropy", "It gained nothing.", None),
+        ("auto", {"of": "somebody's file"}, None),
+        ("auto", None, None),
+    ],
+)
+def test_a_project_warns_of_a_policy_that_it_may_ask_by(
+    make: Maker, client: TestClient, database: Database, strategy: str, warning: Any, shown: str | None
+) -> None:
+    project = make.project(strategy=strategy)
+    make.round_(project, make.images(project, 2), regions=2)
+    describe(database, make.checkpoint(project, "policy"), warning=warning)
+    assert client.get(f"/projects/{project.id}").json()["warning"] == shown
+    assert len(client.get("/next-regions").json()["items"]) == 1  # work goes on
+
+
+def test_a_round_keeps_what_was_said_of_its_policy_and_the_project_says_it_once(
+    make: Maker, client: TestClient, database: Database
+) -> None:
+    project = make.project()
+    policy = make.checkpoint(project, "policy")
+    describe(database, policy, warning="It gained nothing.")
+    with database.write() as session:
+        session.add(
+            Round(project_id=project.id, number=1, state="scoring", size=1, seconds={}, note="", created_at=START)
+        )
+    proposal = RoundProposal(
+        regions=(), strategy="learned", policy_id=policy.id, seconds={}, warning="It gained nothing."
+    )
+    with database.write() as session:
+        assert rounds.open_round(session, 1, proposal, now=START)
+    (shown,) = client.get(f"/projects/{project.id}/rounds").json()["items"][:1]
+    assert shown["warning"] == "It gained nothing."
+    assert client.get(f"/projects/{project.id}").json()["warning"] == "It gained nothing."
+
+
+def test_a_job_that_is_done_shows_the_warning_of_its_result(
+    make: Maker, client: TestClient, database: Database
+) -> None:
+    project = make.project()
+    for result in ({"warning": "It gained nothing."}, {"warning": ""}, {}):
+        with database.write() as session:
+            job = jobs.queue_job(session, project_id=project.id, kind="train-policy", now=START)
+            jobs.finish_job(session, job, now=START, result=result)
+    shown = client.get(f"/projects/{project.id}/jobs").json()["items"]
+    assert [each["warning"] for each in shown] == ["It gained nothing.", None, None]
+
+
+def test_the_course_of_a_campaign_is_of_rounds_that_were_measured(make: Maker, database: Database) -> None:
+    project = make.project()
+    images = make.images(project, 4)
+    for number, image in enumerate(images, 1):
+        make.round_(project, [image], regions=1, number=number)
+    with database.write() as session:
+        for number, miou in ((2, 0.4), (1, 0.5), (3, None)):
+            row = session.query(Round).filter_by(number=number).one()
+            row.state, row.miou_after = "told", miou
+    with database.read() as session:
+        assert course_of(session, project.id) == tell_snapshot(session, 4).course == [0.5, 0.4]
