@@ -74,12 +74,12 @@ def _check(
     reading: HowToRead,
     blobs: Blobs,
 ) -> _Checked:
-    name = _name(file)
-    data = _read(file, name, settings)
+    name = file_name(file)
+    data = read_file(file, name, settings)
     try:
         picture = look(data, max_pixels=settings.max_image_pixels, reading=reading.images)
     except PictureError as error:
-        raise _refused(name, error.code, error.message) from error
+        raise refused(name, error.code, error.message) from error
     label = labels.get(_stem(name))
     label_png = None if label is None else _checked_label(label, picture, classes, settings, reading.labels)
     # Put away at once: what is seen of a large upload would not fit the memory. If a later file is refused nobody refers to it.
@@ -90,12 +90,12 @@ def _check(
 def _checked_label(
     file: UploadFile, picture: Picture, classes: ClassSet, settings: Settings, reading: LabelReading
 ) -> bytes:
-    name = f"label map {_name(file)}"
-    data = _read(file, name, settings)
+    name = f"label map {file_name(file)}"
+    data = read_file(file, name, settings)
     try:
         return label_png(data, picture.shape, classes, max_pixels=settings.max_image_pixels, reading=reading)
     except MaskError as error:
-        raise _refused(name, error.code, error.message) from error
+        raise refused(name, error.code, error.message) from error
     except UnknownClassIds as error:
         raise Invalid(f"{name}: {error}", code="unknown_class_ids", detail={"name": name, "ids": error.ids}) from error
 
@@ -133,7 +133,7 @@ def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
 def _by_stem(label_maps: Sequence[UploadFile]) -> dict[str, UploadFile]:
     labels: dict[str, UploadFile] = {}
     for file in label_maps:
-        stem = _stem(_name(file))
+        stem = _stem(file_name(file))
         if stem in labels:
             raise Invalid(f"Two label maps are called {stem}.", code="duplicate_name", detail={"name": stem})
         labels[stem] = file
@@ -154,7 +154,8 @@ def _check_names(checked: Sequence[_Checked], labels: Mapping[str, UploadFile]) 
         raise Invalid(sentence, code="stray_label_map", detail={"names": left[:100]})
 
 
-def _name(file: UploadFile) -> str:
+def file_name(file: UploadFile) -> str:
+    """What a file is called. Raises Invalid for what is no name."""
     try:
         return image_name(file.filename or "")
     except ValueError as error:
@@ -165,7 +166,8 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def _read(file: UploadFile, name: str, settings: Settings) -> bytes:
+def read_file(file: UploadFile, name: str, settings: Settings) -> bytes:
+    """The bytes of a file. Raises TooLarge."""
     if (file.size or 0) > settings.max_image_bytes:
         sentence = f"{name}: It holds {file.size:,} bytes; {settings.max_image_bytes:,} is the limit."
         raise TooLarge(sentence, detail={"name": name})
@@ -177,6 +179,7 @@ def _bytes(file: UploadFile) -> bytes:
     return file.file.read()
 
 
-def _refused(name: str, code: str, message: str) -> ServiceError:
+def refused(name: str, code: str, message: str) -> ServiceError:
+    """The error for a file that cannot be taken."""
     kind = TooLarge if code == "too_large" else Invalid
     return kind(f"{name}: {message}", code=code, detail={"name": name})
