@@ -19,6 +19,9 @@ Every file is read before anything is sent. The same command with --into goes on
 A folder holds images/ (PNG, JPEG, WebP, TIFF, BMP; sub-folders are part of the names), labels/ with label maps of
 class ids for some of them, under the same names, classes.json, and perhaps splits.json.
 
+Other tools' files are read too: COCO's, Pascal VOC's, Label Studio's and CVAT's (`--split`, `--rest`), and what
+`regionwise export` has written (regionwise), whose labels go in again.
+
 Examples: `regionwise import folder --root nuclei --binary --dry-run`,
 `regionwise import folder --root plates --labels '{stem}_mask' --map 255=1 --scale percentile`.
 """
@@ -28,7 +31,12 @@ Examples: `regionwise import folder --root nuclei --binary --dry-run`,
 class ImportOptions:
     """What `import` is told."""
 
-    dataset: Annotated[str, typer.Argument(help="camvid, cityscapes, folder or streets.")]
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="camvid, cityscapes, folder, streets; coco, voc, labelstudio, cvat; regionwise (an export)."
+        ),
+    ]
     root: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None
     name: Annotated[str | None, typer.Option(help="Of the new project; none: the folder's.")] = None
     into: Annotated[str | None, typer.Option(help="Name of a project that is there, to add to.")] = None
@@ -51,6 +59,16 @@ class ImportOptions:
     ] = None
     background: Annotated[str, typer.Option(help="Under what is transparent: red,green,blue.")] = "255,255,255"
     most_ignored: Annotated[float, typer.Option(help="Stop where a larger share of labelled pixels is ignored.")] = 0.5
+    split: Annotated[str, typer.Option(help="Of images for which another tool's files say none; none: the pool.")] = ""
+    rest: Annotated[
+        str, typer.Option(help="The class of pixels that are in no shape, of formats of shapes; none: no label.")
+    ] = ""
+    pool_labels: Annotated[
+        bool, typer.Option("--pool-labels", help="Send the pool's labels too: those of the regions that they cover.")
+    ] = False
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Make new versions of labels of the pool that have other pixels.")
+    ] = False
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be taken.")] = False
     keep_duplicates: Annotated[
         bool, typer.Option("--keep-duplicates", help="Take a picture under each of its names.")
@@ -89,6 +107,10 @@ def _import(context: typer.Context, given: ImportOptions) -> None:
             scale=given.scale,
             background=given.background,
             most_ignored=given.most_ignored,
+            split=given.split,
+            rest=given.rest,
+            pool_labels=given.pool_labels,
+            replace=given.replace,
             skip_bad=given.skip_bad,
             keep_twins=given.keep_duplicates,
             strays=given.ignore_strays,

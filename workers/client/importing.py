@@ -19,13 +19,16 @@ from service.domain.masks import encode_label_png
 from service.domain.readings import Reading, color_of
 from service.progress import Progress
 from workers.client.planning import Entry, Plan, entries_of, plan_of
+from workers.client.pool_labels import send_pool_labels
 from workers.client.told import tell_plan
 from workers.datasets import open_dataset
 from workers.datasets.base import SPLITS, Dataset, DatasetError, Pixels
 from workers.datasets.folder import FolderReading, LabelsNamedOtherwise, open_folder
+from workers.datasets.formats import FORMATS, FormatReading
 
 # Images per request: large enough to be fast, small enough to show progress.
 BATCH, BATCH_BYTES = 16, 48 << 20
+OWN = "regionwise"
 _PRESETS = {CAMVID: "camvid", CITYSCAPES: "cityscapes"}
 
 
@@ -33,7 +36,8 @@ _PRESETS = {CAMVID: "camvid", CITYSCAPES: "cityscapes"}
 class ImportOrder:
     """How an import goes. name: of a new project, the folder's where there is none; into: of one that is there, to add to.
 
-    labels, label_reading, scale, background: how a folder is read. dry_run: nothing is sent. skip_bad, keep_twins, strays,
+    labels, label_reading, scale, background: how a folder is read; split, rest: how other tools' formats are. pool_labels,
+    replace: labels of the pool are sent too, also over others. dry_run: nothing is sent. skip_bad, keep_twins, strays,
     anyway: go on where files are bad, pictures are there twice, label maps match no image, or label maps look wrong.
     """
 
@@ -47,6 +51,10 @@ class ImportOrder:
     label_reading: str = ""
     scale: str | None = None
     background: str = "255,255,255"
+    split: str = ""
+    rest: str = ""
+    pool_labels: bool = False
+    replace: bool = False
     dry_run: bool = False
     skip_bad: bool = False
     keep_twins: bool = False
@@ -70,9 +78,23 @@ def import_dataset(client: Client, **given: Any) -> int | None:
     if not isinstance(order.settings, dict):
         raise DatasetError('Project settings are a JSON object: {"budget": 1000}, say.')
     opened = _opened(order, console)
+    for note in opened.notes:
+        console.print(note, markup=False, highlight=False)
+    if order.dataset == OWN:
+        order = replace(order, pool_labels=True)
+    elif order.dataset in FORMATS and "pool" in opened.splits and not order.pool_labels:
+        console.print("Labels of the pool stay here; with --pool-labels they are sent, of the regions that they cover.")
+    if order.into is None:
+        order = replace(order, settings={**opened.settings, **order.settings})
     whole = sum(len(source) for split, source in opened.splits.items() if split in order.splits)
     with Progress("Reading files", total=whole, unit="images") as progress:
-        plan = plan_of(opened, order.splits, keep_twins=order.keep_twins, advance=progress.advance)
+        plan = plan_of(
+            opened,
+            order.splits,
+            keep_twins=order.keep_twins,
+            pool_labels=order.pool_labels,
+            advance=progress.advance,
+        )
     name = order.into or order.name or (order.dataset if order.root is None else order.root.resolve().name)
     tell_plan(console, plan, name)
     _require_sound(plan, order)
@@ -80,7 +102,12 @@ def import_dataset(client: Client, **given: Any) -> int | None:
         console.print("A dry run: nothing was sent.")
         return None
     project = _project(client, name, opened.classes, order)
-    _send(client, project, _placed(client, project, plan.entries), opened, order)
+    placed = _placed(client, project, plan.entries)
+    _send(client, project, _absent(client, project, placed), opened, order)
+    if order.pool_labels:
+        source = f"Imported from {order.dataset} as {name}."
+        told = send_pool_labels(client, project, placed, opened.classes, source=source, replace=order.replace)
+        console.print(str(told), markup=False, highlight=False)
     return project
 
 
@@ -107,10 +134,12 @@ def complete_project(
 
 
 def _opened(order: ImportOrder, console: Console) -> Dataset:
-    if order.dataset != "folder":
+    if order.dataset not in ("folder", *FORMATS):
         return open_dataset(order.dataset, order.root)
     if order.root is None:
         raise DatasetError("Which folder? Say --root.")
+    if order.dataset in FORMATS:
+        return FORMATS[order.dataset](order.root, FormatReading(split=order.split, rest=order.rest))
     reading = FolderReading(
         labels=order.labels,
         images=Reading(scale=order.scale, background=color_of(order.background)),
@@ -211,6 +240,19 @@ def _placed(client: Client, project: int, entries: Sequence[Entry]) -> list[Entr
             f"{len(both)} like it: make a new project of this folder, or add the files that are new alone."
         )
     return placed
+
+
+def _absent(client: Client, project: int, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries but for those that the project has already, as their export says. Raises DatasetError for lacking files."""
+    known = {image["name"]: image["sha256"] for image in client.pages(f"/projects/{project}/images")}
+    absent = [each for each in entries if each.original is None or known.get(image_name(each.name)) != each.original]
+    lacking = [each.title for each in absent if each.original is not None and each.path is None]
+    if lacking:
+        raise DatasetError(
+            f"The project lacks {len(lacking)} images that did not come with the export, {lacking[0]} for one: export with "
+            "--images."
+        )
+    return absent
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,11 +51,16 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Classes and named splits: state D_S, train D_T, reward D_R, pool D_V, test, perhaps source to pre-train on."""
+    """Classes and named splits: state D_S, train D_T, reward D_R, pool D_V, test, perhaps source to pre-train on.
+
+    notes: sentences of how it was read; settings: those that a project of it has, if nothing else is said.
+    """
 
     name: str
     classes: ClassSet
     splits: Mapping[str, ImageSource]
+    notes: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Files:
@@ -79,9 +84,13 @@ class Files:
     def name(self, number: int) -> str:
         return self._pairs[number][0]
 
-    def files(self, number: int) -> tuple[Path, Path | None]:
+    def files(self, number: int) -> tuple[Path | None, Path | None]:
         """Where the image lies, and its label map."""
         return self._pairs[number][1:]
+
+    def file_name(self, number: int) -> str:
+        """The image's name with its suffix."""
+        return f"{self.name(number)}{self._pairs[number][1].suffix}"
 
     def size(self, number: int) -> tuple[int, int]:
         shape = self._shape(number)
