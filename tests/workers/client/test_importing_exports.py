@@ -14,7 +14,7 @@ from service.db import Database
 from service.domain.masks import decode_label_png
 from service.schemas.export import ExportFormat
 from service.store.pool import latest_labels
-from service.tables import Event, Label, Region
+from service.tables import Event, Image, Label, Region
 from tests.maker import Maker
 from tests.service.labelled import AWKWARD, NOTHING, Labelled, make_labelled, manifest, unpacked
 from workers.datasets import open_dataset
@@ -36,8 +36,6 @@ def export(admin: TestClient, world: Labelled, to: Path, format: str | None, **p
 
 def kept(database: Database, project: int) -> dict[tuple[str, int], np.ndarray]:
     """The newest label maps of a project's regions."""
-    from service.tables import Image
-
     with database.read() as session:
         chosen = latest_labels(select(Image.name, Region.cell, Region.height, Region.width, Label.mask))
         rows = session.execute(chosen.join(Image, Region.image_id == Image.id).where(Region.project_id == project))
@@ -120,7 +118,7 @@ def test_into_a_new_project_the_same_regions_are_labelled_and_it_is_known_by_who
 
 def test_without_images_there_is_no_new_project(run: Run, world: Labelled, admin: TestClient, tmp_path: Path) -> None:
     folder = export(admin, world, tmp_path, "png")
-    with pytest.raises(DatasetError, match="lacks 3 images that did not come with the export, .* --images"):
+    with pytest.raises(DatasetError, match=r"lacks 3 images that did not come with the export, .* --images"):
         run(folder, dataset="regionwise", name="again", anyway=True)
     with pytest.raises(DatasetError, match=r"There is no file .*manifest\.json"):
         run(tmp_path.parent, dataset="regionwise")

@@ -65,12 +65,11 @@ def rle_mask(rle: Any) -> Covered:
 
 def polygon_mask(polygons: Sequence[Any], height: int, width: int) -> Covered:
     """What is in any of the polygons, each x, y, x, y, ..., as COCO's own maskApi.c draws them. Raises DatasetError."""
-    from_polygons = _mask_api()
+    mask_api = _mask_api()
     clipped = [_clipped(each, height, width) for each in polygons]
     if not clipped:
         return np.zeros((height, width), np.bool_)
-    rles = from_polygons.frPyObjects(clipped, height, width)
-    return np.asarray(from_polygons.decode(from_polygons.merge(rles)), np.bool_)
+    return rle_mask(mask_api.merge(mask_api.frPyObjects(clipped, height, width)))
 
 
 def box_mask(box: tuple[float, float, float, float], size: tuple[int, int]) -> Covered:
