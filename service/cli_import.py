@@ -22,6 +22,9 @@ class ids for some of them, under the same names, classes.json, and perhaps spli
 columns image, label and split. What is packed, or lies at a URL (s3://bucket/prefix), is unpacked or copied first, or
 stays where it is (--reference).
 
+Other tools' files are read too: COCO's, Pascal VOC's, Label Studio's and CVAT's (`--split`, `--rest`), and what
+`regionwise export` has written (regionwise), whose labels go in again.
+
 Examples: `regionwise import folder --root nuclei --binary --dry-run`,
 `regionwise import folder --root plates --labels '{stem}_mask' --map 255=1 --scale percentile`,
 `regionwise import folder --root s3://lab/stacks --pages all --reference`.
@@ -32,7 +35,12 @@ Examples: `regionwise import folder --root nuclei --binary --dry-run`,
 class ImportOptions:
     """What `import` is told."""
 
-    dataset: Annotated[str, typer.Argument(help="camvid, cityscapes, folder or streets.")]
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="camvid, cityscapes, folder, streets; coco, voc, labelstudio, cvat; regionwise (an export)."
+        ),
+    ]
     root: Annotated[
         str | None,
         typer.Option(
@@ -67,6 +75,16 @@ class ImportOptions:
     ] = False
     background: Annotated[str, typer.Option(help="Under what is transparent: red,green,blue.")] = "255,255,255"
     most_ignored: Annotated[float, typer.Option(help="Stop where a larger share of labelled pixels is ignored.")] = 0.5
+    split: Annotated[str, typer.Option(help="Of images for which another tool's files say none; none: the pool.")] = ""
+    rest: Annotated[
+        str, typer.Option(help="The class of pixels that are in no shape, of formats of shapes; none: no label.")
+    ] = ""
+    pool_labels: Annotated[
+        bool, typer.Option("--pool-labels", help="Send the pool's labels too: those of the regions that they cover.")
+    ] = False
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Make new versions of labels of the pool that have other pixels.")
+    ] = False
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be taken.")] = False
     keep_duplicates: Annotated[
         bool, typer.Option("--keep-duplicates", help="Take a picture under each of its names.")
@@ -108,6 +126,10 @@ def _import(context: typer.Context, given: ImportOptions) -> None:
             classes=given.classes,
             reference=given.reference,
             most_ignored=given.most_ignored,
+            split=given.split,
+            rest=given.rest,
+            pool_labels=given.pool_labels,
+            replace=given.replace,
             skip_bad=given.skip_bad,
             keep_twins=given.keep_duplicates,
             strays=given.ignore_strays,

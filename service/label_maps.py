@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from service.auth import proven_lease
-from service.domain.classes import LabelMap, UnknownClassIds
+from service.domain.classes import ClassSet, LabelMap, UnknownClassIds
 from service.domain.masks import MaskError, decode_label_png, encode_label_png, label_map_from_rles
 from service.domain.metrics import class_counts
 from service.errors import Invalid, ServiceError, TooLarge
@@ -32,13 +32,24 @@ def _submission(sent: LabelIn | LabelForm, frame: Frame) -> Submission:
         raise _refused(sent.region_id, error.code, error.message) from error
     except UnknownClassIds as error:
         raise _refused(sent.region_id, "unknown_class_ids", str(error), ids=error.ids) from error
+    png, digest, counts = stored_form(label_map_HW, indices_HW, frame.classes)
     return Submission(
         region_id=sent.region_id,
         round_id=frame.round_id,
-        mask=encode_label_png(label_map_HW, frame.classes.palette()),
-        digest=hashlib.sha256(label_map_HW.tobytes()).hexdigest(),
-        class_counts=class_counts(indices_HW, len(frame.classes)).tolist(),
+        mask=png,
+        digest=digest,
+        class_counts=counts,
         seconds=sent.seconds,
+    )
+
+
+def stored_form(label_map_HW: LabelMap, indices_HW: LabelMap, classes: ClassSet) -> tuple[bytes, str, list[int]]:
+    """A region's label map (ids, and as indices) as it is kept: an 8-bit PNG, the digest of its pixels, those by class."""
+    counts: list[int] = class_counts(indices_HW, len(classes)).tolist()
+    return (
+        encode_label_png(label_map_HW, classes.palette()),
+        hashlib.sha256(label_map_HW.tobytes()).hexdigest(),
+        counts,
     )
 
 

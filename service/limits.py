@@ -7,11 +7,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.failures import error_response
 
-_UPLOAD = re.compile(r"/projects/[^/]+/images(/references)?/?")
+_UPLOAD = re.compile(r"/projects/[^/]+/(images(/references)?|label-maps)/?")
 
 
 class BodyLimit:
-    """ASGI middleware: image uploads may hold `upload_bytes`, every other body `other_bytes`; beyond that, 413."""
+    """ASGI middleware: uploads of images and label maps hold `upload_bytes`, other bodies `other_bytes`; beyond that, 413."""
 
     def __init__(self, app: ASGIApp, *, upload_bytes: int, other_bytes: int) -> None:
         self._app = app

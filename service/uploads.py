@@ -121,17 +121,17 @@ def _check(
     blobs: Blobs,
     split: str,
 ) -> _Checked:
-    name = _name(file.filename)
+    name = file_name(file.filename)
     data = file.read(name, settings.max_image_bytes)
     try:
         picture = look(data, max_pixels=settings.max_image_pixels, reading=reading.images)
     except PictureError as error:
-        raise _refused(name, error.code, error.message) from error
+        raise refused(name, error.code, error.message) from error
     label = labels.get(_stem(name))
     try:
         require_usable(picture.shape.height, picture.shape.width, split, labelled=label is not None)
     except UselessImage as error:
-        raise _refused(name, error.code, error.message) from error
+        raise refused(name, error.code, error.message) from error
     label_png = None if label is None else _checked_label(label, picture, classes, settings, reading.labels)
     # Put away at once: what is seen of a large upload would not fit the memory. If a later file is refused nobody refers to it.
     seen_key = None if picture.png is None else blobs.put_content("seen", picture.png, ".png")
@@ -148,12 +148,12 @@ def _check(
 def _checked_label(
     file: UploadFile, picture: Picture, classes: ClassSet, settings: Settings, reading: LabelReading
 ) -> bytes:
-    name = f"label map {_name(file.filename)}"
+    name = f"label map {file_name(file.filename)}"
     data = Uploaded(file=file).read(name, settings.max_image_bytes)
     try:
         return label_png(data, picture.shape, classes, max_pixels=settings.max_image_pixels, reading=reading)
     except (MaskError, UselessImage) as error:
-        raise _refused(name, error.code, error.message) from error
+        raise refused(name, error.code, error.message) from error
     except UnknownClassIds as error:
         raise Invalid(f"{name}: {error}", code="unknown_class_ids", detail={"name": name, "ids": error.ids}) from error
 
@@ -188,7 +188,7 @@ def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
 def _by_stem(label_maps: Sequence[UploadFile]) -> dict[str, UploadFile]:
     labels: dict[str, UploadFile] = {}
     for file in label_maps:
-        stem = _stem(_name(file.filename))
+        stem = _stem(file_name(file.filename))
         if stem in labels:
             raise Invalid(f"Two label maps are called {stem}.", code="duplicate_name", detail={"name": stem})
         labels[stem] = file
@@ -209,7 +209,8 @@ def _check_names(checked: Sequence[_Checked], labels: Mapping[str, UploadFile]) 
         raise Invalid(sentence, code="stray_label_map", detail={"names": left[:100]})
 
 
-def _name(filename: str | None) -> str:
+def file_name(filename: str | None) -> str:
+    """What a file is called. Raises Invalid for what is no name."""
     try:
         return image_name(filename or "")
     except ValueError as error:
@@ -220,6 +221,7 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def _refused(name: str, code: str, message: str) -> ServiceError:
+def refused(name: str, code: str, message: str) -> ServiceError:
+    """The error for a file that cannot be taken."""
     kind = TooLarge if code == "too_large" else Invalid
     return kind(f"{name}: {message}", code=code, detail={"name": name})

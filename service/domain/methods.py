@@ -32,6 +32,8 @@ AUTO: Literal["auto"] = "auto"
 OWN_POLICY, SHIPPED_POLICY = "own", "shipped"
 """What policies are called among the contenders of those games."""
 RANDOM: Literal["random"] = "random"
+IMPORT: Literal["import"] = "import"
+"""Stands for a strategy where labels of regions came from elsewhere: nobody chose those."""
 REFERENCES = ("greedy-oracle", "influence", "influence-oracle")
 """What knows the truth of the pool, or of D_R: for simulations alone, to compare with."""
 

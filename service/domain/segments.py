@@ -3,14 +3,14 @@
 Shapes: HW height x width of a label map or mask.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.classes import LabelMap
-from service.domain.masks import Mask, rle_encode
+from service.domain.masks import Mask, MaskError, rle_encode
 from service.domain.regions import Box
 
 _BRUSH_LENGTHS = (3, 4, 8, 16)  # bits of a run's length; which of the four is said by two bits before it
@@ -70,6 +70,35 @@ def brush_rle(mask_HW: Mask) -> list[int]:
     packed = "".join(bits)
     packed += "0" * (-len(packed) % 8)
     return list(int(packed, 2).to_bytes(len(packed) // 8, "big"))
+
+
+def brush_mask(packed: Sequence[int], height: int, width: int) -> Mask:
+    """The inverse of `brush_rle`, of untrusted bytes: set where the alpha of a pixel is, of height x width.
+
+    Raises MaskError for what is no brush, or of another size.
+    """
+    if not all(isinstance(each, int) and 0 <= each <= 255 for each in packed):
+        raise MaskError("bad_rle", "A brush is a list of bytes.")
+    bits = "".join(f"{each:08b}" for each in packed)
+    values, at = np.zeros(4 * height * width, np.uint8), 32 + 5 + 4 * len(_BRUSH_LENGTHS)
+    if len(bits) < at or int(bits[:32], 2) != values.size or int(bits[32:37], 2) != 7:
+        raise MaskError("wrong_size", f"The brush is not of an image {_size(height, width)}.")
+    lengths, filled = [int(bits[start : start + 4], 2) + 1 for start in range(37, at, 4)], 0
+    try:
+        while filled < values.size:
+            repeated, width_bits = bits[at] == "1", lengths[int(bits[at + 1 : at + 3], 2)]
+            count, at = int(bits[at + 3 : at + 3 + width_bits], 2) + 1, at + 3 + width_bits
+            each = 1 if repeated else count  # values that follow: one for all, or one for each
+            read = [int(bits[at + 8 * place : at + 8 * place + 8], 2) for place in range(each)]
+            values[filled : filled + count] = read
+            filled, at = filled + count, at + 8 * each
+    except (IndexError, ValueError) as error:
+        raise MaskError("bad_rle", "The brush is cut short.") from error
+    return np.asarray(values.reshape(height, width, 4)[..., 3] > 0)
+
+
+def _size(height: int, width: int) -> str:
+    return f"{height} high and {width} wide"
 
 
 def _brush_run(length: int, value: int) -> Iterator[str]:

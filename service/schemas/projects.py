@@ -91,7 +91,9 @@ class ProjectSettings(BaseModel):
     retrain_every: int | None = Field(
         None, ge=1, le=100_000, description="Rounds after which train-policy runs again by itself; none: never."
     )
-    budget: int | None = Field(None, ge=1, description="Regions to label in all; none: until the pool is empty.")
+    budget: int | None = Field(
+        None, ge=1, description="Regions to ask for in all, imported ones left out; none: until the pool is empty."
+    )
     lookahead: bool = Field(True, description="Propose the next round while this one is being labelled.")
     lease_minutes: float | None = Field(
         None, gt=0, le=1440, description="How long a region is held; none: the service's."

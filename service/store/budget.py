@@ -6,9 +6,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.domain import quarters
+from service.domain.methods import IMPORT
 from service.domain.regions import Grid
 from service.schemas.projects import ProjectSettings
-from service.tables import ImageGroup, Project, Region
+from service.tables import ImageGroup, Project, Region, Round
 
 
 def regions_left(session: Session, project: Project) -> int:
@@ -20,7 +21,8 @@ def regions_left(session: Session, project: Project) -> int:
     areas = region_areas(session, project.id, settings.levels)
     left = pool_regions(session, project.id, settings) - sum(areas.values())
     if settings.budget is not None:
-        left = min(left, settings.budget - areas.get("open", 0) - areas.get("labelled", 0))
+        spent = areas.get("open", 0) + areas.get("labelled", 0) - imported_area(session, project.id, settings.levels)
+        left = min(left, settings.budget - spent)
     return math.ceil(left)
 
 
@@ -32,20 +34,29 @@ def pool_left(session: Session, project: Project) -> float:
     )
 
 
-def region_areas(session: Session, project_id: int, levels: int) -> dict[str, float]:
-    """Proposed regions by state, as many as undivided ones are as large."""
+def region_areas(session: Session, project_id: int, levels: int, *, imported: bool = False) -> dict[str, float]:
+    """Proposed regions by state, as many as undivided ones are as large; of `imported` rounds alone, if that is wished."""
     part = Region.cell % quarters.nodes(levels)
     chosen = select(Region.state, part, func.count()).where(Region.project_id == project_id)
+    if imported:
+        chosen = chosen.join(Round, Region.round_id == Round.id).where(Round.strategy == IMPORT)
     areas: dict[str, float] = {}
     for state, of_part, count in session.execute(chosen.group_by(Region.state, part)):
         areas[state] = areas.get(state, 0.0) + count * quarters.share(of_part)
     return areas
 
 
-def region_counts(session: Session, project_id: int) -> dict[str, int]:
-    """Proposed regions by state."""
-    chosen = select(Region.state, func.count()).where(Region.project_id == project_id).group_by(Region.state)
-    return {row.state: row[1] for row in session.execute(chosen)}
+def imported_area(session: Session, project_id: int, levels: int) -> float:
+    """Regions that were never asked for: their labels were imported. No budget is spent on them."""
+    return sum(region_areas(session, project_id, levels, imported=True).values())
+
+
+def region_counts(session: Session, project_id: int, *, imported: bool = False) -> dict[str, int]:
+    """Proposed regions by state; of `imported` rounds alone, if that is wished."""
+    chosen = select(Region.state, func.count()).where(Region.project_id == project_id)
+    if imported:
+        chosen = chosen.join(Round, Region.round_id == Round.id).where(Round.strategy == IMPORT)
+    return {row.state: row[1] for row in session.execute(chosen.group_by(Region.state))}
 
 
 def pool_regions(session: Session, project_id: int, settings: ProjectSettings) -> int:

@@ -43,12 +43,12 @@ def submit(session: Session, submissions: Sequence[Submission], annotator_id: in
     if len(by_region) < len(submissions):
         raise Invalid("A request may label a region once.", code="duplicate_region")
     locked, rounds = regions.lock_regions(session, by_region.keys(), [each.round_id for each in submissions])
-    latest = _latest_labels(session, [id for id, region in locked.items() if region.state == "labelled"])
+    latest = newest_labels(session, [id for id, region in locked.items() if region.state == "labelled"])
     for region in locked.values():
         _check_labellable(region, latest.get(region.id), annotator_id)
     opened = [region for region in locked.values() if region.state == "open"]
     leases.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
-    stored = [_store(each, latest.get(each.region_id), annotator_id, now) for each in submissions]
+    stored = [stored_label(each, latest.get(each.region_id), annotator_id, now) for each in submissions]
     session.add_all(each.label for each in stored if each.created)
     for region in opened:
         region.state = "labelled"
@@ -59,11 +59,14 @@ def submit(session: Session, submissions: Sequence[Submission], annotator_id: in
     return stored
 
 
-def _latest_labels(session: Session, region_ids: Sequence[int]) -> dict[int, Label]:
-    if not region_ids:
-        return {}
-    chosen = select(Label).where(Label.region_id.in_(region_ids)).order_by(Label.version).options(defer(Label.mask))
-    return {label.region_id: label for label in session.scalars(chosen)}
+def newest_labels(session: Session, region_ids: Sequence[int]) -> dict[int, Label]:
+    """The version that counts of each region that has a label."""
+    found: dict[int, Label] = {}
+    for start in range(0, len(region_ids), 5000):  # databases bound the parameters of a statement
+        part = region_ids[start : start + 5000]
+        chosen = select(Label).where(Label.region_id.in_(part)).order_by(Label.version).options(defer(Label.mask))
+        found.update((label.region_id, label) for label in session.scalars(chosen))
+    return found
 
 
 def _check_labellable(region: Region, latest: Label | None, annotator_id: int) -> None:
@@ -76,7 +79,8 @@ def _check_labellable(region: Region, latest: Label | None, annotator_id: int) -
     raise Conflict(sentence, code=f"region_{region.state}", detail={"region_id": region.id})
 
 
-def _store(submission: Submission, latest: Label | None, annotator_id: int, now: datetime) -> Stored:
+def stored_label(submission: Submission, latest: Label | None, annotator_id: int, now: datetime) -> Stored:
+    """The label that a submission becomes, not yet in the session; `latest` itself where its pixels are the same."""
     if latest is not None and latest.digest == submission.digest:
         return Stored(label=latest, created=False)
     label = Label(

@@ -148,6 +148,7 @@ def standing(session: Session, project: Project) -> Standing:
     settings = ProjectSettings.model_validate(project.settings)
     regions, checkpoints = region_counts(session, project.id), _newest_checkpoints(session, project.id)
     spent = regions.get("open", 0) + regions.get("labelled", 0)
+    spent -= sum(region_counts(session, project.id, imported=True).values())
     return Standing(
         images=_image_counts(session, project.id),
         pool_regions=pool_regions(session, project.id, settings),

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from service.domain.methods import IMPORT
 from service.schemas.policies import PolicyPayload
 from service.schemas.projects import ProjectSettings
 from service.store import events
@@ -41,6 +42,7 @@ def retrain_if_due(session: Session, project: Project, round_: Round, now: datet
 
 def _told_since(session: Session, project: Project, last: Job | None) -> int:
     told = select(func.count()).where(Round.project_id == project.id, Round.state == "told")
+    told = told.where(Round.strategy.is_distinct_from(IMPORT))
     return session.scalar(told if last is None else told.where(Round.told_at > last.created_at)) or 0
 
 

@@ -19,6 +19,7 @@ from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
 from service.store.predictions import refresh_predictions
 from service.store.retraining import retrain_if_due
+from service.store.taken import still_free
 from service.tables import Project, Region, Round
 
 WaitingReason = Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started"]
@@ -152,13 +153,15 @@ def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now:
     round_ = lock_round(session, round_id)
     if round_.state != "scoring":
         return False
-    round_.strategy, round_.note, round_.size = proposal.strategy, proposal.note, len(proposal.regions)
+    # While the regions were chosen, labels of some may have been imported.
+    regions = still_free(session, round_.project_id, proposal.regions)
+    round_.strategy, round_.note, round_.size = proposal.strategy, proposal.note, len(regions)
     round_.checkpoint_id, round_.policy_id = proposal.checkpoint_id, proposal.policy_id
     round_.seen_key, round_.warning = proposal.seen_key, proposal.warning or None
     removals.keep(session, [proposal.seen_key])
-    session.add_all(_open_region(round_, each) for each in proposal.regions)
+    session.add_all(_open_region(round_, each) for each in regions)
     round_.seconds = _seconds("ask", proposal.seconds)
-    round_.state, round_.opened_at = ("open", now) if proposal.regions else ("told", now)
+    round_.state, round_.opened_at = ("open", now) if regions else ("told", now)
     events.record(
         session,
         now=now,

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.quarters import nodes, share
 from service.schemas.projects import ProjectSettings
+from service.store.budget import imported_area
 from service.store.checkpoints import latest_checkpoint
 from service.store.pool import (
     LabelledRegion,
@@ -35,8 +36,9 @@ class AskSnapshot:
     """What a round is proposed from: the newest networks, U_t as groups less proposed cells, D_S, and L.
 
     `label_counts`, `label_area` (as many undivided regions are as large) and `told_regions` are of the rounds learned from; the
-    last empty where the strategy looks at none. `whole_images`: (height, width, how many) of the images of D_S and D_T that a
-    refit learns from. `timed_labels` for a project whose regions cost seconds.
+    last empty where the strategy looks at none. `imported_area`: what no budget was spent on. `whole_images`:
+    (height, width, how many) of the images of D_S and D_T that a refit learns from. `timed_labels` for a project whose regions
+    cost seconds.
     """
 
     project: Project
@@ -48,6 +50,7 @@ class AskSnapshot:
     state: Sequence[ImageGroup]
     label_counts: Sequence[Sequence[Any]]
     label_area: float
+    imported_area: float
     told_regions: Sequence[LabelledRegion]
     whole_images: Sequence[tuple[int, int, int]]
     timed_labels: Sequence[TimedLabel]
@@ -105,6 +108,7 @@ def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str]
         state=groups_of_split(session, project.id, "state"),
         label_counts=counts,
         label_area=area,
+        imported_area=imported_area(session, project.id, settings.levels),
         told_regions=labelled_regions(session, project.id, told=True) if settings.strategy in places_for else (),
         whole_images=whole_images(session, project.id, ("state", "train")) if settings.learning == "refit" else (),
         timed_labels=timed_labels(session, project.id, limit=_MOST_TIMED) if settings.cost == "seconds" else (),

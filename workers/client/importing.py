@@ -18,13 +18,16 @@ from service.progress import Progress
 from workers.client.ordering import ImportOrder
 from workers.client.places import LIST, Place, placed
 from workers.client.planning import Entry, Plan, entries_of, plan_of
+from workers.client.pool_labels import send_pool_labels
 from workers.client.sending import send
 from workers.client.told import tell_plan
 from workers.datasets import open_dataset
 from workers.datasets.base import SPLITS, Dataset, DatasetError
 from workers.datasets.folder import FolderReading, LabelsNamedOtherwise, open_folder
+from workers.datasets.formats import FORMATS, FormatReading
 from workers.datasets.listed import open_list
 
+OWN = "regionwise"
 _PRESETS = {CAMVID: "camvid", CITYSCAPES: "cityscapes"}
 
 
@@ -44,9 +47,23 @@ def import_dataset(client: Client, **given: Any) -> int | None:
 
 def _import(client: Client, order: ImportOrder, console: Console, place: Place | None) -> int | None:
     opened = _opened(order, console, place)
+    for note in opened.notes:
+        console.print(note, markup=False, highlight=False)
+    if order.dataset == OWN:
+        order = replace(order, pool_labels=True)
+    elif order.dataset in FORMATS and "pool" in opened.splits and not order.pool_labels:
+        console.print("Labels of the pool stay here; with --pool-labels they are sent, of the regions that they cover.")
+    if order.into is None:
+        order = replace(order, settings={**opened.settings, **order.settings})
     whole = sum(len(source) for split, source in opened.splits.items() if split in order.splits)
     with Progress("Reading files", total=whole, unit="images") as progress:
-        plan = plan_of(opened, order.splits, keep_twins=order.keep_twins, advance=progress.advance)
+        plan = plan_of(
+            opened,
+            order.splits,
+            keep_twins=order.keep_twins,
+            pool_labels=order.pool_labels,
+            advance=progress.advance,
+        )
     name = order.into or order.name or (order.dataset if place is None else place.name)
     tell_plan(console, plan, name)
     _require_sound(plan, order)
@@ -55,7 +72,12 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
         console.print("A dry run: nothing was sent.")
         return None
     project = _project(client, name, opened.classes, order)
-    send(client, project, _placed(client, project, plan.entries), opened, order, urls)
+    entries = _placed(client, project, plan.entries)
+    send(client, project, _absent(client, project, entries), opened, order, urls)
+    if order.pool_labels:
+        source = f"Imported from {order.dataset} as {name}."
+        told = send_pool_labels(client, project, entries, opened.classes, source=source, replace=order.replace)
+        console.print(str(told), markup=False, highlight=False)
     return project
 
 
@@ -82,14 +104,16 @@ def complete_project(
 
 
 def _opened(order: ImportOrder, console: Console, place: Place | None) -> Dataset:
-    if order.dataset != "folder":
-        if order.pages is not None or order.classes is not None:
-            raise DatasetError(
-                f"--pages and --classes are for own images, and {order.dataset} has its own: leave them out."
-            )
+    if order.dataset != "folder" and (order.pages is not None or order.classes is not None):
+        raise DatasetError(
+            f"--pages and --classes are for own images, and {order.dataset} has its own: leave them out."
+        )
+    if order.dataset not in ("folder", *FORMATS):
         return open_dataset(order.dataset, None if place is None else place.path)
     if place is None:
         raise DatasetError("Which folder? Say --root.")
+    if order.dataset in FORMATS:
+        return FORMATS[order.dataset](place.path, FormatReading(split=order.split, rest=order.rest))
     reading = FolderReading(
         labels=order.labels,
         images=Reading(scale=order.scale, background=color_of(order.background)),
@@ -194,3 +218,16 @@ def _placed(client: Client, project: int, entries: Sequence[Entry]) -> list[Entr
             f"{len(both)} like it: make a new project of this folder, or add the files that are new alone."
         )
     return placed
+
+
+def _absent(client: Client, project: int, entries: Sequence[Entry]) -> list[Entry]:
+    """The entries but for those that the project has already, as their export says. Raises DatasetError for lacking files."""
+    known = {image["name"]: image["sha256"] for image in client.pages(f"/projects/{project}/images")}
+    absent = [each for each in entries if each.original is None or known.get(image_name(each.name)) != each.original]
+    lacking = [each.title for each in absent if each.original is not None and each.path is None]
+    if lacking:
+        raise DatasetError(
+            f"The project lacks {len(lacking)} images that did not come with the export, {lacking[0]} for one: export with "
+            "--images."
+        )
+    return absent

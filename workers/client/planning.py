@@ -21,6 +21,7 @@ from service.domain.usable import LABELLED_SPLITS, require_usable
 from service.pictures import PictureError, pixels_of
 from service.settings import Settings
 from workers.datasets.base import Dataset, DatasetError, Files, ImageSource, behind
+from workers.datasets.formats import Annotated, Drawn
 
 # Splits whose label maps stay here: people give those.
 UNLABELLED = ("pool",)
@@ -41,6 +42,7 @@ class Entry:
     number: int
     path: Path | None
     label: Path | None
+    original: str | None  # the SHA-256 of the file that a service has, where one says so
     name: str  # as it is sent, with its suffix
     reading: Reading
 
@@ -64,8 +66,8 @@ class Entry:
 class Plan:
     """What was found. bad: files and what is wrong with them, which are no entries; left_out: those that were taken for no
     images; twins: names of the same picture in a split, sent once; leaks: those of the same picture in several splits.
-    pixels_C, images_C, ignored: of the label maps that are sent; void: names of those without a labelled pixel; bare: images
-    of splits that need label maps, and have none.
+    pixels_C, images_C, ignored: of the label maps that are sent, measured_maps of them not of the pool; void: names of those
+    without a labelled pixel; bare: images of splits that need label maps, and have none.
     """
 
     classes: ClassSet
@@ -78,6 +80,7 @@ class Plan:
     images_C: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     ignored: int = 0
     label_maps: int = 0
+    measured_maps: int = 0
     void: list[str] = field(default_factory=list)
     bare: list[str] = field(default_factory=list)
 
@@ -106,15 +109,15 @@ class Plan:
             )
             if names
         ]
-        if self.label_maps:
+        if self.measured_maps:
             never = [each.name for each, n in zip(self.classes.classes, self.images_C.tolist(), strict=True) if not n]
             if never:
                 found.append(f"No label map holds {', '.join(never)}.")
-            if self.share_ignored > most_ignored:
-                found.append(
-                    f"{self.share_ignored:.0%} of the label maps' pixels are ignored, more than {most_ignored:.0%}: is "
-                    f"{self.classes.ignore_id} a class there?"
-                )
+        if self.share_ignored > most_ignored:
+            found.append(
+                f"{self.share_ignored:.0%} of the label maps' pixels are ignored, more than {most_ignored:.0%}: is "
+                f"{self.classes.ignore_id} a class there?"
+            )
         return found
 
 
@@ -123,14 +126,15 @@ def plan_of(
     splits: Sequence[str],
     *,
     keep_twins: bool = False,
+    pool_labels: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Read every image and every label map that would be sent; `advance` hears of each image."""
+    """Read every image and every label map that would be sent, also `pool_labels`; `advance` hears of each image."""
     plan = Plan(classes=dataset.classes, entries=entries_of(dataset, splits), left_out=dataset.left_out)
     read = list[_Read]()
     for entry in plan.entries:
         try:
-            read.append(_read(entry, len(plan.classes)))
+            read.append(_read(entry, len(plan.classes), pool_labels))
         except (DatasetError, PictureError, OSError, ValueError) as error:
             stack = isinstance(error, PictureError) and error.code == "several_pages"
             plan.bad.append((entry.title, STACK if stack else str(error)))
@@ -159,34 +163,47 @@ def entries_of(dataset: Dataset, splits: Sequence[str]) -> list[Entry]:
         for number in range(0 if whole is None else len(whole)):
             assert whole is not None
             source, own = behind(whole, number)
-            path, label, reading = None, None, Reading()
+            path, label, reading, original, name = None, None, Reading(), None, f"{whole.name(number)}.png"
             if isinstance(source, Files):
-                (path, label), reading = source.files(own), source.reading_of(own)
-            name = f"{whole.name(number)}{'.png' if path is None else path.suffix}"
+                (path, label), reading, name = source.files(own), source.reading_of(own), source.file_name(own)
+            if isinstance(source, Annotated):
+                original = source.listed[own].original
             found.append(
-                Entry(split=split, source=whole, number=number, path=path, label=label, name=name, reading=reading)
+                Entry(
+                    split=split,
+                    source=whole,
+                    number=number,
+                    path=path,
+                    label=label,
+                    original=original,
+                    name=name,
+                    reading=reading,
+                )
             )
     return found
 
 
-def _read(entry: Entry, classes: int) -> _Read:
+def _read(entry: Entry, classes: int, pool_labels: bool) -> _Read:
     """Raises what is wrong with the files or the name."""
     image_name(entry.name)
     digest = None
     if entry.path is not None:
+        if not entry.path.is_file():
+            raise DatasetError(f"There is no file {entry.path}.")
         _require_small(entry.path)
         data = entry.path.read_bytes()
         height, width = pixels_of(data, max_pixels=MOST_PIXELS, reading=entry.reading).shape[:2]
         require_usable(height, width, entry.split, labelled=True)  # whether it is labelled is asked of all at the end
         digest = f"{hashlib.sha256(data).hexdigest()} {entry.reading.page}"
     counts_C, ignored = None, 0
-    if entry.labelled:
+    if entry.labelled or pool_labels:
         if entry.label is not None:
             image_name(entry.label_name)
             _require_small(entry.label)
         with suppress(LookupError):
-            indices_HW = entry.source.label_map(entry.number)
-            counts_C, ignored = class_counts(indices_HW, classes), int((indices_HW == IGNORE).sum())
+            drawn = drawn_of(entry)
+            void_HW = (drawn.indices_HW == IGNORE) & drawn.labelled_HW
+            counts_C, ignored = class_counts(drawn.indices_HW, classes), int(void_HW.sum())
     return _Read(entry=entry, digest=digest, counts_C=counts_C, ignored=ignored)
 
 
@@ -196,6 +213,15 @@ def _require_small(path: Path) -> None:
         raise ValueError(
             f"{path.name} holds {size:,} bytes; a service takes {MOST_BYTES:,} unless it is set otherwise."
         )
+
+
+def drawn_of(entry: Entry) -> Drawn:
+    """The labels of an image, all of it where nothing else is known. Raises LookupError where it has none."""
+    source, number = behind(entry.source, entry.number)
+    if isinstance(source, Annotated):
+        return source.drawn(number)
+    indices_HW = entry.source.label_map(entry.number)
+    return Drawn(indices_HW=indices_HW, labelled_HW=np.ones(indices_HW.shape, np.bool_))
 
 
 def _without_twins(plan: Plan, read: Sequence[_Read], keep: bool) -> list[_Read]:
@@ -234,5 +260,6 @@ def _count(plan: Plan, kept: Sequence[_Read]) -> None:
         plan.images_C += each.counts_C > 0
         plan.ignored += each.ignored
         plan.label_maps += 1
+        plan.measured_maps += each.entry.labelled
         if not each.counts_C.any():
             plan.void.append(name)

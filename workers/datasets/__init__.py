@@ -4,18 +4,26 @@ A new one is a new module here, which opens the folder that it lies in, and its 
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from workers.datasets.base import Dataset, DatasetError, ImageSource, Resized
 from workers.datasets.camvid import open_camvid
 from workers.datasets.cityscapes import open_cityscapes
 from workers.datasets.folder import open_folder
+from workers.datasets.formats import FORMATS, FormatReading
 from workers.datasets.streets import streets_dataset
+
+
+def _of_format(name: str, root: Path, seed: int) -> Dataset:
+    return FORMATS[name](root, FormatReading())
+
 
 _IN_A_FOLDER: dict[str, Callable[[Path, int], Dataset]] = {
     "camvid": lambda root, seed: open_camvid(root),
     "cityscapes": lambda root, seed: open_cityscapes(root),
     "folder": lambda root, seed: open_folder(root, seed=seed),
+    **{name: partial(_of_format, name) for name in FORMATS},
 }
 NAMES = (*_IN_A_FOLDER, "streets")
 STREETS_SIZE = (360, 480)

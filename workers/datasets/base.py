@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,13 +54,16 @@ class ImageSource(Protocol):
 class Dataset:
     """Classes and named splits: state D_S, train D_T, reward D_R, pool D_V, test, perhaps source to pre-train on.
 
-    left_out: files among the images that were taken for none, and not looked at.
+    left_out: files among the images that were taken for none, and not looked at. notes: sentences of how it was read; settings:
+    those that a project of it has, if nothing else is said.
     """
 
     name: str
     classes: ClassSet
     splits: Mapping[str, ImageSource]
     left_out: Sequence[Path] = ()
+    notes: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Files:
@@ -84,13 +87,17 @@ class Files:
     def name(self, number: int) -> str:
         return self._pairs[number][0]
 
-    def files(self, number: int) -> tuple[Path, Path | None]:
+    def files(self, number: int) -> tuple[Path | None, Path | None]:
         """Where the image lies, and its label map."""
         return self._pairs[number][1:]
 
     def reading_of(self, number: int) -> Reading:
         """How the image's file is read."""
         return self.reading
+
+    def file_name(self, number: int) -> str:
+        """The image's name with its suffix."""
+        return f"{self.name(number)}{self._pairs[number][1].suffix}"
 
     def size(self, number: int) -> tuple[int, int]:
         shape = self._shape(number)

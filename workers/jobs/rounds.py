@@ -71,14 +71,15 @@ def _asking(
         labelled.add(project.answers(images, known.told_regions), counted=False)
     labelled.cells = known.label_area
     labelled.known_cells = float(sum(count * project.grid(h, w).cells.size for h, w, count in known.whole_images))
-    settings = with_seconds(project, known.timed_labels)
+    settings, budget = with_seconds(project, known.timed_labels), project.settings.budget
     observer = Observer(
         images=images,
         state=state,
         truth=None,
         labelled=labelled,
         settings=settings,
-        budget=project.settings.budget,
+        # What was imported is in L, and was not asked for: the share that is spent stays below all of it.
+        budget=None if budget is None else budget + round(known.imported_area),
     )
     return Chooser(
         segmenter=None if choice.segmenter is None else project.load_segmenter(choice.segmenter)[0],
