@@ -18,6 +18,7 @@ from PIL import Image
 
 from service.domain.image_names import image_name
 from service.domain.masks import decode_label_png, encode_label_png
+from service.domain.usable import LABELLED_SPLITS
 from service.store import images as store
 from service.store.projects import get_project
 from tests.corpus.cases import CLASSES, Case, Taken
@@ -59,8 +60,10 @@ def folders(draw: st.DrawFn) -> list[tuple[str, Case, str, NDArray[np.uint8] | N
         assert isinstance(case.outcome, Taken)
         size = case.outcome.pixels["a.png"].shape[:2]
         chance = np.random.default_rng(draw(st.integers(0, 9)))
-        label = chance.choice(np.array(IDS, np.uint8), size) if draw(st.booleans()) else None
-        found.append((name, case, draw(st.sampled_from(SPLITS)), label, draw(st.integers(0, len(_WRITERS) - 1))))
+        split = draw(st.sampled_from(SPLITS))
+        labelled = split in LABELLED_SPLITS or draw(st.booleans())
+        label = chance.choice(np.array(IDS, np.uint8), size) if labelled else None
+        found.append((name, case, split, label, draw(st.integers(0, len(_WRITERS) - 1))))
     return found
 
 

@@ -22,7 +22,7 @@ from workers.datasets.folder import LABEL_SUFFIXES
 
 LIST = ".csv"
 MOST_FILES = 1_000_000
-_COPIED = {*SUFFIXES, *LABEL_SUFFIXES, ".json", ".txt", LIST}
+_COPIED = {*SUFFIXES, *LABEL_SUFFIXES, ".json", ".txt", ".xml", LIST}
 _AT_ONCE = 8
 _MEGABYTE = 10**6
 

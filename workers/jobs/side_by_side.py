@@ -35,14 +35,20 @@ class ForPlayers:
 
     def __call__(self) -> tuple[list[Contest], nn.Module]:
         """The contests and a network. Raises ProjectChanged where games here would not be made of what the job's are."""
-        worker = worker_of(self.settings, Database(self.settings.resolved_database_url))
-        project = load_project(worker, self.project_id)
+        database = Database(self.settings.resolved_database_url)
+        try:
+            return self._made(load_project(worker_of(self.settings, database), self.project_id))
+        except BaseException:
+            database.engine.dispose()
+            raise
+
+    def _made(self, project: ProjectData) -> tuple[list[Contest], nn.Module]:
         source, loop = source_of(project), loop_of_games(project, self.policy)
         splits = splits_of(project, source)
         if games_made_of(project, source, splits, self.policy, loop) != self.made_of:
             raise ProjectChanged(f"Project {self.project_id} changed while the games of a policy were made ready.")
         ground, seed = ground_of(project, source, splits, loop), project.settings.seed
-        network = build_network(self.policy, len(project.classes), 0, seed).to(worker.device)
+        network = build_network(self.policy, len(project.classes), 0, seed).to(project.worker.device)
         return contests_of(self.policy, ground, seed), network
 
 

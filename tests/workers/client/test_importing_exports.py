@@ -75,6 +75,15 @@ def test_into_the_same_project_all_is_unchanged(
     assert "Regions of the pool: 7 unchanged." in capsys.readouterr().out.replace("\n", " ")
 
 
+def test_an_export_goes_in_as_it_was_written(
+    run: Run, world: Labelled, admin: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = tmp_path / "mine.zip"
+    archive.write_bytes(admin.get("/projects/1/export", params={"format": "cvat"}).content)
+    assert run(archive, dataset="regionwise", into="My streets") == 1
+    assert "Regions of the pool: 7 unchanged." in capsys.readouterr().out.replace("\n", " ")
+
+
 def test_a_pixel_that_was_changed_is_a_new_version_of_its_region_alone(
     run: Run, world: Labelled, admin: TestClient, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
