@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.classes import ClassSet, LabelMap, UnknownClassIds
-from service.domain.covered import covered_regions, overlapping, region_of_box
+from service.domain.covered import blocked_by, covered_regions, overlapping, region_of_box
 from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import Mask, MaskError
 from service.domain.regions import Box, Grid
@@ -30,7 +30,8 @@ from service.uploads import Uploaded, file_name, refused
 Void = Literal["labelled", "unlabelled"]
 MAX_REGIONS = 50_000
 _MOST_ORIGINS = 16 << 20
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+_LOWER = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+_SUFFIXES = (*_LOWER, *(each.upper() for each in _LOWER))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def matched(
     named = _by_name(label_maps, "label maps")
     masks_by_name = _by_name(masks, "masks")
     images = _images(session, project_id, list(named))
-    by_stem = {_stem(name): name for name in masks_by_name}
+    by_stem = {_stem(name): name for name in masks_by_name if name not in named}
     sent, used, taken = [], set[str](), dict[int, str]()
     for name, file in named.items():
         image = _image(images, name)
@@ -152,12 +153,14 @@ def labels_imported(cuts: Sequence[Cut], imported: Imported) -> LabelsImported:
 def _origins(grid: Grid, given: Sequence[OriginIn]) -> dict[int, OriginIn]:
     """By region; what has other pixels than any of the grid's is no help, and left out."""
     found: dict[int, OriginIn] = {}
+    blocked = set[int]()
     for each in given:
         if not each.width or not each.height:
             continue
         region = region_of_box(grid, Box(row=each.y, col=each.x, height=each.height, width=each.width))
-        if region is not None and not overlapping([region], found, grid.levels):
+        if region is not None and region not in blocked:
             found[region] = each
+            blocked |= blocked_by([region], grid.levels)
     return found
 
 

@@ -1,11 +1,14 @@
 """Image files that stay where they are: which URLs the service reads, and that it reads there what it read at first."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 
 from fsspec.core import url_to_fs
 
 from service.errors import Conflict, Invalid, TooLarge
+
+log = logging.getLogger(__name__)
 
 LONGEST = 190  # characters of a URL: with the digest behind it, it fits a blob's key
 _MOST_READ = 1 << 30  # bytes of a file that has been taken; one that has grown beyond is another one anyway
@@ -60,18 +63,26 @@ def read(key: str) -> bytes:
     try:
         data = _read(url, _MOST_READ)
     except Exception as error:  # file systems of all kinds fail in their own ways
+        log.warning("%s cannot be read: %s", url, error)
         raise Conflict(
-            f"The image is the file {url}, which cannot be read now: {_said(error)}.",
+            f"The image is a file that stays elsewhere, {_named(url)}, which cannot be read now.",
             code="reference_lost",
-            detail={"url": url},
+            detail={"sha256": digest},
         ) from error
     if hashlib.sha256(data).hexdigest() != digest:
+        log.warning("%s is not the file of SHA-256 %s any more.", url, digest)
         raise Conflict(
-            f"The file {url} is another one than when its image came: put the one of SHA-256 {digest} back.",
+            f"The file {_named(url)}, which stays elsewhere, is another one than when its image came: put the one of SHA-256 "
+            f"{digest} back.",
             code="reference_changed",
-            detail={"url": url, "sha256": digest},
+            detail={"sha256": digest},
         )
     return data
+
+
+def _named(url: str) -> str:
+    """A file without its place: annotators are told of it too."""
+    return url.rpartition("/")[2]
 
 
 def _read(url: str, most: int) -> bytes:

@@ -93,8 +93,12 @@ def _labelled(grid: Grid, labelled_HW: Mask, regions: NDArray[np.int64]) -> tupl
 
 def overlapping(cells: Collection[int], taken: Collection[int], levels: int) -> set[int]:
     """Which of an image's regions, by number, have a pixel that one of `taken` has."""
+    return blocked_by(taken, levels) & set(cells)
+
+
+def blocked_by(taken: Collection[int], levels: int) -> set[int]:
+    """All regions of an image, by number, that have a pixel that one of `taken` has."""
     per_cell = quarters.nodes(levels)
-    blocked = {
+    return {
         number - number % per_cell + part for number in taken for part in quarters.family(number % per_cell, levels)
     }
-    return blocked & set(cells)

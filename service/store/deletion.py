@@ -134,6 +134,8 @@ def delete_image(
     would go.
     """
     project_id = get_image(session, image_id).project_id
+    # Before the project: labels that are imported are written in this order too.
+    session.execute(select(Region.id).where(Region.image_id == image_id).order_by(Region.id).with_for_update()).all()
     # Claims of jobs wait for this, as other uploads and deletions do.
     session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
     chosen = select(Image).where(Image.id == image_id).execution_options(populate_existing=True)

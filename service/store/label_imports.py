@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.methods import IMPORT
 from service.domain.regions import Box
+from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
 from service.store import events, leases
 from service.store.budget import grid_of
@@ -87,12 +88,13 @@ def import_labels(
     waiting_id = session.scalar(_unlearned(project_id))
     there = _lock(session, [each.image.id for each in images], waiting_id)
     lock_project(session, project_id)
+    placed = _as_they_are(session, [each.image.id for each in images])
     now_there = cells_of(session, [each.image.id for each in images])
     if any(now_there.get(each.image.id, set()) != each.known for each in images):
         raise RegionsMoved
     wanted = {(each.image.id, label.cell): label for each in images for label in each.labels}
     new = {key: label for key, label in wanted.items() if key not in there.regions}
-    round_, made = _new_regions(session, project_id, new, [each.image for each in images], waiting_id, now)
+    round_, made = _new_regions(session, project_id, new, placed, waiting_id, now)
     old = {key: region for key, region in there.regions.items() if key in wanted}
     statuses = _statuses(session, old, annotator_id, now)
     labels = newest_labels(session, [region.id for region in old.values()])
@@ -109,6 +111,16 @@ def import_labels(
     _record(session, project_id, outcomes, round_, annotator_id, source, now)
     session.flush()
     return Imported(outcomes=outcomes, round_number=None if round_ is None else round_.number)
+
+
+def _as_they_are(session: Session, image_ids: Sequence[int]) -> list[Image]:
+    """The images at their places now that the project is locked. Raises NotFound for one that was deleted meanwhile."""
+    chosen = select(Image).where(Image.id.in_(image_ids)).execution_options(populate_existing=True)
+    found = {image.id: image for image in session.scalars(chosen)}
+    for image_id in image_ids:
+        if image_id not in found:
+            raise NotFound(f"Image {image_id} was deleted while its label map was looked at.")
+    return [found[image_id] for image_id in image_ids]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from workers.datasets.formats.shapes import OVERLAPS, Shape, box_mask, drawn_wit
 
 HOLDS = "CVAT's annotations (export as CVAT for images 1.1)"
 _WITH_AREA = ("mask", "polygon", "box")
+_UNREAD = ("ellipse", "cuboid")  # they have an area too
 _MOST_RUNS = 1 << 24
 
 
@@ -90,6 +91,11 @@ def _drawn(
     rest: int | None,
 ) -> Drawn | None:
     try:
+        unread = sorted({each.tag for each in image} & set(_UNREAD))
+        if unread:
+            raise DatasetError(
+                f"it has shapes of the kind {unread[0]}, which are not read: make polygons or masks of them."
+            )
         elements = [each for each in image if each.tag in _WITH_AREA]
         elements.sort(key=lambda each: int(each.get("z_order") or 0))
         covered_HW = covered_by(root, name.rpartition(".")[0], size)
@@ -109,7 +115,8 @@ def _shape(element: ElementTree.Element, classes: ClassSet, size: tuple[int, int
 def _mask(element: ElementTree.Element, size: tuple[int, int]) -> Covered:
     at: Mapping[str, Any] = element.attrib
     if element.tag == "box":
-        return box_mask((float(at["xtl"]), float(at["ytl"]), float(at["xbr"]), float(at["ybr"])), size)
+        box = (float(at["xtl"]), float(at["ytl"]), float(at["xbr"]), float(at["ybr"]))
+        return box_mask(box, size, float(at.get("rotation") or 0.0))
     if element.tag == "polygon":
         points = [float(each) for point in at["points"].split(";") for each in point.split(",")]
         return polygon_mask([points], *size)

@@ -27,6 +27,7 @@ from workers.datasets.formats.shapes import OVERLAPS, Shape, drawn_within, polyg
 
 HOLDS = 'Label Studio\'s tasks: [{"data": {"image": ...}, "annotations": [...]}, ...] (export as JSON, not as JSON-MIN)'
 _KINDS = ("brushlabels", "polygonlabels", "rectanglelabels")
+_UNREAD = ("ellipselabels", "bitmasklabels", "vectorlabels")  # they have an area too, or may have
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the names of uploaded files
 _Size = tuple[int, int]
 
@@ -106,7 +107,7 @@ def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     newest = max(annotations, key=lambda each: str(each.get("updated_at") or each.get("created_at") or ""))
     results = newest.get("result")
     whole = results if isinstance(results, list) else []
-    return [each for each in whole if isinstance(each, dict) and each.get("type") in _KINDS]
+    return [each for each in whole if isinstance(each, dict) and each.get("type") in (*_KINDS, *_UNREAD)]
 
 
 def _labels(result: Mapping[str, Any]) -> list[str]:
@@ -130,6 +131,9 @@ def _drawn(
     if len(sizes) > 1 or not all(isinstance(side, int) and side > 0 for side in (height, width)):
         raise DatasetError(f"{path}, {name}: results need the same original_height and original_width, in pixels.")
     size = (height, width)
+    unread = sorted({each["type"] for each in results} & set(_UNREAD))
+    if unread:
+        raise DatasetError(f"{path}, {name}: {unread[0]} are not read: make polygons or brushes of them.")
     try:
         shapes = [_shape(each, classes, size) for each in results]
         return drawn_within(shapes, size, rest, covered_by(root, name.rpartition(".")[0], size))

@@ -72,10 +72,20 @@ def polygon_mask(polygons: Sequence[Any], height: int, width: int) -> Covered:
     return rle_mask(mask_api.merge(mask_api.frPyObjects(clipped, height, width)))
 
 
-def box_mask(box: tuple[float, float, float, float], size: tuple[int, int]) -> Covered:
-    """What is in a box of left, top, right and bottom, of an image of (height, width). Raises DatasetError."""
+def box_mask(box: tuple[float, float, float, float], size: tuple[int, int], turned: float = 0.0) -> Covered:
+    """What is in a box of left, top, right and bottom, of an image of (height, width), `turned` clockwise about its middle by
+    so many degrees. Raises DatasetError.
+    """
     left, top, right, bottom = box
-    return polygon_mask([[left, top, right, top, right, bottom, left, bottom]], *size)
+    x, y, cos, sin = (
+        (left + right) / 2,
+        (top + bottom) / 2,
+        math.cos(math.radians(turned)),
+        math.sin(math.radians(turned)),
+    )
+    corners = [(left - x, top - y), (right - x, top - y), (right - x, bottom - y), (left - x, bottom - y)]
+    points = [(x + cos * dx - sin * dy, y + sin * dx + cos * dy) for dx, dy in corners]
+    return polygon_mask([[round(each, 9) for point in points for each in point]], *size)
 
 
 def runs_mask(runs: Sequence[int], height: int, width: int) -> Covered:
@@ -98,7 +108,27 @@ def _clipped(polygon: Any, height: int, width: int) -> list[float]:
         raise DatasetError("A polygon is a list of x, y, x, y, ... of at least three points.")
     if not all(isinstance(each, int | float) and math.isfinite(each) for each in polygon):
         raise DatasetError("A polygon's points are numbers of pixels.")
-    return [min(max(float(each), 0.0), float(height if place % 2 else width)) for place, each in enumerate(polygon)]
+    points = [(float(x), float(y)) for x, y in zip(polygon[::2], polygon[1::2], strict=True)]
+    for axis, limit, sign in ((0, 0.0, 1), (0, float(width), -1), (1, 0.0, 1), (1, float(height), -1)):
+        points = _on_one_side(points, axis, limit, sign)
+    return [each for point in points for each in point] if len(points) > 2 else [0.0] * 6
+
+
+_Point = tuple[float, float]
+
+
+def _on_one_side(points: Sequence[_Point], axis: int, limit: float, sign: int) -> list[_Point]:
+    """The part of a polygon where a coordinate is at least (sign 1) or at most (-1) a limit (Sutherland & Hodgman 1974)."""
+    kept = list[_Point]()
+    for start, end in zip([*points[-1:], *points[:-1]], points, strict=True):
+        inside = [sign * (each[axis] - limit) >= 0 for each in (start, end)]
+        if inside[0] != inside[1]:
+            share, other = (limit - start[axis]) / (end[axis] - start[axis]), 1 - axis
+            crossing = start[other] + share * (end[other] - start[other])
+            kept.append((limit, crossing) if axis == 0 else (crossing, limit))
+        if inside[1]:
+            kept.append(end)
+    return kept
 
 
 def _mask_api() -> Any:

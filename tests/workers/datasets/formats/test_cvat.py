@@ -10,6 +10,7 @@ from tests.workers.datasets.pictures import picture, write
 from workers.datasets import open_dataset
 from workers.datasets.base import DatasetError, behind
 from workers.datasets.formats import Annotated, Drawn
+from workers.datasets.formats.shapes import polygon_mask
 
 HEIGHT, WIDTH = 20, 40
 LABELS = "".join(
@@ -84,6 +85,7 @@ def test_xml_that_declares_anything_is_refused(tmp_path: Path, before: str) -> N
     [
         ('<box label="cow" xtl="0" ytl="0" xbr="1" ybr="1"/>', "the label 'cow', which is not in the list"),
         ('<box label="car" xtl="0"/>', "it lacks 'ytl'"),
+        ('<ellipse label="car" cx="9" cy="9" rx="3" ry="2"/>', "shapes of the kind ellipse, which are not read"),
         ('<polygon label="car" points="1,2;3"/>', "at least three points"),
         ('<polygon label="car" points="a,b"/>', "could not convert"),
         ('<mask label="car" rle="1,2" left="0" top="0" width="9" height="9"/>', "do not add up"),
@@ -104,3 +106,14 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path) -> None:
     ):
         with pytest.raises(DatasetError, match=sentence):
             open_dataset("cvat", root)
+
+
+def test_a_turned_box_is_drawn_turned(tmp_path: Path) -> None:
+    shapes = '<box label="car" xtl="4" ytl="8" xbr="20" ybr="12" rotation="90"></box>'
+    np.testing.assert_array_equal(drawn(cvat(tmp_path, shapes)).labelled_HW, box(2, 10, 18, 14))
+
+
+def test_what_reaches_beyond_an_image_keeps_its_slopes_within() -> None:
+    beyond = polygon_mask([[50, 0, -150, 100, 50, 100]], 100, 100)
+    assert beyond.sum() == pytest.approx(4375, rel=0.02)  # 50 x 100 less the triangle above the slope
+    assert not polygon_mask([[-30, -30, -10, -30, -10, -10]], 100, 100).any()
