@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from service.client import ApiError, Client
+from service.domain.image_names import stem_of
 from service.domain.masks import decode_png, encode_label_png
 
 MAX_PIXELS = 100_000_000
@@ -49,7 +50,7 @@ class TruthFolder:
 
     def _path(self, name: str) -> Path:
         """At the image's path, or, where there is just one of its name in all folders, that one."""
-        whole = PurePosixPath(name).with_suffix("").as_posix()
+        whole = stem_of(name)
         if whole in self._paths:
             return self._paths[whole]
         stem = PurePosixPath(whole).name

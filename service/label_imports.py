@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.classes import ClassSet, LabelMap, UnknownClassIds
 from service.domain.covered import blocked_by, covered_regions, overlapping, region_of_box
+from service.domain.image_names import stem_of
 from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import Mask, MaskError
 from service.domain.regions import Box, Grid
@@ -72,14 +72,14 @@ def matched(
     named = _by_name(label_maps, "label maps")
     masks_by_name = _by_name(masks, "masks")
     images = _images(session, project_id, list(named))
-    by_stem = {_stem(name): name for name in masks_by_name if name not in named}
+    by_stem = {stem_of(name): name for name in masks_by_name if name not in named}
     sent, used, taken = [], set[str](), dict[int, str]()
     for name, file in named.items():
         image = _image(images, name)
         if image.id in taken:
             raise _unfit(f"Two label maps are of the image {image.name}: {taken[image.id]} and {name}.", name)
         taken[image.id] = name
-        mask = name if name in masks_by_name else by_stem.get(_stem(name))
+        mask = name if name in masks_by_name else by_stem.get(stem_of(name))
         used |= {mask} if mask else set()
         sent.append(Sent(name=name, label_map=file, labelled=masks_by_name.get(mask or ""), image=image))
     left = sorted(masks_by_name.keys() - used)
@@ -199,7 +199,7 @@ def _require_size(pixels_HW: LabelMap, shape: tuple[int, int]) -> None:
 
 def _images(session: Session, project_id: int, names: Sequence[str]) -> dict[str, Image]:
     """The images that names may stand for."""
-    wanted = sorted({*names, *(f"{_stem(name)}{suffix}" for name in names for suffix in _SUFFIXES)})
+    wanted = sorted({*names, *(f"{stem_of(name)}{suffix}" for name in names for suffix in _SUFFIXES)})
     found: dict[str, Image] = {}
     for start in range(0, len(wanted), 500):
         part = wanted[start : start + 500]
@@ -209,7 +209,7 @@ def _images(session: Session, project_id: int, names: Sequence[str]) -> dict[str
 
 
 def _image(images: Mapping[str, Image], name: str) -> Image:
-    same = [image for suffix in _SUFFIXES if (image := images.get(f"{_stem(name)}{suffix}")) is not None]
+    same = [image for suffix in _SUFFIXES if (image := images.get(f"{stem_of(name)}{suffix}")) is not None]
     found = [images[name]] if name in images else same
     if not found:
         raise _unfit(f"The project has no image {name}; a label map needs the name of its image.", name)
@@ -230,10 +230,6 @@ def _by_name(files: Sequence[UploadFile], what: str) -> dict[str, UploadFile]:
             raise Invalid(f"Two {what} are called {name}.", code="duplicate_name", detail={"name": name})
         named[name] = file
     return named
-
-
-def _stem(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
 
 
 def _unfit(sentence: str, name: str) -> Invalid:

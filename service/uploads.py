@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Protocol
 
 from fastapi import UploadFile
@@ -11,7 +10,7 @@ from fastapi import UploadFile
 from service import references
 from service.blobs import Blobs
 from service.domain.classes import ClassSet, UnknownClassIds
-from service.domain.image_names import image_name
+from service.domain.image_names import image_name, stem_of
 from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, encode_label_png
 from service.domain.readings import Reading
@@ -127,7 +126,7 @@ def _check(
         picture = look(data, max_pixels=settings.max_image_pixels, reading=reading.images)
     except PictureError as error:
         raise refused(name, error.code, error.message) from error
-    label = labels.get(_stem(name))
+    label = labels.get(stem_of(name))
     try:
         require_usable(picture.shape.height, picture.shape.width, split, labelled=label is not None)
     except UselessImage as error:
@@ -188,7 +187,7 @@ def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:
 def _by_stem(label_maps: Sequence[UploadFile]) -> dict[str, UploadFile]:
     labels: dict[str, UploadFile] = {}
     for file in label_maps:
-        stem = _stem(file_name(file.filename))
+        stem = stem_of(file_name(file.filename))
         if stem in labels:
             raise Invalid(f"Two label maps are called {stem}.", code="duplicate_name", detail={"name": stem})
         labels[stem] = file
@@ -199,7 +198,7 @@ def _check_names(checked: Sequence[_Checked], labels: Mapping[str, UploadFile]) 
     seen: set[str] = set()
     for name in (each.name for each in checked):
         # A label map belongs to one image: with label maps, stems must differ, otherwise names.
-        key = _stem(name) if labels else name
+        key = stem_of(name) if labels else name
         if key in seen:
             raise Invalid(f"Two images are called {key}.", code="duplicate_name", detail={"name": key})
         seen.add(key)
@@ -215,10 +214,6 @@ def file_name(filename: str | None) -> str:
         return image_name(filename or "")
     except ValueError as error:
         raise Invalid(str(error), code="bad_name", detail={"name": ascii(filename)}) from error
-
-
-def _stem(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
 
 
 def refused(name: str, code: str, message: str) -> ServiceError:

@@ -1,6 +1,7 @@
 """Names of images: the paths of their files, made alike on all systems."""
 
 import unicodedata
+from pathlib import PurePosixPath
 
 LONGEST = 255
 # Control characters, halves of characters, and separators of lines: nothing that a file of an image should be called.
@@ -21,3 +22,8 @@ def image_name(path: str) -> str:
             f"The name {path[:80]!a} holds `..`, a double quote or what is no character: call the file otherwise."
         )
     return name
+
+
+def stem_of(name: str) -> str:
+    """An image's name without its suffix, its folders kept: what its label map is called."""
+    return str(PurePosixPath(name).with_suffix(""))

@@ -55,9 +55,10 @@ class ForPlayers:
 def players_for(project: ProjectData, policy: PolicySettings, made_of: str) -> Players | None:
     """Those that the worker's settings ask for; None where the worker plays alone."""
     settings, device = project.worker.settings, project.worker.device
-    alone = device != "cpu" or not policy.searched
-    count = settings.players or (1 if alone else min(os.cpu_count() or 1, MOST))
+    if not policy.searched:
+        return None
+    count = settings.players or (min(os.cpu_count() or 1, MOST) if device == "cpu" else 1)
     count = min(count, policy.population)
-    if count < 2 or not policy.searched:
+    if count < 2:
         return None
     return Players(ForPlayers(settings=settings, project_id=project.id, policy=policy, made_of=made_of), count)
