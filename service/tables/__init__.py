@@ -1,0 +1,26 @@
+"""The ORM: what the database holds."""
+
+from service.tables.base import Base, UtcDateTime
+from service.tables.campaign import Checkpoint, Image, ImageGroup, Project
+from service.tables.labelling import Label, Lease, Region, Round
+from service.tables.people import Annotator
+from service.tables.records import BlobRemoval, Event
+from service.tables.work import Job, WorkerHost
+
+__all__ = [
+    "Annotator",
+    "Base",
+    "BlobRemoval",
+    "Checkpoint",
+    "Event",
+    "Image",
+    "ImageGroup",
+    "Job",
+    "Label",
+    "Lease",
+    "Project",
+    "Region",
+    "Round",
+    "UtcDateTime",
+    "WorkerHost",
+]

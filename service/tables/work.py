@@ -1,0 +1,49 @@
+"""Rows of work: jobs, and the machines that take them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.tables.base import NUMBERED_ONCE, Base, Key
+
+
+class Job(Base):
+    """A long piece of work; the broker only wakes workers up to it."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("project_id", "dedup_key"),
+        Index(None, "state", "heartbeat_at"),
+        Index(None, "project_id", "kind", "state"),
+        NUMBERED_ONCE,
+    )
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    kind: Mapped[str] = mapped_column(String(20))  # one of domain.job_kinds
+    dedup_key: Mapped[str | None] = mapped_column(String(100))
+    payload: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(20), default="queued")  # queued, running, done, failed, cancelled
+    progress: Mapped[float] = mapped_column(default=0.0)
+    message: Mapped[str] = mapped_column(Text, default="")
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    error: Mapped[str | None] = mapped_column(Text)
+    attempt: Mapped[int] = mapped_column(default=0)
+    lock: Mapped[str | None] = mapped_column(String(40))  # names the delivery that owns the job now
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    sent_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class WorkerHost(Base):
+    """A machine's workers, as they were when one started last, and what they lack of what is optional."""
+
+    __tablename__ = "workers"
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    missing: Mapped[dict[str, Any]]  # by prefixes of segmenters' names, how to get them
+    started_at: Mapped[datetime]
