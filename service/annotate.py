@@ -106,8 +106,8 @@ class ScriptedAnnotator:
         try:
             self.client.call("POST", "/labels", json={"labels": [label]})
         except ApiError as error:
-            if error.code in ("lease_lost", "region_labelled"):
-                return 0  # somebody else was faster; the next region is as good
+            if error.code in ("lease_lost", "region_labelled", "region_skipped", "region_not_found"):
+                return 0  # somebody else was faster, or an admin finished the round; the next region is as good
             raise
         return 1
 

@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 from service.blobs import Blobs
 from service.db import Database
 from service.failures import add_handlers
+from service.lease_proofs import LeaseProofs
 from service.limits import BodyLimit
 from service.openapi import describe
 from service.queue import Sender
@@ -50,6 +51,7 @@ def create_app(
     app.state.database = database or Database(settings.resolved_database_url, send)
     app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
     app.state.clock = clock
+    app.state.lease_proofs = LeaseProofs(app.state.database, settings.secret.get_secret_value())
     add_handlers(app)
     app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)
     for module in _ROUTES:

@@ -1,7 +1,6 @@
-"""Who is calling: bearer tokens, of which only hashes are stored, roles, and the proofs of leases."""
+"""Who is calling: bearer tokens, of which only hashes are stored, and roles."""
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import bindparam, select
 
 from service.deps import Store
-from service.errors import Forbidden, Invalid, Unauthorized
+from service.errors import Forbidden, Unauthorized
 from service.schemas.fields import Role as Role
 from service.tables import Annotator
 
@@ -47,38 +46,6 @@ def new_token() -> str:
 def hash_token(token: str) -> str:
     """What is stored of a token: its SHA-256 in hex. Tokens are random, so that no salt is needed."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def lease_token(bearer: str, lease_id: int, region_id: int) -> str:
-    """The proof that this caller was given this region by this lease: computed, never stored, the same each time."""
-    return f"{lease_id}-{_lease_proof(bearer, lease_id, region_id)}"
-
-
-def proven_lease(bearer: str, token: str, region_id: int) -> int:
-    """The lease that a token proves. Raises Invalid where it is not this caller's or not of this region."""
-    lease_id = claimed_lease(token)
-    if not hmac.compare_digest(token.partition("-")[2], _lease_proof(bearer, lease_id, region_id)):
-        raise _stray_token(region_id)
-    return lease_id
-
-
-def claimed_lease(token: str) -> int:
-    """The lease that a token speaks of, proven or not. Raises Invalid for what cannot be a token."""
-    number, _, proof = token.partition("-")
-    # At most 18 digits: any such number fits the database's 64 bits.
-    if not (number.isascii() and number.isdigit() and len(number) <= 18 and proof.isascii()):
-        raise _stray_token()
-    return int(number)
-
-
-def _lease_proof(bearer: str, lease_id: int, region_id: int) -> str:
-    return hmac.new(bearer.encode(), f"{lease_id}:{region_id}".encode(), hashlib.sha256).hexdigest()[:32]
-
-
-def _stray_token(region_id: int | None = None) -> Invalid:
-    of = "" if region_id is None else f" for region {region_id}"
-    detail = {} if region_id is None else {"region_id": region_id}
-    return Invalid(f"This is not a lease token of yours{of}.", code="bad_lease_token", detail=detail)
 
 
 def authenticate(

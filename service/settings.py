@@ -3,7 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,6 +16,11 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite at DATA_DIR/regionwise.db.")
     blob_url: str = Field("", description="fsspec URL of images and checkpoints; empty: DATA_DIR/blobs.")
     broker_url: str = Field("memory://", description="Celery broker; memory:// runs the worker inside the API process.")
+    secret: SecretStr = Field(
+        SecretStr(""),
+        description="Keys the proofs of leases, 32 characters or more, the same for every process of the API; empty: one that "
+        "the service makes and keeps in its database.",
+    )
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8000, description="Port that the API listens on.")
     lease_minutes: float = Field(15.0, gt=0, description="How long an annotator keeps a region without renewing it.")

@@ -16,6 +16,7 @@ from service.errors import Conflict, Invalid
 from service.label_body import REQUEST_BODY, label_body, parse_labels
 from service.label_imports import HowToCut, Void, cut, labels_imported, matched, origins_of
 from service.label_maps import submissions
+from service.lease_proofs import Proofs
 from service.schemas.errors import errors
 from service.schemas.label_imports import LabelsImported, OriginsIn
 from service.schemas.labels import LabelsOut, label_out
@@ -43,6 +44,7 @@ def add_labels(
     body: Annotated[bytes | FormData, Depends(label_body, scope="function")],
     caller: auth.AnnotatorCaller,
     database: Store,
+    proofs: Proofs,
     now: Now,
     response: Response,
 ) -> LabelsOut:
@@ -55,7 +57,7 @@ def add_labels(
     # Masks are decoded with no transaction open: on SQLite it would keep everybody else from writing.
     with database.read() as session:
         frames = regions.frames(session, {each.region_id for each in sent})
-    checked = submissions(sent, frames, caller.token)
+    checked = submissions(sent, frames, proofs, caller.id)
     with database.write() as session:
         stored = store.submit(session, checked, caller.id, now=now)
     response.status_code = 201 if any(each.created for each in stored) else 200

@@ -10,6 +10,8 @@ from service.auth import Caller
 from service.content import PNG_RESPONSE, revalidated, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.regions import Box
+from service.errors import Forbidden
+from service.lease_proofs import LeaseProofs, Proofs, claimed_lease
 from service.pictures import crop_png
 from service.schemas.errors import errors
 from service.schemas.paging import MAX_ID, Id
@@ -17,15 +19,18 @@ from service.schemas.regions import (
     LeasedRegion,
     LeaseOut,
     NextRegions,
+    Reason,
     RegionDetail,
     RegionState,
     ReleaseIn,
     SkipIn,
+    Unskipped,
     leased_region,
     region_detail,
 )
-from service.store import leases, rounds
+from service.store import leases, rounds, steering
 from service.store import regions as store
+from service.store.lease_caps import holds_all_it_may
 from service.store.leases import Held
 from service.store.projects import get_project, project_or_only
 from service.tables import Image, Region
@@ -33,7 +38,7 @@ from service.tables import Image, Region
 GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
-RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60, "pool_empty": 60}
+RETRY_AFTER = {"scoring": 1, "held": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60, "pool_empty": 60}
 
 RETRY_HEADER = {
     "description": "Seconds until asking again may help; only where the list is empty.",
@@ -62,6 +67,7 @@ def next_regions(
     caller: auth.AnnotatorCaller,
     database: Store,
     settings: ServiceSettings,
+    proofs: Proofs,
     now: Now,
     response: Response,
     project: OfProject = None,
@@ -72,24 +78,26 @@ def next_regions(
     Nobody else gets a region while its lease lasts. An empty list comes with a reason and Retry-After.
     """
     response.headers["Cache-Control"] = "no-store"
-    # A lease forgotten by a dying machine costs nothing: its token still proves that the caller was given the region.
-    with database.write(durable=False) as session:
+    # A lease that a dying machine forgets within a moment of giving it costs its label, which is refused with a sentence.
+    with database.write(durable=False, alone=caller.id) as session:
         chosen = project_or_only(session, project)
         held = leases.claim(session, chosen, caller.id, count=count, now=now, default_minutes=settings.lease_minutes)
     if held:
-        return NextRegions(items=[_leased(each, caller) for each in held], reason=None, retry_after=None)
+        return NextRegions(items=[_leased(each, proofs) for each in held], reason=None, retry_after=None)
     with database.write() as session:
         project_now = get_project(session, chosen.id)
         rounds.advance(session, project_now, now)
         session.flush()
-        reason = rounds.waiting_reason(session, project_now)
+        at_cap = holds_all_it_may(session, project_now, caller.id, now)
+        reason: Reason = "held" if at_cap else rounds.waiting_reason(session, project_now)
     seconds = RETRY_AFTER[reason]
     response.headers["Retry-After"] = str(seconds)
     return NextRegions(items=[], reason=reason, retry_after=seconds)
 
 
-def _leased(held: Held, caller: Caller) -> LeasedRegion:
-    return leased_region(held.placed, held.lease, auth.lease_token(caller.token, held.lease.id, held.lease.region_id))
+def _leased(held: Held, proofs: LeaseProofs) -> LeasedRegion:
+    lease = held.lease
+    return leased_region(held.placed, lease, proofs.token(lease.id, lease.region_id, lease.annotator_id))
 
 
 @router.get("/regions/{id}")
@@ -140,26 +148,63 @@ def get_prediction(id: Id, request: Request, caller: auth.AnnotatorCaller, sessi
 
 @router.post("/leases/{token}/renew", responses=errors(409))
 def renew_lease(
-    token: LeaseToken, caller: auth.AnnotatorCaller, session: Writer, settings: ServiceSettings, now: Now
+    token: LeaseToken,
+    caller: auth.AnnotatorCaller,
+    session: Writer,
+    settings: ServiceSettings,
+    proofs: Proofs,
+    now: Now,
 ) -> LeaseOut:
-    """Hold a region for longer: from now on as long as a fresh lease."""
-    lease = leases.renew(session, auth.claimed_lease(token), caller.id, now=now, default_minutes=settings.lease_minutes)
-    auth.proven_lease(caller.token, token, lease.region_id)
+    """Hold a region for longer: from now on as long as a fresh lease, until it was held as long as the project allows in all."""
+    lease = leases.renew(session, claimed_lease(token), caller.id, now=now, default_minutes=settings.lease_minutes)
+    proofs.proven(token, lease.region_id, caller.id)
     return LeaseOut(region_id=lease.region_id, lease_token=token, lease_expires_at=lease.expires_at)
 
 
 @router.post("/regions/{id}/release", responses=errors(409, 413))
-def release_region(id: Id, body: ReleaseIn, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> RegionState:
-    """Give a region back, so that somebody else may label it."""
-    auth.proven_lease(caller.token, body.lease_token, id)
-    return _state(leases.release(session, id, caller.id, now=now))
+def release_region(
+    id: Id, body: ReleaseIn, caller: auth.AnnotatorCaller, session: Writer, proofs: Proofs, now: Now
+) -> RegionState:
+    """Give a region back, so that somebody else may label it; without a lease token, for reviewers: whoever holds it."""
+    if body.lease_token is None:
+        _require_reviewer(caller)
+        return _state(steering.free_region(session, id, now=now, by=caller.id))
+    lease_id = proofs.proven(body.lease_token, id, caller.id)
+    return _state(leases.release(session, id, lease_id, caller.id, now=now))
 
 
 @router.post("/regions/{id}/skip", responses=errors(409, 413))
-def skip_region(id: Id, body: SkipIn, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> RegionState:
-    """Set a region aside that nobody can label; the reason is kept, the budget is not spent."""
-    lease_id = auth.proven_lease(caller.token, body.lease_token, id)
-    return _state(leases.skip(session, id, lease_id, caller.id, reason=body.reason, now=now))
+def skip_region(
+    id: Id, body: SkipIn, caller: auth.AnnotatorCaller, session: Writer, proofs: Proofs, now: Now
+) -> RegionState:
+    """Set a region aside that nobody can label; the reason is kept, the budget is not spent.
+
+    An annotator may skip a share of a round (`max_skip_share`); reviewers as much as they like, and without a lease token
+    whatever nobody holds.
+    """
+    capped = not _is_reviewer(caller)
+    if body.lease_token is None:
+        _require_reviewer(caller)
+        lease_id = None
+    else:
+        lease_id = proofs.proven(body.lease_token, id, caller.id)
+    return _state(leases.skip(session, id, lease_id, caller.id, reason=body.reason, now=now, capped=capped))
+
+
+@router.post("/regions/{id}/unskip", responses=errors(409))
+def unskip_region(id: Id, caller: auth.ReviewerCaller, session: Writer, now: Now) -> Unskipped:
+    """Have a skipped region labelled after all: it is open again, or, where its round is over, back in the pool."""
+    opened = steering.unskip_region(session, id, now=now, by=caller.id)
+    return Unskipped(id=id, state="open" if opened else "withdrawn")
+
+
+def _is_reviewer(caller: Caller) -> bool:
+    return auth.RANKS.get(caller.role, -1) >= auth.RANKS["reviewer"]
+
+
+def _require_reviewer(caller: Caller) -> None:
+    if not _is_reviewer(caller):
+        raise Forbidden("Without a lease token this is for reviewers: send the token that came with the region.")
 
 
 def _state(region: Region) -> RegionState:

@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from service import auth
-from service.deps import Reader
+from service.deps import Now, Reader, Writer
 from service.domain.classes import ClassSet
 from service.schemas.errors import errors
 from service.schemas.paging import Id, Limit, Page
 from service.schemas.rounds import RoundOut, round_out
-from service.store import projects
+from service.store import projects, steering
 from service.store.rounds import list_rounds
 
 AfterNumber = Annotated[int, Query(ge=0, lt=2**31, description="Where to go on: the `next` of the page before.")]
@@ -27,3 +27,10 @@ def rounds_of_project(
     classes = ClassSet.from_json(projects.get_project(session, id).classes)
     found = list_rounds(session, id, limit=limit + 1, after=after)
     return Page.cut([round_out(each, classes) for each in found], limit, key=lambda each: each.number)
+
+
+@router.post("/rounds/{id}/finish", responses=errors(409))
+def finish_round(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> RoundOut:
+    """End an open round with the labels that it has: it is learned from, and its other regions go back to the pool."""
+    round_ = steering.finish_round(session, id, now=now, by=caller.id)
+    return round_out(round_, ClassSet.from_json(projects.get_project(session, round_.project_id).classes))

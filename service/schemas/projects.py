@@ -10,6 +10,7 @@ from service.domain.methods import StrategyName
 from service.domain.quarters import MOST_LEVELS
 from service.schemas.choices import ChoiceOut
 from service.schemas.fields import Input, Moment, Name
+from service.schemas.lease_settings import LeaseSettings
 from service.tables import Project
 
 PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
@@ -21,6 +22,9 @@ CHANGEABLE = (
     "budget",
     "lookahead",
     "lease_minutes",
+    "max_held",
+    "max_lease_minutes",
+    "max_skip_share",
     "pool_size",
     "batch_size",
     "sampling",
@@ -53,7 +57,7 @@ def _learning_for(given: dict[str, Any]) -> Learning:
     return "refit" if given["encoder"] == "frozen" else "pass"
 
 
-class ProjectSettings(BaseModel):
+class ProjectSettings(LeaseSettings):
     """How regions are cut, chosen and learned from. The defaults are the paper's for CamVid, with a frozen encoder.
 
     Earlier versions stored neither `encoder` nor `learning`: what the segmenter then stands for is what those projects had.

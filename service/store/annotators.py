@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
-from service.store import events
+from service.store import events, leases
 from service.tables import Annotator
 
 
@@ -38,17 +38,25 @@ def list_annotators(session: Session, *, limit: int, after: int) -> Sequence[Ann
 
 
 def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | None = None) -> Annotator:
-    """The annotator's token stops working; what they labelled stays. Raises Conflict for the last active admin."""
+    """The annotator's token stops working, and their leases end; what they labelled stays.
+
+    Raises Conflict for the last active admin.
+    """
     # Every active admin is locked, so that two who remove each other at once do not leave the service without one.
     admins = select(Annotator).where(Annotator.role == "admin", Annotator.active.is_(True)).order_by(Annotator.id)
-    active = session.scalars(admins.with_for_update()).all()
+    freed = leases.lock_held(session, annotator_id)
+    # Keys to their rows may be taken meanwhile: whoever labels does so while he holds regions that may be waited for here.
+    active = session.scalars(admins.with_for_update(key_share=True)).all()
     annotator = get_annotator(session, annotator_id)
     if not annotator.active:
         return annotator
     if [admin.id for admin in active] == [annotator_id]:
         raise Conflict(f"{annotator.name} is the last admin; add another one first.", code="last_admin")
     annotator.active = False
-    events.record(session, now=now, kind="annotator_deactivated", annotator_id=by, deactivated=annotator_id)
+    leases.end_all(session, annotator_id, now=now)
+    events.record(
+        session, now=now, kind="annotator_deactivated", annotator_id=by, deactivated=annotator_id, freed=freed
+    )
     return annotator
 
 

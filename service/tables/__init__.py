@@ -5,6 +5,7 @@ from service.tables.campaign import Checkpoint, Image, ImageGroup, Project
 from service.tables.labelling import Label, Lease, Region, Round
 from service.tables.people import Annotator
 from service.tables.records import BlobRemoval, Event
+from service.tables.secrets import Secret
 from service.tables.work import Job, WorkerHost
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Project",
     "Region",
     "Round",
+    "Secret",
     "UtcDateTime",
     "WorkerHost",
 ]
