@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service import auth
+from service import access, auth
 from service.auth import Caller
 from service.content import PNG_RESPONSE, revalidated, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
@@ -74,7 +74,7 @@ def next_regions(
     response.headers["Cache-Control"] = "no-store"
     # A lease forgotten by a dying machine costs nothing: its token still proves that the caller was given the region.
     with database.write(durable=False) as session:
-        chosen = project_or_only(session, project)
+        chosen = project_or_only(session, project, access.projects_of(caller))
         held = leases.claim(session, chosen, caller.id, count=count, now=now, default_minutes=settings.lease_minutes)
     if held:
         return NextRegions(items=[_leased(each, caller) for each in held], reason=None, retry_after=None)
@@ -93,15 +93,17 @@ def _leased(held: Held, caller: Caller) -> LeasedRegion:
 
 
 @router.get("/regions/{id}")
-def get_region(id: Id, caller: auth.AnnotatorCaller, session: Reader, now: Now) -> RegionDetail:
-    """A region, who holds it until when, and its label."""
+def get_region(id: Id, viewer: access.RegionViewer, session: Reader, now: Now) -> RegionDetail:
+    """A region, until when somebody holds it, and its label; an annotator sees their own alone."""
     placed = store.get_region(session, id)
     lease = store.active_lease(session, id)
-    return region_detail(placed, lease if lease and lease.expires_at > now else None, store.latest_label(session, id))
+    return region_detail(
+        placed, lease if lease and lease.expires_at > now else None, store.latest_label(session, id, by=viewer.own)
+    )
 
 
 @router.get("/regions/{id}/crop", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
-def get_crop(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore) -> Response:
+def get_crop(id: Id, request: Request, viewer: access.RegionViewer, session: Reader, blobs: BlobStore) -> Response:
     """The region's pixels, as PNG."""
     region, image = store.image_of(session, id)
     return _crop(request, image, _box(region), blobs)
@@ -109,7 +111,7 @@ def get_crop(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Re
 
 @router.get("/regions/{id}/context", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
 def get_context(
-    id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore, margin: Margin = 64
+    id: Id, request: Request, viewer: access.RegionViewer, session: Reader, blobs: BlobStore, margin: Margin = 64
 ) -> Response:
     """The region with the pixels around it, as PNG. Near an edge the margin is cut."""
     region, image = store.image_of(session, id)
@@ -128,7 +130,7 @@ def _crop(request: Request, image: Image, box: Box, blobs: BlobStore) -> Respons
 
 
 @router.get("/regions/{id}/prediction", response_class=Response, responses=PREDICTION_RESPONSE)
-def get_prediction(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader) -> Response:
+def get_prediction(id: Id, request: Request, viewer: access.RegionViewer, session: Reader) -> Response:
     """The label map that the newest network predicted while the region was open: an 8-bit PNG of class ids."""
     found = store.prediction_of(session, id)
     tag = f"prediction-{id}-{found.checkpoint_id}"
@@ -143,20 +145,22 @@ def renew_lease(
     token: LeaseToken, caller: auth.AnnotatorCaller, session: Writer, settings: ServiceSettings, now: Now
 ) -> LeaseOut:
     """Hold a region for longer: from now on as long as a fresh lease."""
-    lease = leases.renew(session, auth.claimed_lease(token), caller.id, now=now, default_minutes=settings.lease_minutes)
+    lease_id = auth.claimed_lease(token)
+    access.require_role(caller, leases.project_of(session, lease_id), "annotator", leases.no_lease())
+    lease = leases.renew(session, lease_id, caller.id, now=now, default_minutes=settings.lease_minutes)
     auth.proven_lease(caller.token, token, lease.region_id)
     return LeaseOut(region_id=lease.region_id, lease_token=token, lease_expires_at=lease.expires_at)
 
 
 @router.post("/regions/{id}/release", responses=errors(409, 413))
-def release_region(id: Id, body: ReleaseIn, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> RegionState:
+def release_region(id: Id, body: ReleaseIn, caller: access.RegionAnnotator, session: Writer, now: Now) -> RegionState:
     """Give a region back, so that somebody else may label it."""
     auth.proven_lease(caller.token, body.lease_token, id)
     return _state(leases.release(session, id, caller.id, now=now))
 
 
 @router.post("/regions/{id}/skip", responses=errors(409, 413))
-def skip_region(id: Id, body: SkipIn, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> RegionState:
+def skip_region(id: Id, body: SkipIn, caller: access.RegionAnnotator, session: Writer, now: Now) -> RegionState:
     """Set a region aside that nobody can label; the reason is kept, the budget is not spent."""
     lease_id = auth.proven_lease(caller.token, body.lease_token, id)
     return _state(leases.skip(session, id, lease_id, caller.id, reason=body.reason, now=now))

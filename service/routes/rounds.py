@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from service import auth
+from service import access
 from service.deps import Reader
 from service.domain.classes import ClassSet
 from service.schemas.errors import errors
@@ -21,7 +21,7 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 @router.get("/projects/{id}/rounds")
 def rounds_of_project(
-    id: Id, caller: auth.AnnotatorCaller, session: Reader, limit: Limit = 100, after: AfterNumber = 0
+    id: Id, caller: access.ProjectReviewer, session: Reader, limit: Limit = 100, after: AfterNumber = 0
 ) -> Page[RoundOut]:
     """Rounds in order: state, strategy, networks used, mIoU before and after, reward, labelled classes, times."""
     classes = ClassSet.from_json(projects.get_project(session, id).classes)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
 from service.store import events
+from service.store.memberships import enroll_in_open_projects
 from service.tables import Annotator
 
 
@@ -19,7 +20,7 @@ def add_annotator(
         raise Conflict(f"There is an annotator {name} already.", code="annotator_exists", detail={"name": name})
     annotator = Annotator(name=name, role=role, token_hash=token_hash, active=True, created_at=now)
     session.add(annotator)
-    session.flush()
+    enroll_in_open_projects(session, annotator, now)
     events.record(session, now=now, kind="annotator_added", annotator_id=by, added=annotator.id, name=name, role=role)
     return annotator
 

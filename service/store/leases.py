@@ -129,13 +129,24 @@ def renew(session: Session, lease_id: int, annotator_id: int, *, now: datetime, 
     chosen = chosen.where(Lease.id == lease_id, Lease.annotator_id == annotator_id)
     row = session.execute(chosen.with_for_update(of=Region)).one_or_none()
     if row is None:
-        raise NotFound("There is no such lease of yours.", code="lease_not_found")
+        raise no_lease()
     lease = session.get_one(Lease, lease_id)
     if lease.ended_at is not None:
         sentence = f"The lease of region {row.id} has ended: {lease.end}."
         raise Conflict(sentence, code="lease_lost", detail={"region_id": row.id})
     lease.expires_at = max(lease.expires_at, now + lease_time(row.settings, default_minutes))
     return lease
+
+
+def no_lease() -> NotFound:
+    """The error for a lease that there is none of, or that is somebody else's."""
+    return NotFound("There is no such lease of yours.", code="lease_not_found")
+
+
+def project_of(session: Session, lease_id: int) -> int | None:
+    """The project of a lease's region; None where there is no such lease."""
+    chosen = select(Region.project_id).join(Lease, Lease.region_id == Region.id)
+    return session.scalar(chosen.where(Lease.id == lease_id))
 
 
 def lease_time(settings: Mapping[str, Any], default_minutes: float) -> timedelta:
