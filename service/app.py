@@ -15,14 +15,26 @@ from service.lease_proofs import LeaseProofs
 from service.limits import BodyLimit
 from service.openapi import describe
 from service.queue import Sender
-from service.routes import annotators, checkpoints, export, health, images, jobs, labels, projects, regions, rounds
+from service.routes import (
+    annotators,
+    checkpoints,
+    export,
+    health,
+    images,
+    jobs,
+    labels,
+    members,
+    projects,
+    regions,
+    rounds,
+)
 from service.settings import Settings, get_settings
 from service.sweeper import Sweeper
 
 Clock = Callable[[], datetime]
 
 # In the order of the API's page.
-_ROUTES = (projects, images, regions, labels, rounds, jobs, checkpoints, export, annotators, health)
+_ROUTES = (projects, members, images, regions, labels, rounds, jobs, checkpoints, export, annotators, health)
 
 
 def utc_now() -> datetime:

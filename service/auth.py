@@ -2,9 +2,9 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select
 from service.deps import Store
 from service.errors import Forbidden, Unauthorized
 from service.schemas.fields import Role as Role
-from service.tables import Annotator
+from service.tables import Annotator, Membership
 
 RANKS: dict[str, int] = {"annotator": 0, "reviewer": 1, "admin": 2}
 
@@ -23,19 +23,22 @@ _bearer = HTTPBearer(
 
 
 # Statements that every request or label needs are built once: building takes longer than the database's answer.
-_HOLDER = select(Annotator.id, Annotator.name, Annotator.role).where(
-    Annotator.token_hash == bindparam("token_hash"), Annotator.active.is_(True)
+_HOLDER = (
+    select(Annotator.id, Annotator.name, Annotator.role, Membership.project_id, Membership.role.label("role_there"))
+    .join(Membership, Membership.annotator_id == Annotator.id, isouter=True)
+    .where(Annotator.token_hash == bindparam("token_hash"), Annotator.active.is_(True))
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The annotator behind a request, and the token that it came with."""
+    """The annotator behind a request, their role by project, and the token that it came with."""
 
     id: int
     name: str
     role: str
     token: str
+    memberships: Mapping[int, str]
 
 
 def new_token() -> str:
@@ -57,16 +60,17 @@ def authenticate(
     token = credentials.credentials
     # A session of its own, closed before the route begins: one held while waiting for a thread could starve the others.
     with database.read() as session:
-        row = session.execute(_HOLDER, {"token_hash": hash_token(token)}).one_or_none()
-    if row is None:
+        rows = session.execute(_HOLDER, {"token_hash": hash_token(token)}).all()
+    if not rows:
         raise Unauthorized("Nobody holds this token.")
-    return Caller(id=row.id, name=row.name, role=row.role, token=token)
+    memberships = {row.project_id: row.role_there for row in rows if row.project_id is not None}
+    return Caller(id=rows[0].id, name=rows[0].name, role=rows[0].role, token=token, memberships=memberships)
 
 
-def require(role: Role) -> Callable[..., Caller]:
-    """A dependency: the caller, if of this role or a higher one. Raises Unauthorized or Forbidden."""
+def require(role: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
+    """A dependency: the caller, if of this role on the server or a higher one. Raises Unauthorized or Forbidden."""
 
-    def allowed(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
+    async def allowed(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
         if RANKS.get(caller.role, -1) < RANKS[role]:
             raise Forbidden(f"This is for the role {role}; {caller.name} is {caller.role}.")
         return caller
@@ -75,5 +79,4 @@ def require(role: Role) -> Callable[..., Caller]:
 
 
 AdminCaller = Annotated[Caller, Depends(require("admin"))]
-ReviewerCaller = Annotated[Caller, Depends(require("reviewer"))]
 AnnotatorCaller = Annotated[Caller, Depends(require("annotator"))]

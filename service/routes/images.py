@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from pydantic import StringConstraints
 
-from service import auth
+from service import access
 from service.content import PICTURE_RESPONSE, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.classes import ClassSet
@@ -164,7 +164,10 @@ _ADDED: dict[int | str, dict[str, Any]] = {
 
 @router.post("/projects/{id}/images", status_code=201, responses=_ADDED)
 def add_images(
-    id: Id, form: Annotated[Arriving, Depends(_arriving)], caller: auth.AdminCaller, door: Annotated[_Door, Depends()]
+    id: Id,
+    form: Annotated[Arriving, Depends(_arriving)],
+    caller: access.ProjectAdmin,
+    door: Annotated[_Door, Depends()],
 ) -> ImagesAdded:
     """Add images to a split, all or none. A name stands for the same bytes until it is deleted or renamed.
 
@@ -175,7 +178,10 @@ def add_images(
 
 @router.post("/projects/{id}/images/references", status_code=201, responses=_ADDED)
 def add_references(
-    id: Id, form: Annotated[Arriving, Depends(_referred)], caller: auth.AdminCaller, door: Annotated[_Door, Depends()]
+    id: Id,
+    form: Annotated[Arriving, Depends(_referred)],
+    caller: access.ProjectAdmin,
+    door: Annotated[_Door, Depends()],
 ) -> ImagesAdded:
     """Add images that stay where they are, all or none: each is fetched once, and checked as an upload is.
 
@@ -188,7 +194,7 @@ def add_references(
 @router.get("/projects/{id}/images")
 def list_images(
     id: Id,
-    caller: auth.AnnotatorCaller,
+    caller: access.ProjectReviewer,
     session: Reader,
     split: Annotated[Split | None, Query(description="Only images of this split.")] = None,
     limit: Limit = 100,
@@ -201,13 +207,13 @@ def list_images(
 
 
 @router.get("/images/{id}")
-def get_image(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> ImageOut:
+def get_image(id: Id, caller: access.ImageViewer, session: Reader) -> ImageOut:
     """What is known of an image."""
     return image_out(store.get_image(session, id))
 
 
 @router.patch("/images/{id}", responses=errors(409, 413))
-def rename_image(id: Id, body: ImagePatch, caller: auth.AdminCaller, session: Writer, now: Now) -> ImageOut:
+def rename_image(id: Id, body: ImagePatch, caller: access.ImageAdmin, session: Writer, now: Now) -> ImageOut:
     """Give an image another name; its bytes, regions and labels stay as they are."""
     try:
         name = image_name(body.name)
@@ -217,24 +223,20 @@ def rename_image(id: Id, body: ImagePatch, caller: auth.AdminCaller, session: Wr
 
 
 @router.delete("/images/{id}", responses=errors(409))
-def delete_image(id: Id, caller: auth.AdminCaller, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
+def delete_image(id: Id, caller: access.ImageAdmin, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
     """Delete an image with its regions and their labels, for good. Rounds keep their figures, networks what they learned."""
     return Deleted.model_validate(deletion.delete_image(session, id, confirm=confirm, now=now, by=caller.id))
 
 
 @router.get("/images/{id}/file", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409)})
-def get_image_file(
-    id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore
-) -> Response:
+def get_image_file(id: Id, request: Request, caller: access.ImageViewer, session: Reader, blobs: BlobStore) -> Response:
     """The file itself, as it came."""
     image = store.get_image(session, id)
     return unchanging(request, tag=image.digest, media_type=image.media_type, body=lambda: blobs.get(image.blob_key))
 
 
 @router.get("/images/{id}/seen", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409)})
-def get_image_seen(
-    id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore
-) -> Response:
+def get_image_seen(id: Id, request: Request, caller: access.ImageViewer, session: Reader, blobs: BlobStore) -> Response:
     """What is seen of the image, and cut and learned from: upright, 8-bit; the file itself where it is just that."""
     image = store.get_image(session, id)
     if image.seen_key is None:

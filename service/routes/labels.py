@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from starlette.datastructures import FormData
 
-from service import auth
+from service import access, auth
 from service.content import PNG_RESPONSE, revalidated
 from service.deps import Now, Reader, ServiceSettings, Store
 from service.domain.classes import ClassSet
@@ -57,6 +57,8 @@ def add_labels(
     # Masks are decoded with no transaction open: on SQLite it would keep everybody else from writing.
     with database.read() as session:
         frames = regions.frames(session, {each.region_id for each in sent})
+    for region_id, frame in frames.items():
+        access.require_role(caller, frame.project_id, "annotator", regions.missing([region_id]))
     checked = submissions(sent, frames, proofs, caller.id)
     with database.write() as session:
         stored = store.submit(session, checked, caller.id, now=now)
@@ -143,7 +145,7 @@ def _arriving(
 def import_labels(
     id: Id,
     form: Annotated[_Arriving, Depends(_arriving)],
-    caller: auth.ReviewerCaller,
+    caller: access.ProjectReviewer,
     database: Store,
     settings: ServiceSettings,
     now: Now,
@@ -191,7 +193,7 @@ def import_labels(
 
 
 @router.get("/regions/{id}/label", response_class=Response, responses=PNG_RESPONSE)
-def get_label(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader) -> Response:
-    """The label map that counts: an 8-bit PNG of class ids in the classes' colours."""
-    label = regions.counting_label(session, id)
+def get_label(id: Id, request: Request, viewer: access.RegionViewer, session: Reader) -> Response:
+    """The label map that counts, of an annotator's own ones: an 8-bit PNG of class ids in the classes' colours."""
+    label = regions.counting_label(session, id, by=viewer.own)
     return revalidated(request, tag=label.digest, media_type="image/png", body=lambda: label.mask)

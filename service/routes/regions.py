@@ -5,8 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service import auth
-from service.auth import Caller
+from service import access, auth
 from service.content import PNG_RESPONSE, revalidated, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.regions import Box
@@ -28,7 +27,7 @@ from service.schemas.regions import (
     leased_region,
     region_detail,
 )
-from service.store import leases, rounds, steering
+from service.store import lease_ends, leases, rounds, steering
 from service.store import regions as store
 from service.store.lease_caps import holds_all_it_may
 from service.store.leases import Held
@@ -80,7 +79,7 @@ def next_regions(
     response.headers["Cache-Control"] = "no-store"
     # A lease that a dying machine forgets within a moment of giving it costs its label, which is refused with a sentence.
     with database.write(durable=False, alone=caller.id) as session:
-        chosen = project_or_only(session, project)
+        chosen = project_or_only(session, project, access.projects_of(caller))
         held = leases.claim(session, chosen, caller.id, count=count, now=now, default_minutes=settings.lease_minutes)
     if held:
         return NextRegions(items=[_leased(each, proofs) for each in held], reason=None, retry_after=None)
@@ -101,15 +100,17 @@ def _leased(held: Held, proofs: LeaseProofs) -> LeasedRegion:
 
 
 @router.get("/regions/{id}")
-def get_region(id: Id, caller: auth.AnnotatorCaller, session: Reader, now: Now) -> RegionDetail:
-    """A region, who holds it until when, and its label."""
+def get_region(id: Id, viewer: access.RegionViewer, session: Reader, now: Now) -> RegionDetail:
+    """A region, until when somebody holds it, and its label; an annotator sees their own alone."""
     placed = store.get_region(session, id)
     lease = store.active_lease(session, id)
-    return region_detail(placed, lease if lease and lease.expires_at > now else None, store.latest_label(session, id))
+    return region_detail(
+        placed, lease if lease and lease.expires_at > now else None, store.latest_label(session, id, by=viewer.own)
+    )
 
 
 @router.get("/regions/{id}/crop", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
-def get_crop(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore) -> Response:
+def get_crop(id: Id, request: Request, viewer: access.RegionViewer, session: Reader, blobs: BlobStore) -> Response:
     """The region's pixels, as PNG."""
     region, image = store.image_of(session, id)
     return _crop(request, image, _box(region), blobs)
@@ -117,7 +118,7 @@ def get_crop(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Re
 
 @router.get("/regions/{id}/context", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
 def get_context(
-    id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore, margin: Margin = 64
+    id: Id, request: Request, viewer: access.RegionViewer, session: Reader, blobs: BlobStore, margin: Margin = 64
 ) -> Response:
     """The region with the pixels around it, as PNG. Near an edge the margin is cut."""
     region, image = store.image_of(session, id)
@@ -136,7 +137,7 @@ def _crop(request: Request, image: Image, box: Box, blobs: BlobStore) -> Respons
 
 
 @router.get("/regions/{id}/prediction", response_class=Response, responses=PREDICTION_RESPONSE)
-def get_prediction(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader) -> Response:
+def get_prediction(id: Id, request: Request, viewer: access.RegionViewer, session: Reader) -> Response:
     """The label map that the newest network predicted while the region was open: an 8-bit PNG of class ids."""
     found = store.prediction_of(session, id)
     tag = f"prediction-{id}-{found.checkpoint_id}"
@@ -156,54 +157,53 @@ def renew_lease(
     now: Now,
 ) -> LeaseOut:
     """Hold a region for longer: from now on as long as a fresh lease, until it was held as long as the project allows in all."""
-    lease = leases.renew(session, claimed_lease(token), caller.id, now=now, default_minutes=settings.lease_minutes)
+    lease_id = claimed_lease(token)
+    access.require_role(caller, leases.project_of(session, lease_id), "annotator", leases.unknown_lease())
+    lease = leases.renew(session, lease_id, caller.id, now=now, default_minutes=settings.lease_minutes)
     proofs.proven(token, lease.region_id, caller.id)
     return LeaseOut(region_id=lease.region_id, lease_token=token, lease_expires_at=lease.expires_at)
 
 
 @router.post("/regions/{id}/release", responses=errors(409, 413))
 def release_region(
-    id: Id, body: ReleaseIn, caller: auth.AnnotatorCaller, session: Writer, proofs: Proofs, now: Now
+    id: Id, body: ReleaseIn, member: access.RegionMember, session: Writer, proofs: Proofs, now: Now
 ) -> RegionState:
     """Give a region back, so that somebody else may label it; without a lease token, for reviewers: whoever holds it."""
+    by = member.caller.id
     if body.lease_token is None:
-        _require_reviewer(caller)
-        return _state(steering.free_region(session, id, now=now, by=caller.id))
-    lease_id = proofs.proven(body.lease_token, id, caller.id)
-    return _state(leases.release(session, id, lease_id, caller.id, now=now))
+        _require_reviewer(member)
+        return _state(steering.free_region(session, id, now=now, by=by))
+    lease_id = proofs.proven(body.lease_token, id, by)
+    return _state(lease_ends.release(session, id, lease_id, by, now=now))
 
 
 @router.post("/regions/{id}/skip", responses=errors(409, 413))
 def skip_region(
-    id: Id, body: SkipIn, caller: auth.AnnotatorCaller, session: Writer, proofs: Proofs, now: Now
+    id: Id, body: SkipIn, member: access.RegionMember, session: Writer, proofs: Proofs, now: Now
 ) -> RegionState:
     """Set a region aside that nobody can label; the reason is kept, the budget is not spent.
 
     An annotator may skip a share of a round (`max_skip_share`); reviewers as much as they like, and without a lease token
     whatever nobody holds.
     """
-    capped = not _is_reviewer(caller)
+    by = member.caller.id
     if body.lease_token is None:
-        _require_reviewer(caller)
+        _require_reviewer(member)
         lease_id = None
     else:
-        lease_id = proofs.proven(body.lease_token, id, caller.id)
-    return _state(leases.skip(session, id, lease_id, caller.id, reason=body.reason, now=now, capped=capped))
+        lease_id = proofs.proven(body.lease_token, id, by)
+    return _state(lease_ends.skip(session, id, lease_id, by, reason=body.reason, now=now, capped=not member.reviews))
 
 
 @router.post("/regions/{id}/unskip", responses=errors(409))
-def unskip_region(id: Id, caller: auth.ReviewerCaller, session: Writer, now: Now) -> Unskipped:
+def unskip_region(id: Id, caller: access.RegionReviewer, session: Writer, now: Now) -> Unskipped:
     """Have a skipped region labelled after all: it is open again, or, where its round is over, back in the pool."""
     opened = steering.unskip_region(session, id, now=now, by=caller.id)
     return Unskipped(id=id, state="open" if opened else "withdrawn")
 
 
-def _is_reviewer(caller: Caller) -> bool:
-    return auth.RANKS.get(caller.role, -1) >= auth.RANKS["reviewer"]
-
-
-def _require_reviewer(caller: Caller) -> None:
-    if not _is_reviewer(caller):
+def _require_reviewer(member: access.Member) -> None:
+    if not member.reviews:
         raise Forbidden("Without a lease token this is for reviewers: send the token that came with the region.")
 
 

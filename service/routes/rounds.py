@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from service import auth
+from service import access
 from service.deps import Now, Reader, Writer
 from service.domain.classes import ClassSet
 from service.schemas.errors import errors
@@ -21,7 +21,7 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 @router.get("/projects/{id}/rounds")
 def rounds_of_project(
-    id: Id, caller: auth.AnnotatorCaller, session: Reader, limit: Limit = 100, after: AfterNumber = 0
+    id: Id, caller: access.ProjectReviewer, session: Reader, limit: Limit = 100, after: AfterNumber = 0
 ) -> Page[RoundOut]:
     """Rounds in order: state, strategy, networks used, mIoU before and after, reward, labelled classes, times."""
     classes = ClassSet.from_json(projects.get_project(session, id).classes)
@@ -30,7 +30,7 @@ def rounds_of_project(
 
 
 @router.post("/rounds/{id}/finish", responses=errors(409))
-def finish_round(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> RoundOut:
+def finish_round(id: Id, caller: access.RoundAdmin, session: Writer, now: Now) -> RoundOut:
     """End an open round with the labels that it has: it is learned from, and its other regions go back to the pool."""
     round_ = steering.finish_round(session, id, now=now, by=caller.id)
     return round_out(round_, ClassSet.from_json(projects.get_project(session, round_.project_id).classes))

@@ -11,6 +11,7 @@ from service.domain.quarters import MOST_LEVELS
 from service.schemas.choices import ChoiceOut
 from service.schemas.fields import Input, Moment, Name
 from service.schemas.lease_settings import LeaseSettings
+from service.schemas.members import Members
 from service.tables import Project
 
 PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
@@ -198,6 +199,9 @@ class ProjectIn(Input):
     settings: Annotated[ProjectSettings, AfterValidator(whole)] = Field(
         default_factory=lambda: ProjectSettings(), description="How regions are cut, chosen and learned from."
     )
+    members: Members = Field(
+        [], description="Who takes part, beside you; `everyone`: all who may call, and whoever is added later."
+    )
 
 
 class ProjectPatch(Input):
@@ -211,6 +215,10 @@ class ProjectPatch(Input):
         None, description="Another name, unlike that of every other project.", examples=["streets"]
     )
     active: bool | None = Field(None, description="Whether regions are given out and new rounds proposed.")
+    open_to_all: bool | None = Field(
+        None,
+        description="True makes everybody who may call a member, and whoever is added later; members may still be removed.",
+    )
     settings: ProjectSettings | None = Field(
         None,
         description="Some of the settings. Once there are images or rounds, only those that may change meanwhile: "
@@ -233,6 +241,7 @@ class ProjectOut(BaseModel):
     id: int = Field(description="The project's number.", examples=[1])
     name: str = Field(description="Its name.", examples=["streets"])
     active: bool = Field(description="Whether regions are given out and new rounds proposed.")
+    open_to_all: bool = Field(description="Whether everybody who is added to the service becomes a member.")
     classes: list[ClassOut] = Field(description="The classes, in order.")
     ignore_id: int = Field(description="The value of pixels that belong to no class.", examples=[11])
     settings: ProjectSettings = Field(description="How regions are cut, chosen and learned from.")
@@ -284,6 +293,7 @@ def project_out(project: Project) -> ProjectOut:
         id=project.id,
         name=project.name,
         active=project.active,
+        open_to_all=project.open_to_all,
         classes=[ClassOut(**each) for each in project.classes["classes"]],
         ignore_id=project.classes["ignore_id"],
         settings=ProjectSettings.model_validate(project.settings),

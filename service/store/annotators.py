@@ -7,7 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
-from service.store import events, leases
+from service.store import events, lease_ends
+from service.store.memberships import enroll_in_open_projects
 from service.tables import Annotator
 
 
@@ -19,7 +20,7 @@ def add_annotator(
         raise Conflict(f"There is an annotator {name} already.", code="annotator_exists", detail={"name": name})
     annotator = Annotator(name=name, role=role, token_hash=token_hash, active=True, created_at=now)
     session.add(annotator)
-    session.flush()
+    enroll_in_open_projects(session, annotator, now)
     events.record(session, now=now, kind="annotator_added", annotator_id=by, added=annotator.id, name=name, role=role)
     return annotator
 
@@ -44,7 +45,7 @@ def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | 
     """
     # Every active admin is locked, so that two who remove each other at once do not leave the service without one.
     admins = select(Annotator).where(Annotator.role == "admin", Annotator.active.is_(True)).order_by(Annotator.id)
-    freed = leases.lock_held(session, annotator_id)
+    freed = lease_ends.lock_held(session, annotator_id)
     # Keys to their rows may be taken meanwhile: whoever labels does so while he holds regions that may be waited for here.
     active = session.scalars(admins.with_for_update(key_share=True)).all()
     annotator = get_annotator(session, annotator_id)
@@ -53,7 +54,7 @@ def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | 
     if [admin.id for admin in active] == [annotator_id]:
         raise Conflict(f"{annotator.name} is the last admin; add another one first.", code="last_admin")
     annotator.active = False
-    leases.end_all(session, annotator_id, now=now)
+    lease_ends.end_all(session, annotator_id, now=now)
     events.record(
         session, now=now, kind="annotator_deactivated", annotator_id=by, deactivated=annotator_id, freed=freed
     )

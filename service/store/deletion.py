@@ -11,7 +11,7 @@ from service.errors import Conflict, NotFound
 from service.store import events, removals
 from service.store.images import get_image
 from service.store.rounds import UNFINISHED
-from service.tables import Checkpoint, Image, ImageGroup, Job, Label, Lease, Project, Region, Round
+from service.tables import Checkpoint, Image, ImageGroup, Job, Label, Lease, Membership, Project, Region, Round
 
 # Of rows that the session holds it need not know.
 _AS_SAID = {"synchronize_session": False}
@@ -113,7 +113,7 @@ def _require_confirmed(confirm: str | None, name: str, what: str, lost: Losses) 
 def _delete_project_rows(session: Session, project_id: int) -> None:
     """Rows that name others go before these."""
     delete_regions(session, select(Region.id).where(Region.project_id == project_id))
-    for table in (Round, Image, ImageGroup, Checkpoint, Job):
+    for table in (Round, Image, ImageGroup, Checkpoint, Job, Membership):
         session.execute(delete(table).where(table.project_id == project_id), execution_options=_AS_SAID)
     session.execute(delete(Project).where(Project.id == project_id), execution_options=_AS_SAID)
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from service.errors import Conflict, Invalid
-from service.store import events, leases, regions
+from service.store import events, lease_ends, regions
 from service.store.rounds import close_if_done
 from service.tables import Label, Region
 
@@ -49,7 +49,7 @@ def submit(session: Session, submissions: Sequence[Submission], annotator_id: in
     for region in locked.values():
         _check_labellable(region, latest.get(region.id), annotator_id)
     opened = [region for region in locked.values() if region.state == "open"]
-    leases.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
+    lease_ends.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
     stored = [stored_label(each, latest.get(each.region_id), annotator_id, now) for each in submissions]
     session.add_all(each.label for each in stored if each.created)
     for region in opened:

@@ -33,11 +33,12 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What a label map of a region must look like, and the region's round."""
+    """What a label map of a region must look like, and the region's round and project."""
 
     height: int
     width: int
     round_id: int
+    project_id: int
     classes: ClassSet
 
 
@@ -119,15 +120,15 @@ def prediction_of(session: Session, region_id: int) -> Prediction:
     return Prediction(png=row[0], checkpoint_id=row[1])
 
 
-def latest_label(session: Session, region_id: int) -> Label | None:
-    """The version that counts, if there is one."""
+def latest_label(session: Session, region_id: int, *, by: int | None = None) -> Label | None:
+    """The version that counts, if there is one; the newest of an annotator's own where they are named."""
     chosen = select(Label).where(Label.region_id == region_id).order_by(Label.version.desc()).limit(1)
-    return session.scalars(chosen).one_or_none()
+    return session.scalars(chosen if by is None else chosen.where(Label.annotator_id == by)).one_or_none()
 
 
-def counting_label(session: Session, region_id: int) -> Label:
+def counting_label(session: Session, region_id: int, *, by: int | None = None) -> Label:
     """Like `latest_label`; NotFound where there is none."""
-    label = latest_label(session, region_id)
+    label = latest_label(session, region_id, by=by)
     if label is None:
         get_region(session, region_id)
         raise NotFound(f"Region {region_id} has no label.", code="no_label")
@@ -147,7 +148,13 @@ def frames(session: Session, region_ids: Collection[int]) -> dict[int, Frame]:
         raise missing(absent)
     classes = {project_id: ClassSet.from_json(of) for project_id, of in {row[4]: row[5] for row in rows}.items()}
     return {
-        row.id: Frame(height=row.height, width=row.width, round_id=row.round_id, classes=classes[row.project_id])
+        row.id: Frame(
+            height=row.height,
+            width=row.width,
+            round_id=row.round_id,
+            project_id=row.project_id,
+            classes=classes[row.project_id],
+        )
         for row in rows
     }
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, defer
 from service.errors import Conflict
 from service.store import events
 from service.store.deletion import delete_regions
-from service.store.leases import not_open
+from service.store.lease_ends import not_open
 from service.store.regions import frames, lock_regions, missing
 from service.store.rounds import close_if_done, lock_round
 from service.tables import Lease, Region, Round

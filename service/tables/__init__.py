@@ -3,7 +3,7 @@
 from service.tables.base import Base, UtcDateTime
 from service.tables.campaign import Checkpoint, Image, ImageGroup, Project
 from service.tables.labelling import Label, Lease, Region, Round
-from service.tables.people import Annotator
+from service.tables.people import Annotator, Membership
 from service.tables.records import BlobRemoval, Event
 from service.tables.secrets import Secret
 from service.tables.work import Job, WorkerHost
@@ -19,6 +19,7 @@ __all__ = [
     "Job",
     "Label",
     "Lease",
+    "Membership",
     "Project",
     "Region",
     "Round",

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,14 @@ from service.store import images as store
 from service.store.pool import groups_of_split, image_in_group
 from service.tables import Project
 from tests.maker import Maker
+
+Login = Callable[..., TestClient]
+
+
+@pytest.fixture
+def client(login: Login) -> TestClient:
+    """A client whose caller reviews: what annotators see of it is in test_access.py."""
+    return login("reviewer", "ada")
 
 
 def upload(

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from service.blobs import Blobs
 from service.db import Database
 from service.errors import Conflict, NotFound
-from service.store import labels, leases, steering
+from service.store import labels, lease_ends, leases, steering
 from service.store.projects import get_project
 from service.tables import Event, Label, Lease, Region
 from tests.conftest import START
@@ -49,7 +49,7 @@ class LeaseRules(RuleBasedStateMachine):
             make.annotator()
         make.annotator("reviewer")
         number = LeaseRules.rounds = LeaseRules.rounds + 1
-        caps = {"max_held": MAX_HELD, "max_lease_minutes": MAX_MINUTES}
+        caps: Any = {"max_held": MAX_HELD, "max_lease_minutes": MAX_MINUTES}
         project = make.project(f"project {number}", lookahead=False, **caps)
         self.project_id = project.id
         self.regions = [each.id for each in make.round_(project, make.images(project, 1), regions=REGIONS)]
@@ -96,7 +96,9 @@ class LeaseRules(RuleBasedStateMachine):
             return
         mine = [each for each, _, whose in self.given if whose == annotator and each in self.skipped]
         fine = self._holder(region) in (None, annotator) and lease not in self.skipped and len(mine) < MAX_SKIPPED
-        self._attempt(fine, lambda session: leases.skip(session, region, lease, annotator, reason="x", now=self.now))
+        self._attempt(
+            fine, lambda session: lease_ends.skip(session, region, lease, annotator, reason="x", now=self.now)
+        )
         if fine:
             self.held.pop(region, None)
             self.ended[region] = ("skipped", annotator)
@@ -107,7 +109,7 @@ class LeaseRules(RuleBasedStateMachine):
     def release(self, data: st.DataObject) -> None:
         lease, region, annotator = data.draw(st.sampled_from(sorted(self.given)))
         fine = region not in self.ended
-        self._attempt(fine, lambda session: leases.release(session, region, lease, annotator, now=self.now))
+        self._attempt(fine, lambda session: lease_ends.release(session, region, lease, annotator, now=self.now))
         if fine and self.held.get(region, (0, None))[0] == annotator:
             del self.held[region]
 
@@ -139,8 +141,8 @@ class LeaseRules(RuleBasedStateMachine):
         sent = [self._submission(region, lease, "z")]
         acts: dict[str, Callable[[Session], object]] = {
             "label": lambda session: labels.submit(session, sent, annotator, now=self.now),
-            "skip": lambda session: leases.skip(session, region, lease, annotator, reason="x", now=self.now),
-            "release": lambda session: leases.release(session, region, lease, annotator, now=self.now),
+            "skip": lambda session: lease_ends.skip(session, region, lease, annotator, reason="x", now=self.now),
+            "release": lambda session: lease_ends.release(session, region, lease, annotator, now=self.now),
             "renew": lambda session: leases.renew(session, lease, annotator, now=self.now, default_minutes=MINUTES),
         }
         with pytest.raises(NotFound), self.database.write() as session:

@@ -164,6 +164,33 @@ def test_numbers_are_given_once_and_events_outlive_projects_from_the_fifth_revis
     engine.dispose()
 
 
+def test_everybody_keeps_the_projects_that_there_are_with_the_revision_of_members(empty_url: str) -> None:
+    migrate.upgrade(empty_url, "0005")
+    engine = make_engine(empty_url)
+    earlier = EarlierRelease(engine)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.campaign(connection)
+        person = {"name": "eve", "role": "reviewer", "token_hash": "e", "active": False, "created_at": now}
+        earlier.add(connection, "annotators", **person)
+        earlier.add(connection, "projects", name="b", classes={}, settings={}, active=True, created_at=now)
+    migrate.upgrade(empty_url)
+    with engine.execution_options(write=True).begin() as connection:
+        chosen = text("SELECT project_id, annotator_id, role FROM memberships ORDER BY project_id, annotator_id")
+        found = [tuple(each) for each in connection.execute(chosen)]
+        # The release before is still at work.
+        third = earlier.add(connection, "projects", name="c", classes={}, settings={}, active=True, created_at=now)
+        opened = connection.execute(text(f"SELECT open_to_all FROM projects WHERE id = {third}")).scalar()
+    assert found == [(1, 1, "annotator"), (1, 2, "reviewer"), (2, 1, "annotator"), (2, 2, "reviewer")]
+    assert not opened
+    migrate.downgrade(empty_url, "0005")
+    migrate.upgrade(empty_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.execute(text("SELECT count(*) FROM memberships")).scalar() == 6
+    engine.dispose()
+
+
 def test_many_may_migrate_at_once(empty_url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(migrate.upgrade, [empty_url] * 4))
