@@ -20,6 +20,9 @@ _PATIENCE_SECONDS = 60
 _TRUSTED_SECONDS = 1.0
 _ANNOTATORS = 7461  # the room of PostgreSQL's advisory locks whose keys are annotators
 ALONE = f"pg_advisory_xact_lock({_ANNOTATORS}, CAST(:alone AS integer))"
+_FORGETFUL = text("SET LOCAL synchronous_commit = off")
+# In one statement, for it is on the way of every request for regions.
+_FORGETFUL_ALONE = text(f"SELECT set_config('synchronous_commit', 'off', true), {ALONE}")
 
 
 def make_engine(url: str) -> Engine:
@@ -158,10 +161,10 @@ class Database:
             try:
                 with session.begin():
                     if not durable and self.engine.dialect.name == "postgresql":
-                        # In one statement, for this is on the way of every request for regions.
-                        locked = "" if alone is None else f", {ALONE}"
-                        forgetful = text(f"SELECT set_config('synchronous_commit', 'off', true){locked}")
-                        session.execute(forgetful, {} if alone is None else {"alone": alone})
+                        if alone is None:
+                            session.execute(_FORGETFUL)
+                        else:
+                            session.execute(_FORGETFUL_ALONE, {"alone": alone})
                     yield session
             finally:
                 turn.end()

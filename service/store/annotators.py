@@ -64,7 +64,7 @@ def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | 
 def rotate(session: Session, annotator_id: int, *, token_hash: str, now: datetime, by: int | None = None) -> Annotator:
     """Another token in place of the annotator's, which stops working. Raises Conflict where that was revoked.
 
-    Leases that were proven by the old token are given out again with the next request for regions.
+    Leases stay as they are, and so do their tokens.
     """
     annotator = session.scalar(select(Annotator).where(Annotator.id == annotator_id).with_for_update())
     if annotator is None:

@@ -49,7 +49,7 @@ class LeaseRules(RuleBasedStateMachine):
             make.annotator()
         make.annotator("reviewer")
         number = LeaseRules.rounds = LeaseRules.rounds + 1
-        caps: Any = {"max_held": MAX_HELD, "max_lease_minutes": MAX_MINUTES}
+        caps: dict[str, Any] = {"max_held": MAX_HELD, "max_lease_minutes": MAX_MINUTES}
         project = make.project(f"project {number}", lookahead=False, **caps)
         self.project_id = project.id
         self.regions = [each.id for each in make.round_(project, make.images(project, 1), regions=REGIONS)]

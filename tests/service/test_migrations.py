@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service import migrate
 from service.db import Database, make_engine
+from service.lease_proofs import LeaseProofs
 from service.store import events
 from service.tables import Base, Event, Region, Round
 from tests.conftest import BACKENDS, POSTGRES
@@ -188,6 +189,34 @@ def test_everybody_keeps_the_projects_that_there_are_with_the_revision_of_member
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         assert connection.execute(text("SELECT count(*) FROM memberships")).scalar() == 6
+    engine.dispose()
+
+
+def test_leases_and_a_secret_go_on_across_the_ninth_revision_up_and_down(empty_url: str) -> None:
+    migrate.upgrade(empty_url, "0005")
+    engine = make_engine(empty_url)
+    earlier = EarlierRelease(engine)
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.campaign(connection)
+    migrate.upgrade(empty_url, "0009")
+    database = Database(empty_url)
+    first, second = LeaseProofs(database), LeaseProofs(database)
+    first.load()
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.region(connection, 1, 1, 1, cell=2)  # the release before is still at work
+        lease = {"annotator_id": 1, "created_at": datetime(2026, 1, 1, tzinfo=UTC)}
+        earlier.add(connection, "leases", **lease, region_id=2, expires_at=datetime(2026, 1, 2, tzinfo=UTC))
+    second.load()
+    assert first.token(1, 2, 3) == second.token(1, 2, 3)
+    database.engine.dispose()
+
+    migrate.downgrade(empty_url, "0005")
+    assert "secrets" not in inspect(engine).get_table_names()
+    migrate.upgrade(empty_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.execute(text("SELECT count(*) FROM leases")).scalar() == 2
+        assert connection.execute(text("SELECT count(*) FROM secrets")).scalar() == 0
     engine.dispose()
 
 
