@@ -3,16 +3,16 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 from sqlalchemy import bindparam, select
 
-from service.deps import Store
-from service.errors import Forbidden, Invalid, Unauthorized
+from service.db import Database
+from service.errors import Forbidden, Invalid
 from service.schemas.fields import Role as Role
 from service.tables import Annotator
 
@@ -81,32 +81,44 @@ def _stray_token(region_id: int | None = None) -> Invalid:
     return Invalid(f"This is not a lease token of yours{of}.", code="bad_lease_token", detail=detail)
 
 
-def authenticate(
-    database: Store, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Caller:
-    """The caller of this request. Raises Unauthorized where the token is missing or nobody's."""
-    if credentials is None:
-        raise Unauthorized("This needs a token, sent as the header 'Authorization: Bearer rw_...'.")
-    token = credentials.credentials
+def presented(headers: Mapping[str, str]) -> str | None:
+    """The token that a request came with, found by its headers' names in lower case; None: it came with none."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def caller_of(database: Database, token: str) -> Caller | None:
+    """Whoever holds the token now; None where nobody does. Asked for each request: who was shut out is out at once."""
     # A session of its own, closed before the route begins: one held while waiting for a thread could starve the others.
     with database.read() as session:
         row = session.execute(_HOLDER, {"token_hash": hash_token(token)}).one_or_none()
-    if row is None:
-        raise Unauthorized("Nobody holds this token.")
-    return Caller(id=row.id, name=row.name, role=row.role, token=token)
+    return None if row is None else Caller(id=row.id, name=row.name, role=row.role, token=token)
 
 
-def require(role: Role) -> Callable[..., Caller]:
-    """A dependency: the caller, if of this role or a higher one. Raises Unauthorized or Forbidden."""
+def require_role(caller: Caller, role: Role) -> None:
+    """Raises Forbidden for a caller of a lower role."""
+    if RANKS.get(caller.role, -1) < RANKS[role]:
+        raise Forbidden(f"This is for the role {role}; {caller.name} is {caller.role}.")
 
-    def allowed(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
-        if RANKS.get(caller.role, -1) < RANKS[role]:
-            raise Forbidden(f"This is for the role {role}; {caller.name} is {caller.role}.")
+
+async def authenticate(request: Request, _: Annotated[object, Depends(_bearer)]) -> Caller:
+    """The caller whom the door has let in (service/door.py)."""
+    caller: Caller = request.scope["caller"]
+    return caller
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A dependency: the caller, if of this role or a higher one. The door knows by it whom a route lets in."""
+
+    role: Role
+
+    async def __call__(self, caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
+        """Raises Forbidden."""
+        require_role(caller, self.role)
         return caller
 
-    return allowed
 
-
-AdminCaller = Annotated[Caller, Depends(require("admin"))]
-ReviewerCaller = Annotated[Caller, Depends(require("reviewer"))]
-AnnotatorCaller = Annotated[Caller, Depends(require("annotator"))]
+AdminCaller = Annotated[Caller, Depends(Allowed("admin"))]
+ReviewerCaller = Annotated[Caller, Depends(Allowed("reviewer"))]
+AnnotatorCaller = Annotated[Caller, Depends(Allowed("annotator"))]
