@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.errors import ServiceError, TooMany
@@ -101,6 +102,11 @@ def _plain_sentence(request: Request, status: int) -> str:
     return f"{HTTPStatus(status).phrase}."
 
 
+async def _gone(request: Request, error: Exception) -> Response:
+    # Nobody reads it: the connection was given up, by the client or for being too slow, before the body was there.
+    return error_response(408, "too_slow", "The connection ended before the body did.")
+
+
 async def _integrity_error(request: Request, error: Exception) -> Response:
     log.warning("%s %s met a change made at the same moment: %s", request.method, request.url.path, error)
     return error_response(409, "conflict", "Somebody changed the same thing at the same moment; please try again.")
@@ -126,6 +132,7 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respon
     ServiceError: _service_error,
     RequestValidationError: _invalid_request,
     HTTPException: _http_exception,
+    ClientDisconnect: _gone,
     IntegrityError: _integrity_error,
     DataError: _value_out_of_range,
     OperationalError: _database_away,

@@ -121,7 +121,7 @@ class _Body:
             async with asyncio.timeout(allowed - self._waited):
                 message = await self._receive()
         except TimeoutError as error:
-            sentence = f"The body came too slowly: after {pace.seconds:g} seconds, less than {pace.bytes_per_second:,} bytes a second."
+            sentence = f"The body came too slowly: {self._seen:,} bytes in {allowed:,.0f} seconds."
             raise HTTPException(408, sentence, headers={"Connection": "close"}) from error
         self._waited += self._limit._clock() - begun
         return message
