@@ -15,14 +15,14 @@ from service.errors import TooMany, Unauthorized
 from service.failures import failure_response
 from service.throttle import Throttle, address_of
 
-_LOOKUPS = 8
-_SUSPECT_LOOKUPS = 2
+_LOOKUPS = 4
+_SUSPECT_LOOKUPS = 1
 
 
 class Door:
     """ASGI middleware: leaves the caller in the scope, or answers 401, 403 or 429 itself.
 
-    Tokens are looked up by threads of their own, those from an address with too many wrong ones by two: guessing
+    Tokens are looked up by threads of their own, those from an address with too many wrong ones by one: guessing
     keeps neither routes nor other callers waiting.
     """
 

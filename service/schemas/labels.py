@@ -60,9 +60,8 @@ class LabelIn(Input):
         max_length=_MOST_PNG * 4 // 3 + 100,
         description="An 8-bit PNG of class ids, grey or palette, of the region's size, in base64.",
     )
-    rle: Annotated[dict[ClassId, Rle], at_most(MOST_CLASSES)] | None = Field(
+    rle: Annotated[dict[ClassId, Rle], Field(max_length=MOST_CLASSES), at_most(MOST_CLASSES)] | None = Field(
         None,
-        max_length=MOST_CLASSES,
         description="From class id to the pixels of that class; pixels of no class are ignored.",
         examples=[{"3": {"size": [90, 80], "counts": [0, 7200]}}],
     )

@@ -16,7 +16,6 @@ import httpx
 
 ROOT = Path(__file__).parents[2]
 MIB = 1 << 20
-_MIB_OF_NUMBERS = b"1," * (MIB // 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +23,7 @@ class Answer:
     """The status of a response, and what came with it."""
 
     status: int
-    head: str = ""
+    said: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,9 +49,11 @@ class Besieged:
         chosen = {f"REGIONWISE_{name.upper()}": str(value) for name, value in settings.items()}
         kept = {name: value for name, value in os.environ.items() if not name.startswith("REGIONWISE_")}
         own = {"REGIONWISE_DATA_DIR": str(folder), "REGIONWISE_DATABASE_URL": database_url}
+        # As many files as a process may open where nobody has seen to it.
+        serve = [sys.executable, "-m", "service", "serve", "--port", str(self.port)]
         with (folder / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service", "serve", "--port", str(self.port)],
+                ["sh", "-c", 'ulimit -n 1024; exec "$@"', "sh", *serve],
                 cwd=folder,
                 env={**kept, **broker, **own, **chosen, "PYTHONPATH": os.environ.get("SIEGE_OF", str(ROOT))},
                 stdout=log,
@@ -88,9 +89,9 @@ class Besieged:
 
     def post(self, path: str, body: bytes | int, *, token: str = "", kind: str = "application/json") -> Answer:
         """Send a body, or so many MiB of one, and read what comes, even where it comes before all is sent."""
-        size, parts = (len(body), [body]) if isinstance(body, bytes) else (body * MIB, [_MIB_OF_NUMBERS] * body)
+        parts = [body] if isinstance(body, bytes) else _numbers(body)
         with closing(self.connect()) as connection:
-            connection.sendall(head(path, size, token=token, kind=kind))
+            connection.sendall(head(path, sum(map(len, parts)), token=token, kind=kind))
             with suppress(ConnectionError):  # it has been told enough, and has closed
                 for part in parts:
                     connection.sendall(part)
@@ -134,6 +135,12 @@ class Besieged:
         return int(found[1])
 
 
+def _numbers(mib: int) -> list[bytes]:
+    """A JSON list, in parts of a MiB each."""
+    part = b",1" * (MIB // 2)
+    return [b"[" + part[1:], *[part] * (mib - 2), part[:-1] + b"]"]
+
+
 def head(path: str, size: int, *, token: str = "", kind: str = "application/json") -> bytes:
     """The head of a POST with a body of so many bytes."""
     lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {kind}", f"Content-Length: {size}"]
@@ -144,10 +151,16 @@ def answer(connection: socket.socket) -> Answer:
     """The response that comes; status 0: the connection was closed without one."""
     received = b""
     with suppress(OSError):
-        while b"\r\n\r\n" not in received and (part := connection.recv(65536)):
+        while not _whole(received) and (part := connection.recv(65536)):
             received += part
     found = re.match(rb"HTTP/1.1 (\d+)", received)
-    return Answer(status=int(found[1]) if found else 0, head=received.decode("latin-1").lower())
+    return Answer(status=int(found[1]) if found else 0, said=received.decode("latin-1").lower())
+
+
+def _whole(response: bytes) -> bool:
+    top, end, body = response.partition(b"\r\n\r\n")
+    size = re.search(rb"content-length: (\d+)", top)
+    return bool(end) and len(body) >= int(size[1] if size else 0)
 
 
 def closed(connection: socket.socket, seconds: float) -> bool:

@@ -14,7 +14,7 @@ from tests.maker import Maker
 from tests.service.siege import MIB, Besieged, Watch, answer, closed, head
 
 FORM = "multipart/form-data; boundary=x"
-MOST_SECONDS = 3.0  # it takes milliseconds where nobody else needs the cores
+MOST_SECONDS = 8.0  # a fraction of one, where nobody else needs the cores; a stalled server took half a minute
 MOST_GROWTH = 100 * MIB
 
 
@@ -93,7 +93,7 @@ def test_bodies_of_which_half_is_sent_keep_nobody_out(path: str, server: Besiege
             assert server.get("/projects", token["annotator"]).status_code == 200
             assert closed(connections[0], 1)  # the oldest had to go
             last = answer(connections[-1])
-            assert (last.status, "too_slow" in last.head or "connection: close" in last.head) == (408, True)
+            assert (last.status, "too_slow" in last.said or "connection: close" in last.said) == (408, True)
         finally:
             for each in connections:
                 each.close()
@@ -123,7 +123,7 @@ def test_wrong_tokens_are_throttled_and_the_right_ones_of_the_same_address_are_n
     with server.watched() as watch:
         answers = [server.post("/labels", b"{}", token=f"rw_{number}") for number in range(100)]
         assert [each.status for each in answers] == [401] * 20 + [429] * 80
-        assert "retry-after: " in answers[-1].head
+        assert "retry-after: " in answers[-1].said
         assert server.get("/projects", token["annotator"]).status_code == 200
         assert server.get("/projects", token["admin"]).status_code == 200
     assert_unmoved(watch)
@@ -134,4 +134,4 @@ def test_a_connection_goes_on_after_a_refusal_where_the_body_was_small(server: B
         for _ in range(3):
             connection.sendall(head("/labels", 100_000) + b" " * 100_000)
             found = answer(connection)
-            assert (found.status, "connection: close" in found.head) == (401, False)
+            assert (found.status, "connection: close" in found.said) == (401, False)
