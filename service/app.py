@@ -10,9 +10,10 @@ from fastapi.responses import RedirectResponse
 
 from service.blobs import Blobs
 from service.db import Database
+from service.door import Door
 from service.failures import add_handlers
 from service.lease_proofs import LeaseProofs
-from service.limits import BodyLimit
+from service.limits import BodyLimit, Pace, Sizes
 from service.openapi import describe
 from service.queue import Sender
 from service.routes import (
@@ -30,6 +31,7 @@ from service.routes import (
 )
 from service.settings import Settings, get_settings
 from service.sweeper import Sweeper
+from service.throttle import Throttle
 
 Clock = Callable[[], datetime]
 
@@ -65,7 +67,15 @@ def create_app(
     app.state.clock = clock
     app.state.lease_proofs = LeaseProofs(app.state.database, settings.secret.get_secret_value())
     add_handlers(app)
-    app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)
+    app.add_middleware(
+        BodyLimit,
+        sizes=Sizes(upload=settings.max_request_bytes, other=settings.max_json_bytes),
+        pace=Pace(seconds=settings.body_seconds, bytes_per_second=settings.body_bytes_per_second),
+    )
+    # Added last, it is asked first.
+    app.add_middleware(
+        Door, routers=[module.router for module in _ROUTES], throttle=Throttle(settings.wrong_tokens_per_minute)
+    )
     for module in _ROUTES:
         app.include_router(module.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)

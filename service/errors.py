@@ -56,3 +56,13 @@ class Invalid(ServiceError):
 
     status = 422
     code = "invalid"
+
+
+class TooMany(ServiceError):
+    """More than is taken at once; it may go again in `retry_after` seconds."""
+
+    status = 429
+    code = "too_many"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int) -> None:
+        super().__init__(message, code=code, detail={"retry_after": retry_after})

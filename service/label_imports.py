@@ -18,6 +18,7 @@ from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import Mask, MaskError
 from service.domain.regions import Box, Grid
 from service.errors import Invalid, TooLarge
+from service.json_values import most_values
 from service.label_maps import stored_form
 from service.schemas.label_imports import ImportedImage, ImportedRegion, LabelsImported, OriginIn, OriginsIn
 from service.schemas.projects import ProjectSettings
@@ -30,6 +31,7 @@ from service.uploads import Uploaded, file_name, refused
 Void = Literal["labelled", "unlabelled"]
 MAX_REGIONS = 50_000
 _MOST_ORIGINS = 16 << 20
+_MOST_ORIGIN_VALUES = 1_000_000
 _LOWER = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _SUFFIXES = (*_LOWER, *(each.upper() for each in _LOWER))
 
@@ -120,8 +122,11 @@ def origins_of(file: UploadFile | None) -> OriginsIn:
         return OriginsIn()
     if (file.size or 0) > _MOST_ORIGINS:
         raise TooLarge(f"origins holds {file.size or 0:,} bytes; {_MOST_ORIGINS:,} is the limit.")
+    document = file.file.read()
+    if most_values(document) > _MOST_ORIGIN_VALUES:
+        raise TooLarge(f"origins holds more than {_MOST_ORIGIN_VALUES:,} values: send fewer label maps at a time.")
     try:
-        return OriginsIn.model_validate_json(file.file.read())
+        return OriginsIn.model_validate_json(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "all of it"

@@ -1,10 +1,16 @@
 """Runs the API with uvicorn: finds out first whether the port is free, and speaks up once it serves."""
 
+import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
+
+from service.connections import Bounds, Connection, Connections, as_files_allow
+from service.settings import Settings
 
 
 class PortTaken(Exception):
@@ -42,10 +48,31 @@ class _Server(uvicorn.Server):
 
 def run(app: FastAPI, listener: socket.socket, *, started: Callable[[], None], log_level: str = "warning") -> None:
     """Serve until Ctrl-C."""
-    config = uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=10, access_log=log_level != "warning")
+    config = uvicorn.Config(
+        app,
+        log_level=log_level,
+        timeout_graceful_shutdown=10,
+        access_log=log_level != "warning",
+        http=_protocol(app.state.settings),
+        ws="none",
+        # Without a proxy that is trusted, whoever calls could call themselves anything.
+        proxy_headers=bool(app.state.settings.trusted_proxies),
+        forwarded_allow_ips=list(app.state.settings.trusted_proxies),
+    )
     try:
         _Server(config, started).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises it again after it has stopped
         pass
     finally:
         listener.close()
+
+
+def _protocol(settings: Settings) -> type[asyncio.Protocol]:
+    bounds = Bounds(
+        connections=as_files_allow(settings.max_connections),
+        per_address=settings.max_connections_per_address,
+        header_seconds=settings.header_seconds,
+        proxies=settings.trusted_proxies,
+    )
+    # uvicorn calls it; nothing asks whether it is a class.
+    return cast(type[asyncio.Protocol], partial(Connection, among=Connections(bounds)))

@@ -12,6 +12,7 @@ from service import access
 from service.content import PICTURE_RESPONSE, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.classes import ClassSet
+from service.domain.image_names import LONGEST as LONGEST_NAME
 from service.domain.image_names import image_name
 from service.domain.label_readings import WORDS, LabelReading
 from service.domain.readings import SCALES, Reading, color_of
@@ -29,21 +30,24 @@ from service.store.projects import get_project
 from service.uploads import HowToRead, Incoming, Referenced, Uploaded, store_uploads
 
 GROUP = {"name": "images", "description": "Images and their splits."}
+MOST_FILES = 1000  # no form that has more is read
 MOST_REFERENCES = 64  # in one request, which waits until all are read
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 ImageFiles = Annotated[
     list[UploadFile],
     File(
+        max_length=MOST_FILES,
         description="PNG, JPEG, WebP, TIFF or BMP; several may come at once. Folders in a file's name are part of the image's. "
-        "Images are turned upright as their EXIF data says."
+        "Images are turned upright as their EXIF data says.",
     ),
 ]
 LabelFiles = Annotated[
     list[UploadFile],
     File(
+        max_length=MOST_FILES,
         description="Label maps of class ids, PNG, TIFF, BMP or NPY, each named as its image but for the suffix. Not every image "
-        "needs one. One that fits an image as it was before it was turned upright is turned with it."
+        "needs one. One that fits an image as it was before it was turned upright is turned with it.",
     ),
 ]
 Scale = Annotated[
@@ -68,7 +72,9 @@ Urls = Annotated[
     ),
 ]
 Names = Annotated[
-    list[str],
+    list[
+        Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME)]
+    ],  # what becomes shorter as it is tidied may be longer
     Form(min_length=1, max_length=MOST_REFERENCES, description="What each image is called, in the order of the URLs."),
 ]
 

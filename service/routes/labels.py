@@ -18,7 +18,7 @@ from service.label_imports import HowToCut, Void, cut, labels_imported, matched,
 from service.label_maps import submissions
 from service.lease_proofs import Proofs
 from service.schemas.errors import errors
-from service.schemas.label_imports import LabelsImported, OriginsIn
+from service.schemas.label_imports import MOST_LABEL_MAPS, LabelsImported, OriginsIn
 from service.schemas.labels import LabelsOut, label_out
 from service.schemas.paging import Id
 from service.schemas.projects import ProjectSettings
@@ -73,7 +73,7 @@ LabelMaps = Annotated[
     list[UploadFile],
     File(
         min_length=1,
-        max_length=100,
+        max_length=MOST_LABEL_MAPS,
         description="Label maps of class ids, PNG, TIFF, BMP or NPY, each called as its image, of the pool, and as large as that "
         "upright; the suffix may be another.",
     ),
@@ -81,7 +81,7 @@ LabelMaps = Annotated[
 Masks = Annotated[
     list[UploadFile],
     File(
-        max_length=100,
+        max_length=MOST_LABEL_MAPS,
         description="Where each is labelled: 8-bit PNGs, 0 where it is not, called as the label maps. Ignored pixels there are "
         "labelled, as ignored.",
     ),

@@ -8,6 +8,7 @@ from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.domain.costs import COST_OF_ONE_SIZE, CostName
 from service.domain.methods import StrategyName
 from service.domain.quarters import MOST_LEVELS
+from service.domain.regions import LONGEST_SIDE
 from service.schemas.choices import ChoiceOut
 from service.schemas.fields import Input, Moment, Name
 from service.schemas.lease_settings import LeaseSettings
@@ -66,8 +67,8 @@ class ProjectSettings(LeaseSettings):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cell_height: int = Field(90, ge=8, le=4096, description="Height of a region in pixels.")
-    cell_width: int = Field(80, ge=8, le=4096, description="Width of a region in pixels.")
+    cell_height: int = Field(90, ge=8, le=LONGEST_SIDE, description="Height of a region in pixels.")
+    cell_width: int = Field(80, ge=8, le=LONGEST_SIDE, description="Width of a region in pixels.")
     levels: int = Field(
         1,
         ge=1,
@@ -97,7 +98,10 @@ class ProjectSettings(LeaseSettings):
         None, ge=1, le=100_000, description="Rounds after which train-policy runs again by itself; none: never."
     )
     budget: int | None = Field(
-        None, ge=1, description="Regions to ask for in all, imported ones left out; none: until the pool is empty."
+        None,
+        ge=1,
+        le=10**12,
+        description="Regions to ask for in all, imported ones left out; none: until the pool is empty.",
     )
     lookahead: bool = Field(True, description="Propose the next round while this one is being labelled.")
     lease_minutes: float | None = Field(
@@ -173,7 +177,7 @@ class ClassIn(Input):
 
     id: int = Field(ge=0, le=255, description="Its value in label maps.", examples=[0])
     name: Name = Field(description="What people call it.", examples=["Sky"])
-    color: list[int] = Field(
+    color: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
         min_length=3, max_length=3, description="Red, green and blue, 0 to 255 each.", examples=[[128, 128, 128]]
     )
 
