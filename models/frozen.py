@@ -107,9 +107,7 @@ class FrozenSegmenter(Segmenter):
         with torch.no_grad(), blocks_given_back() if len(cut) > 1 else nullcontext():
             for inner, outer in cut:
                 own = cells(inner, stride, origin=outer)
-                seen_BFhw[(..., *cells(inner, stride))] = self.eye.features(
-                    images_B3HW[(..., *outer)], projection, own
-                )
+                seen_BFhw[(..., *cells(inner, stride))] = self.eye.features(images_B3HW[(..., *outer)], projection, own)
         return seen_BFhw
 
     def encode(self, images_B3HW: Tensor) -> Tensor:

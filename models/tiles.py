@@ -21,9 +21,7 @@ BAND_NUMBERS = 2**24
 _LOWEST = 8
 
 
-def tiles(
-    height: int, width: int, tile: int, margin: int
-) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def tiles(height: int, width: int, tile: int, margin: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Rows and columns of each tile, and of it with its margin, in pixels; one tile for an image that is not larger."""
     if max(height, width) <= tile + 2 * margin:
         whole = (slice(0, height), slice(0, width))

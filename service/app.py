@@ -9,7 +9,9 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from service.blobs import Blobs
+from service.crops import Crops
 from service.db import Database
+from service.decoding import ROOM
 from service.failures import add_handlers
 from service.limits import BodyLimit
 from service.openapi import describe
@@ -49,6 +51,7 @@ def create_app(
     app.state.settings = settings
     app.state.database = database or Database(settings.resolved_database_url, send)
     app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
+    app.state.crops = Crops(ROOM)
     app.state.clock = clock
     add_handlers(app)
     app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)

@@ -56,3 +56,11 @@ class Invalid(ServiceError):
 
     status = 422
     code = "invalid"
+
+
+class Busy(ServiceError):
+    """Nothing is wrong but that too much is asked at once; the same may be asked again, after `retry_after` seconds."""
+
+    status = 503
+    code = "busy"
+    retry_after = 5

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError, TimeoutE
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from service.errors import ServiceError
+from service.errors import Busy, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ def add_handlers(app: FastAPI) -> None:
 async def _service_error(request: Request, error: Exception) -> Response:
     failure = cast(ServiceError, error)
     headers = {"WWW-Authenticate": _challenge(failure.status)} if failure.status in (401, 403) else None
+    if isinstance(failure, Busy):
+        headers = {"Retry-After": str(failure.retry_after)}
     return error_response(failure.status, failure.code, failure.message, detail=failure.detail, headers=headers)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from service.decoding import ROOM
 from service.domain.masks import MaskError
 from service.domain.pages import has_page
 from service.domain.readings import SCALES, Reading, scaled
@@ -27,6 +28,7 @@ from service.domain.soundness import (
     pixels_decoded,
     require_sound,
 )
+from service.errors import Busy
 
 # Pillow's own limit is one for the whole process; here the header is checked against the setting before any decoding.
 Image.MAX_IMAGE_PIXELS = None
@@ -48,6 +50,7 @@ _PLAIN = ("1", "L", "P", "RGB")
 _SHALLOW = (*_PLAIN, "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _WORD = 32
+_STRIP = 256  # rows
 
 
 class PictureError(ValueError):
@@ -98,13 +101,13 @@ _TURNS: dict[int, tuple[Image.Transpose, Callable[[NDArray[np.uint8]], NDArray[n
 
 
 def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Picture:
-    """A PNG, JPEG, WebP, TIFF or BMP that decodes whole. Raises PictureError.
+    """A PNG, JPEG, WebP, TIFF or BMP that decodes whole. Raises PictureError, and Busy where there is no room to decode it.
 
     The size is judged by the header, before any pixel is decoded. EXIF's orientation is carried out; of several frames of an MPO
     the first is taken; alpha is composed on the reading's background; CMYK is converted by its profile, if it has one; pixels of
     more than 8 bits are scaled as the reading says.
     """
-    with _opened(data, max_pixels, reading) as image:
+    with _opened(data, max_pixels, reading) as image, ROOM.room(pixels_decoded(image)):
         shape, format_ = _shape(image), image.format or ""
         seen, done = _seen(image, shape, data, reading)
         return Picture(
@@ -137,7 +140,7 @@ def _opened(data: bytes | IO[bytes], max_pixels: int | None, reading: Reading) -
                 image.seek(reading.page)
                 _check_header(image, max_pixels, reading)
             yield image
-    except PictureError:
+    except (PictureError, Busy):
         raise
     except Unsound as error:
         raise PictureError(error.code, error.message) from error
@@ -281,7 +284,21 @@ def fitted(label_map_HW: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
 def rgb(data: bytes) -> NDArray[np.uint8]:
     """The pixels of what `look` has found plain or derived, uint8, height x width x 3."""
     with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
+        pixels_HW3, top = np.empty((image.height, image.width, 3), np.uint8), 0
+    for strip_hW3 in rgb_strips(data, _STRIP):
+        pixels_HW3[top : top + len(strip_hW3)] = strip_hW3
+        top += len(strip_hW3)
+    return pixels_HW3
+
+
+def rgb_strips(data: bytes, rows: int) -> Iterator[NDArray[np.uint8]]:
+    """The same in strips so many rows high: Pillow's own pixels, of 4 bytes, and a strip are held, and no copy of all."""
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        whole = image.convert("RGB") if image.mode == "P" else image
+        for top in range(0, image.height, rows):
+            strip = whole.crop((0, top, image.width, min(image.height, top + rows)))
+            yield np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
 
 
 def crop_png(data: bytes, box: Box) -> bytes:
@@ -289,6 +306,15 @@ def crop_png(data: bytes, box: Box) -> bytes:
     with Image.open(io.BytesIO(data)) as image:
         bounds = (box.col, box.row, box.col + box.width, box.row + box.height)
         crop = image.crop(bounds).convert("RGB") if image.mode != "P" else image.convert("RGB").crop(bounds)
+    return _quick_png(crop)
+
+
+def rgb_png(pixels_HW3: NDArray[np.uint8]) -> bytes:
+    """RGB pixels as a PNG."""
+    return _quick_png(Image.fromarray(pixels_HW3))
+
+
+def _quick_png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    crop.save(buffer, format="PNG", compress_level=1)  # people wait for it; the size hardly matters
+    image.save(buffer, format="PNG", compress_level=1)  # people wait for it; the size hardly matters
     return buffer.getvalue()

@@ -44,7 +44,7 @@ _SENTENCES = {
     413: "More bytes or pixels than the settings allow.",
     415: "The body is of a kind that cannot be read.",
     422: "The request's content does not fit.",
-    503: "Something that the service needs does not answer.",
+    503: "Something that the service needs does not answer, or too much is asked at once: try again after Retry-After seconds.",
 }
 
 
