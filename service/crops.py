@@ -1,4 +1,4 @@
-"""Crops of images for people: a large image is decoded once, and kept for a while in compressed tiles that crops are put together of."""
+"""Crops of images for people: a large image is decoded once, and kept for a while in tiles that crops are put together of."""
 
 import threading
 import zlib
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.decoding import DecodingRoom
 from service.domain.regions import Box
-from service.pictures import crop_png, rgb_png, rgb_strips
+from service.pixels import crop_png, rgb_png, rgb_strips
 
 # Images of more pixels are kept in tiles.
 LARGE = 1 << 22

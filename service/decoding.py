@@ -1,4 +1,4 @@
-"""How much of images this process decodes at a time: whoever decodes a whole one waits for room, and is sent away if it takes long."""
+"""How many pixels this process decodes at a time: who decodes a whole image waits for room, and not for long."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Image files: checked without trust when they arrive, read as people see them, cut into crops when they look at regions."""
+"""Image files: checked without trust when they arrive, and read as people see them."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -15,7 +15,6 @@ from service.decoding import ROOM
 from service.domain.masks import MaskError
 from service.domain.pages import has_page
 from service.domain.readings import SCALES, Reading, scaled
-from service.domain.regions import Box
 from service.domain.soundness import (
     BITS,
     ORIENTATION,
@@ -29,6 +28,7 @@ from service.domain.soundness import (
     require_sound,
 )
 from service.errors import Busy
+from service.pixels import rgb_of
 
 # Pillow's own limit is one for the whole process; here the header is checked against the setting before any decoding.
 Image.MAX_IMAGE_PIXELS = None
@@ -50,7 +50,6 @@ _PLAIN = ("1", "L", "P", "RGB")
 _SHALLOW = (*_PLAIN, "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 _DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _WORD = 32
-_STRIP = 256  # rows
 
 
 class PictureError(ValueError):
@@ -121,7 +120,7 @@ def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Pictu
 def pixels_of(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> NDArray[np.uint8]:
     """What `look` sees, RGB, uint8, height x width x 3. Raises PictureError."""
     with _opened(data, max_pixels, reading) as image:
-        return np.asarray(_seen(image, _shape(image), data, reading)[0].convert("RGB"))
+        return rgb_of(_seen(image, _shape(image), data, reading)[0])
 
 
 def shape_of(file: Path, reading: Reading = _AS_IT_IS) -> Shape:
@@ -279,42 +278,3 @@ def fitted(label_map_HW: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
         return np.ascontiguousarray(_TURNS[shape.orientation][1](label_map_HW))
     there, expected = (f"{height} high and {width} wide" for height, width in (found, wanted))
     raise MaskError("wrong_size", f"The label map is {there}; {expected} is expected.")
-
-
-def rgb(data: bytes) -> NDArray[np.uint8]:
-    """The pixels of what `look` has found plain or derived, uint8, height x width x 3."""
-    with Image.open(io.BytesIO(data)) as image:
-        pixels_HW3, top = np.empty((image.height, image.width, 3), np.uint8), 0
-    for strip_hW3 in rgb_strips(data, _STRIP):
-        pixels_HW3[top : top + len(strip_hW3)] = strip_hW3
-        top += len(strip_hW3)
-    return pixels_HW3
-
-
-def rgb_strips(data: bytes, rows: int) -> Iterator[NDArray[np.uint8]]:
-    """The same in strips so many rows high: Pillow's own pixels, of 4 bytes, and a strip are held, and no copy of all."""
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        whole = image.convert("RGB") if image.mode == "P" else image
-        for top in range(0, image.height, rows):
-            strip = whole.crop((0, top, image.width, min(image.height, top + rows)))
-            yield np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
-
-
-def crop_png(data: bytes, box: Box) -> bytes:
-    """The pixels of a box of what is seen of an image, as an RGB PNG."""
-    with Image.open(io.BytesIO(data)) as image:
-        bounds = (box.col, box.row, box.col + box.width, box.row + box.height)
-        crop = image.crop(bounds).convert("RGB") if image.mode != "P" else image.convert("RGB").crop(bounds)
-    return _quick_png(crop)
-
-
-def rgb_png(pixels_HW3: NDArray[np.uint8]) -> bytes:
-    """RGB pixels as a PNG."""
-    return _quick_png(Image.fromarray(pixels_HW3))
-
-
-def _quick_png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=1)  # people wait for it; the size hardly matters
-    return buffer.getvalue()

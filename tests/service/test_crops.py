@@ -16,7 +16,7 @@ from service.crops import Crops, tiled
 from service.decoding import DecodingRoom
 from service.domain.regions import Box
 from service.errors import Busy
-from service.pictures import crop_png, rgb, rgb_strips
+from service.pixels import crop_png, rgb, rgb_strips
 from tests.maker import Maker
 
 HEIGHT, WIDTH = 70, 45
@@ -115,9 +115,8 @@ def test_who_would_wait_behind_too_many_or_for_too_long_is_sent_away(small_tiles
     crowded, slow = DecodingRoom(10, most_waiting=0), DecodingRoom(10, patience=0.01)
     with pytest.raises(Busy), crowded.room(5):
         pass
-    with slow.room(10):
-        with pytest.raises(Busy), slow.room(1):
-            pass
+    with slow.room(10), pytest.raises(Busy), slow.room(1):
+        pass
     with slow.room(10):  # whoever left stands in nobody's way
         pass
 

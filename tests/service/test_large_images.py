@@ -108,7 +108,6 @@ def test_many_contexts_of_a_large_image_at_once_are_right_and_take_less_than_500
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = list(pool.map(lambda each: client.get(f"/regions/{each['id']}/context?margin=100"), regions))
     peak = mebibytes(process, "VmHWM")
-    print(f"{AT_ONCE} contexts of {HEIGHT} x {WIDTH}: peak {peak:.0f} MiB")
     for region, answer in zip(regions, answers, strict=True):
         assert answer.status_code == 200, answer.text
         rows = slice(max(0, region["y"] - 100), region["y"] + region["height"] + 100)
