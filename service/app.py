@@ -9,7 +9,9 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from service.blobs import Blobs
+from service.crops import Crops
 from service.db import Database
+from service.decoding import ROOM
 from service.door import Door
 from service.failures import add_handlers
 from service.lease_proofs import LeaseProofs
@@ -64,6 +66,7 @@ def create_app(
     app.state.settings = settings
     app.state.database = database or Database(settings.resolved_database_url, send)
     app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
+    app.state.crops = Crops(ROOM)
     app.state.clock = clock
     app.state.lease_proofs = LeaseProofs(app.state.database, settings.secret.get_secret_value())
     add_handlers(app)

@@ -58,11 +58,23 @@ class Invalid(ServiceError):
     code = "invalid"
 
 
-class TooMany(ServiceError):
-    """More than is taken at once; it may go again in `retry_after` seconds."""
+class Later(ServiceError):
+    """Nothing is wrong but that it is too much; the same may be asked again, after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 5) -> None:
+        super().__init__(message, code=code, detail={"retry_after": retry_after})
+        self.retry_after = retry_after
+
+
+class TooMany(Later):
+    """One caller or address asks for more than its share."""
 
     status = 429
     code = "too_many"
 
-    def __init__(self, message: str, *, code: str | None = None, retry_after: int) -> None:
-        super().__init__(message, code=code, detail={"retry_after": retry_after})
+
+class Busy(Later):
+    """All callers together ask for more than there is room for."""
+
+    status = 503
+    code = "busy"

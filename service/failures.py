@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service.errors import ServiceError, TooMany
+from service.errors import Later, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ async def failure_response(request: Request, error: Exception) -> Response:
 async def _service_error(request: Request, error: Exception) -> Response:
     failure = cast(ServiceError, error)
     headers = {"WWW-Authenticate": _challenge(failure.status)} if failure.status in (401, 403) else {}
-    if isinstance(failure, TooMany):
-        headers["Retry-After"] = str(failure.detail["retry_after"])
+    if isinstance(failure, Later):
+        headers["Retry-After"] = str(failure.retry_after)
     return error_response(failure.status, failure.code, failure.message, detail=failure.detail, headers=headers)
 
 

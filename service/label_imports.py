@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.decoding import ROOM
 from service.domain.classes import ClassSet, LabelMap, UnknownClassIds
 from service.domain.covered import blocked_by, covered_regions, overlapping, region_of_box
 from service.domain.image_names import stem_of
@@ -95,7 +96,8 @@ def cut(sent: Sent, how: HowToCut, known: frozenset[int]) -> Cut:
 
     Raises Invalid or TooLarge, naming the file.
     """
-    label_map_HW, labelled_HW = _decoded(sent, how)
+    with ROOM.room(sent.image.height * sent.image.width):
+        label_map_HW, labelled_HW = _decoded(sent, how)
     grid = grid_of(sent.image.height, sent.image.width, how.settings)
     origins = _origins(grid, how.origins.get(sent.name, ()))
     hints = set(origins) - overlapping(origins, known, grid.levels)

@@ -163,7 +163,7 @@ class _Door:
 
 
 _ADDED: dict[int | str, dict[str, Any]] = {
-    **errors(409, 413),
+    **errors(409, 413, 503),
     200: {"model": ImagesAdded, "description": "Every image was there already."},
 }
 

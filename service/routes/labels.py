@@ -140,7 +140,7 @@ def _arriving(
 @router.post(
     "/projects/{id}/label-maps",
     status_code=201,
-    responses={**errors(409, 413), 200: {"model": LabelsImported, "description": "Nothing was new."}},
+    responses={**errors(409, 413, 503), 200: {"model": LabelsImported, "description": "Nothing was new."}},
 )
 def import_labels(
     id: Id,

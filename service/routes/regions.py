@@ -1,5 +1,6 @@
 """Routes of regions: taken on a lease, looked at, held longer, given back, skipped."""
 
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -7,11 +8,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from service import access, auth
 from service.content import PNG_RESPONSE, revalidated, unchanging
-from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
+from service.deps import BlobStore, ImageCrops, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.regions import Box
 from service.errors import Forbidden
 from service.lease_proofs import LeaseProofs, Proofs, claimed_lease
-from service.pictures import crop_png
 from service.schemas.errors import errors
 from service.schemas.paging import MAX_ID, Id
 from service.schemas.regions import (
@@ -109,31 +109,43 @@ def get_region(id: Id, viewer: access.RegionViewer, session: Reader, now: Now) -
     )
 
 
-@router.get("/regions/{id}/crop", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
-def get_crop(id: Id, request: Request, viewer: access.RegionViewer, session: Reader, blobs: BlobStore) -> Response:
+@router.get("/regions/{id}/crop", response_class=Response, responses={**PNG_RESPONSE, **errors(409, 503)})
+def get_crop(
+    id: Id, request: Request, viewer: access.RegionViewer, database: Store, blobs: BlobStore, crops: ImageCrops
+) -> Response:
     """The region's pixels, as PNG."""
-    region, image = store.image_of(session, id)
-    return _crop(request, image, _box(region), blobs)
+    with database.read() as session:
+        region, image = store.image_of(session, id)
+    return _crop(request, image, _box(region), blobs, crops)
 
 
-@router.get("/regions/{id}/context", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
+@router.get("/regions/{id}/context", response_class=Response, responses={**PNG_RESPONSE, **errors(409, 503)})
 def get_context(
-    id: Id, request: Request, viewer: access.RegionViewer, session: Reader, blobs: BlobStore, margin: Margin = 64
+    id: Id,
+    request: Request,
+    viewer: access.RegionViewer,
+    database: Store,
+    blobs: BlobStore,
+    crops: ImageCrops,
+    margin: Margin = 64,
 ) -> Response:
     """The region with the pixels around it, as PNG. Near an edge the margin is cut."""
-    region, image = store.image_of(session, id)
-    return _crop(request, image, _box(region).context(margin, image.height, image.width), blobs)
+    with database.read() as session:
+        region, image = store.image_of(session, id)
+    return _crop(request, image, _box(region).context(margin, image.height, image.width), blobs, crops)
 
 
 def _box(region: Region) -> Box:
     return Box(row=region.row, col=region.col, height=region.height, width=region.width)
 
 
-def _crop(request: Request, image: Image, box: Box, blobs: BlobStore) -> Response:
+def _crop(request: Request, image: Image, box: Box, blobs: BlobStore, crops: ImageCrops) -> Response:
     key = image.seen_key or image.blob_key
     seen = image.digest if image.seen_key is None else PurePosixPath(image.seen_key).stem
     tag = f"{seen[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
-    return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(blobs.get(key), box))
+    size = (image.height, image.width)
+    body = partial(crops.png, key, size, box, partial(blobs.get, key))
+    return unchanging(request, tag=tag, media_type="image/png", body=body)
 
 
 @router.get("/regions/{id}/prediction", response_class=Response, responses=PREDICTION_RESPONSE)

@@ -46,7 +46,7 @@ _SENTENCES = {
     415: "The body is of a kind that cannot be read.",
     422: "The request's content does not fit.",
     429: "Too many wrong tokens came from this address; Retry-After says how long to wait.",
-    503: "Something that the service needs does not answer.",
+    503: "Something that the service needs does not answer, or too much is asked at once: try again after Retry-After seconds.",
 }
 
 
