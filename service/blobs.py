@@ -14,6 +14,14 @@ from service import references
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 
 
+class BlobMissing(FileNotFoundError):
+    """A row names bytes that are not there."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There are no bytes under {key}: bring them back from the backup.")
+        self.key = key
+
+
 class Blobs:
     """A folder of blobs; each appears whole or not at all, and none that a row refers to is ever changed."""
 
@@ -42,10 +50,13 @@ class Blobs:
         return key
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`, which may be the key of a reference. Raises FileNotFoundError, and what references raise."""
+        """The bytes under `key`, which may be the key of a reference. Raises BlobMissing, and what references raise."""
         if references.is_reference(key):
             return references.read(key)
-        data: bytes = self._files.cat_file(self._path(key))
+        try:
+            data: bytes = self._files.cat_file(self._path(key))
+        except FileNotFoundError as error:
+            raise BlobMissing(key) from error
         return data
 
     def exists(self, key: str) -> bool:

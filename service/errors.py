@@ -56,3 +56,10 @@ class Invalid(ServiceError):
 
     status = 422
     code = "invalid"
+
+
+class Unavailable(ServiceError):
+    """The request was fine, but what the service keeps cannot be had now."""
+
+    status = 503
+    code = "unavailable"

@@ -12,7 +12,9 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError, TimeoutE
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from service.blobs import BlobMissing
 from service.errors import ServiceError
+from service.full_disks import is_full
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(DataError, _value_out_of_range)
     app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(TimeoutError, _database_away)
+    app.add_exception_handler(OSError, _storage_failed)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -70,6 +73,8 @@ def invalid_request(problems: Sequence[Any]) -> Response:
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     failure = cast(HTTPException, error)
+    if is_full(error):  # while the body was put into a temporary file, say
+        return _disk_full(request, error)
     if failure.status_code == 400:  # a body that is neither JSON nor a form, though it says so
         return error_response(422, "invalid_request", f"The body cannot be read: {failure.detail}.")
     code = _CODES.get(failure.status_code, "error")
@@ -97,9 +102,32 @@ async def _value_out_of_range(request: Request, error: Exception) -> Response:
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
+    if is_full(error):
+        return _disk_full(request, error)
     log.error("%s %s could not be served by the database: %s", request.method, request.url.path, error)
     sentence = "The database does not answer or is busy; please try again."
     return error_response(503, "database_unavailable", sentence, headers={"Retry-After": "1"})
+
+
+async def _storage_failed(request: Request, error: Exception) -> Response:
+    if is_full(error):
+        return _disk_full(request, error)
+    log.error("%s %s could not read or write its files: %s", request.method, request.url.path, error)
+    if isinstance(error, BlobMissing):
+        sentence = f"Bytes that the service keeps are missing: have an operator bring {error.key} back from the backup."
+        return error_response(503, "blob_missing", sentence, detail={"key": error.key})
+    sentence = (
+        "The service cannot read or write its files; please try again, and tell an operator, whose log says more."
+    )
+    return error_response(503, "storage_unavailable", sentence)
+
+
+def _disk_full(request: Request, error: Exception) -> Response:
+    log.error("%s %s found the disk full: %s", request.method, request.url.path, error)
+    sentence = (
+        "The service's disk is full, and nothing was kept of this request: have an operator make room, then try again."
+    )
+    return error_response(507, "disk_full", sentence)
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ from service.auth import Caller
 from service.content import PNG_RESPONSE, revalidated, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.regions import Box
+from service.image_bytes import bytes_of
 from service.pictures import crop_png
 from service.schemas.errors import errors
 from service.schemas.paging import MAX_ID, Id
@@ -100,14 +101,14 @@ def get_region(id: Id, caller: auth.AnnotatorCaller, session: Reader, now: Now) 
     return region_detail(placed, lease if lease and lease.expires_at > now else None, store.latest_label(session, id))
 
 
-@router.get("/regions/{id}/crop", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
+@router.get("/regions/{id}/crop", response_class=Response, responses={**PNG_RESPONSE, **errors(409, 503)})
 def get_crop(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore) -> Response:
     """The region's pixels, as PNG."""
     region, image = store.image_of(session, id)
     return _crop(request, image, _box(region), blobs)
 
 
-@router.get("/regions/{id}/context", response_class=Response, responses={**PNG_RESPONSE, **errors(409)})
+@router.get("/regions/{id}/context", response_class=Response, responses={**PNG_RESPONSE, **errors(409, 503)})
 def get_context(
     id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore, margin: Margin = 64
 ) -> Response:
@@ -124,7 +125,7 @@ def _crop(request: Request, image: Image, box: Box, blobs: BlobStore) -> Respons
     key = image.seen_key or image.blob_key
     seen = image.digest if image.seen_key is None else PurePosixPath(image.seen_key).stem
     tag = f"{seen[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
-    return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(blobs.get(key), box))
+    return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(bytes_of(blobs, image, key), box))
 
 
 @router.get("/regions/{id}/prediction", response_class=Response, responses=PREDICTION_RESPONSE)

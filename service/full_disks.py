@@ -1,0 +1,41 @@
+"""Tells that a disk is full, whoever says so: the file system, SQLite or PostgreSQL."""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+
+import psycopg
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# The second: the file that connections of SQLite share beside the database could not be made as large as it must be.
+_SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether this error, or one that it came of, says that there is no room left."""
+    return any(_says_so(each) for each in _origins(error))
+
+
+def _origins(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        # SQLAlchemy keeps what the driver raised as `orig`.
+        waiting += [each.__cause__, each.__context__, getattr(each, "orig", None)]
+
+
+def _says_so(error: BaseException) -> bool:
+    match error:
+        case psycopg.errors.DiskFull():
+            return True
+        case sqlite3.Error():
+            return getattr(error, "sqlite_errorcode", None) in _SQLITE_FULL
+        case OSError():
+            return error.errno in _FULL
+        case _:
+            return False
