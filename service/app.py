@@ -8,20 +8,36 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
+from service.access import Access
 from service.blobs import Blobs
 from service.db import Database
 from service.failures import add_handlers
+from service.head import Head
 from service.limits import BodyLimit
+from service.measuring import Measurer
+from service.metrics import Metrics
 from service.openapi import describe
 from service.queue import Sender
-from service.routes import annotators, checkpoints, export, health, images, jobs, labels, projects, regions, rounds
+from service.routes import (
+    annotators,
+    checkpoints,
+    export,
+    health,
+    images,
+    jobs,
+    labels,
+    metrics,
+    projects,
+    regions,
+    rounds,
+)
 from service.settings import Settings, get_settings
 from service.sweeper import Sweeper
 
 Clock = Callable[[], datetime]
 
 # In the order of the API's page.
-_ROUTES = (projects, images, regions, labels, rounds, jobs, checkpoints, export, annotators, health)
+_ROUTES = (projects, images, regions, labels, rounds, jobs, checkpoints, export, annotators, health, metrics)
 
 
 def utc_now() -> datetime:
@@ -50,8 +66,11 @@ def create_app(
     app.state.database = database or Database(settings.resolved_database_url, send)
     app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
     app.state.clock = clock
+    app.state.metrics = Metrics(app.state.database, app.state.blobs, settings, clock)
     add_handlers(app)
     app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)
+    app.add_middleware(Head)
+    app.add_middleware(Access, count=app.state.metrics.count)
     for module in _ROUTES:
         app.include_router(module.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
@@ -68,8 +87,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     sweeper = Sweeper(state.database, state.blobs, state.settings, state.clock)
     sweeper.start()
+    measurer = Measurer(state.metrics, state.settings.measure_seconds)
+    measurer.start()
     try:
         yield
     finally:
+        measurer.stop()
         sweeper.stop()
         state.database.engine.dispose()

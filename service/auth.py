@@ -11,6 +11,7 @@ from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import bindparam, select
 
+from service import logs
 from service.deps import Store
 from service.errors import Forbidden, Invalid, Unauthorized
 from service.schemas.fields import Role as Role
@@ -22,6 +23,7 @@ _bearer = HTTPBearer(
     auto_error=False, scheme_name="Token", description="The token printed when the annotator was created: `rw_...`."
 )
 
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 # Statements that every request or label needs are built once: building takes longer than the database's answer.
 _HOLDER = select(Annotator.id, Annotator.name, Annotator.role).where(
@@ -81,9 +83,7 @@ def _stray_token(region_id: int | None = None) -> Invalid:
     return Invalid(f"This is not a lease token of yours{of}.", code="bad_lease_token", detail=detail)
 
 
-def authenticate(
-    database: Store, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Caller:
+def authenticate(database: Store, credentials: Credentials) -> Caller:
     """The caller of this request. Raises Unauthorized where the token is missing or nobody's."""
     if credentials is None:
         raise Unauthorized("This needs a token, sent as the header 'Authorization: Bearer rw_...'.")
@@ -93,6 +93,7 @@ def authenticate(
         row = session.execute(_HOLDER, {"token_hash": hash_token(token)}).one_or_none()
     if row is None:
         raise Unauthorized("Nobody holds this token.")
+    logs.note(user=row.name)
     return Caller(id=row.id, name=row.name, role=row.role, token=token)
 
 

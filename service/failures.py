@@ -12,9 +12,10 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError, TimeoutE
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from service import logs
 from service.blobs import BlobMissing
+from service.disks import is_full
 from service.errors import ServiceError
-from service.full_disks import is_full
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ def error_response(
     status: int, code: str, message: str, *, detail: dict[str, Any] | None = None, headers: dict[str, str] | None = None
 ) -> Response:
     """An error as JSON; in ASCII, so that whatever a request contained can be repeated in it."""
+    logs.note(error=code)
     body = json.dumps({"error": {"code": code, "message": message, "detail": detail or {}}})
     return Response(body, status_code=status, media_type="application/json", headers=headers)
 
@@ -39,7 +41,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(TimeoutError, _database_away)
     app.add_exception_handler(OSError, _storage_failed)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Exception, unforeseen)
 
 
 async def _service_error(request: Request, error: Exception) -> Response:
@@ -92,19 +94,21 @@ def _plain_sentence(request: Request, status: int) -> str:
 
 
 async def _integrity_error(request: Request, error: Exception) -> Response:
-    log.warning("%s %s met a change made at the same moment: %s", request.method, request.url.path, error)
+    log.warning("%s %s met a change made at the same moment: %s", request.method, logs.path_of(request.scope), error)
     return error_response(409, "conflict", "Somebody changed the same thing at the same moment; please try again.")
 
 
 async def _value_out_of_range(request: Request, error: Exception) -> Response:
-    log.warning("%s %s carried a value that the database cannot hold: %s", request.method, request.url.path, error)
+    log.warning(
+        "%s %s carried a value that the database cannot hold: %s", request.method, logs.path_of(request.scope), error
+    )
     return error_response(422, "invalid_request", "A number or text of the request is beyond what can be stored.")
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
     if is_full(error):
         return _disk_full(request, error)
-    log.error("%s %s could not be served by the database: %s", request.method, request.url.path, error)
+    log.error("%s %s could not be served by the database: %s", request.method, logs.path_of(request.scope), error)
     sentence = "The database does not answer or is busy; please try again."
     return error_response(503, "database_unavailable", sentence, headers={"Retry-After": "1"})
 
@@ -112,7 +116,7 @@ async def _database_away(request: Request, error: Exception) -> Response:
 async def _storage_failed(request: Request, error: Exception) -> Response:
     if is_full(error):
         return _disk_full(request, error)
-    log.error("%s %s could not read or write its files: %s", request.method, request.url.path, error)
+    log.error("%s %s could not read or write its files: %s", request.method, logs.path_of(request.scope), error)
     if isinstance(error, BlobMissing):
         sentence = f"Bytes that the service keeps are missing: have an operator bring {error.key} back from the backup."
         return error_response(503, "blob_missing", sentence, detail={"key": error.key})
@@ -123,13 +127,14 @@ async def _storage_failed(request: Request, error: Exception) -> Response:
 
 
 def _disk_full(request: Request, error: Exception) -> Response:
-    log.error("%s %s found the disk full: %s", request.method, request.url.path, error)
+    log.error("%s %s found the disk full: %s", request.method, logs.path_of(request.scope), error)
     sentence = (
         "The service's disk is full, and nothing was kept of this request: have an operator make room, then try again."
     )
     return error_response(507, "disk_full", sentence)
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+async def unforeseen(request: Request, error: Exception) -> Response:
+    """Log what nobody foresaw, and answer without its insides."""
+    log.error("%s %s failed", request.method, logs.path_of(request.scope), exc_info=error)
     return error_response(500, "internal", "The service made a mistake; its log says more.")

@@ -41,8 +41,8 @@ class _Server(uvicorn.Server):
 
 
 def run(app: FastAPI, listener: socket.socket, *, started: Callable[[], None], log_level: str = "warning") -> None:
-    """Serve until Ctrl-C."""
-    config = uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=10, access_log=log_level != "warning")
+    """Serve until Ctrl-C. Lines of the log go where service.logs sends them; each request has one of its own there."""
+    config = uvicorn.Config(app, log_level=log_level, log_config=None, timeout_graceful_shutdown=10, access_log=False)
     try:
         _Server(config, started).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises it again after it has stopped

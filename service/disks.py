@@ -1,14 +1,35 @@
-"""Tells that a disk is full, whoever says so: the file system, SQLite or PostgreSQL."""
+"""Tells that a disk is full, whoever says so: the file system, SQLite or PostgreSQL, and how much room there is."""
 
 import errno
+import shutil
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
+from sqlalchemy import Engine
+
+from service.blobs import Blobs
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # The second: the file that connections of SQLite share beside the database could not be made as large as it must be.
 _SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
+def disks(engine: Engine, blobs: Blobs) -> dict[str, Path]:
+    """The folders of this machine that must have room, by what they hold: `database` (SQLite's alone) and `blobs`."""
+    found = {}
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        found["database"] = Path(engine.url.database).parent
+    if blobs.folder is not None:
+        found["blobs"] = blobs.folder
+    return found
+
+
+def free_bytes(folder: Path) -> int:
+    """Room for those who are not root, where the folder is or will be. Raises OSError where the disk does not answer."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    return shutil.disk_usage(there).free
 
 
 def is_full(error: BaseException) -> bool:
