@@ -28,8 +28,12 @@ def disks(engine: Engine, blobs: Blobs) -> dict[str, Path]:
 
 def free_bytes(folder: Path) -> int:
     """Room for those who are not root, where the folder is or will be. Raises OSError where the disk does not answer."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(there(folder)).free
+
+
+def there(folder: Path) -> Path:
+    """The folder, or of those above it the nearest that is there: it is made with the first file in it."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def is_full(error: BaseException) -> bool:

@@ -187,7 +187,19 @@ def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> st
         )
     belongs = {"job_id": job.id, "job_kind": job.kind, "project": job.project_id, "request_id": job.request_id}
     with logs.belonging(**{name: value for name, value in belongs.items() if value is not None}), _heartbeat(run):
-        return _run(run, handlers[run.kind])
+        outcome = _run(run, handlers[run.kind])
+        seconds = time.monotonic() - run.started
+        fields = {"status": outcome, "duration_ms": round(1000 * seconds, 1)}
+        log.info(
+            "Job %s (%s) of project %s: %s, %.1f s",
+            run.job_id,
+            run.kind,
+            run.project_id,
+            outcome,
+            seconds,
+            extra={"fields": fields},
+        )
+        return outcome
 
 
 def _run(run: JobRun, handler: Handler) -> str:
