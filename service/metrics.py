@@ -101,6 +101,11 @@ class Metrics:
                 self._read_at = now
             return generate_latest(self._registry)
 
+    def forget(self) -> None:
+        """Have the next scrape read everything anew."""
+        with self._lock:
+            self._read_at = None
+
     def measure(self) -> None:
         """Measure what takes long. Raises SQLAlchemyError or OSError where something does not answer."""
         blob_bytes = self._blobs.size()
