@@ -1,5 +1,6 @@
 """What GET /metrics says: requests of this process, and what the database, the disks and the jobs are at."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ from service.disks import disks, free_bytes
 from service.settings import Settings
 from service.store import watched
 from service.store.workers import workers_alive
+
+log = logging.getLogger(__name__)
 
 Labels = TypeVar("Labels", bound=tuple[str, ...])
 
@@ -122,7 +125,8 @@ class Metrics:
         yield _labelled("regionwise_info", "The release that runs.", ("version",), {(version("regionwise"),): 1})
         try:
             found = [*self._of_database(), *self._of_jobs()]
-        except SQLAlchemyError:
+        except SQLAlchemyError as error:
+            log.warning("The database could not be asked for its numbers: %s", error)
             found = []
         yield Gauge("regionwise_database_up", "Whether the database answers.", value=float(bool(found)))
         yield from found

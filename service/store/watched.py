@@ -71,10 +71,10 @@ def rounds(session: Session) -> dict[tuple[int, str], int]:
 
 def miou(session: Session) -> dict[int, float]:
     """The mIoU of each project's newest round that was learned from, where it was measured."""
-    newest = select(Round.project_id, func.max(Round.number).label("number")).where(Round.state == "told")
-    last = newest.group_by(Round.project_id).subquery()
-    same = (Round.project_id == last.c.project_id) & (Round.number == last.c.number)
-    chosen = select(Round.project_id, Round.miou_after).join(last, same).where(Round.miou_after.is_not(None))
+    other = aliased(Round)
+    told = select(other.id).where(other.project_id == Project.id, other.state == "told")
+    newest = told.order_by(other.number.desc()).limit(1).correlate(Project).scalar_subquery()
+    chosen = select(Project.id, Round.miou_after).join(Round, Round.id == newest)
     return {row[0]: row[1] for row in session.execute(chosen) if row[1] is not None}
 
 
@@ -108,11 +108,12 @@ def late_rounds(found: Mapping[str, Pending], before: datetime) -> list[str]:
 def ended(session: Session, since: datetime) -> Sequence[EndedJob]:
     """Jobs that ended at `since` or later."""
     chosen = select(Job.id, Job.kind, Job.state, Job.started_at, Job.finished_at)
-    chosen = chosen.where(Job.finished_at >= since, Job.state.in_(ENDED)).order_by(Job.finished_at)
+    # By the time alone, or SQLite would go through all jobs by their state.
+    found = session.execute(chosen.where(Job.finished_at >= since).order_by(Job.finished_at))
     return [
         EndedJob(id=row[0], kind=row[1], state=row[2], started_at=row[3], finished_at=row[4])
-        for row in session.execute(chosen)
-        if row[4] is not None
+        for row in found
+        if row[4] is not None and row[2] in ENDED
     ]
 
 
