@@ -8,14 +8,18 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
+from service.access_log import Access
 from service.blobs import Blobs
 from service.crops import Crops
 from service.db import Database
 from service.decoding import ROOM
 from service.door import Door
 from service.failures import add_handlers
+from service.head import Head
 from service.lease_proofs import LeaseProofs
 from service.limits import BodyLimit, Pace, Sizes
+from service.measuring import Measurer
+from service.metrics import Metrics
 from service.openapi import describe
 from service.queue import Sender
 from service.routes import (
@@ -27,6 +31,7 @@ from service.routes import (
     jobs,
     labels,
     members,
+    metrics,
     projects,
     regions,
     rounds,
@@ -38,7 +43,7 @@ from service.throttle import Throttle
 Clock = Callable[[], datetime]
 
 # In the order of the API's page.
-_ROUTES = (projects, members, images, regions, labels, rounds, jobs, checkpoints, export, annotators, health)
+_ROUTES = (projects, members, images, regions, labels, rounds, jobs, checkpoints, export, annotators, health, metrics)
 
 
 def utc_now() -> datetime:
@@ -69,16 +74,19 @@ def create_app(
     app.state.crops = Crops(ROOM)
     app.state.clock = clock
     app.state.lease_proofs = LeaseProofs(app.state.database, settings.secret.get_secret_value())
+    app.state.metrics = Metrics(app.state.database, app.state.blobs, settings, clock)
     add_handlers(app)
     app.add_middleware(
         BodyLimit,
         sizes=Sizes(upload=settings.max_request_bytes, other=settings.max_json_bytes),
         pace=Pace(seconds=settings.body_seconds, bytes_per_second=settings.body_bytes_per_second),
     )
-    # Added last, it is asked first.
     app.add_middleware(
         Door, routers=[module.router for module in _ROUTES], throttle=Throttle(settings.wrong_tokens_per_minute)
     )
+    app.add_middleware(Head)
+    # Added last, it is asked first.
+    app.add_middleware(Access, count=app.state.metrics.count)
     for module in _ROUTES:
         app.include_router(module.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
@@ -95,8 +103,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     sweeper = Sweeper(state.database, state.blobs, state.settings, state.clock)
     sweeper.start()
+    measurer = Measurer(state.metrics, state.settings.measure_seconds)
+    measurer.start()
     try:
         yield
     finally:
+        measurer.stop()
         sweeper.stop()
         state.database.engine.dispose()

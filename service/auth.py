@@ -82,9 +82,13 @@ async def authenticate(request: Request, _: Annotated[object, Depends(_bearer)])
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A dependency: the caller, if of this role or a higher one. The door knows by it whom a route lets in."""
+    """A dependency: the caller, if of this role or a higher one. The door knows by it whom a route lets in.
+
+    `setting` names one that holds a token which is let in too, without the database: it may be away.
+    """
 
     role: Role
+    setting: str | None = None
 
     async def __call__(self, caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
         """Raises Forbidden."""

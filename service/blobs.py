@@ -3,6 +3,8 @@
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,12 +16,31 @@ from service import references
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 
 
+class BlobMissing(FileNotFoundError):
+    """A row names bytes that are not there."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There are no bytes under {key}: bring them back from the backup.")
+        self.key = key
+
+
 class Blobs:
     """A folder of blobs; each appears whole or not at all, and none that a row refers to is ever changed."""
 
     def __init__(self, url: str) -> None:
         """`url` is an fsspec URL: file:///var/lib/regionwise/blobs, s3://bucket/prefix, memory://blobs."""
         self._files, self._root = url_to_fs(url)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the blobs lie, if that is a folder of this machine."""
+        return Path(self._root) if isinstance(self._files, LocalFileSystem) else None
+
+    def size(self) -> int | None:
+        """Bytes of all blobs, found by looking at each; None where the blobs lie elsewhere, which would be asked for long."""
+        if self.folder is None:
+            return None
+        return sum(_files_below(self.folder))
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`; what is already there stays."""
@@ -42,10 +63,13 @@ class Blobs:
         return key
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`, which may be the key of a reference. Raises FileNotFoundError, and what references raise."""
+        """The bytes under `key`, which may be the key of a reference. Raises BlobMissing, and what references raise."""
         if references.is_reference(key):
             return references.read(key)
-        data: bytes = self._files.cat_file(self._path(key))
+        try:
+            data: bytes = self._files.cat_file(self._path(key))
+        except FileNotFoundError as error:
+            raise BlobMissing(key) from error
         return data
 
     def exists(self, key: str) -> bool:
@@ -70,6 +94,17 @@ class Blobs:
         if not _KEY.fullmatch(key) or ".." in key:
             raise ValueError(f"A blob key is made of letters, digits, '_', '.', '-' and '/', unlike {key!r}.")
         return f"{self._root.rstrip('/')}/{key}"
+
+
+def _files_below(folder: Path) -> Iterator[int]:
+    """The sizes of all files; what goes away meanwhile is passed over."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for each in entries:
+            if each.is_dir(follow_symlinks=False):
+                yield from _files_below(Path(each.path))
+            elif each.is_file(follow_symlinks=False):
+                with suppress(FileNotFoundError):
+                    yield each.stat(follow_symlinks=False).st_size
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -78,3 +78,10 @@ class Busy(Later):
 
     status = 503
     code = "busy"
+
+
+class Unavailable(ServiceError):
+    """The request was fine, but what the service keeps cannot be had now."""
+
+    status = 503
+    code = "unavailable"

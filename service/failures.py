@@ -13,6 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from service import logs
+from service.blobs import BlobMissing
+from service.disks import is_full
 from service.errors import Later, ServiceError
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ def error_response(
     status: int, code: str, message: str, *, detail: dict[str, Any] | None = None, headers: dict[str, str] | None = None
 ) -> Response:
     """An error as JSON; in ASCII, so that whatever a request contained can be repeated in it."""
+    logs.note(error=code)
     body = json.dumps({"error": {"code": code, "message": message, "detail": detail or {}}})
     return Response(body, status_code=status, media_type="application/json", headers=headers)
 
@@ -86,6 +90,8 @@ def _place(parts: Sequence[Any]) -> str:
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     failure = cast(HTTPException, error)
+    if is_full(error):  # while the body was put into a temporary file, say
+        return _disk_full(request, error)
     if failure.status_code == 400:  # a body that is neither JSON nor a form, though it says so
         return error_response(422, "invalid_request", f"The body cannot be read: {failure.detail}.")
     code = _CODES.get(failure.status_code, "error")
@@ -108,23 +114,49 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _integrity_error(request: Request, error: Exception) -> Response:
-    log.warning("%s %s met a change made at the same moment: %s", request.method, request.url.path, error)
+    log.warning("%s %s met a change made at the same moment: %s", request.method, logs.path_of(request.scope), error)
     return error_response(409, "conflict", "Somebody changed the same thing at the same moment; please try again.")
 
 
 async def _value_out_of_range(request: Request, error: Exception) -> Response:
-    log.warning("%s %s carried a value that the database cannot hold: %s", request.method, request.url.path, error)
+    log.warning(
+        "%s %s carried a value that the database cannot hold: %s", request.method, logs.path_of(request.scope), error
+    )
     return error_response(422, "invalid_request", "A number or text of the request is beyond what can be stored.")
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
-    log.error("%s %s could not be served by the database: %s", request.method, request.url.path, error)
+    if is_full(error):
+        return _disk_full(request, error)
+    log.error("%s %s could not be served by the database: %s", request.method, logs.path_of(request.scope), error)
     sentence = "The database does not answer or is busy; please try again."
     return error_response(503, "database_unavailable", sentence, headers={"Retry-After": "1"})
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+async def _storage_failed(request: Request, error: Exception) -> Response:
+    if is_full(error):
+        return _disk_full(request, error)
+    log.error("%s %s could not read or write its files: %s", request.method, logs.path_of(request.scope), error)
+    if isinstance(error, BlobMissing):
+        sentence = f"Bytes that the service keeps are missing: have an operator bring {error.key} back from the backup."
+        return error_response(503, "blob_missing", sentence, detail={"key": error.key})
+    sentence = (
+        "The service cannot read or write its files; please try again, and tell an operator, whose log says more."
+    )
+    return error_response(503, "storage_unavailable", sentence)
+
+
+def _disk_full(request: Request, error: Exception) -> Response:
+    log.error("%s %s found the disk full: %s", request.method, logs.path_of(request.scope), error)
+    sentence = (
+        "The service's disk is full, and nothing was kept of this request: have an operator make room, then try again."
+    )
+    return error_response(507, "disk_full", sentence)
+
+
+async def unforeseen(request: Request, error: Exception) -> Response:
+    """Log what nobody foresaw, and answer without its insides."""
+    log.error("%s %s failed", request.method, logs.path_of(request.scope), exc_info=error)
     return error_response(500, "internal", "The service made a mistake; its log says more.")
 
 
@@ -137,5 +169,6 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respon
     DataError: _value_out_of_range,
     OperationalError: _database_away,
     TimeoutError: _database_away,
-    Exception: _unforeseen,
+    OSError: _storage_failed,
+    Exception: unforeseen,
 }

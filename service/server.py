@@ -47,12 +47,13 @@ class _Server(uvicorn.Server):
 
 
 def run(app: FastAPI, listener: socket.socket, *, started: Callable[[], None], log_level: str = "warning") -> None:
-    """Serve until Ctrl-C."""
+    """Serve until Ctrl-C. Lines of the log go where service.logs sends them; each request has one of its own there."""
     config = uvicorn.Config(
         app,
         log_level=log_level,
         timeout_graceful_shutdown=10,
-        access_log=log_level != "warning",
+        log_config=None,
+        access_log=False,
         http=_protocol(app.state.settings),
         ws="none",
         # Without a proxy that is trusted, whoever calls could call themselves anything.

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,6 +25,18 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8000, description="Port that the API listens on.")
+    log_format: Literal["text", "json"] = Field("text", description="How lines of the log are written: text or json.")
+    metrics_token: str = Field(
+        "", description="A token for GET /metrics alone, beside those of reviewers and admins; empty: there is none."
+    )
+    min_free_bytes: int = Field(
+        256 << 20,
+        ge=0,
+        description="With less free on a disk of this machine's data, GET /readyz says that it is not ready.",
+    )
+    measure_seconds: float = Field(
+        3600.0, gt=0, description="How often the bytes of blobs and database are measured, for GET /metrics."
+    )
     lease_minutes: float = Field(15.0, gt=0, description="How long an annotator keeps a region without renewing it.")
     max_image_bytes: int = Field(64 << 20, gt=0, description="Largest image file that an upload may hold.")
     max_image_pixels: int = Field(64_000_000, gt=0, description="Largest image, in pixels, that is decoded.")

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from functools import cache
 
 from celery import Celery
+from celery.signals import setup_logging
 
+from service import logs
 from service.queue import QUICK_QUEUE, SIMULATION_QUEUE, TRAINING_QUEUE, make_celery, shared_redis
 from service.settings import Settings, get_settings
 from workers.jobs.delivery import Worker
@@ -54,6 +56,12 @@ def add_simulations(app: Celery, settings: Settings) -> None:
             "unacked_mutex_key": "simulations.unacked_mutex",
         },
     )
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _log_lines(loglevel: int | str | None = None, **_: object) -> None:
+    """Lines of the log are written as the API writes them; Celery, which asks, leaves its own form aside."""
+    logs.configure(get_settings().log_format, loglevel or "INFO")
 
 
 app = make_app(get_settings())

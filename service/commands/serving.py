@@ -1,7 +1,6 @@
 """Commands that run the service: serve, demo, worker, migrate."""
 
 import json
-import logging
 import os
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,7 +8,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import make_url
 
-from service import migrate, server
+from service import logs, migrate, server
 from service.app import create_app
 from service.arms import offered
 from service.auth import hash_token, new_token
@@ -29,15 +28,20 @@ def _serve(settings: Settings, host: str, port: int, lines: list[str], verbose: 
     migrate.upgrade(settings.resolved_database_url)
     if not settings.embedded:
         api = create_app(settings, send=celery_sender(make_celery(settings.broker_url)))
-        server.run(api, listener, started=lambda: _announce(lines), log_level="info")
+        server.run(api, listener, started=lambda: _announce(lines), log_level=_level(settings, verbose))
         return
     worker = offered("embedded")(settings)
     worker.start()
     try:
         api = create_app(settings, database=worker.database)
-        server.run(api, listener, started=lambda: _announce(lines), log_level="info" if verbose else "warning")
+        server.run(api, listener, started=lambda: _announce(lines), log_level=_level(settings, verbose))
     finally:
         worker.stop()
+
+
+def _level(settings: Settings, verbose: bool) -> str:
+    """Somebody who tries things out is told of what goes wrong alone; a service logs each request."""
+    return "info" if verbose or not settings.embedded or settings.log_format == "json" else "warning"
 
 
 def _announce(lines: list[str]) -> None:
@@ -52,8 +56,8 @@ def serve(
     verbose: Annotated[bool, typer.Option(help="Log every request.")] = False,
 ) -> None:
     """Serve the API; with the default broker memory:// a worker runs inside this process."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     settings = get_settings()
+    logs.configure(settings.log_format, _level(settings, verbose).upper())
     host, port = host or settings.host, port or settings.port
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     _serve(settings, host, port, [f"Open http://{host}:{port}"], verbose)
@@ -62,8 +66,8 @@ def serve(
 @app.command()
 def demo(port: Port = None, verbose: Annotated[bool, typer.Option(help="Log every request.")] = False) -> None:
     """Serve with a project of synthetic streets to try things on, made on the first start."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     settings = get_settings()
+    logs.configure(settings.log_format, _level(settings, verbose).upper())
     port = port or settings.port
     server.bind(settings.host, port).close()  # a taken port is said before anything is made
     settings.data_dir.mkdir(parents=True, exist_ok=True)

@@ -110,9 +110,12 @@ def _release(client: Client) -> str:
 def _readiness(client: Client) -> str:
     """`ready`, or what stands in the way."""
     try:
-        checks = client.call("GET", "/readyz")["checks"]
+        found = client.call("GET", "/readyz")
     except ApiError as error:  # it says what is amiss in a form of its own, or not at all
         return f"not ready: see {client.server}/readyz ({error.status})"
+    checks: dict[str, str] = found["checks"]
+    if found["status"] == "degraded":
+        return "degraded: " + " ".join(said for said in checks.values() if said not in ("ok", "embedded"))
     return "ready, with the worker inside" if checks["broker"] == "embedded" else "ready"
 
 

@@ -13,6 +13,7 @@ from service.export.archive import JsonList, Spool, ZipStream, json_object
 from service.export.drawn import Drawn, draw_image
 from service.export.layouts import File, Layout, layout_of
 from service.export.manifest import checkpoint_entries, checkpoints_named, image_entry
+from service.image_bytes import bytes_of
 from service.schemas.export import ExportQuery
 from service.store import export as store
 from service.tables import Image, Project
@@ -47,7 +48,7 @@ class Exporter:
         """The bytes of the zip. Memory follows the largest image, not their number.
 
         No transaction is open while a piece is away: each image is read as it is in one moment, and not all in the same.
-        Raises FileNotFoundError where the bytes of an image are lost.
+        Raises Unavailable where the bytes of an image are lost.
         """
         archive, entries, named = ZipStream(self.now), JsonList(), set[int]()
         for drawn in self._images():
@@ -106,7 +107,9 @@ class Exporter:
         if drawn.predicted:
             yield from self.layout.predictions(drawn)
         if self.wanted.images:
-            data = self.layout.picture(drawn, self.blobs.get(drawn.image.seen_key or drawn.image.blob_key))
+            data = self.layout.picture(
+                drawn, bytes_of(self.blobs, drawn.image, drawn.image.seen_key or drawn.image.blob_key)
+            )
             yield File(what="file", path=self.layout.image_path(drawn), data=data)
 
     def _manifest(self, entries: JsonList, named: set[int]) -> Spool:

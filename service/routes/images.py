@@ -17,6 +17,7 @@ from service.domain.image_names import image_name
 from service.domain.label_readings import WORDS, LabelReading
 from service.domain.readings import SCALES, Reading, color_of
 from service.errors import Invalid
+from service.image_bytes import bytes_of
 from service.references import LONGEST, require_allowed
 from service.removal import require_bytes
 from service.schemas.deletion import Confirm, Deleted
@@ -234,20 +235,24 @@ def delete_image(id: Id, caller: access.ImageAdmin, session: Writer, now: Now, c
     return Deleted.model_validate(deletion.delete_image(session, id, confirm=confirm, now=now, by=caller.id))
 
 
-@router.get("/images/{id}/file", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409)})
+@router.get("/images/{id}/file", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409, 503)})
 def get_image_file(id: Id, request: Request, caller: access.ImageViewer, session: Reader, blobs: BlobStore) -> Response:
     """The file itself, as it came."""
     image = store.get_image(session, id)
-    return unchanging(request, tag=image.digest, media_type=image.media_type, body=lambda: blobs.get(image.blob_key))
+    return unchanging(
+        request, tag=image.digest, media_type=image.media_type, body=lambda: bytes_of(blobs, image, image.blob_key)
+    )
 
 
-@router.get("/images/{id}/seen", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409)})
+@router.get("/images/{id}/seen", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409, 503)})
 def get_image_seen(id: Id, request: Request, caller: access.ImageViewer, session: Reader, blobs: BlobStore) -> Response:
     """What is seen of the image, and cut and learned from: upright, 8-bit; the file itself where it is just that."""
     image = store.get_image(session, id)
     if image.seen_key is None:
         return unchanging(
-            request, tag=image.digest, media_type=image.media_type, body=lambda: blobs.get(image.blob_key)
+            request, tag=image.digest, media_type=image.media_type, body=lambda: bytes_of(blobs, image, image.blob_key)
         )
     key = image.seen_key
-    return unchanging(request, tag=PurePosixPath(key).stem, media_type="image/png", body=lambda: blobs.get(key))
+    return unchanging(
+        request, tag=PurePosixPath(key).stem, media_type="image/png", body=lambda: bytes_of(blobs, image, key)
+    )

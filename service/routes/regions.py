@@ -11,6 +11,7 @@ from service.content import PNG_RESPONSE, revalidated, unchanging
 from service.deps import BlobStore, ImageCrops, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.regions import Box
 from service.errors import Forbidden
+from service.image_bytes import bytes_of
 from service.lease_proofs import LeaseProofs, Proofs, claimed_lease
 from service.schemas.errors import errors
 from service.schemas.paging import MAX_ID, Id
@@ -144,7 +145,7 @@ def _crop(request: Request, image: Image, box: Box, blobs: BlobStore, crops: Ima
     seen = image.digest if image.seen_key is None else PurePosixPath(image.seen_key).stem
     tag = f"{seen[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
     size = (image.height, image.width)
-    body = partial(crops.png, key, size, box, partial(blobs.get, key))
+    body = partial(crops.png, key, size, box, partial(bytes_of, blobs, image, key))
     return unchanging(request, tag=tag, media_type="image/png", body=body)
 
 

@@ -15,8 +15,21 @@ class Alive(BaseModel):
 class Readiness(BaseModel):
     """Whether requests can be served, and what stands in the way."""
 
-    status: Literal["ready", "not_ready"] = Field(description="ready where every check is ok.")
+    status: Literal["ready", "degraded", "not_ready"] = Field(
+        description="ready where every check is ok; degraded where people can label, but learning is held up; else not_ready."
+    )
     checks: dict[str, str] = Field(
-        description="`ok` or a sentence for each of database, migrations, blobs and broker.",
-        examples=[{"database": "ok", "migrations": "ok", "blobs": "ok", "broker": "embedded"}],
+        description="`ok` or a sentence for each of database, migrations, blobs and disk, without which nobody can label, and "
+        "broker, workers and jobs, without which labels are not learned from.",
+        examples=[
+            {
+                "database": "ok",
+                "migrations": "ok",
+                "blobs": "ok",
+                "disk": "ok",
+                "broker": "embedded",
+                "workers": "ok",
+                "jobs": "ok",
+            }
+        ],
     )

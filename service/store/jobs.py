@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.job_kinds import ROUND_KINDS, JobKind
 from service.errors import Conflict, NotFound
+from service.logs import request_id
 from service.tables import Job, Project
 
 # These read the newest segmenter and save its successor, so two at once would lose one's training.
@@ -43,6 +44,7 @@ def queue_job(
         state="queued",
         sent_at=now,
         created_at=now,
+        request_id=request_id(),
     )
     session.add(job)
     session.flush()
@@ -215,7 +217,7 @@ def retry_job(session: Session, job_id: int, *, now: datetime) -> Job:
             f"Job {job_id} is {job.state}; only a failed or cancelled job is tried again.", code="job_not_ended"
         )
     job.state, job.attempt, job.cancel_requested, job.error, job.finished_at = "queued", 0, False, None, None
-    job.started_at, job.sent_at = None, now
+    job.started_at, job.sent_at, job.request_id = None, now, request_id()
     _send(session, [job])
     return job
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.tables import WorkerHost
@@ -27,3 +27,8 @@ def missing_everywhere(session: Session, segmenter: str) -> str:
             return ""
         found = said[0]
     return found
+
+
+def workers_alive(session: Session) -> int:
+    """How many workers may be counted on: hosts that have ever started one, for nothing else is known of them."""
+    return session.scalar(select(func.count()).select_from(WorkerHost)) or 0

@@ -17,6 +17,7 @@ class Job(Base):
         UniqueConstraint("project_id", "dedup_key"),
         Index(None, "state", "heartbeat_at"),
         Index(None, "project_id", "kind", "state"),
+        Index(None, "finished_at"),
         NUMBERED_ONCE,
     )
     id: Mapped[int] = mapped_column(Key, primary_key=True)
@@ -37,6 +38,9 @@ class Job(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    request_id: Mapped[str | None] = mapped_column(
+        String(64)
+    )  # of the request that queued it, by itself or by another job
 
 
 class WorkerHost(Base):

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from service.blobs import Blobs
 from service.domain.classes import ClassSet, LabelClass
+from service.errors import Unavailable
 from service.export import Exporter
 from service.export.layouts import LAYOUTS
 from service.schemas.export import ExportFormat, ExportQuery
@@ -176,7 +177,7 @@ def test_the_first_images_are_sent_before_the_last_are_read(admin: TestClient, m
     pieces = exporter.pieces()
     sent = b"".join(itertools.islice(pieces, 4))
     assert world.files["a.jpg"] in sent
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Unavailable, match=world.images[2].name):
         list(pieces)
 
 

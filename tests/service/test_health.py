@@ -4,7 +4,8 @@ import socket
 from importlib.metadata import version
 from pathlib import Path
 
-from sqlalchemy import text
+from fastapi import FastAPI
+from sqlalchemy import text, update
 from starlette.testclient import TestClient
 
 from service import migrate
@@ -12,6 +13,13 @@ from service.app import create_app
 from service.blobs import Blobs
 from service.db import Database
 from service.settings import Settings
+from service.store.jobs import queue_job
+from service.store.workers import announce
+from service.tables import Job
+from tests.conftest import START, FakeClock
+from tests.maker import Maker
+
+LABELLING = {"database": "ok", "migrations": "ok", "blobs": "ok", "disk": "ok"}
 
 
 def test_the_process_is_up_and_ready_and_says_so_to_strangers(stranger: TestClient) -> None:
@@ -20,7 +28,7 @@ def test_the_process_is_up_and_ready_and_says_so_to_strangers(stranger: TestClie
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "checks": {"database": "ok", "migrations": "ok", "blobs": "ok", "broker": "embedded"},
+        "checks": {**LABELLING, "broker": "embedded", "workers": "ok", "jobs": "ok"},
     }
 
 
@@ -48,20 +56,89 @@ def test_a_database_that_does_not_answer_is_not_ready(tmp_path: Path, blobs: Blo
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_unavailable")
 
 
-def test_the_broker_must_answer_where_it_has_an_address(database: Database, blobs: Blobs, tmp_path: Path) -> None:
+def test_a_broker_that_is_away_delays_learning_and_stops_nobody_from_labelling(
+    database: Database, blobs: Blobs, tmp_path: Path
+) -> None:
+    with database.write() as session:
+        announce(session, "a machine", {}, START)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         settings = Settings(data_dir=tmp_path, broker_url=f"redis://127.0.0.1:{port}/0")
         client = TestClient(create_app(settings, database=database, blobs=blobs))
-        assert client.get("/readyz").json()["checks"]["broker"] == "ok"
+        response = client.get("/readyz")
+        assert response.json() == {
+            "status": "ready",
+            "checks": {**LABELLING, "broker": "ok", "workers": "ok", "jobs": "ok"},
+        }
     response = client.get("/readyz")
-    assert response.status_code == 503
-    assert response.json()["checks"] == {
-        "database": "ok",
-        "migrations": "ok",
-        "blobs": "ok",
-        "broker": "It does not answer.",
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "degraded",
+        "checks": {**LABELLING, "broker": "It does not answer.", "workers": "ok", "jobs": "ok"},
     }
+
+
+def test_without_a_worker_learning_is_held_up(database: Database, blobs: Blobs, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, broker_url="filesystem://")
+    client = TestClient(create_app(settings, database=database, blobs=blobs))
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert "regionwise worker" in response.json()["checks"]["workers"]
+    with database.write() as session:
+        announce(session, "a machine", {}, START)
+    assert client.get("/readyz").json()["status"] == "ready"
+
+
+def test_a_round_that_no_worker_looks_at_is_late_and_one_that_waits_for_another_is_not(
+    stranger: TestClient, make: Maker, database: Database, clock: FakeClock
+) -> None:
+    with database.write() as session:
+        queue_job(session, project_id=make.project().id, kind="tell", now=clock())
+    clock.advance(minutes=4)
+    assert stranger.get("/readyz").json()["status"] == "ready"
+    clock.advance(minutes=2)
+    response = stranger.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert "tell" in response.json()["checks"]["workers"]
+    with database.write() as session:
+        session.execute(update(Job).values(sent_at=None))
+    assert stranger.get("/readyz").json()["status"] == "ready"
+
+
+def test_a_job_that_is_given_up_is_named_until_it_is_tried_again(
+    stranger: TestClient, admin: TestClient, make: Maker, database: Database, clock: FakeClock
+) -> None:
+    project = make.project("a secret project")
+    with database.write() as session:
+        job = queue_job(session, project_id=project.id, kind="tell", now=clock())
+        job.state, job.error, job.finished_at = "failed", "a secret", clock()
+    response = stranger.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert "job 1 (tell) of project 1" in response.json()["checks"]["jobs"]
+    assert "secret" not in response.text
+    assert admin.patch("/projects/1", json={"active": False}).status_code == 200
+    assert stranger.get("/readyz").json()["checks"]["jobs"] == "ok"
+    assert admin.patch("/projects/1", json={"active": True}).status_code == 200
+    assert admin.post("/jobs/1/retry").status_code == 200
+    assert stranger.get("/readyz").json()["checks"]["jobs"] == "ok"
+
+
+def test_a_disk_that_is_nearly_full_is_not_ready(
+    stranger: TestClient, app: FastAPI, settings: Settings, database: Database
+) -> None:
+    app.state.settings = settings.model_copy(update={"min_free_bytes": 1 << 60})
+    response = stranger.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (503, "not_ready")
+    assert "make room" in response.json()["checks"]["disk"]
+
+
+def test_learning_that_is_held_up_does_not_hide_that_nobody_can_label(
+    stranger: TestClient, app: FastAPI, settings: Settings
+) -> None:
+    app.state.settings = settings.model_copy(update={"min_free_bytes": 1 << 60, "broker_url": "redis://127.0.0.1:1/0"})
+    response = stranger.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (503, "not_ready")
+    assert response.json()["checks"]["broker"] == "It does not answer."
 
 
 def test_the_application_starts_and_stops_whole(database: Database, blobs: Blobs, tmp_path: Path) -> None:

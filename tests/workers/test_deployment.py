@@ -66,12 +66,12 @@ class Deployment:
             "REGIONWISE_SWEEP_SECONDS": "0.5",
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._token = new_token()
+        self.token = new_token()
         with self.database.write() as session:
             now = datetime.now(UTC)
-            add_annotator(session, name="root", role="admin", token_hash=hash_token(self._token), now=now)
+            add_annotator(session, name="root", role="admin", token_hash=hash_token(self.token), now=now)
         self._server = f"http://127.0.0.1:{port}"
-        self.client = Client(self._server, self._token)
+        self.client = Client(self._server, self.token)
 
     def start(self, command: str) -> None:
         """Start `serve`, and wait until it is ready, or `worker`, unless it runs."""

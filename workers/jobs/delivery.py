@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service import logs
 from service.blobs import Blobs
 from service.db import Database
 from service.settings import Settings
@@ -183,8 +185,21 @@ def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> st
             started=time.monotonic(),
             progress=job.progress,
         )
-    with _heartbeat(run):
-        return _run(run, handlers[run.kind])
+    belongs = {"job_id": job.id, "job_kind": job.kind, "project": job.project_id, "request_id": job.request_id}
+    with logs.belonging(**{name: value for name, value in belongs.items() if value is not None}), _heartbeat(run):
+        outcome = _run(run, handlers[run.kind])
+        seconds = time.monotonic() - run.started
+        fields = {"status": outcome, "duration_ms": round(1000 * seconds, 1)}
+        log.info(
+            "Job %s (%s) of project %s: %s, %.1f s",
+            run.job_id,
+            run.kind,
+            run.project_id,
+            outcome,
+            seconds,
+            extra={"fields": fields},
+        )
+        return outcome
 
 
 def _run(run: JobRun, handler: Handler) -> str:
@@ -252,7 +267,7 @@ def _heartbeat(run: JobRun) -> Iterator[None]:
             except SQLAlchemyError as error:  # the database may be away for a moment; the next beat tries again
                 log.warning("A heartbeat failed: %s", error)
 
-    thread = threading.Thread(target=beat, name=f"heartbeat-{run.job_id}", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(beat,), name=f"heartbeat-{run.job_id}", daemon=True)
     thread.start()
     try:
         yield

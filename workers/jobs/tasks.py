@@ -57,5 +57,4 @@ def register(app: Celery, worker: Callable[[], Worker]) -> None:
     @app.task(name=RUN_JOB, shared=False)  # type: ignore[untyped-decorator]
     def run_job(job_id: int) -> None:
         """Run one job, or one slice of it."""
-        outcome = run_claimed(worker(), job_id, HANDLERS)
-        log.info("Job %s: %s", job_id, outcome)
+        run_claimed(worker(), job_id, HANDLERS)

@@ -85,6 +85,14 @@ def test_status_says_that_a_server_is_not_ready_and_where_that_is_explained(
     assert said.endswith(f"not ready: see {address}/readyz (503)")
 
 
+def test_status_says_what_holds_up_learning(run: Run, asked: tuple[str, ...], make: Maker, database: Database) -> None:
+    with database.write() as session:
+        job = store.queue_job(session, project_id=make.project().id, kind="tell", now=START)
+        job.state = "failed"
+    said = run("status", *asked).out.splitlines()[0]
+    assert ", degraded: Given up: job 1 (tell) of project 1." in said
+
+
 def test_a_warning_of_a_round_is_shown(
     run: Run, asked: tuple[str, ...], make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
