@@ -10,7 +10,7 @@ from models.frozen import FrozenSegmenter
 from service.domain.doubts import said_of
 from service.domain.masks import encode_label_png
 from service.store import rounds as round_store
-from service.store.rounds import NewRegion, RoundFigures, RoundProposal
+from service.store.round_values import NewRegion, RoundFigures, RoundProposal
 from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot
 from workers.jobs.choosing import LOOK_AT_LABELLED, Choice, at_random, choose_strategy
 from workers.jobs.costs import with_seconds
