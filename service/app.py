@@ -17,6 +17,7 @@ from service.queue import Sender
 from service.routes import annotators, checkpoints, export, health, images, jobs, labels, projects, regions, rounds
 from service.settings import Settings, get_settings
 from service.sweeper import Sweeper
+from service.watcher import Watcher
 
 Clock = Callable[[], datetime]
 
@@ -67,9 +68,12 @@ async def _to_docs() -> RedirectResponse:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     sweeper = Sweeper(state.database, state.blobs, state.settings, state.clock)
+    watcher = Watcher(state.database, state.settings, state.clock)
     sweeper.start()
+    watcher.start()
     try:
         yield
     finally:
+        watcher.stop()
         sweeper.stop()
         state.database.engine.dispose()

@@ -1,7 +1,10 @@
 """Runs the API with uvicorn: finds out first whether the port is free, and speaks up once it serves."""
 
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -28,23 +31,51 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Calls back once requests are answered."""
+    """Calls back once requests are answered, and once it is asked to end."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
-        self._announce = started
+        self._announce, self._stopping = started, stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._announce()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping()
+        super().handle_exit(sig, frame)
 
-def run(app: FastAPI, listener: socket.socket, *, started: Callable[[], None], log_level: str = "warning") -> None:
-    """Serve until Ctrl-C."""
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """While this goes on, SIGTERM ends the process as Ctrl-C does: what is under way is put away first.
+
+    Of itself SIGTERM ends a process where it stands, and uvicorn sends it on to itself when it has stopped.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run(
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    started: Callable[[], None],
+    stopping: Callable[[], None] = lambda: None,
+    log_level: str = "warning",
+) -> None:
+    """Serve until Ctrl-C, or SIGTERM. `stopping` is called by a signal's handler, before the last requests are answered."""
     config = uvicorn.Config(app, log_level=log_level, timeout_graceful_shutdown=10, access_log=log_level != "warning")
     try:
-        _Server(config, started).run(sockets=[listener])
+        _Server(config, started, stopping).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises it again after it has stopped
         pass
     finally:

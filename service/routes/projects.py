@@ -1,5 +1,7 @@
 """Routes of projects: campaigns, their settings, and how far they have come."""
 
+from datetime import datetime
+
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
@@ -35,7 +37,7 @@ def add_project(body: ProjectIn, caller: auth.AdminCaller, session: Writer, now:
         classes = class_set(body.classes)
     except ValueError as error:
         raise Invalid(str(error), code="bad_classes") from error
-    _require_buildable(session, body.settings.segmenter, frozen=body.settings.encoder == "frozen")
+    _require_buildable(session, body.settings.segmenter, frozen=body.settings.encoder == "frozen", now=now)
     added = store.add_project(session, name=body.name, classes=classes, settings=body.settings, now=now, by=caller.id)
     return project_out(added)
 
@@ -63,7 +65,9 @@ def change_project(id: Id, body: ProjectPatch, caller: auth.AdminCaller, session
         session, id, active=body.active, settings=body.settings, name=body.name, now=now, by=caller.id
     )
     if body.settings is not None and body.settings.model_fields_set & {"segmenter", "encoder"}:
-        _require_buildable(session, project.settings["segmenter"], frozen=project.settings["encoder"] == "frozen")
+        _require_buildable(
+            session, project.settings["segmenter"], frozen=project.settings["encoder"] == "frozen", now=now
+        )
     return _detail(project, store.standing(session, project))
 
 
@@ -73,9 +77,9 @@ def delete_project(id: Id, caller: auth.AdminCaller, session: Writer, now: Now, 
     return Deleted.model_validate(deletion.delete_project(session, id, confirm=confirm, now=now, by=caller.id))
 
 
-def _require_buildable(session: Session, segmenter: str, *, frozen: bool) -> None:
+def _require_buildable(session: Session, segmenter: str, *, frozen: bool, now: datetime) -> None:
     """Raises Invalid for a segmenter that no worker could build when it started; the weights count of one that stays frozen."""
-    how = missing_everywhere(session, segmenter) if frozen or segmenter.startswith("smp:") else ""
+    how = missing_everywhere(session, segmenter, now) if frozen or segmenter.startswith("smp:") else ""
     if how:
         sentence = f"No worker has what {segmenter} takes: {how} Start the worker again afterwards."
         raise Invalid(sentence, code="segmenter_not_installed", detail={"segmenter": segmenter})
