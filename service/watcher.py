@@ -47,7 +47,7 @@ class Watch:
         self._since.clear()
 
     def _allowed(self, attempt: int) -> float:
-        return min(self._longest, self._patience * MORE_PATIENCE ** max(0, attempt - 1))
+        return min(self._longest, self._patience * float(MORE_PATIENCE) ** max(0, attempt - 1))
 
 
 class Watcher:

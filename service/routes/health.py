@@ -15,6 +15,7 @@ from service.db import Database
 from service.deps import BlobStore, ServiceSettings, Store
 from service.schemas.health import Alive, Readiness
 from service.settings import Settings
+from service.store.stalled import said_of, stalled_projects
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,16 @@ def readyz(database: Store, blobs: BlobStore, settings: ServiceSettings, respons
     ready = all(outcome in ("ok", "embedded") for outcome in checks.values())
     response.status_code = 200 if ready else 503
     response.headers["Cache-Control"] = "no-store"
-    return Readiness(status="ready" if ready else "not_ready", checks=checks)
+    return Readiness(
+        status="ready" if ready else "not_ready",
+        checks=checks,
+        stalled=_stalled(database) if checks["migrations"] == "ok" else {},
+    )
+
+
+def _stalled(database: Database) -> dict[int, str]:
+    with database.read() as session:
+        return {each.project_id: said_of(each) for each in reversed(stalled_projects(session))}
 
 
 def _database_checks(database: Database) -> dict[str, str]:

@@ -21,7 +21,8 @@ from service.schemas.projects import (
     class_set,
     project_out,
 )
-from service.store import deletion
+from service.schemas.stalled import StalledOut
+from service.store import deletion, stalled
 from service.store import projects as store
 from service.store.workers import missing_everywhere
 from service.tables import Project
@@ -55,7 +56,7 @@ def list_projects(
 def get_project(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> ProjectDetail:
     """A campaign and how far it has come."""
     project = store.get_project(session, id)
-    return _detail(project, store.standing(session, project))
+    return _detail(session, project)
 
 
 @router.patch("/projects/{id}", responses=errors(404, 409, 413))
@@ -68,7 +69,7 @@ def change_project(id: Id, body: ProjectPatch, caller: auth.AdminCaller, session
         _require_buildable(
             session, project.settings["segmenter"], frozen=project.settings["encoder"] == "frozen", now=now
         )
-    return _detail(project, store.standing(session, project))
+    return _detail(session, project)
 
 
 @router.delete("/projects/{id}", responses=errors(404, 409))
@@ -85,7 +86,8 @@ def _require_buildable(session: Session, segmenter: str, *, frozen: bool, now: d
         raise Invalid(sentence, code="segmenter_not_installed", detail={"segmenter": segmenter})
 
 
-def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
+def _detail(session: Session, project: Project) -> ProjectDetail:
+    standing = store.standing(session, project)
     policy = standing.checkpoints.get("policy")
     return ProjectDetail(
         **project_out(project).model_dump(),
@@ -105,4 +107,5 @@ def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
         ),
         miou=standing.miou,
         warning=standing.warning,
+        stalled=[StalledOut.model_validate(each) for each in stalled.stalled_projects(session, project.id)],
     )

@@ -28,12 +28,13 @@ from service.store import leases, rounds
 from service.store import regions as store
 from service.store.leases import Held
 from service.store.projects import get_project, project_or_only
+from service.store.stalled import stalled_projects
 from service.tables import Image, Region
 
 GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
-RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60, "pool_empty": 60}
+RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60, "pool_empty": 60, "failed": 30}
 
 RETRY_HEADER = {
     "description": "Seconds until asking again may help; only where the list is empty.",
@@ -83,9 +84,18 @@ def next_regions(
         rounds.advance(session, project_now, now)
         session.flush()
         reason = rounds.waiting_reason(session, project_now)
-    seconds = RETRY_AFTER[reason]
+        failed = next((each for each in stalled_projects(session, project_now.id) if each.failed), None)
+    seconds = RETRY_AFTER["failed" if failed else reason]
     response.headers["Retry-After"] = str(seconds)
-    return NextRegions(items=[], reason=reason, retry_after=seconds)
+    if failed is None:
+        return NextRegions(items=[], reason=reason, retry_after=seconds)
+    return NextRegions(
+        items=[],
+        reason="failed",
+        retry_after=seconds,
+        job_id=failed.job_id,
+        sentence=f"{failed.kind} of round {failed.round} has failed: {failed.sentence} An admin tries it again or closes the round.",
+    )
 
 
 def _leased(held: Held, caller: Caller) -> LeasedRegion:

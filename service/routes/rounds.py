@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from service import auth
-from service.deps import Reader
+from service.deps import Now, Reader, Writer
 from service.domain.classes import ClassSet
 from service.schemas.errors import errors
 from service.schemas.paging import Id, Limit, Page
 from service.schemas.rounds import RoundOut, round_out
-from service.store import projects
+from service.store import projects, stalled
 from service.store.rounds import list_rounds
 
 AfterNumber = Annotated[int, Query(ge=0, lt=2**31, description="Where to go on: the `next` of the page before.")]
@@ -27,3 +27,10 @@ def rounds_of_project(
     classes = ClassSet.from_json(projects.get_project(session, id).classes)
     found = list_rounds(session, id, limit=limit + 1, after=after)
     return Page.cut([round_out(each, classes) for each in found], limit, key=lambda each: each.number)
+
+
+@router.post("/rounds/{id}/close", responses=errors(409))
+def close_round(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> RoundOut:
+    """Go on without a job that has failed: a round without regions is closed empty, a labelled one passed over. Labels stay."""
+    closed = stalled.close_stalled(session, id, now=now, by=caller.id)
+    return round_out(closed, ClassSet.from_json(projects.get_project(session, closed.project_id).classes))

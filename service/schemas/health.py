@@ -20,3 +20,9 @@ class Readiness(BaseModel):
         description="`ok` or a sentence for each of database, migrations, blobs and broker.",
         examples=[{"database": "ok", "migrations": "ok", "blobs": "ok", "broker": "embedded"}],
     )
+    stalled: dict[int, str] = Field(
+        {},
+        description="By the project's number, a sentence on a campaign that stands still because a job has failed. Requests "
+        "can be served all the same.",
+        examples=[{}],
+    )

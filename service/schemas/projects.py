@@ -10,6 +10,7 @@ from service.domain.methods import StrategyName
 from service.domain.quarters import MOST_LEVELS
 from service.schemas.choices import ChoiceOut
 from service.schemas.fields import Input, Moment, Name
+from service.schemas.stalled import StalledOut
 from service.tables import Project
 
 PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
@@ -267,6 +268,7 @@ class ProjectDetail(ProjectOut):
         "the newest policy: it had gained nothing. Null: neither. Rounds go on.",
         examples=[None],
     )
+    stalled: list[StalledOut] = Field(description="Rounds that do not come further, and why.", examples=[[]])
 
 
 def class_set(classes: str | ClassesIn) -> ClassSet:

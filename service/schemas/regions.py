@@ -49,13 +49,15 @@ class NextRegions(BaseModel):
     """The regions that the caller holds now, or why there are none."""
 
     items: list[LeasedRegion] = Field(description="The caller's open leases first, then new ones by round and score.")
-    reason: Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started"] | None = Field(
+    reason: Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started", "failed"] | None = Field(
         description="Why there is nothing: regions are being chosen; others hold what there is; as much as the budget allows is "
-        "labelled; all that there is is labelled; the campaign is paused or has no images in the pool. Null where there is "
-        "something.",
+        "labelled; all that there is is labelled; the campaign is paused or has no images in the pool; a job that the campaign "
+        "needs has failed, and an admin must act. Null where there is something.",
         examples=[None],
     )
     retry_after: int | None = Field(description="Seconds until asking again may help.", examples=[None])
+    job_id: int | None = Field(None, description="Where the reason is failed: the job's number.", examples=[None])
+    sentence: str | None = Field(None, description="Where the reason is failed: why, and what to do.", examples=[None])
 
 
 class LatestLabel(BaseModel):

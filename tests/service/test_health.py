@@ -21,6 +21,7 @@ def test_the_process_is_up_and_ready_and_says_so_to_strangers(stranger: TestClie
     assert response.json() == {
         "status": "ready",
         "checks": {"database": "ok", "migrations": "ok", "blobs": "ok", "broker": "embedded"},
+        "stalled": {},
     }
 
 
