@@ -94,7 +94,7 @@ def next_regions(
         reason="failed",
         retry_after=seconds,
         job_id=failed.job_id,
-        sentence=f"{failed.kind} of round {failed.round} has failed: {failed.sentence} An admin tries it again or closes the round.",
+        sentence=f"{failed.kind} of round {failed.round} failed: {failed.sentence} An admin may try it again or close the round.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Jobs of processes that died are found by what these say, whatever clocks say; attempts count what a job did, not who stopped it."""
+"""Jobs of processes that died are found by what these say, whatever clocks say; a stop that was asked for is no failure."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
