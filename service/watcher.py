@@ -16,9 +16,10 @@ from service.store.workers import prune
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-# So many heartbeats that did not come are no accident; each further try of a job is given four times as many.
-MISSED_BEATS, MORE_PATIENCE = 3, 4
+LOOK_SECONDS = 0.5
+# Silence of so many times `heartbeat_seconds`, in which a process speaks twice, is no accident; each further try of a job is
+# given four times as much.
+MISSED_BEATS, MORE_PATIENCE = 2.5, 4
 # Where the database let this process wait for so long, it may have let the workers wait too.
 _WAITED_SECONDS = 1.0
 _PRUNE_SECONDS = 600.0

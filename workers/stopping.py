@@ -15,8 +15,9 @@ from celery.signals import worker_process_init, worker_shutting_down
 
 log = logging.getLogger(__name__)
 
-# From the parent to its pool processes. Not SIGTERM, of which a process that is at nothing dies, and is started anew.
-_SAVE = signal.SIGUSR1
+# From the parent to its pool processes. Not SIGTERM, of which one that is at nothing dies, and is started anew; SIGUSR1 is
+# billiard's, for time limits.
+_SAVE = signal.SIGUSR2
 
 
 class Stopping:

@@ -21,7 +21,7 @@ WORKER, OTHER = "left:1", "right:2"
 
 @pytest.fixture
 def watcher(database: Database, settings: Settings, clock: FakeClock) -> Watcher:
-    """One that takes a process for dead after 6 seconds of silence."""
+    """One that takes a process for dead after 5 seconds of silence."""
     return Watcher(database, settings.model_copy(update={"heartbeat_seconds": 2.0}), clock)
 
 
@@ -66,15 +66,15 @@ def sweep(database: Database, now: datetime) -> None:
         )
 
 
-def test_a_process_that_says_nothing_new_for_three_beats_loses_its_job_at_once(
+def test_a_process_that_says_nothing_new_for_two_beats_and_a_half_loses_its_job_at_once(
     database: Database, watcher: Watcher, queued: Callable[..., int], outbox: Outbox
 ) -> None:
     announce(database)
     job = queued()
     claim(database, job)
     outbox.clear()
-    assert [watcher.look(at) for at in (0.0, 3.0, 5.9)] == [[], [], []]
-    assert watcher.look(6.0) == [job]
+    assert [watcher.look(at) for at in (0.0, 3.0, 4.9)] == [[], [], []]
+    assert watcher.look(5.0) == [job]
     assert outbox == [(job, "finish")]
     found = row(database, job)
     assert (found.state, found.lock, found.attempt, found.due_at) == ("queued", None, 1, None)
@@ -115,10 +115,10 @@ def test_later_tries_are_given_more_time_before_their_worker_counts_as_dead(
     job = queued()
     claim(database, job)
     watcher.look(0.0)
-    watcher.look(6.0)
+    watcher.look(5.0)
     claim(database, job)
-    assert [watcher.look(at) for at in (10.0, 20.0, 33.0)] == [[], [], []]
-    watcher.look(34.0)
+    assert [watcher.look(at) for at in (10.0, 20.0, 29.0)] == [[], [], []]
+    watcher.look(30.0)
     assert row(database, job).state == "queued"
 
 

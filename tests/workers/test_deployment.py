@@ -108,11 +108,11 @@ class Deployment:
         if command in self._processes:
             self._processes.pop(command).wait()
 
-    def terminate(self, name: str, seconds: float = 60.0) -> int:
-        """Ask a process to end, it alone; returns its status."""
+    def terminate(self, name: str, *, to_all: bool = False) -> int:
+        """Ask a process to end, alone or `to_all` of its group as service managers do; returns its status."""
         process = self._processes.pop(name)
-        process.terminate()
-        return process.wait(timeout=seconds)
+        (os.killpg if to_all else os.kill)(process.pid, signal.SIGTERM)
+        return process.wait(timeout=60)
 
     def forget(self) -> None:
         """Have the broker forget every job; what else is in it stays."""

@@ -45,7 +45,7 @@ def make_worker(
         torch.set_num_threads(settings.threads)
     database = database or Database(settings.resolved_database_url, celery_sender(app))
     worker = worker_of(settings, database)
-    presence = Presence(database, worker.clock, missing_segmenters(), seconds=settings.heartbeat_seconds)
+    presence = Presence(database, worker.clock, missing_segmenters(), seconds=settings.heartbeat_seconds / 2)
     presence.start()
     waits = waits_of(settings.retry_seconds)
     return replace(worker, presence=presence, waits=waits, stopping=stopping or worker.stopping)
