@@ -38,7 +38,8 @@ class Stopping:
 
         A process that still gets one is not to end: somebody asked it alone, and its parent goes on.
         """
-        self.asked.clear()
+        if self.asked.is_set():  # a signal's handler must not find the event's lock taken
+            self.asked.clear()
         self._busy = True
         try:
             yield

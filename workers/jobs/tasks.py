@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import torch
 from celery import Celery
+from celery.signals import worker_process_shutdown
 
 from service.db import Database
 from service.domain.waits import waits_of
@@ -47,6 +48,7 @@ def make_worker(
     worker = worker_of(settings, database)
     presence = Presence(database, worker.clock, missing_segmenters(), seconds=settings.heartbeat_seconds / 2)
     presence.start()
+    worker_process_shutdown.connect(lambda **_: presence.close(), weak=False)  # a pool process of Celery's ends
     waits = waits_of(settings.retry_seconds)
     return replace(worker, presence=presence, waits=waits, stopping=stopping or worker.stopping)
 
