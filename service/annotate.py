@@ -79,12 +79,17 @@ class ScriptedAnnotator:
     _images: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def run(self, *, wait: bool = True) -> int:
-        """Label; returns how many. Without `wait`, ends as soon as there is nothing to give."""
+        """Label; returns how many. Without `wait`, ends as soon as there is nothing to give.
+
+        Raises ValueError where a job has failed that the campaign needs: no region would ever come.
+        """
         labelled = 0
         while self.limit is None or labelled < self.limit:
             count = self.at_once if self.limit is None else min(self.at_once, self.limit - labelled)
             given = self.client.call("GET", "/next-regions", params={"project": self.project, "count": count})
             if not given["items"]:
+                if given["reason"] == "failed":
+                    raise ValueError(f"The campaign stands still: {given['sentence']}")
                 if given["reason"] in ("budget_reached", "pool_empty", "not_started") or not wait:
                     break
                 self.sleep(min(5.0, float(given["retry_after"] or 1)))

@@ -39,6 +39,7 @@ from service.routes import (
 from service.settings import Settings, get_settings
 from service.sweeper import Sweeper
 from service.throttle import Throttle
+from service.watcher import Watcher
 
 Clock = Callable[[], datetime]
 
@@ -102,12 +103,15 @@ async def _to_docs() -> RedirectResponse:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     sweeper = Sweeper(state.database, state.blobs, state.settings, state.clock)
+    watcher = Watcher(state.database, state.settings, state.clock)
     sweeper.start()
+    watcher.start()
     measurer = Measurer(state.metrics, state.settings.measure_seconds)
     measurer.start()
     try:
         yield
     finally:
         measurer.stop()
+        watcher.stop()
         sweeper.stop()
         state.database.engine.dispose()

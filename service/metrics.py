@@ -140,7 +140,7 @@ class Metrics:
             labels = watched.label_count(session, above=above) + (0 if measured is None else measured.labels)
             names, regions = watched.names(session), watched.open_regions(session)
             rounds, miou = watched.rounds(session), watched.miou(session)
-            alive = 1 if self._settings.embedded else workers_alive(session)
+            alive = 1 if self._settings.embedded else workers_alive(session, self._clock())
         yield _labelled(
             "regionwise_leases",
             "Leases that nobody has ended: open, or expired.",

@@ -1,9 +1,12 @@
 """Runs the API with uvicorn: finds out first whether the port is free, and speaks up once it serves."""
 
 import asyncio
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from types import FrameType
 from typing import cast
 
 import uvicorn
@@ -34,20 +37,51 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Calls back once requests are answered."""
+    """Calls back once requests are answered, and once it is asked to end."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
-        self._announce = started
+        self._announce, self._stopping = started, stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._announce()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stopping()
+        super().handle_exit(sig, frame)
 
-def run(app: FastAPI, listener: socket.socket, *, started: Callable[[], None], log_level: str = "warning") -> None:
-    """Serve until Ctrl-C. Lines of the log go where service.logs sends them; each request has one of its own there."""
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """While this goes on, SIGTERM ends the process as Ctrl-C does: what is under way is put away first.
+
+    Of itself SIGTERM ends a process where it stands, and uvicorn sends it on to itself when it has stopped.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run(
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    started: Callable[[], None],
+    stopping: Callable[[], None] = lambda: None,
+    log_level: str = "warning",
+) -> None:
+    """Serve until Ctrl-C, or SIGTERM. `stopping` is called by a signal's handler, before the last requests are answered.
+
+    Lines of the log go where service.logs sends them; each request has one of its own there.
+    """
     config = uvicorn.Config(
         app,
         log_level=log_level,
@@ -61,7 +95,7 @@ def run(app: FastAPI, listener: socket.socket, *, started: Callable[[], None], l
         forwarded_allow_ips=list(app.state.settings.trusted_proxies),
     )
     try:
-        _Server(config, started).run(sockets=[listener])
+        _Server(config, started, stopping).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises it again after it has stopped
         pass
     finally:

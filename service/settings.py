@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     )
     sweep_seconds: float = Field(5.0, gt=0, description="How often forgotten jobs are looked for.")
     max_attempts: int = Field(3, ge=1, description="How often a failing job is tried.")
+    retry_seconds: float = Field(60.0, gt=0, description="Longest wait before a job that failed is tried again.")
 
     @field_validator("reference_prefixes")
     @classmethod

@@ -9,9 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.blobs import Blobs
 from service.db import Database
+from service.domain.waits import waits_of
 from service.removal import remove_due
 from service.settings import Settings
-from service.store.jobs import sweep
+from service.store.recovery import sweep
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ class Sweeper:
 
     def __init__(self, database: Database, blobs: Blobs, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._database, self._blobs = database, blobs
-        self._settings = settings
+        self._settings, self._waits = settings, waits_of(settings.retry_seconds)
         self._clock = clock
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
@@ -45,6 +46,7 @@ class Sweeper:
                 resend_after=timedelta(seconds=max(30.0, 3 * settings.sweep_seconds)),
                 stale_after=timedelta(seconds=settings.stale_seconds),
                 max_attempts=settings.max_attempts,
+                waits=self._waits,
             )
 
     def _run(self) -> None:
@@ -52,5 +54,8 @@ class Sweeper:
             try:
                 self.sweep_once()
                 remove_due(self._database, self._blobs, self._clock())
-            except SQLAlchemyError as error:  # the database may be away for a while; the next sweep tries again
+            except (
+                SQLAlchemyError,
+                OSError,
+            ) as error:  # database or disk may be away for a while; the next sweep tries again
                 log.warning("Sweeping failed: %s", error)

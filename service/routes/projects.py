@@ -1,5 +1,7 @@
 """Routes of projects: campaigns, their settings, and how far they have come."""
 
+from datetime import datetime
+
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
@@ -19,7 +21,8 @@ from service.schemas.projects import (
     class_set,
     project_out,
 )
-from service.store import deletion
+from service.schemas.stalled import StalledOut
+from service.store import deletion, stalled
 from service.store import projects as store
 from service.store.workers import missing_everywhere
 from service.tables import Project
@@ -35,7 +38,7 @@ def add_project(body: ProjectIn, caller: auth.AdminCaller, session: Writer, now:
         classes = class_set(body.classes)
     except ValueError as error:
         raise Invalid(str(error), code="bad_classes") from error
-    _require_buildable(session, body.settings.segmenter, frozen=body.settings.encoder == "frozen")
+    _require_buildable(session, body.settings.segmenter, frozen=body.settings.encoder == "frozen", now=now)
     added = store.add_project(
         session,
         name=body.name,
@@ -61,7 +64,7 @@ def list_projects(
 def get_project(id: Id, caller: access.ProjectAnnotator, session: Reader) -> ProjectDetail:
     """A campaign and how far it has come."""
     project = store.get_project(session, id)
-    return _detail(project, store.standing(session, project))
+    return _detail(session, project)
 
 
 @router.patch("/projects/{id}", responses=errors(404, 409, 413))
@@ -78,8 +81,10 @@ def change_project(id: Id, body: ProjectPatch, caller: access.ProjectAdmin, sess
         by=caller.id,
     )
     if body.settings is not None and body.settings.model_fields_set & {"segmenter", "encoder"}:
-        _require_buildable(session, project.settings["segmenter"], frozen=project.settings["encoder"] == "frozen")
-    return _detail(project, store.standing(session, project))
+        _require_buildable(
+            session, project.settings["segmenter"], frozen=project.settings["encoder"] == "frozen", now=now
+        )
+    return _detail(session, project)
 
 
 @router.delete("/projects/{id}", responses=errors(404, 409))
@@ -88,15 +93,16 @@ def delete_project(id: Id, caller: access.ProjectAdmin, session: Writer, now: No
     return Deleted.model_validate(deletion.delete_project(session, id, confirm=confirm, now=now, by=caller.id))
 
 
-def _require_buildable(session: Session, segmenter: str, *, frozen: bool) -> None:
+def _require_buildable(session: Session, segmenter: str, *, frozen: bool, now: datetime) -> None:
     """Raises Invalid for a segmenter that no worker could build when it started; the weights count of one that stays frozen."""
-    how = missing_everywhere(session, segmenter) if frozen or segmenter.startswith("smp:") else ""
+    how = missing_everywhere(session, segmenter, now) if frozen or segmenter.startswith("smp:") else ""
     if how:
         sentence = f"No worker has what {segmenter} takes: {how} Start the worker again afterwards."
         raise Invalid(sentence, code="segmenter_not_installed", detail={"segmenter": segmenter})
 
 
-def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
+def _detail(session: Session, project: Project) -> ProjectDetail:
+    standing = store.standing(session, project)
     policy = standing.checkpoints.get("policy")
     return ProjectDetail(
         **project_out(project).model_dump(),
@@ -116,4 +122,5 @@ def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
         ),
         miou=standing.miou,
         warning=standing.warning,
+        stalled=[StalledOut.model_validate(each) for each in stalled.stalled_projects(session, project.id)],
     )

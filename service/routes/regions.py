@@ -33,12 +33,21 @@ from service.store import regions as store
 from service.store.lease_caps import holds_all_it_may
 from service.store.leases import Held
 from service.store.projects import get_project, project_or_only
+from service.store.stalled import stalled_projects
 from service.tables import Image, Region
 
 GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
-RETRY_AFTER = {"scoring": 1, "held": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60, "pool_empty": 60}
+RETRY_AFTER = {
+    "scoring": 1,
+    "held": 1,
+    "all_leased": 5,
+    "not_started": 10,
+    "failed": 30,
+    "budget_reached": 60,
+    "pool_empty": 60,
+}
 
 RETRY_HEADER = {
     "description": "Seconds until asking again may help; only where the list is empty.",
@@ -90,9 +99,18 @@ def next_regions(
         session.flush()
         at_cap = holds_all_it_may(session, project_now, caller.id, now)
         reason: Reason = "held" if at_cap else rounds.waiting_reason(session, project_now)
-    seconds = RETRY_AFTER[reason]
+        failed = next((each for each in stalled_projects(session, project_now.id) if each.failed), None)
+    seconds = RETRY_AFTER["failed" if failed else reason]
     response.headers["Retry-After"] = str(seconds)
-    return NextRegions(items=[], reason=reason, retry_after=seconds)
+    if failed is None:
+        return NextRegions(items=[], reason=reason, retry_after=seconds)
+    return NextRegions(
+        items=[],
+        reason="failed",
+        retry_after=seconds,
+        job_id=failed.job_id,
+        sentence=f"{failed.kind} of round {failed.round} failed: {failed.sentence} An admin may try it again or close the round.",
+    )
 
 
 def _leased(held: Held, proofs: LeaseProofs) -> LeasedRegion:

@@ -10,7 +10,7 @@ from service.domain.classes import ClassSet
 from service.schemas.errors import errors
 from service.schemas.paging import Id, Limit, Page
 from service.schemas.rounds import RoundOut, round_out
-from service.store import projects, steering
+from service.store import projects, stalled, steering
 from service.store.rounds import list_rounds
 
 AfterNumber = Annotated[int, Query(ge=0, lt=2**31, description="Where to go on: the `next` of the page before.")]
@@ -34,3 +34,10 @@ def finish_round(id: Id, caller: access.RoundAdmin, session: Writer, now: Now) -
     """End an open round with the labels that it has: it is learned from, and its other regions go back to the pool."""
     round_ = steering.finish_round(session, id, now=now, by=caller.id)
     return round_out(round_, ClassSet.from_json(projects.get_project(session, round_.project_id).classes))
+
+
+@router.post("/rounds/{id}/close", responses=errors(409))
+def close_round(id: Id, caller: access.RoundAdmin, session: Writer, now: Now) -> RoundOut:
+    """Go on without a job that has failed: a round without regions is closed empty, a labelled one passed over. Labels stay."""
+    closed = stalled.close_stalled(session, id, now=now, by=caller.id)
+    return round_out(closed, ClassSet.from_json(projects.get_project(session, closed.project_id).classes))

@@ -13,6 +13,7 @@ from service.schemas.choices import ChoiceOut
 from service.schemas.fields import Input, Moment, Name
 from service.schemas.lease_settings import LeaseSettings
 from service.schemas.members import Members
+from service.schemas.stalled import StalledOut
 from service.tables import Project
 
 PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
@@ -284,6 +285,7 @@ class ProjectDetail(ProjectOut):
         "the newest policy: it had gained nothing. Null: neither. Rounds go on.",
         examples=[None],
     )
+    stalled: list[StalledOut] = Field(description="Rounds that do not come further, and why.", examples=[[]])
 
 
 def class_set(classes: str | ClassesIn) -> ClassSet:

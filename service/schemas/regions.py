@@ -45,7 +45,7 @@ class LeasedRegion(RegionOut):
     lease_expires_at: Moment = Field(description="Until when nobody else gets the region.")
 
 
-Reason = Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started", "held"]
+Reason = Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started", "held", "failed"]
 
 
 class NextRegions(BaseModel):
@@ -55,10 +55,13 @@ class NextRegions(BaseModel):
     reason: Reason | None = Field(
         description="Why there is nothing: regions are being chosen; others hold what there is; as much as the budget allows is "
         "labelled; all that there is is labelled; the campaign is paused or has no images in the pool; the caller holds as many "
-        "regions as one may (held), which are busy just now. Null where there is something.",
+        "regions as one may (held), which are busy just now; a job that the campaign "
+        "needs has failed, and an admin must act. Null where there is something.",
         examples=[None],
     )
     retry_after: int | None = Field(description="Seconds until asking again may help.", examples=[None])
+    job_id: int | None = Field(None, description="Where the reason is failed: the job's number.", examples=[None])
+    sentence: str | None = Field(None, description="Where the reason is failed: why, and what to do.", examples=[None])
 
 
 class LatestLabel(BaseModel):

@@ -29,6 +29,7 @@ def test_the_process_is_up_and_ready_and_says_so_to_strangers(stranger: TestClie
     assert response.json() == {
         "status": "ready",
         "checks": {**LABELLING, "broker": "embedded", "workers": "ok", "jobs": "ok"},
+        "stalled": {},
     }
 
 

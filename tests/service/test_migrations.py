@@ -20,6 +20,8 @@ from service.store import events
 from service.tables import Base, Event, Region, Round
 from tests.conftest import BACKENDS, POSTGRES
 
+BEFORE_0008 = "0010"
+
 
 @pytest.fixture(params=BACKENDS)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
@@ -217,6 +219,34 @@ def test_leases_and_a_secret_go_on_across_the_ninth_revision_up_and_down(empty_u
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         assert connection.execute(text("SELECT count(*) FROM leases")).scalar() == 2
         assert connection.execute(text("SELECT count(*) FROM secrets")).scalar() == 0
+    engine.dispose()
+
+
+def test_jobs_and_workers_of_the_release_before_go_on_across_the_eighth_revision_up_and_down(empty_url: str) -> None:
+    migrate.upgrade(empty_url, BEFORE_0008)
+    engine = make_engine(empty_url)
+    earlier, now = EarlierRelease(engine), datetime(2026, 1, 1, tzinfo=UTC)
+    queued = {"kind": "ask", "payload": {}, "state": "queued", "progress": 0.0, "message": "", "created_at": now}
+    job = {**queued, "project_id": 1, "attempt": 0, "cancel_requested": False}
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.campaign(connection)
+        earlier.add(connection, "jobs", **job)
+        earlier.add(connection, "workers", name="left", missing={}, started_at=now)
+    migrate.upgrade(empty_url, "0008")
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.add(connection, "jobs", **job)  # the release before is still at work
+        earlier.add(connection, "workers", name="right", missing={}, started_at=now)
+        own = "INSERT INTO workers (name, missing, started_at, pid) SELECT 'own', missing, started_at, 7 FROM workers"
+        connection.execute(text(f"{own} WHERE name = 'left'"))
+        found = connection.execute(text("SELECT postponed, due_at, worker FROM jobs")).all()
+    assert [tuple(each) for each in found] == [(0, None, None)] * 2
+
+    migrate.downgrade(empty_url, BEFORE_0008)
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.add(connection, "jobs", **job)
+        names = connection.execute(text("SELECT name FROM workers ORDER BY name")).scalars().all()
+        jobs = connection.execute(text("SELECT count(*) FROM jobs")).scalar()
+    assert (list(names), jobs) == (["left", "right"], 3)
     engine.dispose()
 
 

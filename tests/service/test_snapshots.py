@@ -13,7 +13,8 @@ from service.errors import NotFound
 from service.store import jobs
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.predictions import open_regions_of
-from service.store.rounds import ToldRound, told_rounds
+from service.store.round_values import ToldRound
+from service.store.rounds import told_rounds
 from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot, told_snapshot
 from service.tables import Annotator, Image, ImageGroup, Label, Project, Region, Round
 from tests.conftest import START

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.store import jobs, rounds
-from service.store.rounds import RoundProposal
+from service.store.round_values import RoundProposal
 from service.store.snapshots import course_of, tell_snapshot
 from service.tables import Checkpoint, Round
 from tests.conftest import START
