@@ -41,6 +41,7 @@ _SENTENCES = {
     404: "There is nothing of that id.",
     405: "This path does not know the method.",
     409: "Somebody or something came first.",
+    410: "It was there, and is not kept any more.",
     413: "More bytes or pixels than the settings allow.",
     415: "The body is of a kind that cannot be read.",
     422: "The request's content does not fit.",

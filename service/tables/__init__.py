@@ -4,7 +4,7 @@ from service.tables.base import Base, UtcDateTime
 from service.tables.campaign import Checkpoint, Image, ImageGroup, Project
 from service.tables.labelling import Label, Lease, Region, Round
 from service.tables.people import Annotator
-from service.tables.records import BlobRemoval, Event
+from service.tables.records import BlobRemoval, Event, EventArchive, RemovalHold
 from service.tables.work import Job, WorkerHost
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "BlobRemoval",
     "Checkpoint",
     "Event",
+    "EventArchive",
     "Image",
     "ImageGroup",
     "Job",
@@ -20,6 +21,7 @@ __all__ = [
     "Lease",
     "Project",
     "Region",
+    "RemovalHold",
     "Round",
     "UtcDateTime",
     "WorkerHost",
