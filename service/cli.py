@@ -12,7 +12,7 @@ from service.annotate import ScriptedAnnotator, TruthFolder
 from service.arms import offered
 from service.cli_import import add_import
 from service.client import ApiError
-from service.commands import members, networks, serving, standing, steering
+from service.commands import backing, collecting, members, networks, serving, standing, steering
 from service.commands.connection import Connection, connected, connected_as
 from service.commands.keeping import images_app, projects_app
 from service.commands.users import user_app, users_app
@@ -24,7 +24,7 @@ from service.server import PortTaken
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Asks people for the labels that a segmenter needs most."
 )
-for group in (serving, standing, steering, networks):
+for group in (serving, standing, steering, networks, backing, collecting):
     app.add_typer(group.app)
 app.add_typer(user_app, name="user")
 app.add_typer(users_app, name="users")

@@ -44,6 +44,13 @@ class Conflict(ServiceError):
     code = "conflict"
 
 
+class Gone(ServiceError):
+    """It was there, and is not kept any more."""
+
+    status = 410
+    code = "gone"
+
+
 class TooLarge(ServiceError):
     """More bytes or pixels than the settings allow."""
 

@@ -111,7 +111,7 @@ class Metrics:
 
     def measure(self) -> None:
         """Measure what takes long. Raises SQLAlchemyError or OSError where something does not answer."""
-        blob_bytes = self._blobs.size()
+        blob_bytes = self._blobs.total_size()
         with self._database.read() as session:
             upto = max(0, watched.newest_label(session) - _UNSETTLED)
             self._measured = _Measured(

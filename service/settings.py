@@ -91,6 +91,18 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1, description="How often a failing job is tried.")
     retry_seconds: float = Field(60.0, gt=0, description="Longest wait before a job that failed is tried again.")
 
+    keep_days: float = Field(
+        30.0, gt=0, description="How long leases that ended, and what failed jobs would go on from, are kept."
+    )
+    event_days: float = Field(
+        365.0, ge=0, description="Months of events that are older move from the database to the blobs; 0: never."
+    )
+    stray_hours: float = Field(
+        24.0,
+        ge=1,
+        description="Bytes that no row names are removed when they are older; an upload must not take longer.",
+    )
+
     @field_validator("reference_prefixes")
     @classmethod
     def _are_urls(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:

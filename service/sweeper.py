@@ -1,4 +1,4 @@
-"""A thread beside the API: sends again the jobs that the broker or a dead worker forgot, and removes what was deleted."""
+"""A thread beside the API: sends again jobs that the broker or a dead worker forgot, and removes what is due to go."""
 
 import logging
 import threading
@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.blobs import Blobs
 from service.db import Database
 from service.domain.waits import waits_of
+from service.keeping import Keeper
 from service.removal import remove_due
 from service.settings import Settings
 from service.store.recovery import sweep
@@ -24,6 +25,7 @@ class Sweeper:
         self._database, self._blobs = database, blobs
         self._settings, self._waits = settings, waits_of(settings.retry_seconds)
         self._clock = clock
+        self._keeper = Keeper(database=database, blobs=blobs, settings=settings, clock=clock)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -54,6 +56,7 @@ class Sweeper:
             try:
                 self.sweep_once()
                 remove_due(self._database, self._blobs, self._clock())
+                self._keeper.step()
             except (
                 SQLAlchemyError,
                 OSError,

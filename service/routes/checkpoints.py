@@ -75,12 +75,13 @@ def list_checkpoints(
     return Page.cut([CheckpointOut.model_validate(each) for each in found], limit, key=lambda each: each.id)
 
 
-@router.get("/checkpoints/{id}/file", response_class=Response, responses=WEIGHTS_RESPONSE)
+@router.get("/checkpoints/{id}/file", response_class=Response, responses={**WEIGHTS_RESPONSE, **errors(410)})
 def get_checkpoint_file(
     id: Id, request: Request, caller: access.CheckpointAdmin, session: Reader, blobs: BlobStore
 ) -> Response:
     """The weights: a safetensors file, which another project may take where it is a policy's."""
     checkpoint = store.get_checkpoint(session, id)
+    store.require_weights(checkpoint)
     return unchanging(
         request,
         tag=PurePosixPath(checkpoint.blob_key).stem,

@@ -42,6 +42,7 @@ _SENTENCES = {
     405: "This path does not know the method.",
     408: "The body came too slowly.",
     409: "Somebody or something came first.",
+    410: "It was there, and is not kept any more.",
     413: "More bytes or pixels than the settings allow.",
     415: "The body is of a kind that cannot be read.",
     422: "The request's content does not fit.",

@@ -40,6 +40,7 @@ CHANGEABLE = (
     "learning",
     "stride",
     "magnification",
+    "keep_segmenters",
 )
 """The settings that may change while a campaign runs."""
 
@@ -149,6 +150,12 @@ class ProjectSettings(LeaseSettings):
         ge=1,
         le=10_000,
         description="Steps in which a round's labels are refitted to; the first fit takes eight times as many.",
+    )
+    keep_segmenters: int | None = Field(
+        10,
+        ge=1,
+        le=100_000,
+        description="Rounds, the newest, whose segmenters keep their weights, beside those that something needs; none: all.",
     )
     passes_per_round: int = Field(1, ge=1, le=100, description="Passes over a round's crops when it is learned from.")
 

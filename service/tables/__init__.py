@@ -4,7 +4,7 @@ from service.tables.base import Base, UtcDateTime
 from service.tables.campaign import Checkpoint, Image, ImageGroup, Project
 from service.tables.labelling import Label, Lease, Region, Round
 from service.tables.people import Annotator, Membership
-from service.tables.records import BlobRemoval, Event
+from service.tables.records import BlobRemoval, Event, EventArchive, RemovalHold
 from service.tables.secrets import Secret
 from service.tables.work import Job, WorkerHost
 
@@ -14,6 +14,7 @@ __all__ = [
     "BlobRemoval",
     "Checkpoint",
     "Event",
+    "EventArchive",
     "Image",
     "ImageGroup",
     "Job",
@@ -22,6 +23,7 @@ __all__ = [
     "Membership",
     "Project",
     "Region",
+    "RemovalHold",
     "Round",
     "Secret",
     "UtcDateTime",

@@ -75,3 +75,4 @@ class Checkpoint(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"))
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
     created_at: Mapped[datetime]
+    weights_gone_at: Mapped[datetime | None]  # when nothing needed the bytes any more; the row stays

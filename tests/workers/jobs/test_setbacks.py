@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.store.snapshots import TellSnapshot
+from service.store.snapshots import TellSnapshot, tell_snapshot
 from service.tables import Job, WorkerHost
 from tests.workers.conftest import Rectangles, World
 from workers.jobs import rounds as round_tasks
