@@ -42,10 +42,13 @@ RULES = {
     ("GET", "/regions/{id}/label"): "given",
     ("POST", "/regions/{id}/release"): "annotator",
     ("POST", "/regions/{id}/skip"): "annotator",
+    ("POST", "/regions/{id}/unskip"): "reviewer",
     ("POST", "/leases/{token}/renew"): "holder",
     ("POST", "/labels"): "annotator",
     ("POST", "/projects/{id}/label-maps"): "reviewer",
     ("GET", "/projects/{id}/rounds"): "reviewer",
+    ("POST", "/rounds/{id}/finish"): "project admin",
+    ("POST", "/rounds/{id}/close"): "project admin",
     ("GET", "/projects/{id}/jobs"): "reviewer",
     ("POST", "/projects/{id}/jobs"): "project admin",
     ("GET", "/jobs/{id}"): "reviewer",
@@ -55,6 +58,7 @@ RULES = {
     ("POST", "/projects/{id}/checkpoints"): "project admin",
     ("GET", "/checkpoints/{id}/file"): "project admin",
     ("GET", "/projects/{id}/export"): "reviewer",
+    ("GET", "/metrics"): "server reviewer",
     ("GET", "/annotators"): "server admin",
     ("POST", "/annotators"): "server admin",
     ("DELETE", "/annotators/{id}"): "server admin",
@@ -76,7 +80,7 @@ CALLERS = {
     "annotator": (ANNOTATING | {"given", "holder"}, 403),
     "reviewer": (ANNOTATING | {"given", "reviewer"}, 403),
     "project admin": (ANNOTATING | {"given", "reviewer", "project admin"}, 403),
-    "server admin": (ANNOTATING | {"given", "reviewer", "project admin", "server admin"}, 403),
+    "server admin": (ANNOTATING | {"given", "reviewer", "project admin", "server reviewer", "server admin"}, 403),
 }
 # There was nothing to find for somebody who was let in.
 LET_IN = {"no_label", "member_not_found", "annotator_not_found"}
@@ -128,7 +132,11 @@ def test_a_caller_is_let_in_where_the_rules_say_so_and_nowhere_else(
             right = let_in or (rule == "public" and status == 503)
         else:
             # Of what is not in a project, and of leases of others, there is a single refusal.
-            right = status == (refusal if refusal == 401 else {"server admin": 403, "holder": 404}.get(rule, refusal))
+            right = status == (
+                refusal
+                if refusal == 401
+                else {"server admin": 403, "server reviewer": 403, "holder": 404}.get(rule, refusal)
+            )
         if not right:
             wrong[method, path] = (rule, status, error.get("message"))
     assert not wrong
