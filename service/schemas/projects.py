@@ -10,7 +10,7 @@ from service.domain.methods import StrategyName
 from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import LONGEST_SIDE
 from service.schemas.choices import ChoiceOut
-from service.schemas.fields import Input, Moment, Name
+from service.schemas.fields import Bounded, Input, Moment, Name
 from service.tables import Project
 
 PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
@@ -54,7 +54,7 @@ def _learning_for(given: dict[str, Any]) -> Learning:
     return "refit" if given["encoder"] == "frozen" else "pass"
 
 
-class ProjectSettings(BaseModel):
+class ProjectSettings(Bounded):
     """How regions are cut, chosen and learned from. The defaults are the paper's for CamVid, with a frozen encoder.
 
     Earlier versions stored neither `encoder` nor `learning`: what the segmenter then stands for is what those projects had.
