@@ -157,6 +157,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # For the door: where many connections are given up at once, most need not be asked who they are.
+        self.scope["gone"] = self.transport.is_closing  # type: ignore[typeddict-unknown-key]
         self._expect_head()
 
     def on_headers_complete(self) -> None:

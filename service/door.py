@@ -20,6 +20,15 @@ _LOOKUPS = 4
 _SUSPECT_LOOKUPS = 1
 
 
+class _Gone(Exception):
+    """The client waits for no answer any more."""
+
+
+def _stays() -> bool:
+    # A server that does not say.
+    return False
+
+
 class Door:
     """ASGI middleware: leaves the caller in the scope, or answers 401, 403 or 429 itself.
 
@@ -43,6 +52,8 @@ class Door:
                 scope["caller"] = caller = await self._caller(request, rule)
                 auth.require_role(caller, rule.role)
                 logs.note(user=caller.name)
+            except _Gone:
+                return
             except Exception as error:
                 await (await failure_response(request, error))(scope, receive, send)
                 return
@@ -61,7 +72,14 @@ class Door:
         address = address_of(request.client.host if request.client else "")
         threads = self._suspect_lookups if self._throttle.wait(address) else self._lookups
         database = request.app.state.database
-        caller = await asyncio.get_running_loop().run_in_executor(threads, auth.caller_of, database, token)
+        gone = request.scope.get("gone", _stays)
+
+        def looked_up() -> auth.Caller | None:
+            if gone():
+                raise _Gone
+            return auth.caller_of(database, token)
+
+        caller = await asyncio.get_running_loop().run_in_executor(threads, looked_up)
         if caller is not None:
             return caller
         if seconds := self._throttle.wait(address):

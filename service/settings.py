@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         description="Connections of an API process, where it may open twice as many files; one more closes one that waits.",
     )
     max_connections_per_address: int = Field(
-        128, ge=4, description="Those of one address, unless it is a trusted proxy."
+        256, ge=4, description="Those of one address, unless it is a trusted proxy."
     )
     wrong_tokens_per_minute: int = Field(20, ge=1, description="Wrong tokens that are taken from an address.")
     trusted_proxies: tuple[str, ...] = Field(
