@@ -14,6 +14,7 @@ from service.failures import add_handlers
 from service.limits import BodyLimit
 from service.openapi import describe
 from service.queue import Sender
+from service.redaction import keep_out_of_logs
 from service.routes import (
     annotators,
     checkpoints,
@@ -26,6 +27,7 @@ from service.routes import (
     projects,
     regions,
     rounds,
+    tokens,
 )
 from service.settings import Settings, get_settings
 from service.sweeper import Sweeper
@@ -33,7 +35,7 @@ from service.sweeper import Sweeper
 Clock = Callable[[], datetime]
 
 # In the order of the API's page.
-_ROUTES = (projects, members, images, regions, labels, rounds, jobs, checkpoints, export, annotators, health)
+_ROUTES = (projects, members, images, regions, labels, rounds, jobs, checkpoints, export, annotators, tokens, health)
 
 
 def utc_now() -> datetime:
@@ -62,6 +64,7 @@ def create_app(
     app.state.database = database or Database(settings.resolved_database_url, send)
     app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
     app.state.clock = clock
+    keep_out_of_logs()
     add_handlers(app)
     app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)
     for module in _ROUTES:

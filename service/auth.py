@@ -2,19 +2,26 @@
 
 import hashlib
 import hmac
+import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, TypedDict
 
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, select
+from sqlalchemy.exc import OperationalError, TimeoutError
 
-from service.deps import Store
+from service.db import Database
+from service.deps import Now, Store
 from service.errors import Forbidden, Invalid, Unauthorized
 from service.schemas.fields import Role as Role
-from service.tables import Annotator, Membership
+from service.store.tokens import note_use
+from service.tables import Annotator, Membership, Token
+
+log = logging.getLogger(__name__)
 
 RANKS: dict[str, int] = {"annotator": 0, "reviewer": 1, "admin": 2}
 
@@ -26,9 +33,13 @@ _bearer = HTTPBearer(
 # Statements that every request or label needs are built once: building takes longer than the database's answer.
 _HOLDER = (
     select(Annotator.id, Annotator.name, Annotator.role, Membership.project_id, Membership.role.label("role_there"))
+    .add_columns(Token.id.label("token_id"), Token.expires_at, Token.last_used_on)
+    .select_from(Token)
+    .join(Annotator, Token.annotator_id == Annotator.id)
     .join(Membership, Membership.annotator_id == Annotator.id, isouter=True)
-    .where(Annotator.token_hash == bindparam("token_hash"), Annotator.active.is_(True))
+    .where(Annotator.active.is_(True), Token.revoked_at.is_(None))
 )
+_BY_TOKEN = _HOLDER.where(Token.token_hash == bindparam("token_hash"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +51,24 @@ class Caller:
     role: str
     token: str
     memberships: Mapping[int, str]
+    expires_at: datetime | None = None  # of the token
 
 
 def new_token() -> str:
     """A fresh random token of 256 bits."""
     return f"rw_{secrets.token_urlsafe(32)}"
+
+
+class Kept(TypedDict):
+    """What is stored of a token: its hash, and its first letters (24 of 256 bits), by which it is told from others."""
+
+    token_hash: str
+    prefix: str
+
+
+def kept_of(token: str) -> Kept:
+    """What is stored of a token."""
+    return {"token_hash": hash_token(token), "prefix": token[:7]}
 
 
 def hash_token(token: str) -> str:
@@ -85,19 +109,45 @@ def _stray_token(region_id: int | None = None) -> Invalid:
 
 
 def authenticate(
-    database: Store, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    database: Store, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)], now: Now
 ) -> Caller:
-    """The caller of this request. Raises Unauthorized where the token is missing or nobody's."""
+    """The caller of this request. Raises Unauthorized where the token is missing, nobody's or has run out."""
     if credentials is None:
         raise Unauthorized("This needs a token, sent as the header 'Authorization: Bearer rw_...'.")
-    token = credentials.credentials
+    return caller_of(database, credentials.credentials, now)
+
+
+def caller_of(database: Database, token: str, now: datetime) -> Caller:
+    """Who holds this token, by one statement. Raises Unauthorized where nobody does, or it has run out."""
     # A session of its own, closed before the route begins: one held while waiting for a thread could starve the others.
     with database.read() as session:
-        rows = session.execute(_HOLDER, {"token_hash": hash_token(token)}).all()
+        rows = session.execute(_BY_TOKEN, {"token_hash": hash_token(token)}).all()
     if not rows:
         raise Unauthorized("Nobody holds this token.")
+    return _caller(database, rows, token, now)
+
+
+def _caller(database: Database, rows: Sequence[Row[Any]], token: str, now: datetime) -> Caller:
+    held = rows[0]
+    if held.expires_at is not None and held.expires_at <= now:
+        raise Unauthorized(
+            f"This token ran out at {held.expires_at:%Y-%m-%d %H:%M} UTC: make a new one.", code="token_expired"
+        )
+    if held.last_used_on != now.date():
+        _note_use(database, held.token_id, now)
     memberships = {row.project_id: row.role_there for row in rows if row.project_id is not None}
-    return Caller(id=rows[0].id, name=rows[0].name, role=rows[0].role, token=token, memberships=memberships)
+    return Caller(
+        id=held.id, name=held.name, role=held.role, token=token, memberships=memberships, expires_at=held.expires_at
+    )
+
+
+def _note_use(database: Database, token_id: int, now: datetime) -> None:
+    """Once a day for each token. A database that cannot write keeps nobody out."""
+    try:
+        with database.write(durable=False) as session:
+            note_use(session, token_id, now)
+    except (OperationalError, TimeoutError) as error:
+        log.warning("That token %s was used could not be noted: %s", token_id, error)
 
 
 def require(role: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:

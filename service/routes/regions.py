@@ -20,6 +20,7 @@ from service.schemas.regions import (
     RegionDetail,
     RegionState,
     ReleaseIn,
+    RenewIn,
     SkipIn,
     leased_region,
     region_detail,
@@ -140,11 +141,21 @@ def get_prediction(id: Id, request: Request, viewer: access.RegionViewer, sessio
     return response
 
 
-@router.post("/leases/{token}/renew", responses=errors(409))
+@router.post("/regions/{id}/renew", responses=errors(409, 413))
+def renew_region(
+    id: Id, body: RenewIn, caller: access.RegionAnnotator, session: Writer, settings: ServiceSettings, now: Now
+) -> LeaseOut:
+    """Hold a region for longer: from now on as long as a fresh lease."""
+    lease_id = auth.proven_lease(caller.token, body.lease_token, id)
+    lease = leases.renew(session, lease_id, caller.id, now=now, default_minutes=settings.lease_minutes)
+    return LeaseOut(region_id=id, lease_token=body.lease_token, lease_expires_at=lease.expires_at)
+
+
+@router.post("/leases/{token}/renew", responses=errors(409), deprecated=True)
 def renew_lease(
     token: LeaseToken, caller: auth.AnnotatorCaller, session: Writer, settings: ServiceSettings, now: Now
 ) -> LeaseOut:
-    """Hold a region for longer: from now on as long as a fresh lease."""
+    """As `POST /regions/{id}/renew`, which keeps the lease's token out of the logs of proxies."""
     lease_id = auth.claimed_lease(token)
     access.require_role(caller, leases.project_of(session, lease_id), "annotator", leases.no_lease())
     lease = leases.renew(session, lease_id, caller.id, now=now, default_minutes=settings.lease_minutes)
