@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 
+from service import docs_page
 from service.blobs import Blobs
 from service.db import Database
 from service.failures import add_handlers
+from service.headers import GuardHeaders
 from service.limits import BodyLimit
 from service.openapi import describe
 from service.queue import Sender
@@ -27,6 +30,7 @@ from service.routes import (
     projects,
     regions,
     rounds,
+    sessions,
     tokens,
 )
 from service.settings import Settings, get_settings
@@ -35,7 +39,21 @@ from service.sweeper import Sweeper
 Clock = Callable[[], datetime]
 
 # In the order of the API's page.
-_ROUTES = (projects, members, images, regions, labels, rounds, jobs, checkpoints, export, annotators, tokens, health)
+_ROUTES = (
+    projects,
+    members,
+    images,
+    regions,
+    labels,
+    rounds,
+    jobs,
+    checkpoints,
+    export,
+    annotators,
+    tokens,
+    sessions,
+    health,
+)
 
 
 def utc_now() -> datetime:
@@ -58,6 +76,8 @@ def create_app(
         version=version("regionwise"),
         summary="Asks people for the labels of those image regions from which a segmentation network learns most.",
         lifespan=_lifespan,
+        docs_url=None,  # see service/docs_page.py
+        redoc_url=None,
         openapi_tags=[module.GROUP for module in _ROUTES],
     )
     app.state.settings = settings
@@ -67,8 +87,18 @@ def create_app(
     keep_out_of_logs()
     add_handlers(app)
     app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+            expose_headers=["Content-Disposition", "ETag", "Retry-After", "X-Checkpoint-Id"],
+        )
+    app.add_middleware(GuardHeaders)
     for module in _ROUTES:
         app.include_router(module.router)
+    app.include_router(docs_page.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     describe(app)
     return app

@@ -9,24 +9,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypedDict
 
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Row, bindparam, select
 from sqlalchemy.exc import OperationalError, TimeoutError
 
 from service.db import Database
 from service.deps import Now, Store
 from service.errors import Forbidden, Invalid, Unauthorized
+from service.same_site import require_meant
 from service.schemas.fields import Role as Role
 from service.store.tokens import note_use
-from service.tables import Annotator, Membership, Token
+from service.tables import Annotator, BrowserSession, Membership, Token, UtcDateTime
 
 log = logging.getLogger(__name__)
+
+COOKIE = "regionwise_session"
 
 RANKS: dict[str, int] = {"annotator": 0, "reviewer": 1, "admin": 2}
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="Token", description="The token printed when the annotator was created: `rw_...`."
+)
+
+_cookie = APIKeyCookie(
+    name=COOKIE, auto_error=False, scheme_name="Session", description="A browser's session, begun with `POST /session`."
 )
 
 
@@ -40,11 +47,15 @@ _HOLDER = (
     .where(Annotator.active.is_(True), Token.revoked_at.is_(None))
 )
 _BY_TOKEN = _HOLDER.where(Token.token_hash == bindparam("token_hash"))
+_BY_COOKIE = _HOLDER.join(BrowserSession, BrowserSession.token_id == Token.id).where(
+    BrowserSession.secret_hash == bindparam("secret_hash"),
+    BrowserSession.expires_at > bindparam("now", type_=UtcDateTime),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The annotator behind a request, their role by project, and the token that it came with."""
+    """The annotator behind a request, their role by project, and the token, or session's secret, that it came with."""
 
     id: int
     name: str
@@ -109,12 +120,31 @@ def _stray_token(region_id: int | None = None) -> Invalid:
 
 
 def authenticate(
-    database: Store, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)], now: Now
+    request: Request,
+    database: Store,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+    now: Now,
 ) -> Caller:
-    """The caller of this request. Raises Unauthorized where the token is missing, nobody's or has run out."""
-    if credentials is None:
+    """The caller of this request, by token or by a session's cookie.
+
+    Raises Unauthorized where there is neither, or it is nobody's or has run out; Forbidden where another site may have sent it.
+    """
+    if credentials is not None:
+        return caller_of(database, credentials.credentials, now)
+    if not cookie:
         raise Unauthorized("This needs a token, sent as the header 'Authorization: Bearer rw_...'.")
-    return caller_of(database, credentials.credentials, now)
+    require_meant(request)
+    return caller_of_session(database, cookie, now)
+
+
+def caller_of_session(database: Database, secret: str, now: datetime) -> Caller:
+    """Whose browser holds this cookie, by one statement. Raises Unauthorized where nobody's does, or it has run out."""
+    with database.read() as session:
+        rows = session.execute(_BY_COOKIE, {"secret_hash": hash_token(secret), "now": now}).all()
+    if not rows:
+        raise Unauthorized("This session has ended: log in again.", code="session_ended")
+    return _caller(database, rows, secret, now)
 
 
 def caller_of(database: Database, token: str, now: datetime) -> Caller:

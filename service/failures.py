@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service.errors import ServiceError
+from service.headers import GUARDS, NOT_KEPT
 
 log = logging.getLogger(__name__)
 
@@ -104,4 +105,6 @@ async def _database_away(request: Request, error: Exception) -> Response:
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return error_response(500, "internal", "The service made a mistake; its log says more.")
+    # This answer passes no middleware.
+    headers = GUARDS | NOT_KEPT
+    return error_response(500, "internal", "The service made a mistake; its log says more.", headers=headers)

@@ -16,9 +16,11 @@ def upgrade() -> None:
     op.add_column("projects", sa.Column("open_to_all", sa.Boolean(), nullable=False, server_default=sa.false()))
     _create_memberships()
     _create_tokens()
+    _create_browser_sessions()
 
 
 def downgrade() -> None:
+    op.drop_table("browser_sessions")
     op.drop_table("tokens")
     op.drop_table("memberships")
     op.drop_column("projects", "open_to_all")
@@ -69,3 +71,19 @@ def _create_tokens() -> None:
         "SELECT id, 'first', token_hash, '', created_at, CASE WHEN active THEN NULL ELSE CURRENT_TIMESTAMP END "
         "FROM annotators"
     )
+
+
+def _create_browser_sessions() -> None:
+    op.create_table(
+        "browser_sessions",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("token_id", KEY, nullable=False),
+        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["token_id"], ["tokens.id"], name="fk_browser_sessions_token_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_browser_sessions"),
+        sa.UniqueConstraint("secret_hash", name="uq_browser_sessions_secret_hash"),
+    )
+    op.create_index("ix_browser_sessions_token_id", "browser_sessions", ["token_id"])
+    op.create_index("ix_browser_sessions_expires_at", "browser_sessions", ["expires_at"])

@@ -3,7 +3,7 @@
 from service.tables.base import Base, UtcDateTime
 from service.tables.campaign import Checkpoint, Image, ImageGroup, Project
 from service.tables.labelling import Label, Lease, Region, Round
-from service.tables.people import Annotator, Membership, Token
+from service.tables.people import Annotator, BrowserSession, Membership, Token
 from service.tables.records import BlobRemoval, Event
 from service.tables.work import Job, WorkerHost
 
@@ -11,6 +11,7 @@ __all__ = [
     "Annotator",
     "Base",
     "BlobRemoval",
+    "BrowserSession",
     "Checkpoint",
     "Event",
     "Image",

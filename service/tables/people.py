@@ -36,6 +36,18 @@ class Token(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class BrowserSession(Base):
+    """A browser that somebody has logged in with a token; it lasts no longer than the token works."""
+
+    __tablename__ = "browser_sessions"
+    __table_args__ = (Index(None, "token_id"), Index(None, "expires_at"))
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    token_id: Mapped[int] = mapped_column(ForeignKey("tokens.id"))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)  # of what the cookie holds
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
 class Membership(Base):
     """Somebody's role in a project; without a row they see nothing of it, unless their own role is admin."""
 

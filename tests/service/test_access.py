@@ -18,6 +18,9 @@ Login = Callable[..., TestClient]
 RULES = {
     ("GET", "/healthz"): "public",
     ("GET", "/readyz"): "public",
+    ("POST", "/session"): "public",
+    ("GET", "/session"): "anybody",
+    ("DELETE", "/session"): "anybody",
     ("GET", "/projects"): "anybody",
     ("POST", "/projects"): "server admin",
     ("GET", "/projects/{id}"): "annotator",
