@@ -63,6 +63,10 @@ class Settings(BaseSettings):
         (),
         description="URLs below which images may stay where they are and be read from there, as a JSON list; empty: nowhere.",
     )
+    session_hours: float = Field(12.0, gt=0, le=8760, description="How long a browser stays logged in.")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins whose pages may call the API with a token, as a JSON list; empty: none but its own."
+    )
     device: str = Field("auto", description="Torch device of a worker: auto, cpu, cuda, cuda:1.")
     encoder_weights: Path | None = Field(
         None,

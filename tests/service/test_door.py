@@ -11,7 +11,7 @@ from service.app import create_app
 from service.blobs import Blobs
 from service.db import Database
 from service.settings import Settings
-from service.throttle import Throttle, address_of
+from service.throttle import Throttle, machine_of
 from tests.maker import Maker
 
 Login = Callable[..., TestClient]
@@ -113,7 +113,7 @@ def test_a_throttle_forgets_after_a_minute_and_remembers_just_so_many_addresses(
     ],
 )
 def test_an_address_stands_for_a_machine(host: str, address: str) -> None:
-    assert address_of(host) == address
+    assert machine_of(host) == address
 
 
 def test_a_client_that_goes_before_its_body_is_there_is_no_failure(
