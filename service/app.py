@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
@@ -47,9 +48,12 @@ def create_app(
         openapi_tags=[module.GROUP for module in _ROUTES],
     )
     app.state.settings = settings
-    app.state.database = database or Database(settings.resolved_database_url, send)
+    app.state.database = database or Database(
+        settings.resolved_database_url, send, connections=settings.database_connections
+    )
     app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
     app.state.clock = clock
+    app.state.places = WeakKeyDictionary()
     add_handlers(app)
     app.add_middleware(BodyLimit, upload_bytes=settings.max_request_bytes, other_bytes=settings.max_json_bytes)
     for module in _ROUTES:

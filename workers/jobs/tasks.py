@@ -37,7 +37,9 @@ def make_worker(settings: Settings, app: Celery, database: Database | None = Non
     """What the tasks of this process share: database, blobs, device."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    database = database or Database(settings.resolved_database_url, celery_sender(app))
+    database = database or Database(
+        settings.resolved_database_url, celery_sender(app), connections=settings.database_connections
+    )
     announce_this(database, datetime.now(UTC))
     return worker_of(settings, database)
 
