@@ -20,6 +20,7 @@ class Project(Base):
     settings: Mapped[dict[str, Any]]
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime]
+    exported_label_id: Mapped[int | None] = mapped_column(Key)  # the newest label of which an export has left whole
 
 
 class ImageGroup(Base):
