@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -93,7 +94,9 @@ def create_app(
         openapi_tags=[module.GROUP for module in _ROUTES],
     )
     app.state.settings = settings
-    app.state.database = database or Database(settings.resolved_database_url, send)
+    app.state.database = database or Database(
+        settings.resolved_database_url, send, connections=settings.database_connections
+    )
     app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
     app.state.crops = Crops(ROOM)
     app.state.clock = clock
@@ -101,6 +104,7 @@ def create_app(
     app.state.metrics = Metrics(app.state.database, app.state.blobs, settings, clock)
     app.state.throttle = Throttle(settings.wrong_tokens_per_minute)
     keep_out_of_logs()
+    app.state.places = WeakKeyDictionary()
     add_handlers(app)
     app.add_middleware(
         BodyLimit,

@@ -16,6 +16,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("data"), description="Where the embedded database and the blobs live.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite at DATA_DIR/regionwise.db.")
+    database_connections: int = Field(
+        10, ge=2, description="PostgreSQL connections that one process of the API or a worker holds at most."
+    )
     blob_url: str = Field("", description="fsspec URL of images and checkpoints; empty: DATA_DIR/blobs.")
     broker_url: str = Field("memory://", description="Celery broker; memory:// runs the worker inside the API process.")
     secret: SecretStr = Field(

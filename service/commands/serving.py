@@ -15,6 +15,7 @@ from service import logs, migrate, server
 from service.app import create_app
 from service.arms import offered
 from service.auth import kept_of, new_token
+from service.commands.going_down import go_down
 from service.data_folder import held_alone
 from service.db import Database
 from service.queue import celery_sender, make_celery
@@ -125,9 +126,17 @@ def _demo_tokens(settings: Settings) -> list[str]:
 
 
 @app.command("migrate")
-def migrate_command() -> None:
+def migrate_command(
+    down: Annotated[
+        str | None, typer.Option(help="Go back to this revision instead, or base; says what is lost, and asks.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
     """Bring the database to this release's schema."""
     settings = get_settings()
+    if down is not None:
+        go_down(settings.resolved_database_url, down, yes=yes)
+        return
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     migrate.upgrade(settings.resolved_database_url)
     typer.echo(f"The database {make_url(settings.resolved_database_url).render_as_string()} is at {migrate.head()}.")
