@@ -49,7 +49,7 @@ class Connection:
         """The server's address: given, else REGIONWISE_SERVER, else the file's, else where `serve` would listen here."""
         named = self.server_option or os.environ.get(SERVER, "") or kept().get("server", "")
         if named:
-            return (named if "://" in named else f"http://{named}").rstrip("/")
+            return _address(named)
         settings = get_settings()
         host = _CALLED.get(settings.host, settings.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
@@ -70,13 +70,13 @@ class Connection:
             return _token_in(Path(named))
         own = kept()
         # A token goes to the server that it was kept for, and to no other.
-        return own.get("token", "") if self.server == own.get("server", self.server).rstrip("/") else ""
+        return own["token"] if "token" in own and self.server == _address(own["server"]) else ""
 
     def client(self, *, tries: int = 4, timeout: float = 60.0) -> Client:
         """A client of the server. Raises ValueError where there is no token."""
         if not self.token:
             raise ValueError(f"{self.server} wants a token: set {TOKEN} or {TOKEN_FILE}, or give --token-file.")
-        if self.token_option:
+        if self.token_option and not self._clients:
             typer.echo(
                 f"--token shows the token to other users of this machine; set {TOKEN} or {TOKEN_FILE} instead.",
                 err=True,
@@ -110,7 +110,13 @@ def kept() -> dict[str, str]:
         raise ValueError(f"{path} is no TOML: {error}.") from error
     if any(name not in ("server", "token") or not isinstance(value, str) for name, value in found.items()):
         raise ValueError(f'{path} may hold server = "..." and token = "...", and nothing else.')
+    if "token" in found and "server" not in found:
+        raise ValueError(f"{path} has to say which server the token is for.")
     return found
+
+
+def _address(named: str) -> str:
+    return (named if "://" in named else f"http://{named}").rstrip("/")
 
 
 def _token_in(path: Path) -> str:

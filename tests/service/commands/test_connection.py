@@ -159,5 +159,10 @@ def test_a_user_s_own_file_has_server_and_token_and_is_for_nobody_else_to_read(
         f"Error: {file} is open to other users of this machine: chmod 600 {file}.\n",
     )
     file.chmod(0o600)
-    file.write_text("password = 1")
-    assert "and nothing else" in run("projects").err
+    for text, said in (
+        ("password = 1", "and nothing else"),
+        ('token = "rw_x"', "which server the token is for"),
+        ("token", "is no TOML"),
+    ):
+        file.write_text(text)
+        assert said in run("projects").err
