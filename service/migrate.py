@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 
 import migrations
-from service.db import make_engine
+from service.engines import make_engine
 
 _LOCK = 7_461_020_231  # any number, but the same for all who migrate
 

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 from service import migrate
 from service.backup.place import NEWEST, Manifest, opened, sound, unpack
 from service.blobs import Blobs
-from service.db import make_engine
+from service.engines import make_engine
 from service.store import copying
 
 

@@ -7,7 +7,7 @@ import typer
 from sqlalchemy import make_url
 
 from service import migrate
-from service.db import make_engine
+from service.engines import make_engine
 from service.store.shapes import Loss, lost, shape_of
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.db import finite
 from service.domain.doubts import together
+from service.engines import finite
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
 from service.store import events, removals

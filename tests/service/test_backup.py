@@ -16,7 +16,8 @@ from service import migrate
 from service.backup import Backup, Restore
 from service.backup.place import Manifest, opened, pack
 from service.blobs import Blobs
-from service.db import Database, make_engine
+from service.db import Database
+from service.engines import make_engine
 from service.removal import remove_due
 from service.store import copying, removals
 from service.store.removals import GRACE

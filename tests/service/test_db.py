@@ -112,7 +112,7 @@ def test_a_reader_neither_waits_for_a_writer_nor_sees_what_is_not_committed(data
 def test_a_writer_that_waits_too_long_says_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     if database.engine.dialect.name != "sqlite":
         return  # PostgreSQL has no such turn
-    monkeypatch.setattr(db, "_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(db, "PATIENCE_SECONDS", 0.05)
     with database.write() as first:
         add(first)
         first.flush()

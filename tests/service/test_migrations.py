@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, delete, insp
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service import migrate
-from service.db import Database, make_engine
+from service.db import Database
+from service.engines import make_engine
 from service.lease_proofs import LeaseProofs
 from service.store import events
 from service.tables import Base, Event, Region, Round

@@ -8,7 +8,8 @@ from sqlalchemy import text
 
 from service import migrate
 from service.commands.going_down import losses_of
-from service.db import Database, make_engine
+from service.db import Database
+from service.engines import make_engine
 from service.settings import get_settings
 from service.tables import Checkpoint, RemovalHold
 from tests.maker import Maker
