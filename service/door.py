@@ -76,6 +76,8 @@ class Door:
             return auth.caller_of(database, token)
 
         caller = await asyncio.get_running_loop().run_in_executor(threads, looked_up)
+        if gone():
+            raise _Gone
         if caller is not None:
             return caller
         if seconds := self._throttle.wait(address):

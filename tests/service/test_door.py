@@ -121,7 +121,10 @@ def test_a_client_that_goes_before_its_body_is_there_is_no_failure(
 ) -> None:
     token = make.annotator("admin")
     for path, kind in (("/labels", b"application/json"), ("/projects/1/images", b"multipart/form-data; boundary=x")):
-        came = [{"type": "http.request", "body": b"-", "more_body": True}, {"type": "http.disconnect"}]
+        came: list[dict[str, object]] = [
+            {"type": "http.request", "body": b"-", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
         headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", kind)]
 
         async def receive(came: list[dict[str, object]] = came) -> dict[str, object]:
