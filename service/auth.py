@@ -117,9 +117,9 @@ def caller_of(database: Database, shown: Presented, now: datetime) -> Caller | N
         if shown.cookie
         else (_BY_TOKEN, {"token_hash": hash_token(shown.secret)})
     )
-    # A session of its own, closed before the route begins: one held while waiting for a thread could starve the others.
-    with database.read() as session:
-        rows = session.execute(found, values).all()
+    # A connection of its own, given back before the route begins: one held while waiting for a thread could starve the others.
+    with database.ask() as connection:
+        rows = connection.execute(found, values).all()
     if rows:
         return _caller(database, rows, shown.secret, now)
     if shown.cookie:

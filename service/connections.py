@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,30 +45,36 @@ class Connections:
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
         self.bounds = bounds
         self.clock = clock
-        self._open: dict[str, set[Connection]] = {}
+        # Of each address, that which was heard of longest ago comes first.
+        self._open: dict[str, dict[Connection, None]] = {}
         self._proxies = [ipaddress.ip_network(each, strict=False) for each in bounds.proxies]
         self._sweep: asyncio.TimerHandle | None = None
 
     def admit(self, new: "Connection") -> bool:
         """Take one in. False where all others are being answered, and none can go for it."""
-        same = self._open.get(new.address, set())
-        if len(same) >= self.bounds.per_address and not self._is_proxy(new.address) and not _close_one(same):
+        same = self._open.get(new.address, {})
+        if len(same) >= self.bounds.per_address and not self._is_proxy(new.address) and not _close_one([same]):
             return False
-        if len(self) >= self.bounds.connections and not _close_one(
-            {each for some in self._open.values() for each in some}
-        ):
+        if len(self) >= self.bounds.connections and not _close_one(self._open.values()):
             return False
-        self._open.setdefault(new.address, set()).add(new)
+        self._open.setdefault(new.address, {})[new] = None
         if self._sweep is None:
             self._sweep = new.loop.call_later(_SWEEP_SECONDS, self._close_late, new.loop)
         return True
 
     def forget(self, gone: "Connection") -> None:
         """One that has ended."""
-        same = self._open.get(gone.address, set())
-        same.discard(gone)
+        same = self._open.get(gone.address, {})
+        same.pop(gone, None)
         if not same:
             self._open.pop(gone.address, None)
+
+    def heard(self, of: "Connection") -> None:
+        """One has sent something, or taken something."""
+        same = self._open.get(of.address, {})
+        if of in same:
+            del same[of]
+            same[of] = None
 
     def __len__(self) -> int:
         return sum(map(len, self._open.values()))
@@ -87,12 +93,22 @@ class Connections:
         self._sweep = loop.call_later(_SWEEP_SECONDS, self._close_late, loop) if self._open else None
 
 
-def _close_one(among: "set[Connection]") -> bool:
-    waiting = [each for each in among if each.waits]
-    if not waiting:
+def _close_one(addresses: "Iterable[Iterable[Connection]]") -> bool:
+    found = [each for connections in addresses if (each := _longest_waiting(connections)) is not None]
+    if not found:
         return False
-    min(waiting, key=lambda each: (not each.idle, each.touched)).end()
+    min(found, key=lambda each: (not each.idle, each.touched)).end()
     return True
+
+
+def _longest_waiting(connections: "Iterable[Connection]") -> "Connection | None":
+    first = None
+    for each in connections:
+        if each.idle:
+            return each
+        if first is None and each.waits:
+            first = each
+    return first
 
 
 class Connection(HttpToolsProtocol):
@@ -142,7 +158,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if not self._admitted:
             return
-        self.touched = self._among.clock()
+        self._touch()
         if self.idle and self.due == float("inf"):
             self._expect_head()
         bodies = self._body_bytes
@@ -182,7 +198,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self.touched = self._among.clock()
+        self._touch()
         if self._in_body:
             # Refused before it was read: a client hears of that when it has sent what it is at, or soon enough.
             self.due = self.touched + _DISCARD_SECONDS
@@ -191,8 +207,12 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
 
     def resume_writing(self) -> None:
-        self.touched = self._among.clock()
+        self._touch()
         super().resume_writing()
+
+    def _touch(self) -> None:
+        self.touched = self._among.clock()
+        self._among.heard(self)
 
     def _expect_head(self) -> None:
         self._in_head = True

@@ -50,13 +50,12 @@ def test_of_an_address_with_too_many_the_one_goes_that_has_waited_longest() -> N
     )
     assert all(each.come() for each in (other, halfway, older, newer))
     assert Stand(among, "a", touched=4).come()
-    assert (other.ended, halfway.ended, older.ended, newer.ended) == (False, False, True, False)
+    assert [each.ended for each in (other, halfway, older, newer)] == [False, False, True, False]
     newer.idle = newer.waits = False
     newest = Stand(among, "a", touched=5, idle=False, waits=False)
     assert newest.come()  # for the one that came fourth, which is idle
-    assert not halfway.ended
-    assert Stand(among, "a", touched=6, idle=False, waits=False).come()  # of bodies, the one that nothing has come of
-    assert [each.ended for each in (halfway,)] == [True]
+    assert Stand(among, "a", touched=6, idle=False, waits=False).come()  # for the body that nothing has come of
+    assert [each.ended for each in (other, halfway, newer, newest)] == [False, True, False, False]
     assert len(among) == 4
 
 
