@@ -106,7 +106,7 @@ def _running(executable: Path, url: str, folder: Path) -> Iterator[Server]:
     }
     login = ["--username", "admin@example.org", "--password", "a long one 1", "--user-token", TOKEN]
     with (folder / "log").open("w") as log:
-        command = [executable, "start", "--no-browser", "--port", str(port), *login]
+        command = [str(executable), "start", "--no-browser", "--port", str(port), *login]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         _until(lambda: _asked(port, TOKEN, "GET", "/api/projects"), seconds=300)

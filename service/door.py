@@ -40,7 +40,9 @@ class Door:
         self._app = app
         rules = tuple(_rules(routers))
         # Most requests are for paths without a number in them: those are found at once.
-        self._fixed = {(method, route.path): rule for route, rule in rules if "{" not in route.path for method in route.methods}
+        self._fixed = {
+            (method, route.path): rule for route, rule in rules if "{" not in route.path for method in route.methods or ()
+        }
         self._rules = tuple((route, rule) for route, rule in rules if "{" in route.path)
         self._throttle = throttle
         self._lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="door")

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from service.schemas.fields import Input, Moment, Sentence
 from service.schemas.images import image_url
+from service.store.leases import Given
 from service.store.regions import Placed
 from service.tables import Label, Lease
 
@@ -140,40 +141,38 @@ class Unskipped(BaseModel):
 
 def region_out(placed: Placed) -> RegionOut:
     """A region as the API shows it."""
-    region = placed.region
-    path = f"/regions/{region.id}"
+    path = f"/regions/{placed.id}"
     return RegionOut(
-        id=region.id,
-        project_id=region.project_id,
+        id=placed.id,
+        project_id=placed.project_id,
         round=placed.round_number,
-        image_id=region.image_id,
+        image_id=placed.image_id,
         image_name=placed.image_name,
-        x=region.col,
-        y=region.row,
-        width=region.width,
-        height=region.height,
-        score=region.score,
-        image_url=image_url(region.image_id),
+        x=placed.box.col,
+        y=placed.box.row,
+        width=placed.box.width,
+        height=placed.box.height,
+        score=placed.score,
+        image_url=image_url(placed.image_id),
         crop_url=f"{path}/crop",
         context_url=f"{path}/context?margin=64",
         prediction_url=f"{path}/prediction" if placed.has_prediction else None,
-        prediction_checkpoint_id=region.prediction_checkpoint_id,
+        prediction_checkpoint_id=placed.prediction_checkpoint_id,
     )
 
 
-def leased_region(placed: Placed, lease: Lease, token: str) -> LeasedRegion:
+def leased_region(placed: Placed, lease: Given, token: str) -> LeasedRegion:
     """A region that the caller holds by this token."""
     return LeasedRegion(**dict(region_out(placed)), lease_token=token, lease_expires_at=lease.expires_at)
 
 
 def region_detail(placed: Placed, lease: Lease | None, label: Label | None) -> RegionDetail:
     """A region and what became of it; `lease` is one that has not run out."""
-    region = placed.region
     return RegionDetail(
         **dict(region_out(placed)),
-        state=region.state,
-        skip_reason=region.skip_reason,
+        state=placed.state,
+        skip_reason=placed.skip_reason,
         leased_until=None if lease is None else lease.expires_at,
         label=None if label is None else LatestLabel.model_validate(label, from_attributes=True),
-        label_url=None if label is None else f"/regions/{region.id}/label",
+        label_url=None if label is None else f"/regions/{placed.id}/label",
     )

@@ -12,18 +12,18 @@ from service.store import events
 from service.store.lease_caps import one_at_a_time, require_skip_left
 from service.store.regions import frames, lock_regions, missing, no_lease
 from service.store.rounds import close_if_done
-from service.tables import Lease, Project, Region
+from service.tables import Lease, Project, Region, table_of
 
 # Built once: building takes longer than the database's answer.
+_LEASES = table_of(Lease)
 _END = (
-    update(Lease)
-    .where(Lease.region_id.in_(bindparam("ids", expanding=True)), Lease.ended_at.is_(None))
+    update(_LEASES)
+    .where(_LEASES.c.region_id.in_(bindparam("ids", expanding=True)), _LEASES.c.ended_at.is_(None))
     .values(
         ended_at=bindparam("now"),
-        end=case((Lease.annotator_id == bindparam("annotator"), bindparam("how")), else_="expired"),
+        end=case((_LEASES.c.annotator_id == bindparam("annotator"), bindparam("how")), else_="expired"),
     )
-    .returning(Lease.region_id, Lease.annotator_id, Lease.expires_at)
-    .execution_options(synchronize_session=False)
+    .returning(_LEASES.c.region_id, _LEASES.c.annotator_id, _LEASES.c.expires_at)
 )
 
 
@@ -120,7 +120,7 @@ def take_over(
     if not region_ids:
         return
     values = {"ids": list(region_ids), "annotator": annotator_id, "now": now, "how": end}
-    held = session.execute(_END, values).all()
+    held = session.connection().execute(_END, values).all()
     lost = sorted(row.region_id for row in held if row.annotator_id != annotator_id and row.expires_at > now)
     if lost:
         sentence = f"Your lease of region {lost[0]} has ended, and another annotator holds the region now."

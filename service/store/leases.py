@@ -1,8 +1,9 @@
 """Leases in the database: a region is held by one annotator at a time, for a while."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, and_, bindparam, case, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -18,30 +19,32 @@ from service.store.lease_caps import (
     one_at_a_time,
     setting,
 )
-from service.store.regions import Placed, placed, placed_regions
-from service.tables import Annotator, Lease, Project, Region, Round, UtcDateTime
+from service.store.regions import PLACED, Placed, placed
+from service.tables import Annotator, Image, Lease, Project, Region, Round, UtcDateTime, table_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """A lease that lasts."""
+
+    id: int
+    region_id: int
+    annotator_id: int
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """A region and the lease on it."""
 
-    lease: Lease
+    lease: Given
     placed: Placed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """A region that the annotator holds or could take, the lease on it, which may have run out, and how many he holds in all."""
-
-    placed: Placed
-    lease: Lease | None
-    holds: int
-
-
-def _available() -> Select[Region, int, str, bool, Lease, int]:
+def _available() -> Select[*tuple[Any, ...]]:
     mine = and_(Lease.annotator_id == bindparam("annotator"), Lease.expires_at > bindparam("now", type_=UtcDateTime))
-    chosen = placed_regions().add_columns(Lease, live_leases())
+    chosen = select(*PLACED, Lease.id.label("lease_id"), Lease.expires_at, live_leases().label("holds"))
+    chosen = chosen.join(Round, Region.round_id == Round.id).join(Image, Region.image_id == Image.id)
     chosen = chosen.outerjoin(Lease, and_(Lease.region_id == Region.id, Lease.ended_at.is_(None)))
     chosen = chosen.where(
         Region.project_id == bindparam("project"),
@@ -60,14 +63,22 @@ def _available() -> Select[Region, int, str, bool, Lease, int]:
 # Built once: building takes longer than the database's answer.
 _AVAILABLE = _available()
 _WHERE_ACTIVE = text("ended_at IS NULL")
+_LEASES = table_of(Lease)
 _GRANT = {
-    "sqlite": sqlite_insert(Lease)
+    name: insert(_LEASES)
     .on_conflict_do_nothing(index_elements=["region_id"], index_where=_WHERE_ACTIVE)
-    .returning(Lease),
-    "postgresql": postgresql_insert(Lease)
-    .on_conflict_do_nothing(index_elements=["region_id"], index_where=_WHERE_ACTIVE)
-    .returning(Lease),
+    .returning(_LEASES.c.id, _LEASES.c.region_id)
+    for name, insert in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
 }
+_RUN_OUT = (
+    update(_LEASES)
+    .where(
+        _LEASES.c.id.in_(bindparam("ids", expanding=True)),
+        _LEASES.c.ended_at.is_(None),
+        _LEASES.c.expires_at <= bindparam("now"),
+    )
+    .values(ended_at=bindparam("now"), end="expired")
+)
 
 
 def claim(
@@ -86,12 +97,13 @@ def claim(
     seen: list[int] = []
     expires_at = now + lease_time(project.settings, default_minutes)
     while len(held) < count:
-        found = _lock_available(session, project.id, annotator_id, count=count - len(held), now=now, but=seen)
+        values = {"project": project.id, "annotator": annotator_id, "count": count - len(held), "now": now, "but": seen}
+        found = session.connection().execute(_AVAILABLE, values).all()
         if not found:
             break
-        seen += [each.placed.region.id for each in found]
-        held += [Held(lease=e.lease, placed=e.placed) for e in found if e.lease and e.lease.expires_at > now]
-        free = [each for each in found if each.lease is None or each.lease.expires_at <= now]
+        seen = [*seen, *(row.id for row in found)]
+        held += [_held(row, annotator_id, row.lease_id, row.expires_at) for row in found if _lasts(row, now)]
+        free = [row for row in found if not _lasts(row, now)]
         # Those held come first, but ones whose rows somebody has locked are passed over: they count all the same.
         room = max(0, most - found[0].holds)
         held += _granted(session, free[:room], annotator_id, now=now, expires_at=expires_at)
@@ -100,32 +112,30 @@ def claim(
     return held
 
 
-def _lock_available(
-    session: Session, project_id: int, annotator_id: int, *, count: int, now: datetime, but: Collection[int]
-) -> list[_Found]:
-    """Regions that the annotator holds or could take, locked."""
-    values = {"project": project_id, "annotator": annotator_id, "count": count, "now": now, "but": list(but)}
-    return [_Found(placed=placed(row[:4]), lease=row[4], holds=row[5]) for row in session.execute(_AVAILABLE, values)]
+def _lasts(row: Any, now: datetime) -> bool:
+    """Whether a region is held; by whom, the statement has seen to."""
+    return row.lease_id is not None and row.expires_at > now
+
+
+def _held(row: Any, annotator_id: int, lease_id: int, expires_at: datetime) -> Held:
+    lease = Given(id=lease_id, region_id=row.id, annotator_id=annotator_id, expires_at=expires_at)
+    return Held(lease=lease, placed=placed(row))
 
 
 def _granted(
-    session: Session, found: Sequence[_Found], annotator_id: int, *, now: datetime, expires_at: datetime
+    session: Session, free: Sequence[Any], annotator_id: int, *, now: datetime, expires_at: datetime
 ) -> list[Held]:
     """New leases of these regions, in their order."""
-    free = {each.placed.region.id: each.placed for each in found}
-    if expired := [each.lease.id for each in found if each.lease]:
-        run_out = update(Lease).where(Lease.id.in_(expired), Lease.ended_at.is_(None), Lease.expires_at <= now)
-        session.execute(run_out.values(ended_at=now, end="expired"), execution_options={"synchronize_session": False})
     if not free:
         return []
-    rows = [
-        {"region_id": region_id, "annotator_id": annotator_id, "created_at": now, "expires_at": expires_at}
-        for region_id in free
-    ]
+    connection = session.connection()
+    if expired := [row.lease_id for row in free if row.lease_id is not None]:
+        connection.execute(_RUN_OUT, {"ids": expired, "now": now})
+    new = {"annotator_id": annotator_id, "created_at": now, "expires_at": expires_at}
     # A lease committed between the statement's snapshot and the row's lock shows only now, as a conflict.
-    leases = session.scalars(_GRANT[session.get_bind().dialect.name], rows)
-    by_region = {lease.region_id: lease for lease in leases}
-    return [Held(lease=by_region[key], placed=each) for key, each in free.items() if key in by_region]
+    given = connection.execute(_GRANT[connection.dialect.name], [{"region_id": row.id, **new} for row in free])
+    leases = {region_id: lease_id for lease_id, region_id in given}
+    return [_held(row, annotator_id, leases[row.id], expires_at) for row in free if row.id in leases]
 
 
 def renew(session: Session, lease_id: int, annotator_id: int, *, now: datetime, default_minutes: float) -> Lease:

@@ -4,12 +4,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, and_, bindparam, select
+from sqlalchemy import BindParameter, Connection, and_, bindparam, select
 from sqlalchemy.orm import Session, defer
 
 from service.domain.classes import ClassSet
+from service.domain.regions import Box
 from service.errors import NotFound
-from service.store.rounds import lock_round
+from service.store.rounds import lock_round, lock_rounds
 from service.tables import Image, Label, Lease, Project, Region, Round
 
 
@@ -17,7 +18,14 @@ from service.tables import Image, Label, Lease, Project, Region, Round
 class Placed:
     """A region, its round's number, its image's name, and whether the model has predicted it."""
 
-    region: Region
+    id: int
+    project_id: int
+    image_id: int
+    box: Box
+    score: float
+    state: str
+    skip_reason: str | None
+    prediction_checkpoint_id: int | None
     round_number: int
     image_name: str
     has_prediction: bool
@@ -59,7 +67,7 @@ _LOCK = (
 )
 # A lease's number, region and annotator never change, so that the row may be read beside the one that is waited for.
 _LOCK_LEASED = (
-    _LOCK.add_columns(Lease.id)
+    select(Region.id, Region.round_id, Region.project_id, Region.state, Lease.id.label("lease_id"))
     .outerjoin(
         Lease,
         and_(
@@ -68,25 +76,52 @@ _LOCK_LEASED = (
             Lease.id.in_(bindparam("leases", expanding=True)),
         ),
     )
+    .where(Region.id.in_(_IDS))
+    .order_by(Region.id)
     .with_for_update(of=Region)
 )
 
 
-def placed_regions() -> Select[Region, int, str, bool]:
-    """Rows for `placed`; the prediction's bytes stay where they are."""
-    columns = select(Region, Round.number, Image.name, Region.prediction.is_not(None)).options(defer(Region.prediction))
-    return columns.join(Round, Region.round_id == Round.id).join(Image, Region.image_id == Image.id)
+PLACED = (
+    Region.id,
+    Region.project_id,
+    Region.image_id,
+    Region.row,
+    Region.col,
+    Region.height,
+    Region.width,
+    Region.score,
+    Region.state,
+    Region.skip_reason,
+    Region.prediction_checkpoint_id,
+    Round.number.label("round_number"),
+    Image.name.label("image_name"),
+    Region.prediction.is_not(None).label("has_prediction"),
+)
+"""Columns for `placed`; the prediction's bytes stay where they are."""
 
 
 def placed(row: Any) -> Placed:
-    """A row of `placed_regions`."""
-    region, number, name, has_prediction = row
-    return Placed(region=region, round_number=number, image_name=name, has_prediction=bool(has_prediction))
+    """A row of `PLACED`."""
+    return Placed(
+        id=row.id,
+        project_id=row.project_id,
+        image_id=row.image_id,
+        box=Box(row=row.row, col=row.col, height=row.height, width=row.width),
+        score=row.score,
+        state=row.state,
+        skip_reason=row.skip_reason,
+        prediction_checkpoint_id=row.prediction_checkpoint_id,
+        round_number=row.round_number,
+        image_name=row.image_name,
+        has_prediction=bool(row.has_prediction),
+    )
 
 
 def get_region(session: Session, region_id: int) -> Placed:
     """The region, or NotFound."""
-    row = session.execute(placed_regions().where(Region.id == region_id)).one_or_none()
+    chosen = select(*PLACED).join(Round, Region.round_id == Round.id).join(Image, Region.image_id == Image.id)
+    row = session.execute(chosen.where(Region.id == region_id)).one_or_none()
     if row is None:
         raise missing([region_id])
     return placed(row)
@@ -140,7 +175,7 @@ def active_lease(session: Session, region_id: int) -> Lease | None:
     return session.scalar(select(Lease).where(Lease.region_id == region_id, Lease.ended_at.is_(None)))
 
 
-def frames(session: Session, region_ids: Collection[int]) -> dict[int, Frame]:
+def frames(session: Session | Connection, region_ids: Collection[int]) -> dict[int, Frame]:
     """Size and classes of each region. Raises NotFound naming those that do not exist."""
     rows = session.execute(_FRAMES, {"ids": list(region_ids)}).all()
     absent = set(region_ids) - {row.id for row in rows}
@@ -173,25 +208,37 @@ def lock_regions(
     return locked, rounds
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leased:
+    """A region that is locked, as it is now."""
+
+    id: int
+    round_id: int
+    project_id: int
+    state: str
+
+
 def lock_leased(
     session: Session, leases: Mapping[int, int | None], annotator_id: int, round_ids: Collection[int]
-) -> tuple[dict[int, Region], dict[int, Round]]:
+) -> dict[int, Leased]:
     """Like `lock_regions`, of regions by the lease that each was given to the annotator by, whether that lasts or has ended.
 
     Raises NotFound where there is no such lease.
     """
-    rounds = {round_id: lock_round(session, round_id) for round_id in sorted(set(round_ids))}
+    lock_rounds(session, round_ids)
     values = {"ids": list(leases), "annotator": annotator_id, "leases": [each or 0 for each in leases.values()]}
-    rows = session.execute(_LOCK_LEASED, values).all()
+    rows = session.connection().execute(_LOCK_LEASED, values).all()
     # Of two leases of one region that were sent, which is refused afterwards, each has its row.
-    found = {(region.id, lease_id) for region, lease_id in rows}
-    locked = {region.id: region for region, _ in rows}
+    found = {(row.id, row.lease_id) for row in rows}
+    locked = {
+        row.id: Leased(id=row.id, round_id=row.round_id, project_id=row.project_id, state=row.state) for row in rows
+    }
     if absent := leases.keys() - locked.keys():
         raise missing(absent)
     for region_id, lease_id in leases.items():
         if (region_id, lease_id) not in found or lease_id is None:
             raise no_lease(region_id)
-    return locked, rounds
+    return locked
 
 
 def no_lease(region_id: int) -> NotFound:

@@ -1,10 +1,10 @@
 """Rounds in the database: when the next one is proposed, when one is labelled, and what to tell those who wait."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from service.domain.doubts import together
@@ -78,6 +78,19 @@ def lock_round(session: Session, round_id: int) -> Round:
     if round_ is None:
         raise NotFound(f"There is no round {round_id}.")
     return round_
+
+
+_LOCK = select(Round.id).where(Round.id.in_(bindparam("ids", expanding=True))).order_by(Round.id).with_for_update()
+
+
+def lock_rounds(session: Session, round_ids: Collection[int]) -> None:
+    """Lock rounds until the transaction ends, by id. On SQLite whoever writes is alone anyway. Raises NotFound."""
+    if session.get_bind().dialect.name == "sqlite":
+        return
+    ids = set(round_ids)
+    found = session.connection().execute(_LOCK, {"ids": list(ids)}).scalars().all()
+    if absent := ids - set(found):
+        raise NotFound(f"There is no round {min(absent)}.")
 
 
 def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now: datetime) -> bool:
@@ -174,11 +187,21 @@ def _seconds(task: str, by_phase: Mapping[str, float]) -> dict[str, float]:
     return {f"{task}_{phase}": round(value, 4) for phase, value in by_phase.items()}
 
 
+_WAITING = select(Region.id).where(Region.round_id == bindparam("round"), Region.state == "open").limit(1)
+
+
+def close_those_done(session: Session, round_ids: Collection[int], now: datetime) -> None:
+    """Like `close_if_done`, of rounds that are locked, without their rows where there is nothing to close."""
+    connection = session.connection()
+    for round_id in sorted(set(round_ids)):
+        if connection.execute(_WAITING, {"round": round_id}).first() is None:
+            close_if_done(session, lock_round(session, round_id), now)
+
+
 def close_if_done(session: Session, round_: Round, now: datetime) -> None:
     """Once no region of an open round waits for a label, the round is labelled and its tell job queued."""
     session.flush()
-    waiting = select(Region.id).where(Region.round_id == round_.id, Region.state == "open").limit(1)
-    if round_.state != "open" or session.scalar(waiting) is not None:
+    if round_.state != "open" or session.scalar(_WAITING, {"round": round_.id}) is not None:
         return
     round_.state, round_.labelled_at = "labelled", now
     queue_job(

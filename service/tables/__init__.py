@@ -1,6 +1,6 @@
 """The ORM: what the database holds."""
 
-from service.tables.base import Base, UtcDateTime
+from service.tables.base import Base, UtcDateTime, table_of
 from service.tables.campaign import Checkpoint, Image, ImageGroup, Project
 from service.tables.labelling import Label, Lease, Region, Round
 from service.tables.people import Annotator, BrowserSession, Membership, Token
@@ -30,4 +30,5 @@ __all__ = [
     "Token",
     "UtcDateTime",
     "WorkerHost",
+    "table_of",
 ]

@@ -1,9 +1,9 @@
 """What every table shares: keys, times in UTC, names of constraints."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, LargeBinary, MetaData, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, LargeBinary, MetaData, Table, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase
 
 Key = BigInteger().with_variant(Integer, "sqlite")
@@ -44,3 +44,8 @@ class Base(DeclarativeBase):
         list[Any]: JSON,
         bytes: LargeBinary,
     }
+
+
+def table_of(entity: type[Base]) -> Table:
+    """The table behind an entity, for statements that go without the ORM: those that every label needs."""
+    return cast(Table, entity.__table__)

@@ -4,6 +4,7 @@ import base64
 import threading
 from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import func, select
@@ -131,7 +132,7 @@ def test_of_two_last_labels_the_second_waits_for_the_first_and_closes_the_round(
     make.annotator()
     with database.write() as session:
         taken = leases.claim(session, project, 1, count=2, now=make.clock(), default_minutes=15)
-        given = {each.placed.region.id: each.lease.id for each in taken}
+        given = {each.placed.id: each.lease.id for each in taken}
     with database.write() as session:
         submit(session, regions[0])
         thread = threading.Thread(target=second)
@@ -152,8 +153,8 @@ def test_a_region_leased_since_it_was_looked_at_is_not_leased_again(make: Maker,
         (held,) = leases.claim(session, project, 1, count=1, now=now, default_minutes=15)
     # What a statement on PostgreSQL does whose snapshot is older than the first lease.
     with database.write() as session:
-        found = [leases._Found(placed=held.placed, lease=None, holds=0)]
-        assert leases._granted(session, found, 2, now=now, expires_at=now) == []
+        free = [SimpleNamespace(id=held.placed.id, lease_id=None, expires_at=None)]
+        assert leases._granted(session, free, 2, now=now, expires_at=now) == []
     with database.read() as session:
         assert session.scalars(select(Lease.annotator_id)).all() == [1]
 
