@@ -11,6 +11,8 @@ from torch.nn import functional as F
 DEPTHWISE = ((3, 1), (3, 3))
 REACH = sum(kernel // 2 * dilation for kernel, dilation in DEPTHWISE)
 EXPANSION = 2
+# Pixels of a label map that are counted at a time: each takes 8 bytes, several times over.
+_SHARED_AT_ONCE = 2**20
 
 
 class Block(nn.Module):
@@ -88,6 +90,13 @@ def class_shares(label_map_HW: Tensor, classes: int, stride: int) -> Tensor:
 
     Cells at the edge that are cut off count whole: pixels beyond it are unlabelled, as are values that are no class.
     """
+    height, width = label_map_HW.shape
+    strip = stride * max(1, _SHARED_AT_ONCE // (stride * width))
+    parts = [_class_shares(label_map_HW[top : top + strip], classes, stride) for top in range(0, height, strip)]
+    return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+
+
+def _class_shares(label_map_HW: Tensor, classes: int, stride: int) -> Tensor:
     height, width = label_map_HW.shape
     rows, cols = -(-height // stride), -(-width // stride)
     cells_HW = (torch.arange(height) // stride)[:, None] * cols + torch.arange(width) // stride

@@ -14,6 +14,8 @@ from service.domain.classes import IGNORE, LabelMap
 Counts = NDArray[np.int64]
 Values = NDArray[np.float64]
 
+_AT_ONCE = 1 << 21
+
 
 def confusion_matrix(truth_HW: LabelMap, prediction_HW: LabelMap, classes: int) -> Counts:
     """Pixels of each true class (rows) predicted as each class (columns): int64, C x C.
@@ -24,11 +26,19 @@ def confusion_matrix(truth_HW: LabelMap, prediction_HW: LabelMap, classes: int) 
     if truth_HW.shape != prediction_HW.shape:
         raise ValueError(f"Truth of {truth_HW.shape} and prediction of {prediction_HW.shape} differ in shape.")
     # Every pair of bytes is counted and the ignored rows dropped after: faster than picking out the pixels first.
-    pairs = truth_HW.astype(np.uint16) * np.uint16(256) + prediction_HW.astype(np.uint16)
-    every = np.bincount(pairs.ravel(), minlength=256 * 256).reshape(256, 256)
+    every = np.zeros((256, 256), np.int64)
+    for truth_N, prediction_N in zip(_pieces(truth_HW), _pieces(prediction_HW), strict=True):
+        pairs_N = truth_N.astype(np.uint16) * np.uint16(256) + prediction_N.astype(np.uint16)
+        every += np.bincount(pairs_N, minlength=256 * 256).reshape(256, 256)
     _require_classes(every.sum(axis=1), classes)
     _require_classes(every[:classes].sum(axis=0), classes, ignored=False)
     return every[:classes, :classes].astype(np.int64)
+
+
+def _pieces(label_map_HW: LabelMap) -> list[LabelMap]:
+    """Some pixels at a time: to be counted each takes 8 bytes."""
+    pixels_N = label_map_HW.ravel()
+    return [pixels_N[start : start + _AT_ONCE] for start in range(0, pixels_N.size, _AT_ONCE)]
 
 
 def iou_per_class(confusion: Counts) -> Values:
@@ -70,7 +80,9 @@ def fell(
 
 def class_counts(label_map_HW: LabelMap, classes: int) -> Counts:
     """Pixels of each class in a map of indices: int64, C values. IGNORE is left out; ValueError for any other index."""
-    every = np.bincount(label_map_HW.ravel(), minlength=256)
+    every = np.zeros(256, np.int64)
+    for piece_N in _pieces(label_map_HW):
+        every += np.bincount(piece_N, minlength=256)
     _require_classes(every, classes)
     return every[:classes].astype(np.int64)
 

@@ -1,6 +1,7 @@
 """Metrics against torchmetrics, scipy and values worked out by hand."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -184,3 +185,18 @@ def test_cost_where_the_first_point_is_there_already() -> None:
 def test_costs_that_fall_are_refused() -> None:
     with pytest.raises(ValueError, match="none below the one before"):
         cost_to_reach([200, 100], [0.2, 0.4], 0.3)
+
+
+def test_counting_the_pixels_of_a_large_label_map_holds_few_numbers_at_a_time() -> None:
+    label_map_HW = np.zeros((4000, 5000), np.uint8)
+    label_map_HW[:, 4999], label_map_HW[3999] = 1, IGNORE
+    tracemalloc.start()
+    try:
+        counts = class_counts(label_map_HW, 2)
+        confusion = confusion_matrix(label_map_HW, np.zeros_like(label_map_HW), 2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert counts.tolist() == [3999 * 4999, 3999]
+    assert confusion.tolist() == [[3999 * 4999, 0], [3999, 0]]
+    assert peak < 3 * label_map_HW.nbytes  # at 8 bytes a pixel it would be 8 times that

@@ -15,6 +15,7 @@ from models.evaluation import evaluate
 from models.features import ImageDescription, describe, embeddings
 from models.fit import IGNORE
 from models.frozen import FrozenSegmenter
+from models.tiles import BAND_NUMBERS
 from tests.models.eyes import seeded, some_segmenter
 
 SIZE, COMPONENTS = (100, 131), 8
@@ -63,8 +64,8 @@ def test_bands_hold_no_more_logits_than_planned_for_and_a_cell_above_and_below()
     seen = torch.zeros(1, COMPONENTS, 375, 500, dtype=torch.float16)
     rows = []
     for band in segmenter.bands(seen, size):
-        assert segmenter.band_logits(band).numel() <= frozen.BAND_NUMBERS
-        assert (band.features_BFhw.shape[2] - 2) * segmenter.numbers_per_row(4000) <= frozen.BAND_NUMBERS
+        assert segmenter.band_logits(band).numel() <= BAND_NUMBERS
+        assert (band.features_BFhw.shape[2] - 2) * segmenter.numbers_per_row(4000) <= BAND_NUMBERS
         rows += list(range(band.rows.start, band.rows.stop))
     assert rows == list(range(3000))
 

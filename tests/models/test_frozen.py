@@ -8,10 +8,10 @@ from torch.nn import functional as F
 from models import frozen
 from models.frozen import MAGNIFICATIONS, build_frozen
 from models.projection import Projection, fit_projection
-from models.tiles import tiles
+from models.tiles import MARGIN, TILE, tiles
 from tests.models.eyes import CHANNELS, published_eye, seeded, some_images, some_projection, some_segmenter
 
-DEFAULT_TILE = frozen.TILE + 2 * frozen.MARGIN
+DEFAULT_TILE = TILE + 2 * MARGIN
 
 
 def fitted_projection(cells_XE: Tensor) -> Projection:

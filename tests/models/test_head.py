@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models import head
 from models.fit import IGNORE
 from models.head import REACH, Head, balancing_weights, class_shares, soft_cross_entropy, soft_iou_loss
 from tests.models.eyes import seeded
@@ -116,3 +117,20 @@ def test_shares_are_counted_in_whole_cells_also_where_these_are_cut_off_or_void(
 def test_values_that_are_no_class_are_unlabelled() -> None:
     assert class_shares(torch.tensor([[0, 3], [200, 1]], dtype=torch.uint8), 3, 2).flatten().tolist() == [0.25, 0.25, 0]
     assert not class_shares(torch.full((4, 4), IGNORE, dtype=torch.uint8), 3, 4).any()
+
+
+@pytest.mark.parametrize("stride", [1, 3, 8])
+def test_shares_counted_strip_by_strip_are_those_of_the_whole_label_map(
+    stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_map = torch.randint(0, 5, (61, 45), generator=seeded(3)).to(torch.uint8)
+    whole, counted, bincount = class_shares(label_map, 4, stride), list[int](), torch.bincount
+
+    def counting(places: Tensor, minlength: int) -> Tensor:
+        counted.append(len(places))
+        return bincount(places, minlength=minlength)
+
+    monkeypatch.setattr(head, "_SHARED_AT_ONCE", 100)
+    monkeypatch.setattr(torch, "bincount", counting)
+    assert torch.equal(class_shares(label_map, 4, stride), whole)
+    assert max(counted) <= max(100, stride * 45)

@@ -27,7 +27,9 @@ class OneImage:
         return self._pixels.shape[0], self._pixels.shape[1]
 
     def digest(self, number: int) -> str:
-        return hashlib.sha256(f"{self._pixels.shape}".encode() + self._pixels.tobytes()).hexdigest()
+        digest = hashlib.sha256(f"{self._pixels.shape}".encode())
+        digest.update(np.ascontiguousarray(self._pixels).data)
+        return digest.hexdigest()
 
     def image(self, number: int) -> Pixels:
         return self._pixels
