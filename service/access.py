@@ -77,8 +77,10 @@ class Access:
             "project": _project(scope, route),
         }
         said = {name: value for name, value in fields.items() if value is not None}
-        user = logs.noted().get("user", "-")
-        log.info("%s %s %s %s %.1f ms", user, method, said["path"], status, 1000 * seconds, extra={"fields": said})
+        noted = logs.noted()
+        answer = f"{status} {noted['error']}" if "error" in noted else str(status)
+        sentence = f"{noted.get('user', '-')} {method} {said['path']} {answer} {1000 * seconds:.1f} ms"
+        log.info("%s", sentence, extra={"fields": said})
 
 
 def _request_id(scope: Scope) -> str:

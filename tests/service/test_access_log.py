@@ -70,6 +70,7 @@ def test_an_error_s_line_has_its_code_and_the_id_that_the_caller_got(client: Tes
     response = client.get("/projects/7")
     line = access(written)
     assert (line["status"], line["error"]) == (404, "not_found")
+    assert "404 not_found" in line["message"]
     assert line["request_id"] == response.headers["X-Request-ID"]
 
 

@@ -21,7 +21,7 @@ from service.db import Database
 from service.disks import is_full
 from service.settings import Settings
 from service.store import projects
-from service.tables import Image
+from service.tables import Image, Label
 from tests.conftest import FakeClock
 from tests.maker import Maker
 
@@ -71,7 +71,14 @@ def test_sqlite_on_a_full_disk_goes_on_reading_and_writes_again_once_there_is_ro
     app = create_app(Settings(data_dir=tmp_path), database=database, blobs=blobs, clock=clock)
     headers = {"Authorization": f"Bearer {make.annotator('admin')}"}
     client = TestClient(app, headers=headers, raise_server_exceptions=False)
-    make.project("before")
+    project = make.project("before", batch_size=2)
+    make.round_(project, make.images(project, 1), regions=2)
+    (item,) = client.get("/next-regions").json()["items"]
+
+    def label() -> Any:
+        form = {"region_id": "1", "lease_token": item["lease_token"]}
+        return client.post("/labels", data=form, files={"mask": ("m.png", make.mask_png(), "image/png")})
+
     filler = fill(small_disk)
     body = {"classes": "camvid"}
     for number in range(3):
@@ -79,7 +86,13 @@ def test_sqlite_on_a_full_disk_goes_on_reading_and_writes_again_once_there_is_ro
         assert said(response) == (507, "disk_full")
         assert "make room" in response.json()["error"]["message"]
         assert [each["name"] for each in client.get("/projects").json()["items"]] == ["before"]
+        assert said(label()) == (507, "disk_full")
+        assert client.get("/regions/1/label").status_code == 404
+        assert client.get("/regions/1/crop").status_code == 200
+    assert rows(database, Label) == 0
     filler.unlink()
+    assert label().status_code == 201
+    assert client.get("/regions/1/label").status_code == 200
     assert client.post("/projects", json={"name": "after", **body}).status_code == 201
     assert [each["name"] for each in client.get("/projects").json()["items"]] == ["before", "after"]
     database.engine.dispose()
@@ -111,7 +124,7 @@ def test_of_several_images_none_is_kept_where_the_disk_fills_up_on_the_way(
     admin: TestClient, make: Maker, database: Database, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     make.project()
-    written = []
+    written: list[Path] = []
 
     def write(path: Path, data: bytes) -> None:
         if written:
