@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 from fastapi import FastAPI
@@ -77,6 +78,11 @@ def test_every_metric_is_explained_and_every_one_explained_is_there(samples: dic
     there = {re.sub(r"_(bucket|count|sum)$", "", name): labels for name, labels in samples.items()}
     own = {name: labels - {"le"} for name, labels in there.items() if name.startswith("regionwise_")}
     assert rows == own
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_an_expression_is_one_that_prometheus_understands(expression: str) -> None:
+    promql_parser.parse(expression)  # raises where it is not
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))

@@ -19,6 +19,7 @@ from service.app import create_app
 from service.blobs import Blobs
 from service.db import Database
 from service.disks import is_full
+from service.logs import JsonLine
 from service.settings import Settings
 from service.store import projects
 from service.tables import Image, Label
@@ -206,3 +207,16 @@ def test_what_is_full_is_found_behind_other_errors() -> None:
     assert is_full(outer)
     assert not is_full(OSError(errno.EIO, "broken"))
     assert not is_full(ValueError("fine"))
+
+
+def test_an_export_that_breaks_off_at_an_image_whose_bytes_are_gone_names_it_in_the_log(
+    admin: TestClient, make: Maker, blobs: Blobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = make.project()
+    (image,) = make.images(project, 1)
+    make.round_(project, [image], regions=1, prediction=True)
+    blobs.delete(image.blob_key)
+    admin.get("/projects/1/export", params={"images": True, "predictions": True, "format": "png"})
+    (record,) = [each for each in caplog.records if each.name == "service.access"]
+    assert record.getMessage() == "GET /projects/1/export broke off"
+    assert f"The bytes of the image {image.name} (image {image.id})" in JsonLine().format(record)
