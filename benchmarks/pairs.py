@@ -106,7 +106,9 @@ def _fill(database: Database, images: int) -> list[str]:
     with database.write() as session:
         for place, token in enumerate(tokens):
             add_annotator(session, name=f"client {place}", role="annotator", token_hash=auth.hash_token(token), now=now)
-        project = add_project(session, name="bench", classes=CAMVID, settings=ProjectSettings(), now=now)
+        project = add_project(
+            session, name="bench", classes=CAMVID, settings=ProjectSettings(), now=now, members="everyone"
+        )
         group = ImageGroup(project_id=project.id, split="pool", height=HEIGHT, width=WIDTH, count=images)
         session.add(group)
         session.flush()

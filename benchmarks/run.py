@@ -17,10 +17,12 @@ def main() -> None:
         "pool": [],
         "streets": [],
         "round": [],
+        "exports": [],
         "pairs": ["--postgres", postgres] if postgres else [],
     }.items():
         print(f"\n== {name}", flush=True)
-        subprocess.run([sys.executable, HERE / f"{name}.py", *arguments], check=True)
+        seeing_tests = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        subprocess.run([sys.executable, HERE / f"{name}.py", *arguments], check=True, env=seeing_tests)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from models.encoder_names import has_published_weights, named_encoder
 from models.fpn import FeaturePyramid, Parts
 from models.head import Head
 from models.projection import COMPONENTS, resampled
+from models.tiles import MARGIN, TILE
 
 TUNED = "tuned:"
 
@@ -62,6 +63,8 @@ def tuned_parts(name: str, hidden: int) -> Parts:
         decoder=nn.Sequential(nn.Conv2d(channels, components, 1), Head(components, hidden)),
         channels=hidden,
         stride=stride,
+        tile=round(TILE / magnification),
+        reach=round(MARGIN / magnification),
         mean=encoder.mean,
         std=encoder.std,
     )

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from models.band_maps import BandMaps, band_maps, take_features, whole_maps, windows
 from models.cutting import check_boxes, crops_of, pieces_of_one_size
 from models.inference import evaluating, on_one_thread, spread
 from models.influence import Influence
 from models.pooling import GRID, BoxMeans, class_histograms, feature_boxes, grid_pooled
-from models.segmenter import Band, Segmenter
+from models.segmenter import Segmenter
 from models.similarity import kl_histogram
-from models.uncertainty import bald_map, pixel_maps
 
 UNCERTAINTY = 3 * GRID * GRID
 
@@ -136,13 +136,21 @@ def describe(
     for start in range(0, len(seen), at_once):
         some_boxes = boxes[start : start + at_once]
         means = {name: _means(name, some_boxes, segmenter.stride) for name in vectors}
-        maps = _maps(segmenter, seen[start : start + at_once], size, names, means, influence, generator)
-        rows = region_rows(maps, some_boxes, class_count=segmenter.classes, statistics=statistics)
+        some = seen[start : start + at_once]
+        bands = band_maps(segmenter, some, size, names, means, influence, generator)
+        if size[0] * size[1] > _IMAGE_PIXELS:
+            check_boxes(some_boxes[0].cpu(), size)
+            rows, classes_HW = _rows_of_large(bands, some_boxes[0].cpu(), size, segmenter.classes, statistics)
+            classes_BHW = classes_HW[None]
+        else:
+            maps = whole_maps(bands, len(some), size)
+            rows = region_rows(maps, some_boxes, class_count=segmenter.classes, statistics=statistics)
+            classes_BHW = maps["classes"].cpu()
         rows = replace(rows, vectors={name: each.means() for name, each in means.items()})
         ends = torch.tensor([len(of_image) for of_image in some_boxes]).cumsum(0).tolist()
         descriptions += [
             ImageDescription(rows=rows[end - len(of_image) : end], classes_HW=classes_HW)
-            for of_image, end, classes_HW in zip(some_boxes, ends, maps["classes"].cpu(), strict=True)
+            for of_image, end, classes_HW in zip(some_boxes, ends, classes_BHW, strict=True)
         ]
     return descriptions
 
@@ -164,7 +172,7 @@ def embeddings(
         for start in range(0, len(seen), at_once):
             means = _means("embedding", boxes[start : start + at_once], segmenter.stride)
             for band in segmenter.bands(seen[start : start + at_once].to(device), size):
-                _take_features(means, band, segmenter.stride)
+                take_features(means, band, segmenter.stride)
             parts.append(means.means())
     return torch.cat(parts)
 
@@ -181,10 +189,6 @@ def _means(vector: str, boxes: Sequence[Tensor], stride: int) -> BoxMeans:
     return BoxMeans([feature_boxes(of_image, stride) for of_image in boxes] if vector != "class_mass" else boxes)
 
 
-def _take_features(means: BoxMeans, band: Band, stride: int) -> None:
-    means.add(band.images, band.rows.start // stride, band.features_BFhw[:, :, band.own])
-
-
 def _maps_for(statistics: Iterable[str], vectors: Iterable[str] = ()) -> set[str]:
     for kind, asked, known in (("statistic", statistics, STATISTICS), ("vector", vectors, VECTORS)):
         unknown = sorted(set(asked) - set(known))
@@ -193,35 +197,18 @@ def _maps_for(statistics: Iterable[str], vectors: Iterable[str] = ()) -> set[str
     return {"entropy", "classes"} | {STATISTICS[name][0] for name in statistics}
 
 
-def _maps(
-    segmenter: Segmenter,
-    seen: Tensor,
-    size: tuple[int, int],
-    names: set[str],
-    means: Mapping[str, BoxMeans],
-    influence: Influence | None,
-    generator: torch.Generator | None,
-) -> dict[str, Tensor]:
-    """Pixel maps of whole images, (B, H, W) by name; of maps with many channels only the means that are asked for."""
-    maps: dict[str, Tensor] = {}
-    wanted = names - {"bald"} | ({"mass"} if "class_mass" in means else set())
-    with evaluating(segmenter):
-        for band in segmenter.bands(seen.to(next(segmenter.parameters()).device), size):
-            of_band = pixel_maps(segmenter.band_logits(band), wanted)
-            if "bald" in names and generator is not None:
-                bald = bald_map(segmenter, band.features_BFhw, band.size, generator=generator)
-                of_band["bald"] = bald[:, band.above :]
-            if "class_mass" in means:
-                means["class_mass"].add(band.images, band.rows.start, of_band.pop("mass"))
-            if "embedding" in means:
-                _take_features(means["embedding"], band, segmenter.stride)
-            if "influence" in means and influence is not None:
-                expected_B2hw = influence.expected_maps(segmenter, band.features_BFhw[:, :, band.own])
-                means["influence"].add(band.images, band.rows.start // segmenter.stride, expected_B2hw)
-            for name, map_BhW in of_band.items():
-                whole = maps.setdefault(name, map_BhW.new_empty(len(seen), *size))
-                whole[band.images, band.rows] = map_BhW
-    return maps
+def _rows_of_large(
+    bands: BandMaps, boxes_R4: Tensor, size: tuple[int, int], class_count: int, statistics: Collection[str]
+) -> tuple[RegionRows, Tensor]:
+    """Rows of the regions of one image, each as soon as its last row of pixels is classified, and its classes (H, W)."""
+    classes_HW, parts, order = torch.empty(size, dtype=torch.uint8), [], []
+    for window in windows(bands, boxes_R4):
+        high = window.rows.stop - window.rows.start
+        classes_HW[window.rows] = window.maps_1hW["classes"][0, -high:].cpu()
+        parts.append(region_rows(window.maps_1hW, [window.boxes_n4], class_count=class_count, statistics=statistics))
+        order.append(window.complete)
+    rows = RegionRows.cat(parts)
+    return rows[torch.cat(order).argsort().to(rows.class_part_RC.device)], classes_HW
 
 
 def region_rows(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.initialisation import kaiming
+from models.tiles import MARGIN, TILE
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -21,7 +22,8 @@ class Parts:
     """What an architecture gives to a segmenter: `decoder(encoder(images))` is a map of `channels` at `stride`.
 
     Images must have sides of at least `least_side` pixels, divisible by `multiple`; `mean` and `std` of red, green and blue
-    normalise them.
+    normalise them. Large images are seen in tiles of `tile` pixels, with `reach` pixels more on each side: both, and an eighth
+    of `tile`, are whole coarsest cells. Where nothing further away changes a feature, tiles change none.
     """
 
     encoder: nn.Module
@@ -29,6 +31,8 @@ class Parts:
     channels: int
     stride: int = 4
     multiple: int = 1
+    tile: int = TILE
+    reach: int = MARGIN
     least_side: int = 64  # below it the coarsest map is one cell, of which BatchNorm cannot take a variance
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
@@ -120,4 +124,4 @@ def small_parts(width: int) -> Parts:
     encoder = SmallEncoder(width)
     kaiming(encoder)
     decoder = FeaturePyramid(encoder.channels, 2 * width)
-    return Parts(encoder=encoder, decoder=decoder, channels=2 * width)
+    return Parts(encoder=encoder, decoder=decoder, channels=2 * width, reach=192)

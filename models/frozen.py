@@ -18,14 +18,9 @@ from models.head import EXPANSION, REACH, Head, of_each_cell
 from models.initialisation import drawn_from
 from models.memory import blocks_given_back
 from models.projection import Projection, resampled
-from models.segmenter import Band, Segmenter
+from models.segmenter import Band, Segmenter, band_of
+from models.tiles import BAND_NUMBERS, MARGIN, TILE, cells, tiles
 
-# Larger images are looked at tile by tile, each with a margin that is cut off again; both in pixels as they are enlarged.
-# At every magnification there is they are whole coarsest cells of the encoder and whole pixels of the image, which
-# multiples of 96 are (and half a TILE is one too), so that cells lie as in the whole image.
-TILE, MARGIN = 768, 288
-# Of an image so many logits and hidden channels are held at a time; larger ones are encoded and classified in bands.
-BAND_NUMBERS = 2**24
 MAGNIFICATIONS = (1.0, 1.5, 2.0)
 
 
@@ -108,13 +103,11 @@ class FrozenSegmenter(Segmenter):
         rows, cols = cells_of(images_B3HW, stride)
         size = (len(images_B3HW), projection.components_EF.shape[1], rows.stop, cols.stop)
         seen_BFhw = torch.empty(size, dtype=torch.float16, device=device)
-        tiles = list(_tiles(height, width, self.eye.tile, self.eye.margin))
-        with torch.no_grad(), blocks_given_back() if len(tiles) > 1 else nullcontext():
-            for inner, outer in tiles:
-                own = _cells(inner, stride, origin=outer)
-                seen_BFhw[(..., *_cells(inner, stride))] = self.eye.features(
-                    images_B3HW[(..., *outer)], projection, own
-                )
+        cut = list(tiles(height, width, self.eye.tile, self.eye.margin))
+        with torch.no_grad(), blocks_given_back() if len(cut) > 1 else nullcontext():
+            for inner, outer in cut:
+                own = cells(inner, stride, origin=outer)
+                seen_BFhw[(..., *cells(inner, stride))] = self.eye.features(images_B3HW[(..., *outer)], projection, own)
         return seen_BFhw
 
     def encode(self, images_B3HW: Tensor) -> Tensor:
@@ -142,20 +135,12 @@ class FrozenSegmenter(Segmenter):
         """About how many are held at a time for a row of cells, `width` pixels wide: logits, and channels in the head."""
         return self.classes * self.stride * width + 4 * EXPANSION * self.width * -(-width // self.stride)
 
-    def _band(self, seen_BFhw: Tensor, image: int, cells: slice, size: tuple[int, int]) -> Band:
+    def _band(self, seen_BFhw: Tensor, image: int, own: slice, size: tuple[int, int]) -> Band:
         """The band of some rows of cells, encoded from as many around them as the head and the interpolation reach."""
-        first, last = max(0, cells.start - 1), min(seen_BFhw.shape[-2], cells.stop + 1)
+        first, last = max(0, own.start - 1), min(seen_BFhw.shape[-2], own.stop + 1)
         top = max(0, first - REACH)
         hidden_1Hhw = self.encode(seen_BFhw[image : image + 1, :, top : last + REACH])[..., first - top : last - top, :]
-        rows = slice(cells.start * self.stride, min(size[0], cells.stop * self.stride))
-        return Band(
-            images=slice(image, image + 1),
-            rows=rows,
-            features_BFhw=hidden_1Hhw,
-            size=(rows.stop - first * self.stride, size[1]),
-            above=(cells.start - first) * self.stride,
-            own=slice(cells.start - first, cells.stop - first),
-        )
+        return band_of(hidden_1Hhw, first, image=image, own=own, size=size, stride=self.stride)
 
     def coarse_logits(self, features_BFhw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """As a Segmenter's, divided by the temperature that calibrates them."""
@@ -182,31 +167,3 @@ def _sight(eye: Eye, projection: Projection) -> str:
     for tensor in projection.tensors().values():
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return f"{eye.name}-{digest.hexdigest()[:16]}"
-
-
-def _tiles(
-    height: int, width: int, tile: int, margin: int
-) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Rows and columns of each tile, and of it with its margin, in pixels; one tile for an image that is not larger."""
-    if max(height, width) <= tile + 2 * margin:
-        whole = (slice(0, height), slice(0, width))
-        yield whole, whole
-        return
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            inner = (slice(top, min(height, top + tile)), slice(left, min(width, left + tile)))
-            rows, cols = (
-                slice(max(0, each.start - margin), min(side, each.stop + margin))
-                for each, side in zip(inner, (height, width), strict=True)
-            )
-            yield inner, (rows, cols)
-
-
-def _cells(pixels: tuple[slice, slice], stride: int, origin: tuple[slice, slice] | None = None) -> tuple[slice, slice]:
-    """The cells that pixels are in, counted from the cell of the origin's first pixel."""
-    starts = (0, 0) if origin is None else (origin[0].start, origin[1].start)
-    rows, cols = (
-        slice((each.start - start) // stride, -(-(each.stop - start) // stride))
-        for each, start in zip(pixels, starts, strict=True)
-    )
-    return rows, cols

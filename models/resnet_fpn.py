@@ -95,7 +95,8 @@ def resnet50_parts() -> Parts:
     """Encoder and decoder of "fpn-resnet50"."""
     encoder = ResNet50Encoder()
     kaiming(encoder)
-    return Parts(encoder=encoder, decoder=FeaturePyramid(encoder.channels, PYRAMID_CHANNELS), channels=PYRAMID_CHANNELS)
+    decoder = FeaturePyramid(encoder.channels, PYRAMID_CHANNELS)
+    return Parts(encoder=encoder, decoder=decoder, channels=PYRAMID_CHANNELS, reach=352)
 
 
 def load_encoder_state(encoder: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models import smp
+from models import smp, tiles
 from models.efficientnet_lite import VARIANTS
 from models.enlarging import TUNED, pyramid_parts, tuned_parts
 from models.fpn import Parts, small_parts
 from models.initialisation import drawn_from
 from models.label_maps import likeliest_classes
+from models.memory import blocks_given_back
 from models.resnet_fpn import RESNET50, resnet50_parts
 
 NAMES = ("fpn", RESNET50, *VARIANTS, "smp:ARCH:ENCODER")
@@ -58,6 +59,19 @@ class Band:
     own: slice
 
 
+def band_of(features_1Fhw: Tensor, first: int, *, image: int, own: slice, size: tuple[int, int], stride: int) -> Band:
+    """The band of an image's own rows of cells: the features begin at row `first` of them, the images are of `size` (H, W)."""
+    rows = slice(own.start * stride, min(size[0], own.stop * stride))
+    return Band(
+        images=slice(image, image + 1),
+        rows=rows,
+        features_BFhw=features_1Fhw,
+        size=(rows.stop - first * stride, size[1]),
+        above=(own.start - first) * stride,
+        own=slice(own.start - first, own.stop - first),
+    )
+
+
 class Segmenter(nn.Module):
     """Encoder, decoder, dropout, 1x1 classifier. Dropout stands only before the classifier: MC dropout encodes once.
 
@@ -72,6 +86,7 @@ class Segmenter(nn.Module):
         super().__init__()
         self.name, self.classes, self.width = name, classes, width
         self.stride, self.multiple, self.least_side = parts.stride, parts.multiple, parts.least_side
+        self.tile, self.reach = parts.tile, parts.reach
         self.encoder = parts.encoder
         self.decoder = parts.decoder
         self.dropout = Dropout(dropout)
@@ -93,7 +108,16 @@ class Segmenter(nn.Module):
         return self._features(padded_B3HW)
 
     def bands(self, seen: Tensor, size: tuple[int, int]) -> Iterator[Band]:
-        """Images of `size` (H, W), of which `look` gave `seen`, encoded: here in one piece. In evaluation mode."""
+        """Images of `size` (H, W), of which `look` gave `seen`, encoded. In evaluation mode.
+
+        Here in one piece up to WHOLE_PIXELS; larger ones one by one, tile by tile, with as many pixels around each as change
+        its features.
+        """
+        if size[0] * size[1] > tiles.WHOLE_PIXELS:
+            with blocks_given_back():
+                for image in range(len(seen)):
+                    yield from self._bands_of_large(seen, image, size)
+            return
         features_BFhw = self.encode(seen)
         everything = slice(0, features_BFhw.shape[-2])
         yield Band(
@@ -104,6 +128,38 @@ class Segmenter(nn.Module):
             above=0,
             own=everything,
         )
+
+    def _bands_of_large(self, seen: Tensor, image: int, size: tuple[int, int]) -> Iterator[Band]:
+        height, width, stride = *size, self.stride
+        channels = self.classifier.in_channels
+        strip = tiles.strip_height(self.tile, width, channels, stride)
+        per_band = max(1, tiles.BAND_NUMBERS // (self.classes * stride * width))
+        for top in range(0, height, strip):
+            # Logits are interpolated between cells: one above and one below belong to it.
+            first, features_1Fhw = self._strip(seen[image : image + 1], slice(top, min(height, top + strip)))
+            last = first + features_1Fhw.shape[-2]
+            end = -(-min(height, top + strip) // stride)
+            for start in range(top // stride, end, per_band):
+                own = slice(start, min(end, start + per_band))
+                above, below = max(first, own.start - 1), min(last, own.stop + 1)
+                features = features_1Fhw[..., above - first : below - first, :]
+                yield band_of(features, above, image=image, own=own, size=size, stride=stride)
+
+    def _strip(self, image_13HW: Tensor, rows: slice) -> tuple[int, Tensor]:
+        """The first row of cells, and the features of all, of some rows of pixels, a cell above and one below them."""
+        height, width, stride = *image_13HW.shape[-2:], self.stride
+        outer_rows, parts = tiles.seen_around(rows, self.reach, height), []
+        first, last = max(0, rows.start // stride - 1), -(-rows.stop // stride) + 1
+        for left in range(0, width, self.tile):
+            cols = slice(left, min(width, left + self.tile))
+            outer_cols = tiles.seen_around(cols, self.reach, width)
+            tile_1Fhw = self.encode(image_13HW[..., outer_rows, outer_cols].contiguous())
+            begin = (left - outer_cols.start) // stride
+            # An encoder that pads has more cells than the image: they are the last tile's.
+            end = tile_1Fhw.shape[-1] if cols.stop == width else begin + self.tile // stride
+            top = first - outer_rows.start // stride
+            parts.append(tile_1Fhw[..., top : top + last - first, begin:end].clone())
+        return first, torch.cat(parts, -1)
 
     def band_logits(self, band: Band) -> Tensor:
         """Logits of a band's own rows."""

@@ -1,100 +1,133 @@
-"""Follows each request from outside: its id, its line in the log, its count, and an answer to whatever nobody foresaw."""
+"""Who may do what in a project: callers by their membership, and what of it annotators were given to label.
 
-import logging
-import re
-import time
-import uuid
-from collections.abc import Callable
+Projects that somebody is no member of are not there for them (404); what their role there lacks is refused (403).
+"""
+
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qs
+from typing import Annotated, Any
 
-from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import Depends
 
-from service import logs
-from service.failures import unforeseen
+from service.auth import RANKS, AnnotatorCaller, Caller
+from service.deps import Store
+from service.errors import Forbidden, NotFound
+from service.schemas.fields import Role
+from service.schemas.paging import Id
+from service.store import memberships
+from service.store.memberships import GivenKind, Kind
+from service.store.regions import missing
 
-log = logging.getLogger(__name__)
+By = Callable[..., Coroutine[Any, Any, Caller]]
 
-OTHER = "other"  # no route of the API: its own pages, and what is not there
-_METHODS = ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+def role_in(caller: Caller, project_id: int) -> str | None:
+    """The caller's role in a project: an admin of the server is one everywhere; None for who is no member."""
+    return "admin" if caller.role == "admin" else caller.memberships.get(project_id)
+
+
+def projects_of(caller: Caller) -> frozenset[int] | None:
+    """The projects that the caller sees; None: all."""
+    return None if caller.role == "admin" else frozenset(caller.memberships)
+
+
+def require_role(caller: Caller, project_id: int | None, role: Role, missing: NotFound) -> None:
+    """Raises `missing` where there is no project or the caller is no member of it, Forbidden where their role lacks it."""
+    held = None if project_id is None else role_in(caller, project_id)
+    if held is None:
+        raise missing
+    if RANKS.get(held, -1) < RANKS[role]:
+        raise Forbidden(f"This is for the role {role}; {caller.name} is {held} in project {project_id}.")
+
+
+def in_project(role: Role) -> By:
+    """A dependency of paths with a project's `id`: the caller, if of this role there or a higher one."""
+
+    async def allowed(id: Id, caller: AnnotatorCaller) -> Caller:
+        # What is there for an admin alone to find missing, the route finds.
+        if caller.role != "admin":
+            require_role(caller, id, role, NotFound(f"There is no project {id}."))
+        return caller
+
+    return allowed
+
+
+def of_row(kind: Kind, role: Role) -> Callable[..., Caller]:
+    """A dependency of paths with the `id` of a row: the caller, if of this role or a higher one in the row's project."""
+
+    def allowed(id: Id, caller: AnnotatorCaller, database: Store) -> Caller:
+        # As for the caller's token: a session that is closed before the route begins.
+        with database.read() as session:
+            project_id = memberships.project_of(session, kind, id)
+        require_role(caller, project_id, role, _missing(kind, id))
+        return caller
+
+    return allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
-    """A request that was answered: by the template of its route, not by its path, and the status, 0 where there was no answer."""
+class Member:
+    """A caller, and their role in the project that a request is about."""
 
-    method: str
-    route: str
-    status: int
-    seconds: float
+    caller: Caller
+    role: str
 
-
-class Access:
-    """ASGI middleware, outside all others. `count` is told of each request once it is answered."""
-
-    def __init__(self, app: ASGIApp, *, count: Callable[[Served], None]) -> None:
-        self._app, self._count = app, count
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the header X-Request-ID: the caller's, if it is a plain word of 64 characters at most, else a new one."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id, began, status = _request_id(scope), time.perf_counter(), 0
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
-            await send(message)
-
-        with logs.belonging(request_id=request_id):
-            try:
-                await self._app(scope, receive, answer)
-            except Exception as error:
-                if status:  # it must not look whole: the server cuts it off
-                    log.error("%s %s broke off", scope["method"], logs.path_of(scope), exc_info=error)
-                    raise
-                await (await unforeseen(Request(scope), error))(scope, receive, answer)
-            finally:
-                self._ended(scope, status, time.perf_counter() - began)
-
-    def _ended(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        route = str(getattr(scope.get("route"), "path", OTHER))
-        self._count(Served(method=method, route=route, status=status, seconds=seconds))
-        fields: dict[str, Any] = {
-            "method": method,
-            "route": route,
-            "path": logs.path_of(scope),
-            "status": status,
-            "duration_ms": round(1000 * seconds, 1),
-            "project": _project(scope, route),
-        }
-        said = {name: value for name, value in fields.items() if value is not None}
-        noted = logs.noted()
-        answer = f"{status} {noted['error']}" if "error" in noted else str(status)
-        sentence = f"{noted.get('user', '-')} {method} {said['path']} {answer} {1000 * seconds:.1f} ms"
-        log.info("%s", sentence, extra={"fields": said})
+    @property
+    def reviews(self) -> bool:
+        """Whether other people's work is theirs to look at and to change."""
+        return RANKS.get(self.role, -1) >= RANKS["reviewer"]
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(given := str(value, "latin-1")):
-            return given
-    return uuid.uuid4().hex
+def region_member(id: Id, caller: AnnotatorCaller, database: Store) -> Member:
+    """A dependency of paths with a region's `id`: a member of its project, whatever their role."""
+    with database.read() as session:
+        project_id = memberships.project_of(session, "region", id)
+    require_role(caller, project_id, "annotator", _missing("region", id))
+    return Member(caller=caller, role="admin" if project_id is None else role_in(caller, project_id) or "")
 
 
-def _project(scope: Scope, route: str) -> str | None:
-    """The number of the project that a request says it is about."""
-    if route.startswith("/projects/{id}"):
-        return str(scope["path_params"]["id"])
-    if route == "/next-regions":
-        named = parse_qs(scope["query_string"].decode("latin-1")).get("project", [])
-        return str(named[0]) if named and named[0].isascii() and named[0].isdigit() else None
-    return None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """Somebody who may look at a region or an image. own: the annotator whose labels alone they see; None: they see all."""
+
+    caller: Caller
+    own: int | None
+
+
+def viewer(kind: GivenKind) -> Callable[..., Viewer]:
+    """A dependency of paths with the `id` of an image or a region: who reviews its project, or was given it to label.
+
+    Annotators were given what they hold now or have labelled, and images of which this is true of a region.
+    """
+
+    def allowed(id: Id, caller: AnnotatorCaller, database: Store) -> Viewer:
+        with database.read() as session:
+            project_id, given = memberships.project_and_given(session, kind, id, caller.id)
+        require_role(caller, project_id, "annotator", _missing(kind, id))
+        own_only = project_id is not None and role_in(caller, project_id) == "annotator"
+        if own_only and not given:
+            raise Forbidden(
+                f"{caller.name} neither holds {kind} {id} nor has labelled it; the rest of a project is for its reviewers.",
+                code="not_given",
+            )
+        return Viewer(caller=caller, own=caller.id if own_only else None)
+
+    return allowed
+
+
+def _missing(kind: Kind, number: int) -> NotFound:
+    return missing([number]) if kind == "region" else NotFound(f"There is no {kind} {number}.")
+
+
+ProjectAnnotator = Annotated[Caller, Depends(in_project("annotator"))]
+ProjectReviewer = Annotated[Caller, Depends(in_project("reviewer"))]
+ProjectAdmin = Annotated[Caller, Depends(in_project("admin"))]
+ImageAdmin = Annotated[Caller, Depends(of_row("image", "admin"))]
+ImageViewer = Annotated[Viewer, Depends(viewer("image"))]
+RegionMember = Annotated[Member, Depends(region_member)]
+RegionReviewer = Annotated[Caller, Depends(of_row("region", "reviewer"))]
+RegionViewer = Annotated[Viewer, Depends(viewer("region"))]
+JobReviewer = Annotated[Caller, Depends(of_row("job", "reviewer"))]
+JobAdmin = Annotated[Caller, Depends(of_row("job", "admin"))]
+RoundAdmin = Annotated[Caller, Depends(of_row("round", "admin"))]
+CheckpointAdmin = Annotated[Caller, Depends(of_row("checkpoint", "admin"))]

@@ -79,12 +79,17 @@ class ScriptedAnnotator:
     _images: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def run(self, *, wait: bool = True) -> int:
-        """Label; returns how many. Without `wait`, ends as soon as there is nothing to give."""
+        """Label; returns how many. Without `wait`, ends as soon as there is nothing to give.
+
+        Raises ValueError where a job has failed that the campaign needs: no region would ever come.
+        """
         labelled = 0
         while self.limit is None or labelled < self.limit:
             count = self.at_once if self.limit is None else min(self.at_once, self.limit - labelled)
             given = self.client.call("GET", "/next-regions", params={"project": self.project, "count": count})
             if not given["items"]:
+                if given["reason"] == "failed":
+                    raise ValueError(f"The campaign stands still: {given['sentence']}")
                 if given["reason"] in ("budget_reached", "pool_empty", "not_started") or not wait:
                     break
                 self.sleep(min(5.0, float(given["retry_after"] or 1)))
@@ -106,8 +111,8 @@ class ScriptedAnnotator:
         try:
             self.client.call("POST", "/labels", json={"labels": [label]})
         except ApiError as error:
-            if error.code in ("lease_lost", "region_labelled"):
-                return 0  # somebody else was faster; the next region is as good
+            if error.code in ("lease_lost", "region_labelled", "region_skipped", "region_not_found"):
+                return 0  # somebody else was faster, or an admin finished the round; the next region is as good
             raise
         return 1
 

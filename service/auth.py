@@ -1,21 +1,19 @@
-"""Who is calling: bearer tokens, of which only hashes are stored, roles, and the proofs of leases."""
+"""Who is calling: bearer tokens, of which only hashes are stored, and roles."""
 
 import hashlib
-import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 from sqlalchemy import bindparam, select
 
-from service import logs
-from service.deps import Store
-from service.errors import Forbidden, Invalid, Unauthorized
+from service.db import Database
+from service.errors import Forbidden
 from service.schemas.fields import Role as Role
-from service.tables import Annotator
+from service.tables import Annotator, Membership
 
 RANKS: dict[str, int] = {"annotator": 0, "reviewer": 1, "admin": 2}
 
@@ -23,22 +21,24 @@ _bearer = HTTPBearer(
     auto_error=False, scheme_name="Token", description="The token printed when the annotator was created: `rw_...`."
 )
 
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 # Statements that every request or label needs are built once: building takes longer than the database's answer.
-_HOLDER = select(Annotator.id, Annotator.name, Annotator.role).where(
-    Annotator.token_hash == bindparam("token_hash"), Annotator.active.is_(True)
+_HOLDER = (
+    select(Annotator.id, Annotator.name, Annotator.role, Membership.project_id, Membership.role.label("role_there"))
+    .join(Membership, Membership.annotator_id == Annotator.id, isouter=True)
+    .where(Annotator.token_hash == bindparam("token_hash"), Annotator.active.is_(True))
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The annotator behind a request, and the token that it came with."""
+    """The annotator behind a request, their role by project, and the token that it came with."""
 
     id: int
     name: str
     role: str
     token: str
+    memberships: Mapping[int, str]
 
 
 def new_token() -> str:
@@ -51,63 +51,50 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def lease_token(bearer: str, lease_id: int, region_id: int) -> str:
-    """The proof that this caller was given this region by this lease: computed, never stored, the same each time."""
-    return f"{lease_id}-{_lease_proof(bearer, lease_id, region_id)}"
+def presented(headers: Mapping[str, str]) -> str | None:
+    """The token that a request came with, found by its headers' names in lower case; None: it came with none."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
-def proven_lease(bearer: str, token: str, region_id: int) -> int:
-    """The lease that a token proves. Raises Invalid where it is not this caller's or not of this region."""
-    lease_id = claimed_lease(token)
-    if not hmac.compare_digest(token.partition("-")[2], _lease_proof(bearer, lease_id, region_id)):
-        raise _stray_token(region_id)
-    return lease_id
-
-
-def claimed_lease(token: str) -> int:
-    """The lease that a token speaks of, proven or not. Raises Invalid for what cannot be a token."""
-    number, _, proof = token.partition("-")
-    # At most 18 digits: any such number fits the database's 64 bits.
-    if not (number.isascii() and number.isdigit() and len(number) <= 18 and proof.isascii()):
-        raise _stray_token()
-    return int(number)
-
-
-def _lease_proof(bearer: str, lease_id: int, region_id: int) -> str:
-    return hmac.new(bearer.encode(), f"{lease_id}:{region_id}".encode(), hashlib.sha256).hexdigest()[:32]
-
-
-def _stray_token(region_id: int | None = None) -> Invalid:
-    of = "" if region_id is None else f" for region {region_id}"
-    detail = {} if region_id is None else {"region_id": region_id}
-    return Invalid(f"This is not a lease token of yours{of}.", code="bad_lease_token", detail=detail)
-
-
-def authenticate(database: Store, credentials: Credentials) -> Caller:
-    """The caller of this request. Raises Unauthorized where the token is missing or nobody's."""
-    if credentials is None:
-        raise Unauthorized("This needs a token, sent as the header 'Authorization: Bearer rw_...'.")
-    token = credentials.credentials
+def caller_of(database: Database, token: str) -> Caller | None:
+    """Whoever holds the token now; None where nobody does. Asked for each request: who was shut out is out at once."""
     # A session of its own, closed before the route begins: one held while waiting for a thread could starve the others.
     with database.read() as session:
-        row = session.execute(_HOLDER, {"token_hash": hash_token(token)}).one_or_none()
-    if row is None:
-        raise Unauthorized("Nobody holds this token.")
-    logs.note(user=row.name)
-    return Caller(id=row.id, name=row.name, role=row.role, token=token)
+        rows = session.execute(_HOLDER, {"token_hash": hash_token(token)}).all()
+    if not rows:
+        return None
+    memberships = {row.project_id: row.role_there for row in rows if row.project_id is not None}
+    return Caller(id=rows[0].id, name=rows[0].name, role=rows[0].role, token=token, memberships=memberships)
 
 
-def require(role: Role) -> Callable[..., Caller]:
-    """A dependency: the caller, if of this role or a higher one. Raises Unauthorized or Forbidden."""
+def require_role(caller: Caller, role: Role) -> None:
+    """Raises Forbidden for a caller of a lower role."""
+    if RANKS.get(caller.role, -1) < RANKS[role]:
+        raise Forbidden(f"This is for the role {role}; {caller.name} is {caller.role}.")
 
-    def allowed(caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
-        if RANKS.get(caller.role, -1) < RANKS[role]:
-            raise Forbidden(f"This is for the role {role}; {caller.name} is {caller.role}.")
+
+async def authenticate(request: Request, _: Annotated[object, Depends(_bearer)]) -> Caller:
+    """The caller whom the door has let in (service/door.py)."""
+    caller: Caller = request.scope["caller"]
+    return caller
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A dependency: the caller, if of this role or a higher one. The door knows by it whom a route lets in.
+
+    `setting` names one that holds a token which is let in too, without the database: it may be away.
+    """
+
+    role: Role
+    setting: str | None = None
+
+    async def __call__(self, caller: Annotated[Caller, Depends(authenticate)]) -> Caller:
+        """Raises Forbidden."""
+        require_role(caller, self.role)
         return caller
 
-    return allowed
 
-
-AdminCaller = Annotated[Caller, Depends(require("admin"))]
-ReviewerCaller = Annotated[Caller, Depends(require("reviewer"))]
-AnnotatorCaller = Annotated[Caller, Depends(require("annotator"))]
+AdminCaller = Annotated[Caller, Depends(Allowed("admin"))]
+AnnotatorCaller = Annotated[Caller, Depends(Allowed("annotator"))]

@@ -5,7 +5,10 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from fsspec.core import url_to_fs
@@ -24,6 +27,15 @@ class BlobMissing(FileNotFoundError):
         self.key = key
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Bytes that are there: their key, how many, and when they came, where the file system says so."""
+
+    key: str
+    size: int
+    modified: datetime | None
+
+
 class Blobs:
     """A folder of blobs; each appears whole or not at all, and none that a row refers to is ever changed."""
 
@@ -36,16 +48,18 @@ class Blobs:
         """Where the blobs lie, if that is a folder of this machine."""
         return Path(self._root) if isinstance(self._files, LocalFileSystem) else None
 
-    def size(self) -> int | None:
+    def total_size(self) -> int | None:
         """Bytes of all blobs, found by looking at each; None where the blobs lie elsewhere, which would be asked for long."""
-        if self.folder is None:
-            return None
-        return sum(_files_below(self.folder))
+        return None if self.folder is None else sum(each.size for each in self.found())
 
     def put(self, key: str, data: bytes) -> None:
-        """Store `data` under `key`; what is already there stays."""
-        if not self._files.exists(self._path(key)):
+        """Store `data` under `key`; what is already there stays, and counts as new: somebody is about to name it."""
+        path = self._path(key)
+        if not self._files.exists(path):
             self.replace(key, data)
+        elif isinstance(self._files, LocalFileSystem):
+            with suppress(FileNotFoundError):
+                os.utime(path)
 
     def replace(self, key: str, data: bytes) -> None:
         """Store `data` under `key` in place of what is there: for the state of unfinished jobs, which has no row."""
@@ -90,21 +104,33 @@ class Blobs:
         if self._files.exists(path):
             self._files.rm(path, recursive=True)
 
+    def size(self, key: str) -> int:
+        """How many bytes there are under `key`; 0 where there is nothing, or what is there is elsewhere."""
+        there = not references.is_reference(key) and self._files.exists(self._path(key))
+        return int(self._files.size(self._path(key)) or 0) if there else 0
+
+    def found(self) -> Iterator[Found]:
+        """All that is there, a folder at a time, half written files too."""
+        root = self._root.rstrip("/")
+        for folder, _, files in self._files.walk(root, detail=True):
+            for name, info in files.items():
+                key = f"{folder.rstrip('/')}/{name}".removeprefix(f"{root}/")
+                yield Found(key=key, size=int(info.get("size") or 0), modified=_moment(info))
+
     def _path(self, key: str) -> str:
         if not _KEY.fullmatch(key) or ".." in key:
             raise ValueError(f"A blob key is made of letters, digits, '_', '.', '-' and '/', unlike {key!r}.")
         return f"{self._root.rstrip('/')}/{key}"
 
 
-def _files_below(folder: Path) -> Iterator[int]:
-    """The sizes of all files; what goes away meanwhile is passed over."""
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for each in entries:
-            if each.is_dir(follow_symlinks=False):
-                yield from _files_below(Path(each.path))
-            elif each.is_file(follow_symlinks=False):
-                with suppress(FileNotFoundError):
-                    yield each.stat(follow_symlinks=False).st_size
+def _moment(info: dict[str, Any]) -> datetime | None:
+    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        match info.get(name):
+            case datetime() as moment:
+                return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            case int() | float() as seconds:
+                return datetime.fromtimestamp(seconds, UTC)
+    return None
 
 
 def _write_durably(path: Path, data: bytes) -> None:

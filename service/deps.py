@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 
 from service.blobs import Blobs
+from service.crops import Crops
 from service.db import Database
 from service.settings import Settings
 
@@ -24,6 +25,10 @@ async def _settings(request: Request) -> Settings:
     return cast(Settings, request.app.state.settings)
 
 
+async def _crops(request: Request) -> Crops:
+    return cast(Crops, request.app.state.crops)
+
+
 async def _now(request: Request) -> datetime:
     return cast(datetime, request.app.state.clock())
 
@@ -31,6 +36,7 @@ async def _now(request: Request) -> datetime:
 Store = Annotated[Database, Depends(_database)]
 BlobStore = Annotated[Blobs, Depends(_blobs)]
 ServiceSettings = Annotated[Settings, Depends(_settings)]
+ImageCrops = Annotated[Crops, Depends(_crops)]
 Now = Annotated[datetime, Depends(_now)]
 
 

@@ -44,6 +44,13 @@ class Conflict(ServiceError):
     code = "conflict"
 
 
+class Gone(ServiceError):
+    """It was there, and is not kept any more."""
+
+    status = 410
+    code = "gone"
+
+
 class TooLarge(ServiceError):
     """More bytes or pixels than the settings allow."""
 
@@ -56,6 +63,28 @@ class Invalid(ServiceError):
 
     status = 422
     code = "invalid"
+
+
+class Later(ServiceError):
+    """Nothing is wrong but that it is too much; the same may be asked again, after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 5) -> None:
+        super().__init__(message, code=code, detail={"retry_after": retry_after})
+        self.retry_after = retry_after
+
+
+class TooMany(Later):
+    """One caller or address asks for more than its share."""
+
+    status = 429
+    code = "too_many"
+
+
+class Busy(Later):
+    """All callers together ask for more than there is room for."""
+
+    status = 503
+    code = "busy"
 
 
 class Unavailable(ServiceError):

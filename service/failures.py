@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -10,16 +10,26 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, TimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service import logs
 from service.blobs import BlobMissing
 from service.disks import is_full
-from service.errors import ServiceError
+from service.errors import Later, ServiceError
 
 log = logging.getLogger(__name__)
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    413: "too_large",
+    422: "invalid_request",
+    503: "busy",
+}
+_MOST_PROBLEMS = 100
+_LONGEST = 500  # characters of the caller's own that an answer repeats
 
 
 def error_response(
@@ -33,20 +43,20 @@ def error_response(
 
 def add_handlers(app: FastAPI) -> None:
     """Install the handlers of every kind of failure."""
-    app.add_exception_handler(ServiceError, _service_error)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(IntegrityError, _integrity_error)
-    app.add_exception_handler(DataError, _value_out_of_range)
-    app.add_exception_handler(OperationalError, _database_away)
-    app.add_exception_handler(TimeoutError, _database_away)
-    app.add_exception_handler(OSError, _storage_failed)
-    app.add_exception_handler(Exception, unforeseen)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def failure_response(request: Request, error: Exception) -> Response:
+    """The response to a failure that no route has met yet."""
+    return await next(_HANDLERS[kind] for kind in type(error).__mro__ if kind in _HANDLERS)(request, error)
 
 
 async def _service_error(request: Request, error: Exception) -> Response:
     failure = cast(ServiceError, error)
-    headers = {"WWW-Authenticate": _challenge(failure.status)} if failure.status in (401, 403) else None
+    headers = {"WWW-Authenticate": _challenge(failure.status)} if failure.status in (401, 403) else {}
+    if isinstance(failure, Later):
+        headers["Retry-After"] = str(failure.retry_after)
     return error_response(failure.status, failure.code, failure.message, detail=failure.detail, headers=headers)
 
 
@@ -62,15 +72,20 @@ def invalid_request(problems: Sequence[Any]) -> Response:
     """A 422 that names each field that does not fit and says why."""
     # Sentences of our own rules come with pydantic's words before them.
     listed = [
-        {"at": ".".join(str(part) for part in each["loc"]), "message": each["msg"].removeprefix("Value error, ")}
-        for each in problems
+        {"at": _place(each["loc"]), "message": each["msg"].removeprefix("Value error, ")[:_LONGEST]}
+        for each in problems[:_MOST_PROBLEMS]
         # Said of every field that would follow from others, once any of those is wrong.
         if each["type"] != "default_factory_not_called"
     ]
     sentence = "; ".join(f"{each['at']}: {each['message'].rstrip('.')}" for each in listed[:5])
     if len(listed) > 5:
-        sentence += f"; and {len(listed) - 5} more"
-    return error_response(422, "invalid_request", f"{sentence}.", detail={"errors": listed[:100]})
+        sentence += f"; and {len(listed) - 5}{' or' if len(problems) > _MOST_PROBLEMS else ''} more"
+    return error_response(422, "invalid_request", f"{sentence}.", detail={"errors": listed})
+
+
+def _place(parts: Sequence[Any]) -> str:
+    # Some of it are names that a caller made up.
+    return ".".join(str(part)[:100] for part in parts)[:_LONGEST]
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -87,10 +102,15 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 def _plain_sentence(request: Request, status: int) -> str:
     if status == 404:
-        return f"There is nothing at {request.url.path}."
+        return f"There is nothing at {request.url.path[:_LONGEST]}."
     if status == 405:
-        return f"{request.url.path} does not know the method {request.method}."
+        return f"{request.url.path[:_LONGEST]} does not know the method {request.method}."
     return f"{HTTPStatus(status).phrase}."
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    # Nobody reads it: the connection was given up, by the client or for being too slow, before the body was there.
+    return error_response(408, "too_slow", "The connection ended before the body did.")
 
 
 async def _integrity_error(request: Request, error: Exception) -> Response:
@@ -138,3 +158,17 @@ async def unforeseen(request: Request, error: Exception) -> Response:
     """Log what nobody foresaw, and answer without its insides."""
     log.error("%s %s failed", request.method, logs.path_of(request.scope), exc_info=error)
     return error_response(500, "internal", "The service made a mistake; its log says more.")
+
+
+_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    ServiceError: _service_error,
+    RequestValidationError: _invalid_request,
+    HTTPException: _http_exception,
+    ClientDisconnect: _gone,
+    IntegrityError: _integrity_error,
+    DataError: _value_out_of_range,
+    OperationalError: _database_away,
+    TimeoutError: _database_away,
+    OSError: _storage_failed,
+    Exception: unforeseen,
+}

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.decoding import ROOM
 from service.domain.classes import ClassSet, LabelMap, UnknownClassIds
 from service.domain.covered import blocked_by, covered_regions, overlapping, region_of_box
 from service.domain.image_names import stem_of
@@ -18,6 +19,7 @@ from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import Mask, MaskError
 from service.domain.regions import Box, Grid
 from service.errors import Invalid, TooLarge
+from service.json_values import most_values
 from service.label_maps import stored_form
 from service.schemas.label_imports import ImportedImage, ImportedRegion, LabelsImported, OriginIn, OriginsIn
 from service.schemas.projects import ProjectSettings
@@ -30,6 +32,7 @@ from service.uploads import Uploaded, file_name, refused
 Void = Literal["labelled", "unlabelled"]
 MAX_REGIONS = 50_000
 _MOST_ORIGINS = 16 << 20
+_MOST_ORIGIN_VALUES = 1_000_000
 _LOWER = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 _SUFFIXES = (*_LOWER, *(each.upper() for each in _LOWER))
 
@@ -93,7 +96,8 @@ def cut(sent: Sent, how: HowToCut, known: frozenset[int]) -> Cut:
 
     Raises Invalid or TooLarge, naming the file.
     """
-    label_map_HW, labelled_HW = _decoded(sent, how)
+    with ROOM.room(sent.image.height * sent.image.width):
+        label_map_HW, labelled_HW = _decoded(sent, how)
     grid = grid_of(sent.image.height, sent.image.width, how.settings)
     origins = _origins(grid, how.origins.get(sent.name, ()))
     hints = set(origins) - overlapping(origins, known, grid.levels)
@@ -120,8 +124,11 @@ def origins_of(file: UploadFile | None) -> OriginsIn:
         return OriginsIn()
     if (file.size or 0) > _MOST_ORIGINS:
         raise TooLarge(f"origins holds {file.size or 0:,} bytes; {_MOST_ORIGINS:,} is the limit.")
+    document = file.file.read()
+    if most_values(document) > _MOST_ORIGIN_VALUES:
+        raise TooLarge(f"origins holds more than {_MOST_ORIGIN_VALUES:,} values: send fewer label maps at a time.")
     try:
-        return OriginsIn.model_validate_json(file.file.read())
+        return OriginsIn.model_validate_json(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "all of it"

@@ -5,26 +5,25 @@ import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from service.auth import proven_lease
 from service.domain.classes import ClassSet, LabelMap, UnknownClassIds
 from service.domain.masks import MaskError, decode_label_png, encode_label_png, label_map_from_rles
 from service.domain.metrics import class_counts
 from service.errors import Invalid, ServiceError, TooLarge
+from service.lease_proofs import LeaseProofs
 from service.schemas.labels import LabelForm, LabelIn
 from service.store.labels import Submission
 from service.store.regions import Frame
 
 
 def submissions(
-    sent: Sequence[LabelIn] | Sequence[LabelForm], frames: Mapping[int, Frame], bearer: str
+    sent: Sequence[LabelIn] | Sequence[LabelForm], frames: Mapping[int, Frame], proofs: LeaseProofs, annotator_id: int
 ) -> list[Submission]:
     """What is to be stored. Raises Invalid or TooLarge, naming the region, where something does not fit."""
-    for each in sent:
-        proven_lease(bearer, each.lease_token, each.region_id)
-    return [_submission(each, frames[each.region_id]) for each in sent]
+    leases = {each.region_id: proofs.proven(each.lease_token, each.region_id, annotator_id) for each in sent}
+    return [_submission(each, frames[each.region_id], leases[each.region_id]) for each in sent]
 
 
-def _submission(sent: LabelIn | LabelForm, frame: Frame) -> Submission:
+def _submission(sent: LabelIn | LabelForm, frame: Frame, lease_id: int) -> Submission:
     try:
         label_map_HW = _decoded(sent, frame)
         indices_HW = frame.classes.to_indices(label_map_HW)
@@ -40,6 +39,7 @@ def _submission(sent: LabelIn | LabelForm, frame: Frame) -> Submission:
         digest=digest,
         class_counts=counts,
         seconds=sent.seconds,
+        lease_id=lease_id,
     )
 
 

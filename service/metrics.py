@@ -23,7 +23,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.access import Served
+from service.access_log import Served
 from service.blobs import Blobs
 from service.db import Database
 from service.disks import disks, free_bytes
@@ -111,7 +111,7 @@ class Metrics:
 
     def measure(self) -> None:
         """Measure what takes long. Raises SQLAlchemyError or OSError where something does not answer."""
-        blob_bytes = self._blobs.size()
+        blob_bytes = self._blobs.total_size()
         with self._database.read() as session:
             upto = max(0, watched.newest_label(session) - _UNSETTLED)
             self._measured = _Measured(
@@ -140,7 +140,7 @@ class Metrics:
             labels = watched.label_count(session, above=above) + (0 if measured is None else measured.labels)
             names, regions = watched.names(session), watched.open_regions(session)
             rounds, miou = watched.rounds(session), watched.miou(session)
-            alive = 1 if self._settings.embedded else workers_alive(session)
+            alive = 1 if self._settings.embedded else workers_alive(session, self._clock())
         yield _labelled(
             "regionwise_leases",
             "Leases that nobody has ended: open, or expired.",

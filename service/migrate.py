@@ -79,6 +79,12 @@ def head() -> str | None:
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
+def knows(revision: str) -> bool:
+    """Whether this release can come from that revision."""
+    known = {each.revision for each in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    return revision in known
+
+
 def current(connection: Connection) -> str | None:
     """The revision that the database is at; None for an empty one."""
     return MigrationContext.configure(connection).get_current_revision()

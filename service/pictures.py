@@ -1,4 +1,4 @@
-"""Image files: checked without trust when they arrive, read as people see them, cut into crops when they look at regions."""
+"""Image files: checked without trust when they arrive, and read as people see them."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 
+from service.decoding import ROOM
 from service.domain.masks import MaskError
 from service.domain.pages import has_page
 from service.domain.readings import SCALES, Reading, scaled
-from service.domain.regions import Box
 from service.domain.soundness import (
     BITS,
     ORIENTATION,
@@ -27,6 +27,8 @@ from service.domain.soundness import (
     pixels_decoded,
     require_sound,
 )
+from service.errors import Busy
+from service.pixels import rgb_of
 
 # Pillow's own limit is one for the whole process; here the header is checked against the setting before any decoding.
 Image.MAX_IMAGE_PIXELS = None
@@ -98,13 +100,13 @@ _TURNS: dict[int, tuple[Image.Transpose, Callable[[NDArray[np.uint8]], NDArray[n
 
 
 def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Picture:
-    """A PNG, JPEG, WebP, TIFF or BMP that decodes whole. Raises PictureError.
+    """A PNG, JPEG, WebP, TIFF or BMP that decodes whole. Raises PictureError, and Busy where there is no room to decode it.
 
     The size is judged by the header, before any pixel is decoded. EXIF's orientation is carried out; of several frames of an MPO
     the first is taken; alpha is composed on the reading's background; CMYK is converted by its profile, if it has one; pixels of
     more than 8 bits are scaled as the reading says.
     """
-    with _opened(data, max_pixels, reading) as image:
+    with _opened(data, max_pixels, reading) as image, ROOM.room(pixels_decoded(image)):
         shape, format_ = _shape(image), image.format or ""
         seen, done = _seen(image, shape, data, reading)
         return Picture(
@@ -118,7 +120,7 @@ def look(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> Pictu
 def pixels_of(data: bytes, *, max_pixels: int, reading: Reading = _AS_IT_IS) -> NDArray[np.uint8]:
     """What `look` sees, RGB, uint8, height x width x 3. Raises PictureError."""
     with _opened(data, max_pixels, reading) as image:
-        return np.asarray(_seen(image, _shape(image), data, reading)[0].convert("RGB"))
+        return rgb_of(_seen(image, _shape(image), data, reading)[0])
 
 
 def shape_of(file: Path, reading: Reading = _AS_IT_IS) -> Shape:
@@ -137,7 +139,7 @@ def _opened(data: bytes | IO[bytes], max_pixels: int | None, reading: Reading) -
                 image.seek(reading.page)
                 _check_header(image, max_pixels, reading)
             yield image
-    except PictureError:
+    except (PictureError, Busy):
         raise
     except Unsound as error:
         raise PictureError(error.code, error.message) from error
@@ -276,19 +278,3 @@ def fitted(label_map_HW: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
         return np.ascontiguousarray(_TURNS[shape.orientation][1](label_map_HW))
     there, expected = (f"{height} high and {width} wide" for height, width in (found, wanted))
     raise MaskError("wrong_size", f"The label map is {there}; {expected} is expected.")
-
-
-def rgb(data: bytes) -> NDArray[np.uint8]:
-    """The pixels of what `look` has found plain or derived, uint8, height x width x 3."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def crop_png(data: bytes, box: Box) -> bytes:
-    """The pixels of a box of what is seen of an image, as an RGB PNG."""
-    with Image.open(io.BytesIO(data)) as image:
-        bounds = (box.col, box.row, box.col + box.width, box.row + box.height)
-        crop = image.crop(bounds).convert("RGB") if image.mode != "P" else image.convert("RGB").crop(bounds)
-    buffer = io.BytesIO()
-    crop.save(buffer, format="PNG", compress_level=1)  # people wait for it; the size hardly matters
-    return buffer.getvalue()

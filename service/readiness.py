@@ -16,6 +16,7 @@ from service.disks import disks, free_bytes, there
 from service.schemas.health import Readiness
 from service.settings import Settings
 from service.store import watched
+from service.store.stalled import said_of, stalled_projects
 from service.store.workers import workers_alive
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,17 @@ def readiness(database: Database, blobs: Blobs, settings: Settings, now: datetim
         learning |= dict.fromkeys(("workers", "jobs"), "The database cannot be asked.")
     ready, learns = (all(said in _FINE for said in each.values()) for each in (labelling, learning))
     status = "not_ready" if not ready else "ready" if learns else "degraded"
-    return Readiness(status=status, checks={**labelling, **learning})
+    stalled = _stalled(database) if labelling["migrations"] == "ok" else {}
+    return Readiness(status=status, checks={**labelling, **learning}, stalled=stalled)
+
+
+def _stalled(database: Database) -> dict[int, str]:
+    try:
+        with database.read() as session:
+            return {each.project_id: said_of(each) for each in reversed(stalled_projects(session))}
+    except SQLAlchemyError as error:
+        log.warning("Campaigns that stand still cannot be asked for: %s", error)
+        return {}
 
 
 def _database_checks(database: Database) -> dict[str, str]:
@@ -85,7 +96,7 @@ def _broker_check(settings: Settings) -> str:
 def _work_checks(database: Database, settings: Settings, now: datetime) -> dict[str, str]:
     try:
         with database.read() as session:
-            alive = 1 if settings.embedded else workers_alive(session)
+            alive = 1 if settings.embedded else workers_alive(session, now)
             late = watched.late_rounds(watched.pending(session), now - _LATE_AFTER)
             failed = watched.failed_for_good(session)
     except SQLAlchemyError as error:

@@ -28,6 +28,8 @@ def remove_due(database: Database, blobs: Blobs, now: datetime) -> int:
 
 def _remove_some(database: Database, blobs: Blobs, now: datetime) -> int:
     with database.write() as session:
+        if removals.held(session, now):
+            return 0
         due = removals.due(session, now, limit=_AT_ONCE)
         named = removals.named(session, {each.key for each in due})
         for removal in due:
@@ -42,9 +44,11 @@ def _remove_some(database: Database, blobs: Blobs, now: datetime) -> int:
 
 
 def _remove(blobs: Blobs, key: str, *, named: bool) -> None:
+    if named:
+        return
     if key.endswith("/"):
         blobs.delete_under(key.rstrip("/"))
-    elif not named:
+    else:
         blobs.delete(key)
 
 

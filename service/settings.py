@@ -1,10 +1,11 @@
 """Every setting of the service, with its default; each is set by a REGIONWISE_* variable."""
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -17,6 +18,11 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite at DATA_DIR/regionwise.db.")
     blob_url: str = Field("", description="fsspec URL of images and checkpoints; empty: DATA_DIR/blobs.")
     broker_url: str = Field("memory://", description="Celery broker; memory:// runs the worker inside the API process.")
+    secret: SecretStr = Field(
+        SecretStr(""),
+        description="Keys the proofs of leases, 32 characters or more, the same for every process of the API; empty: one that "
+        "the service makes and keeps in its database.",
+    )
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8000, description="Port that the API listens on.")
     log_format: Literal["text", "json"] = Field("text", description="How lines of the log are written: text or json.")
@@ -36,7 +42,22 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(64_000_000, gt=0, description="Largest image, in pixels, that is decoded.")
     max_request_bytes: int = Field(512 << 20, gt=0, description="Largest request body of an image upload.")
     max_json_bytes: int = Field(
-        32 << 20, gt=0, description="Largest request body of every other route; of a policy's upload, too."
+        16 << 20, gt=0, description="Largest request body of labels and of a policy's upload; others hold 256 KiB."
+    )
+    body_seconds: float = Field(30.0, gt=0, description="How long a request's body may take to come...")
+    body_bytes_per_second: int = Field(16 << 10, gt=0, description="...and a second more for each so many bytes of it.")
+    header_seconds: float = Field(10.0, gt=0, description="How long a request's headers may take to come.")
+    max_connections: int = Field(
+        512,
+        ge=8,
+        description="Connections of an API process, where it may open twice as many files; one more closes one that waits.",
+    )
+    max_connections_per_address: int = Field(
+        128, ge=4, description="Those of one address, unless it is a trusted proxy."
+    )
+    wrong_tokens_per_minute: int = Field(20, ge=1, description="Wrong tokens that are taken from an address.")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="Addresses or networks whose X-Forwarded headers are believed, as a JSON list; empty: nobody's."
     )
     reference_prefixes: tuple[str, ...] = Field(
         (),
@@ -68,6 +89,19 @@ class Settings(BaseSettings):
     )
     sweep_seconds: float = Field(5.0, gt=0, description="How often forgotten jobs are looked for.")
     max_attempts: int = Field(3, ge=1, description="How often a failing job is tried.")
+    retry_seconds: float = Field(60.0, gt=0, description="Longest wait before a job that failed is tried again.")
+
+    keep_days: float = Field(
+        30.0, gt=0, description="How long leases that ended, and what failed jobs would go on from, are kept."
+    )
+    event_days: float = Field(
+        365.0, ge=0, description="Months of events that are older move from the database to the blobs; 0: never."
+    )
+    stray_hours: float = Field(
+        24.0,
+        ge=1,
+        description="Bytes that no row names are removed when they are older; an upload must not take longer.",
+    )
 
     @field_validator("reference_prefixes")
     @classmethod
@@ -76,6 +110,16 @@ class Settings(BaseSettings):
             if not each.partition("://")[2].strip("/"):
                 raise ValueError(f"{each!r} is no URL with a bucket or folder in it, such as s3://bucket/images.")
         return prefixes
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for each in proxies:
+            try:
+                ip_network(each, strict=False)
+            except ValueError as error:
+                raise ValueError(f"{each!r} is no address or network, such as 10.0.0.7 or 172.16.0.0/12.") from error
+        return proxies
 
     @property
     def resolved_database_url(self) -> str:

@@ -1,4 +1,4 @@
-"""A thread beside the API: sends again the jobs that the broker or a dead worker forgot, and removes what was deleted."""
+"""A thread beside the API: sends again jobs that the broker or a dead worker forgot, and removes what is due to go."""
 
 import logging
 import threading
@@ -9,9 +9,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.blobs import Blobs
 from service.db import Database
+from service.domain.waits import waits_of
+from service.keeping import Keeper
 from service.removal import remove_due
 from service.settings import Settings
-from service.store.jobs import sweep
+from service.store.recovery import sweep
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +23,9 @@ class Sweeper:
 
     def __init__(self, database: Database, blobs: Blobs, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._database, self._blobs = database, blobs
-        self._settings = settings
+        self._settings, self._waits = settings, waits_of(settings.retry_seconds)
         self._clock = clock
+        self._keeper = Keeper(database=database, blobs=blobs, settings=settings, clock=clock)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -45,6 +48,7 @@ class Sweeper:
                 resend_after=timedelta(seconds=max(30.0, 3 * settings.sweep_seconds)),
                 stale_after=timedelta(seconds=settings.stale_seconds),
                 max_attempts=settings.max_attempts,
+                waits=self._waits,
             )
 
     def _run(self) -> None:
@@ -52,5 +56,9 @@ class Sweeper:
             try:
                 self.sweep_once()
                 remove_due(self._database, self._blobs, self._clock())
-            except SQLAlchemyError as error:  # the database may be away for a while; the next sweep tries again
+                self._keeper.step()
+            except (
+                SQLAlchemyError,
+                OSError,
+            ) as error:  # database or disk may be away for a while; the next sweep tries again
                 log.warning("Sweeping failed: %s", error)

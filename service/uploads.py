@@ -9,6 +9,7 @@ from fastapi import UploadFile
 
 from service import references
 from service.blobs import Blobs
+from service.decoding import ROOM
 from service.domain.classes import ClassSet, UnknownClassIds
 from service.domain.image_names import image_name, stem_of
 from service.domain.label_readings import LabelReading, read_label_map
@@ -162,9 +163,10 @@ def label_png(data: bytes, shape: Shape, classes: ClassSet, *, max_pixels: int, 
 
     Raises MaskError for what is no label map or of another size, UselessImage for one of ignored pixels alone, UnknownClassIds.
     """
-    label_map_HW = fitted(read_label_map(data, classes, max_pixels=max_pixels, reading=reading), shape)
-    require_labelled_pixels(classes.to_indices(label_map_HW))
-    return encode_label_png(label_map_HW, classes.palette())
+    with ROOM.room(shape.height * shape.width):
+        label_map_HW = fitted(read_label_map(data, classes, max_pixels=max_pixels, reading=reading), shape)
+        require_labelled_pixels(classes.to_indices(label_map_HW))
+        return encode_label_png(label_map_HW, classes.palette())
 
 
 def _store(checked: _Checked, split: str, blobs: Blobs) -> NewImage:

@@ -16,6 +16,7 @@ from service.domain.classes import CAMVID, ClassSet
 from service.domain.masks import encode_label_png
 from service.schemas.projects import ProjectSettings
 from service.store import images as image_store
+from service.store import memberships
 from service.store.budget import grid_of
 from service.tables import Annotator, Base, Checkpoint, Image, Project, Region, Round
 
@@ -32,14 +33,23 @@ class Maker:
         row = Annotator(
             name=name or token, role=role, token_hash=hash_token(token), active=True, created_at=self.clock()
         )
-        self._add(row)
+        with self.database.write() as session:
+            session.add(row)
+            memberships.enroll_in_open_projects(session, row, self.clock())
         return token
 
-    def project(self, name: str = "streets", classes: ClassSet = CAMVID, **settings: Any) -> Project:
-        """A project whose regions are 90 x 80, unless told otherwise."""
+    def project(
+        self, name: str = "streets", classes: ClassSet = CAMVID, *, open_to_all: bool = True, **settings: Any
+    ) -> Project:
+        """A project whose regions are 90 x 80, unless told otherwise, and in which everybody takes part."""
         chosen = ProjectSettings(**settings).model_dump(mode="json")
         row = Project(name=name, classes=classes.to_json(), settings=chosen, active=True, created_at=self.clock())
-        self._add(row)
+        row.open_to_all = open_to_all
+        with self.database.write() as session:
+            session.add(row)
+            session.flush()
+            if open_to_all:
+                memberships.enroll_everybody(session, row, self.clock())
         return row
 
     def images(

@@ -11,6 +11,7 @@ from service.queue import QUICK_QUEUE, SIMULATION_QUEUE, TRAINING_QUEUE, make_ce
 from service.settings import Settings, get_settings
 from workers.jobs.delivery import Worker
 from workers.jobs.tasks import make_worker, register
+from workers.stopping import Stopping
 
 
 def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> Celery:
@@ -32,8 +33,10 @@ def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> 
         },
     )
 
-    made = worker or cache(lambda: make_worker(settings, app))
-    register(app, made)
+    stopping = Stopping()
+    stopping.listen()
+    made = worker or cache(lambda: make_worker(settings, app, stopping=stopping.asked))
+    register(app, made, stopping)
     return app
 
 

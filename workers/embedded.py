@@ -4,12 +4,18 @@ import logging
 import threading
 
 from celery.apps.worker import Worker as CeleryWorker
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.db import Database
 from service.queue import QUICK_QUEUE, TRAINING_QUEUE, celery_sender, make_celery
 from service.settings import Settings
-from service.store.jobs import restart_jobs
+from service.store.recovery import give_back, restart_jobs
 from workers.jobs.tasks import make_worker, register
+
+log = logging.getLogger(__name__)
+
+# A job that saves where it is needs less; a round that is learned from begins again if it needs more.
+STOP_SECONDS = 15.0
 
 
 class EmbeddedWorker:
@@ -31,16 +37,34 @@ class EmbeddedWorker:
     def start(self) -> None:
         """Give back what the last process left unfinished, then begin to work."""
         with self.database.write() as session:
-            restart_jobs(session, self._worker.clock())
+            restart_jobs(session, self._worker.clock(), max_attempts=self._worker.settings.max_attempts)
         self._thread.start()
 
-    def stop(self, timeout: float = 60.0) -> None:
-        """Let the job under way save where it is, and end."""
+    def ask_to_stop(self) -> None:
+        """Have the job under way save where it is, as soon as it can. May be called by a signal's handler."""
         self._worker.stopping.set()
+
+    def stop(self, timeout: float = STOP_SECONDS) -> bool:
+        """Let the job under way save where it is, and end. False where it did not end in time: it is queued again, as it was."""
+        self.ask_to_stop()
         if self._controller is not None:
             self._controller.stop(in_sighandler=False, exitcode=0)
         self._thread.join(timeout=timeout)
+        ended = not self._thread.is_alive()
+        presence = self._worker.presence
+        if presence is not None:
+            if not ended:
+                self._give_back(presence.name)
+            presence.close()
         self.database.engine.dispose()
+        return ended
+
+    def _give_back(self, name: str) -> None:
+        try:
+            with self.database.write() as session:
+                give_back(session, name, self._worker.clock())
+        except SQLAlchemyError as error:  # then the next start does
+            log.warning("The job under way could not be given back: %s", error)
 
     def _run(self) -> None:
         controller = self.app.WorkController(

@@ -1,7 +1,10 @@
 """Commands that run the service: serve, demo, worker, migrate."""
 
 import json
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,6 +15,7 @@ from service import logs, migrate, server
 from service.app import create_app
 from service.arms import offered
 from service.auth import hash_token, new_token
+from service.data_folder import held_alone
 from service.db import Database
 from service.queue import celery_sender, make_celery
 from service.settings import Settings, get_settings
@@ -31,12 +35,31 @@ def _serve(settings: Settings, host: str, port: int, lines: list[str], verbose: 
         server.run(api, listener, started=lambda: _announce(lines), log_level=_level(settings, verbose))
         return
     worker = offered("embedded")(settings)
+    ended = False
     worker.start()
     try:
         api = create_app(settings, database=worker.database)
-        server.run(api, listener, started=lambda: _announce(lines), log_level=_level(settings, verbose))
+        server.run(
+            api,
+            listener,
+            started=lambda: _announce(lines),
+            stopping=worker.ask_to_stop,
+            log_level=_level(settings, verbose),
+        )
     finally:
-        worker.stop()
+        ended = worker.stop()
+    if not ended:
+        # Its thread computes on, and would end with the interpreter's parts missing.
+        logging.shutdown()
+        os._exit(0)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """The data folder, made if need be, and held where the worker is in this process; SIGTERM ends it cleanly."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with server.terminated_as_interrupted(), held_alone(settings.data_dir) if settings.embedded else nullcontext():
+        yield
 
 
 def _level(settings: Settings, verbose: bool) -> str:
@@ -59,8 +82,8 @@ def serve(
     settings = get_settings()
     logs.configure(settings.log_format, _level(settings, verbose).upper())
     host, port = host or settings.host, port or settings.port
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    _serve(settings, host, port, [f"Open http://{host}:{port}"], verbose)
+    with _alone(settings):
+        _serve(settings, host, port, [f"Open http://{host}:{port}"], verbose)
 
 
 @app.command()
@@ -70,16 +93,16 @@ def demo(port: Port = None, verbose: Annotated[bool, typer.Option(help="Log ever
     logs.configure(settings.log_format, _level(settings, verbose).upper())
     port = port or settings.port
     server.bind(settings.host, port).close()  # a taken port is said before anything is made
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    migrate.upgrade(settings.resolved_database_url)
-    tokens = _demo_tokens(settings)
-    offered("demo")(settings)
-    lines = [
-        f"Open http://{settings.host}:{port}",
-        f"Admin token: {tokens['admin']}",
-        f"Annotator token: {tokens['annotator']}",
-    ]
-    _serve(settings, settings.host, port, lines, verbose)
+    with _alone(settings):
+        migrate.upgrade(settings.resolved_database_url)
+        tokens = _demo_tokens(settings)
+        offered("demo")(settings)
+        lines = [
+            f"Open http://{settings.host}:{port}",
+            f"Admin token: {tokens['admin']}",
+            f"Annotator token: {tokens['annotator']}",
+        ]
+        _serve(settings, settings.host, port, lines, verbose)
 
 
 def _demo_tokens(settings: Settings) -> dict[str, str]:

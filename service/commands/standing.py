@@ -1,4 +1,4 @@
-"""Commands that show how a server stands, and steer it: status, jobs, cancel, open."""
+"""Commands that show how a server stands, and steer it: status, jobs, cancel, retry, close-round, open."""
 
 import time
 from typing import Annotated, Any
@@ -35,6 +35,9 @@ def status(connection: Connection) -> None:
         rows.add_row(*_standing(project))
         if project["warning"]:
             warnings.append(f"{project['name']}: {project['warning']}")
+        warnings += [
+            f"{project['name']}: {_said_of(each)}" for each in project.get("stalled", [])
+        ]  # not of earlier releases
     show(rows)
     for line in warnings:
         typer.echo(line)
@@ -91,6 +94,25 @@ def cancel(job: Annotated[int, typer.Argument(help="The job's number.")], connec
     typer.echo(f"Job {job}, {stopped['kind']}, {how}.")
 
 
+@app.command()
+@connected
+def retry(job: Annotated[int, typer.Argument(help="The job's number.")], connection: Connection) -> None:
+    """Try a failed or cancelled job again; it goes on from what it had saved."""
+    tried = connection.client().call("POST", f"/jobs/{job}/retry")
+    typer.echo(f"Job {job}, {tried['kind']}, is queued again.")
+
+
+@app.command("close-round")
+@connected
+def close_round(
+    round_id: Annotated[int, typer.Argument(metavar="ROUND", help="The round's number, as `status` says it.")],
+    connection: Connection,
+) -> None:
+    """Go on without the failed job of a round: one without regions is closed empty, a labelled one is passed over."""
+    closed = connection.client().call("POST", f"/rounds/{round_id}/close")
+    typer.echo(f"Round {closed['number']} is closed. {closed['note']}")
+
+
 @app.command("open")
 @connected
 def open_command(connection: Connection) -> None:
@@ -100,6 +122,17 @@ def open_command(connection: Connection) -> None:
     typer.echo(f"{client.server}/            regionwise {release}")
     typer.echo(f"{client.server}/docs        the API, to read and to try; Authorize takes a token")
     typer.echo(f"{client.server}/readyz      whether it can serve, and what stands in the way")
+
+
+def _said_of(stalled: dict[str, Any]) -> str:
+    """Why a project stands still, and what to type."""
+    number, kind, round_ = stalled["job_id"], stalled["kind"], stalled["round"]
+    if not stalled["failed"]:
+        return f"job {number}, {kind} of round {round_}, will be tried again: {stalled['sentence']}"
+    return (
+        f"stands still, job {number}, {kind} of round {round_}, has failed: {stalled['sentence']} "
+        f"(regionwise retry {number}, or regionwise close-round {stalled['round_id']})"
+    )
 
 
 def _release(client: Client) -> str:

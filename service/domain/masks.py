@@ -23,7 +23,8 @@ MAX_RLE_PIXELS = 1 << 26
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {0: "greyscale", 2: "RGB", 3: "palette", 4: "greyscale with alpha", 6: "RGBA"}
-_LONGEST_NUMBER = 7  # characters of 5 bits each; a count below 2**32 and its sign fit
+LONGEST_NUMBER = 7
+"""Characters of 5 bits each that a count of a compressed RLE takes at most; one below 2**32 and its sign fit."""
 
 
 class MaskError(ValueError):
@@ -92,7 +93,9 @@ def rle_decode(rle: Mapping[str, Any], *, max_pixels: int = MAX_RLE_PIXELS) -> M
     height, width = _rle_size(rle)
     if height * width > max_pixels:
         raise MaskError("too_large", f"The RLE is of {_size(height, width)}; {max_pixels} pixels is the limit.")
-    counts = _counts(rle.get("counts"))
+    counts = _counts(rle.get("counts"), height * width + 1)
+    if ((counts[1:] == 0) & (counts[:-1] == 0)).any():
+        raise MaskError("bad_rle", "The RLE's counts hold two runs of no pixel in a row.")
     if (counts < 0).any() or (counts > height * width).any() or int(counts.sum()) != height * width:
         raise MaskError("bad_rle", f"The RLE's counts do not add up to its size, {_size(height, width)}.")
     runs_set = np.arange(counts.size) % 2 == 1
@@ -180,14 +183,26 @@ def _rle_size(rle: Mapping[str, Any]) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def _counts(counts: object) -> NDArray[np.int64]:
+def _counts(counts: object, most: int) -> NDArray[np.int64]:
     if isinstance(counts, str | bytes):
-        return _unpack(counts if isinstance(counts, bytes) else counts.encode("utf-8", "replace"))
+        packed = counts if isinstance(counts, bytes) else counts.encode("utf-8", "replace")
+        if len(packed) > LONGEST_NUMBER * most:
+            raise _too_many(most)
+        unpacked = _unpack(packed)
+        if unpacked.size > most:
+            raise _too_many(most)
+        return unpacked
+    if isinstance(counts, list | tuple) and len(counts) > most:
+        raise _too_many(most)
     if not isinstance(counts, list | tuple) or not all(_is_count(each) and each < 1 << 32 for each in counts):
         raise MaskError(
             "bad_rle", "The counts of an RLE are a string, or a list of whole numbers that are not negative."
         )
     return np.array(counts, dtype=np.int64)
+
+
+def _too_many(most: int) -> MaskError:
+    return MaskError("bad_rle", f"The RLE holds more counts than a mask of its size can have, {most}.")
 
 
 def _is_count(value: object) -> bool:
@@ -202,7 +217,7 @@ def _pack(counts: NDArray[np.int64]) -> str:
     """
     rest = counts.copy()
     rest[3:] -= counts[1:-2]
-    groups = np.zeros((_LONGEST_NUMBER + 1, rest.size), dtype=np.uint8)
+    groups = np.zeros((LONGEST_NUMBER + 1, rest.size), dtype=np.uint8)
     present = np.zeros(groups.shape, dtype=np.bool_)
     more = np.ones(rest.size, dtype=np.bool_)
     place = 0
@@ -224,7 +239,7 @@ def _unpack(packed: bytes) -> NDArray[np.int64]:
         raise MaskError("bad_rle", "The counts of the RLE are not a compressed COCO RLE.")
     starts = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
     lengths = np.diff(np.append(starts, codes.size))
-    if lengths.max() > _LONGEST_NUMBER:
+    if lengths.max() > LONGEST_NUMBER:
         raise MaskError("bad_rle", "The counts of the RLE hold a number too large.")
     place = np.arange(codes.size) - np.repeat(starts, lengths)
     counts = np.add.reduceat((codes & 31) << (5 * place), starts)

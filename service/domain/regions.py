@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from service.domain import quarters
 
+LONGEST_SIDE = 4096
+"""Pixels that a region may be high or wide."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:

@@ -4,6 +4,8 @@ from service.domain.classes import IGNORE, LabelMap
 
 LEAST_SIDE = 8
 """Pixels: no encoder takes an image that is lower or narrower."""
+LONGEST_RATIO = 100
+"""The longer side by the shorter: what is held of an image while it is worked on follows its longer side too."""
 LABELLED_SPLITS = ("reward",)
 """Splits whose images alone say how good a network is: one without a label map says nothing, for good."""
 
@@ -22,6 +24,12 @@ def require_usable(height: int, width: int, split: str, *, labelled: bool) -> No
         raise UselessImage(
             "too_small",
             f"It is {height} high and {width} wide; networks need images of at least {LEAST_SIDE} x {LEAST_SIDE} pixels.",
+        )
+    if max(height, width) > LONGEST_RATIO * min(height, width):
+        raise UselessImage(
+            "too_elongated",
+            f"It is {height} high and {width} wide; the longer side may be {LONGEST_RATIO} times the shorter one at most: "
+            "cut it into parts.",
         )
     if split in LABELLED_SPLITS and not labelled:
         raise UselessImage(

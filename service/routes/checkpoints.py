@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 
-from service import auth
+from service import access
 from service.content import WEIGHTS_RESPONSE, unchanging
 from service.deps import BlobStore, Now, Reader, Store
 from service.policy_uploads import store_policy
@@ -38,7 +38,7 @@ def add_checkpoint(
     file: Annotated[
         UploadFile, File(description="A policy's safetensors file, as this service or a simulation saved it.")
     ],
-    caller: auth.AdminCaller,
+    caller: access.ProjectAdmin,
     database: Store,
     blobs: BlobStore,
     now: Now,
@@ -63,7 +63,7 @@ def add_checkpoint(
 @router.get("/projects/{id}/checkpoints")
 def list_checkpoints(
     id: Id,
-    caller: auth.AnnotatorCaller,
+    caller: access.ProjectReviewer,
     session: Reader,
     kind: Annotated[CheckpointKind | None, Query(description="Only checkpoints of this kind.")] = None,
     limit: Limit = 100,
@@ -75,12 +75,13 @@ def list_checkpoints(
     return Page.cut([CheckpointOut.model_validate(each) for each in found], limit, key=lambda each: each.id)
 
 
-@router.get("/checkpoints/{id}/file", response_class=Response, responses=WEIGHTS_RESPONSE)
+@router.get("/checkpoints/{id}/file", response_class=Response, responses={**WEIGHTS_RESPONSE, **errors(410)})
 def get_checkpoint_file(
-    id: Id, request: Request, caller: auth.AdminCaller, session: Reader, blobs: BlobStore
+    id: Id, request: Request, caller: access.CheckpointAdmin, session: Reader, blobs: BlobStore
 ) -> Response:
     """The weights: a safetensors file, which another project may take where it is a policy's."""
     checkpoint = store.get_checkpoint(session, id)
+    store.require_weights(checkpoint)
     return unchanging(
         request,
         tag=PurePosixPath(checkpoint.blob_key).stem,

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from service import auth
+from service import access
 from service.deps import BlobStore, Now, Store
 from service.export import Exporter
 from service.schemas.errors import errors
@@ -26,7 +26,7 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 def export_project(
     id: Id,
     wanted: Annotated[ExportQuery, Query()],
-    caller: auth.ReviewerCaller,
+    caller: access.ProjectReviewer,
     database: Store,
     blobs: BlobStore,
     now: Now,

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from pydantic import StringConstraints
 
-from service import auth
+from service import access
 from service.content import PICTURE_RESPONSE, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.classes import ClassSet
+from service.domain.image_names import LONGEST as LONGEST_NAME
 from service.domain.image_names import image_name
 from service.domain.label_readings import WORDS, LabelReading
 from service.domain.readings import SCALES, Reading, color_of
@@ -30,21 +31,24 @@ from service.store.projects import get_project
 from service.uploads import HowToRead, Incoming, Referenced, Uploaded, store_uploads
 
 GROUP = {"name": "images", "description": "Images and their splits."}
+MOST_FILES = 1000  # no form that has more is read
 MOST_REFERENCES = 64  # in one request, which waits until all are read
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 ImageFiles = Annotated[
     list[UploadFile],
     File(
+        max_length=MOST_FILES,
         description="PNG, JPEG, WebP, TIFF or BMP; several may come at once. Folders in a file's name are part of the image's. "
-        "Images are turned upright as their EXIF data says."
+        "Images are turned upright as their EXIF data says.",
     ),
 ]
 LabelFiles = Annotated[
     list[UploadFile],
     File(
+        max_length=MOST_FILES,
         description="Label maps of class ids, PNG, TIFF, BMP or NPY, each named as its image but for the suffix. Not every image "
-        "needs one. One that fits an image as it was before it was turned upright is turned with it."
+        "needs one. One that fits an image as it was before it was turned upright is turned with it.",
     ),
 ]
 Scale = Annotated[
@@ -69,7 +73,9 @@ Urls = Annotated[
     ),
 ]
 Names = Annotated[
-    list[str],
+    list[
+        Annotated[str, StringConstraints(max_length=4 * LONGEST_NAME)]
+    ],  # what becomes shorter as it is tidied may be longer
     Form(min_length=1, max_length=MOST_REFERENCES, description="What each image is called, in the order of the URLs."),
 ]
 
@@ -158,14 +164,17 @@ class _Door:
 
 
 _ADDED: dict[int | str, dict[str, Any]] = {
-    **errors(409, 413),
+    **errors(409, 413, 503),
     200: {"model": ImagesAdded, "description": "Every image was there already."},
 }
 
 
 @router.post("/projects/{id}/images", status_code=201, responses=_ADDED)
 def add_images(
-    id: Id, form: Annotated[Arriving, Depends(_arriving)], caller: auth.AdminCaller, door: Annotated[_Door, Depends()]
+    id: Id,
+    form: Annotated[Arriving, Depends(_arriving)],
+    caller: access.ProjectAdmin,
+    door: Annotated[_Door, Depends()],
 ) -> ImagesAdded:
     """Add images to a split, all or none. A name stands for the same bytes until it is deleted or renamed.
 
@@ -176,7 +185,10 @@ def add_images(
 
 @router.post("/projects/{id}/images/references", status_code=201, responses=_ADDED)
 def add_references(
-    id: Id, form: Annotated[Arriving, Depends(_referred)], caller: auth.AdminCaller, door: Annotated[_Door, Depends()]
+    id: Id,
+    form: Annotated[Arriving, Depends(_referred)],
+    caller: access.ProjectAdmin,
+    door: Annotated[_Door, Depends()],
 ) -> ImagesAdded:
     """Add images that stay where they are, all or none: each is fetched once, and checked as an upload is.
 
@@ -189,7 +201,7 @@ def add_references(
 @router.get("/projects/{id}/images")
 def list_images(
     id: Id,
-    caller: auth.AnnotatorCaller,
+    caller: access.ProjectReviewer,
     session: Reader,
     split: Annotated[Split | None, Query(description="Only images of this split.")] = None,
     limit: Limit = 100,
@@ -202,13 +214,13 @@ def list_images(
 
 
 @router.get("/images/{id}")
-def get_image(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> ImageOut:
+def get_image(id: Id, caller: access.ImageViewer, session: Reader) -> ImageOut:
     """What is known of an image."""
     return image_out(store.get_image(session, id))
 
 
 @router.patch("/images/{id}", responses=errors(409, 413))
-def rename_image(id: Id, body: ImagePatch, caller: auth.AdminCaller, session: Writer, now: Now) -> ImageOut:
+def rename_image(id: Id, body: ImagePatch, caller: access.ImageAdmin, session: Writer, now: Now) -> ImageOut:
     """Give an image another name; its bytes, regions and labels stay as they are."""
     try:
         name = image_name(body.name)
@@ -218,15 +230,13 @@ def rename_image(id: Id, body: ImagePatch, caller: auth.AdminCaller, session: Wr
 
 
 @router.delete("/images/{id}", responses=errors(409))
-def delete_image(id: Id, caller: auth.AdminCaller, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
+def delete_image(id: Id, caller: access.ImageAdmin, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
     """Delete an image with its regions and their labels, for good. Rounds keep their figures, networks what they learned."""
     return Deleted.model_validate(deletion.delete_image(session, id, confirm=confirm, now=now, by=caller.id))
 
 
 @router.get("/images/{id}/file", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409, 503)})
-def get_image_file(
-    id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore
-) -> Response:
+def get_image_file(id: Id, request: Request, caller: access.ImageViewer, session: Reader, blobs: BlobStore) -> Response:
     """The file itself, as it came."""
     image = store.get_image(session, id)
     return unchanging(
@@ -235,9 +245,7 @@ def get_image_file(
 
 
 @router.get("/images/{id}/seen", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409, 503)})
-def get_image_seen(
-    id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore
-) -> Response:
+def get_image_seen(id: Id, request: Request, caller: access.ImageViewer, session: Reader, blobs: BlobStore) -> Response:
     """What is seen of the image, and cut and learned from: upright, 8-bit; the file itself where it is just that."""
     image = store.get_image(session, id)
     if image.seen_key is None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 from sqlalchemy.orm import Session
 
-from service import auth
+from service import access
 from service.deps import Now, Reader, Writer
 from service.errors import Conflict, Invalid
 from service.schemas.errors import errors
@@ -31,7 +31,7 @@ _EXAMPLES = {
 def start_job(
     id: Id,
     body: Annotated[JobRequest, Body(openapi_examples=_EXAMPLES)],
-    caller: auth.AdminCaller,
+    caller: access.ProjectAdmin,
     session: Writer,
     now: Now,
 ) -> JobOut:
@@ -65,7 +65,7 @@ def _require_data(session: Session, project: Project, payload: needs.Payload | N
 
 @router.get("/projects/{id}/jobs")
 def jobs_of_project(
-    id: Id, caller: auth.AnnotatorCaller, session: Reader, limit: Limit = 100, after: After = 0
+    id: Id, caller: access.ProjectReviewer, session: Reader, limit: Limit = 100, after: After = 0
 ) -> Page[JobOut]:
     """Jobs of a project, oldest first."""
     projects.get_project(session, id)
@@ -74,13 +74,13 @@ def jobs_of_project(
 
 
 @router.get("/jobs/{id}")
-def get_job(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> JobOut:
+def get_job(id: Id, caller: access.JobReviewer, session: Reader) -> JobOut:
     """A job: its state, how far it is, what it brought or why it failed."""
     return JobOut.model_validate(store.get_job(session, id))
 
 
 @router.post("/jobs/{id}/cancel", responses=errors(409))
-def cancel_job(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> JobOut:
+def cancel_job(id: Id, caller: access.JobAdmin, session: Writer, now: Now) -> JobOut:
     """Stop a job: at once if it is queued, at its next step if it runs."""
     job = store.request_cancel(session, id, now=now)
     events.record(session, now=now, kind="job_cancelled", project_id=job.project_id, annotator_id=caller.id, job=id)
@@ -88,7 +88,7 @@ def cancel_job(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> J
 
 
 @router.post("/jobs/{id}/retry", responses=errors(409))
-def retry_job(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> JobOut:
+def retry_job(id: Id, caller: access.JobAdmin, session: Writer, now: Now) -> JobOut:
     """Try a failed or cancelled job again; it goes on from what it had saved."""
     job = store.retry_job(session, id, now=now)
     project = projects.get_project(session, job.project_id)

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 from starlette.datastructures import FormData
 
-from service import auth
+from service import access, auth
 from service.content import PNG_RESPONSE, revalidated
 from service.deps import Now, Reader, ServiceSettings, Store
 from service.domain.classes import ClassSet
@@ -16,8 +16,9 @@ from service.errors import Conflict, Invalid
 from service.label_body import REQUEST_BODY, label_body, parse_labels
 from service.label_imports import HowToCut, Void, cut, labels_imported, matched, origins_of
 from service.label_maps import submissions
+from service.lease_proofs import Proofs
 from service.schemas.errors import errors
-from service.schemas.label_imports import LabelsImported, OriginsIn
+from service.schemas.label_imports import MOST_LABEL_MAPS, LabelsImported, OriginsIn
 from service.schemas.labels import LabelsOut, label_out
 from service.schemas.paging import Id
 from service.schemas.projects import ProjectSettings
@@ -43,6 +44,7 @@ def add_labels(
     body: Annotated[bytes | FormData, Depends(label_body, scope="function")],
     caller: auth.AnnotatorCaller,
     database: Store,
+    proofs: Proofs,
     now: Now,
     response: Response,
 ) -> LabelsOut:
@@ -55,7 +57,9 @@ def add_labels(
     # Masks are decoded with no transaction open: on SQLite it would keep everybody else from writing.
     with database.read() as session:
         frames = regions.frames(session, {each.region_id for each in sent})
-    checked = submissions(sent, frames, caller.token)
+    for region_id, frame in frames.items():
+        access.require_role(caller, frame.project_id, "annotator", regions.missing([region_id]))
+    checked = submissions(sent, frames, proofs, caller.id)
     with database.write() as session:
         stored = store.submit(session, checked, caller.id, now=now)
     response.status_code = 201 if any(each.created for each in stored) else 200
@@ -69,7 +73,7 @@ LabelMaps = Annotated[
     list[UploadFile],
     File(
         min_length=1,
-        max_length=100,
+        max_length=MOST_LABEL_MAPS,
         description="Label maps of class ids, PNG, TIFF, BMP or NPY, each called as its image, of the pool, and as large as that "
         "upright; the suffix may be another.",
     ),
@@ -77,7 +81,7 @@ LabelMaps = Annotated[
 Masks = Annotated[
     list[UploadFile],
     File(
-        max_length=100,
+        max_length=MOST_LABEL_MAPS,
         description="Where each is labelled: 8-bit PNGs, 0 where it is not, called as the label maps. Ignored pixels there are "
         "labelled, as ignored.",
     ),
@@ -136,12 +140,12 @@ def _arriving(
 @router.post(
     "/projects/{id}/label-maps",
     status_code=201,
-    responses={**errors(409, 413), 200: {"model": LabelsImported, "description": "Nothing was new."}},
+    responses={**errors(409, 413, 503), 200: {"model": LabelsImported, "description": "Nothing was new."}},
 )
 def import_labels(
     id: Id,
     form: Annotated[_Arriving, Depends(_arriving)],
-    caller: auth.ReviewerCaller,
+    caller: access.ProjectReviewer,
     database: Store,
     settings: ServiceSettings,
     now: Now,
@@ -189,7 +193,7 @@ def import_labels(
 
 
 @router.get("/regions/{id}/label", response_class=Response, responses=PNG_RESPONSE)
-def get_label(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader) -> Response:
-    """The label map that counts: an 8-bit PNG of class ids in the classes' colours."""
-    label = regions.counting_label(session, id)
+def get_label(id: Id, request: Request, viewer: access.RegionViewer, session: Reader) -> Response:
+    """The label map that counts, of an annotator's own ones: an 8-bit PNG of class ids in the classes' colours."""
+    label = regions.counting_label(session, id, by=viewer.own)
     return revalidated(request, tag=label.digest, media_type="image/png", body=lambda: label.mask)

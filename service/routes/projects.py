@@ -1,9 +1,11 @@
 """Routes of projects: campaigns, their settings, and how far they have come."""
 
+from datetime import datetime
+
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
-from service import auth
+from service import access, auth
 from service.deps import Now, Reader, Writer
 from service.errors import Invalid
 from service.schemas.choices import ChoiceOut
@@ -19,7 +21,8 @@ from service.schemas.projects import (
     class_set,
     project_out,
 )
-from service.store import deletion
+from service.schemas.stalled import StalledOut
+from service.store import deletion, stalled
 from service.store import projects as store
 from service.store.workers import missing_everywhere
 from service.tables import Project
@@ -28,15 +31,23 @@ GROUP = {"name": "projects", "description": "Campaigns: their classes, settings 
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403))
 
 
-@router.post("/projects", status_code=201, responses=errors(409, 413))
+@router.post("/projects", status_code=201, responses=errors(404, 409, 413))
 def add_project(body: ProjectIn, caller: auth.AdminCaller, session: Writer, now: Now) -> ProjectOut:
     """Begin a campaign: a name, its classes, and the settings that should not be the default."""
     try:
         classes = class_set(body.classes)
     except ValueError as error:
         raise Invalid(str(error), code="bad_classes") from error
-    _require_buildable(session, body.settings.segmenter, frozen=body.settings.encoder == "frozen")
-    added = store.add_project(session, name=body.name, classes=classes, settings=body.settings, now=now, by=caller.id)
+    _require_buildable(session, body.settings.segmenter, frozen=body.settings.encoder == "frozen", now=now)
+    added = store.add_project(
+        session,
+        name=body.name,
+        classes=classes,
+        settings=body.settings,
+        members=body.members if body.members == "everyone" else [(each.name, each.role) for each in body.members],
+        now=now,
+        by=caller.id,
+    )
     return project_out(added)
 
 
@@ -44,44 +55,54 @@ def add_project(body: ProjectIn, caller: auth.AdminCaller, session: Writer, now:
 def list_projects(
     caller: auth.AnnotatorCaller, session: Reader, limit: Limit = 100, after: After = 0
 ) -> Page[ProjectOut]:
-    """All campaigns, oldest first."""
-    found = store.list_projects(session, limit=limit + 1, after=after)
+    """Campaigns that the caller takes part in, oldest first; all, where the caller is an admin of the server."""
+    found = store.list_projects(session, limit=limit + 1, after=after, among=access.projects_of(caller))
     return Page.cut([project_out(each) for each in found], limit, key=lambda each: each.id)
 
 
 @router.get("/projects/{id}", responses=errors(404))
-def get_project(id: Id, caller: auth.AnnotatorCaller, session: Reader) -> ProjectDetail:
+def get_project(id: Id, caller: access.ProjectAnnotator, session: Reader) -> ProjectDetail:
     """A campaign and how far it has come."""
     project = store.get_project(session, id)
-    return _detail(project, store.standing(session, project))
+    return _detail(session, project)
 
 
 @router.patch("/projects/{id}", responses=errors(404, 409, 413))
-def change_project(id: Id, body: ProjectPatch, caller: auth.AdminCaller, session: Writer, now: Now) -> ProjectDetail:
+def change_project(id: Id, body: ProjectPatch, caller: access.ProjectAdmin, session: Writer, now: Now) -> ProjectDetail:
     """Pause, resume or rename a campaign, or change settings that may change while it runs."""
     project = store.change_project(
-        session, id, active=body.active, settings=body.settings, name=body.name, now=now, by=caller.id
+        session,
+        id,
+        active=body.active,
+        settings=body.settings,
+        name=body.name,
+        open_to_all=body.open_to_all,
+        now=now,
+        by=caller.id,
     )
     if body.settings is not None and body.settings.model_fields_set & {"segmenter", "encoder"}:
-        _require_buildable(session, project.settings["segmenter"], frozen=project.settings["encoder"] == "frozen")
-    return _detail(project, store.standing(session, project))
+        _require_buildable(
+            session, project.settings["segmenter"], frozen=project.settings["encoder"] == "frozen", now=now
+        )
+    return _detail(session, project)
 
 
 @router.delete("/projects/{id}", responses=errors(404, 409))
-def delete_project(id: Id, caller: auth.AdminCaller, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
+def delete_project(id: Id, caller: access.ProjectAdmin, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
     """Delete a campaign with its images, labels, rounds, networks and jobs, for good; what was done stays on record."""
     return Deleted.model_validate(deletion.delete_project(session, id, confirm=confirm, now=now, by=caller.id))
 
 
-def _require_buildable(session: Session, segmenter: str, *, frozen: bool) -> None:
+def _require_buildable(session: Session, segmenter: str, *, frozen: bool, now: datetime) -> None:
     """Raises Invalid for a segmenter that no worker could build when it started; the weights count of one that stays frozen."""
-    how = missing_everywhere(session, segmenter) if frozen or segmenter.startswith("smp:") else ""
+    how = missing_everywhere(session, segmenter, now) if frozen or segmenter.startswith("smp:") else ""
     if how:
         sentence = f"No worker has what {segmenter} takes: {how} Start the worker again afterwards."
         raise Invalid(sentence, code="segmenter_not_installed", detail={"segmenter": segmenter})
 
 
-def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
+def _detail(session: Session, project: Project) -> ProjectDetail:
+    standing = store.standing(session, project)
     policy = standing.checkpoints.get("policy")
     return ProjectDetail(
         **project_out(project).model_dump(),
@@ -101,4 +122,5 @@ def _detail(project: Project, standing: store.Standing) -> ProjectDetail:
         ),
         miou=standing.miou,
         warning=standing.warning,
+        stalled=[StalledOut.model_validate(each) for each in stalled.stalled_projects(session, project.id)],
     )

@@ -1,40 +1,53 @@
 """Routes of regions: taken on a lease, looked at, held longer, given back, skipped."""
 
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service import auth
-from service.auth import Caller
+from service import access, auth
 from service.content import PNG_RESPONSE, revalidated, unchanging
-from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
+from service.deps import BlobStore, ImageCrops, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.regions import Box
+from service.errors import Forbidden
 from service.image_bytes import bytes_of
-from service.pictures import crop_png
+from service.lease_proofs import LeaseProofs, Proofs, claimed_lease
 from service.schemas.errors import errors
 from service.schemas.paging import MAX_ID, Id
 from service.schemas.regions import (
     LeasedRegion,
     LeaseOut,
     NextRegions,
+    Reason,
     RegionDetail,
     RegionState,
     ReleaseIn,
     SkipIn,
+    Unskipped,
     leased_region,
     region_detail,
 )
-from service.store import leases, rounds
+from service.store import lease_ends, leases, rounds, steering
 from service.store import regions as store
+from service.store.lease_caps import holds_all_it_may
 from service.store.leases import Held
 from service.store.projects import get_project, project_or_only
+from service.store.stalled import stalled_projects
 from service.tables import Image, Region
 
 GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
-RETRY_AFTER = {"scoring": 1, "all_leased": 5, "not_started": 10, "budget_reached": 60, "pool_empty": 60}
+RETRY_AFTER = {
+    "scoring": 1,
+    "held": 1,
+    "all_leased": 5,
+    "not_started": 10,
+    "failed": 30,
+    "budget_reached": 60,
+    "pool_empty": 60,
+}
 
 RETRY_HEADER = {
     "description": "Seconds until asking again may help; only where the list is empty.",
@@ -63,6 +76,7 @@ def next_regions(
     caller: auth.AnnotatorCaller,
     database: Store,
     settings: ServiceSettings,
+    proofs: Proofs,
     now: Now,
     response: Response,
     project: OfProject = None,
@@ -73,63 +87,88 @@ def next_regions(
     Nobody else gets a region while its lease lasts. An empty list comes with a reason and Retry-After.
     """
     response.headers["Cache-Control"] = "no-store"
-    # A lease forgotten by a dying machine costs nothing: its token still proves that the caller was given the region.
-    with database.write(durable=False) as session:
-        chosen = project_or_only(session, project)
+    # A lease that a dying machine forgets within a moment of giving it costs its label, which is refused with a sentence.
+    with database.write(durable=False, alone=caller.id) as session:
+        chosen = project_or_only(session, project, access.projects_of(caller))
         held = leases.claim(session, chosen, caller.id, count=count, now=now, default_minutes=settings.lease_minutes)
     if held:
-        return NextRegions(items=[_leased(each, caller) for each in held], reason=None, retry_after=None)
+        return NextRegions(items=[_leased(each, proofs) for each in held], reason=None, retry_after=None)
     with database.write() as session:
         project_now = get_project(session, chosen.id)
         rounds.advance(session, project_now, now)
         session.flush()
-        reason = rounds.waiting_reason(session, project_now)
-    seconds = RETRY_AFTER[reason]
+        at_cap = holds_all_it_may(session, project_now, caller.id, now)
+        reason: Reason = "held" if at_cap else rounds.waiting_reason(session, project_now)
+        failed = next((each for each in stalled_projects(session, project_now.id) if each.failed), None)
+    seconds = RETRY_AFTER["failed" if failed else reason]
     response.headers["Retry-After"] = str(seconds)
-    return NextRegions(items=[], reason=reason, retry_after=seconds)
+    if failed is None:
+        return NextRegions(items=[], reason=reason, retry_after=seconds)
+    return NextRegions(
+        items=[],
+        reason="failed",
+        retry_after=seconds,
+        job_id=failed.job_id,
+        sentence=f"{failed.kind} of round {failed.round} failed: {failed.sentence} An admin may try it again or close the round.",
+    )
 
 
-def _leased(held: Held, caller: Caller) -> LeasedRegion:
-    return leased_region(held.placed, held.lease, auth.lease_token(caller.token, held.lease.id, held.lease.region_id))
+def _leased(held: Held, proofs: LeaseProofs) -> LeasedRegion:
+    lease = held.lease
+    return leased_region(held.placed, lease, proofs.token(lease.id, lease.region_id, lease.annotator_id))
 
 
 @router.get("/regions/{id}")
-def get_region(id: Id, caller: auth.AnnotatorCaller, session: Reader, now: Now) -> RegionDetail:
-    """A region, who holds it until when, and its label."""
+def get_region(id: Id, viewer: access.RegionViewer, session: Reader, now: Now) -> RegionDetail:
+    """A region, until when somebody holds it, and its label; an annotator sees their own alone."""
     placed = store.get_region(session, id)
     lease = store.active_lease(session, id)
-    return region_detail(placed, lease if lease and lease.expires_at > now else None, store.latest_label(session, id))
+    return region_detail(
+        placed, lease if lease and lease.expires_at > now else None, store.latest_label(session, id, by=viewer.own)
+    )
 
 
 @router.get("/regions/{id}/crop", response_class=Response, responses={**PNG_RESPONSE, **errors(409, 503)})
-def get_crop(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore) -> Response:
+def get_crop(
+    id: Id, request: Request, viewer: access.RegionViewer, database: Store, blobs: BlobStore, crops: ImageCrops
+) -> Response:
     """The region's pixels, as PNG."""
-    region, image = store.image_of(session, id)
-    return _crop(request, image, _box(region), blobs)
+    with database.read() as session:
+        region, image = store.image_of(session, id)
+    return _crop(request, image, _box(region), blobs, crops)
 
 
 @router.get("/regions/{id}/context", response_class=Response, responses={**PNG_RESPONSE, **errors(409, 503)})
 def get_context(
-    id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader, blobs: BlobStore, margin: Margin = 64
+    id: Id,
+    request: Request,
+    viewer: access.RegionViewer,
+    database: Store,
+    blobs: BlobStore,
+    crops: ImageCrops,
+    margin: Margin = 64,
 ) -> Response:
     """The region with the pixels around it, as PNG. Near an edge the margin is cut."""
-    region, image = store.image_of(session, id)
-    return _crop(request, image, _box(region).context(margin, image.height, image.width), blobs)
+    with database.read() as session:
+        region, image = store.image_of(session, id)
+    return _crop(request, image, _box(region).context(margin, image.height, image.width), blobs, crops)
 
 
 def _box(region: Region) -> Box:
     return Box(row=region.row, col=region.col, height=region.height, width=region.width)
 
 
-def _crop(request: Request, image: Image, box: Box, blobs: BlobStore) -> Response:
+def _crop(request: Request, image: Image, box: Box, blobs: BlobStore, crops: ImageCrops) -> Response:
     key = image.seen_key or image.blob_key
     seen = image.digest if image.seen_key is None else PurePosixPath(image.seen_key).stem
     tag = f"{seen[:32]}-{box.row}-{box.col}-{box.height}-{box.width}"
-    return unchanging(request, tag=tag, media_type="image/png", body=lambda: crop_png(bytes_of(blobs, image, key), box))
+    size = (image.height, image.width)
+    body = partial(crops.png, key, size, box, partial(bytes_of, blobs, image, key))
+    return unchanging(request, tag=tag, media_type="image/png", body=body)
 
 
 @router.get("/regions/{id}/prediction", response_class=Response, responses=PREDICTION_RESPONSE)
-def get_prediction(id: Id, request: Request, caller: auth.AnnotatorCaller, session: Reader) -> Response:
+def get_prediction(id: Id, request: Request, viewer: access.RegionViewer, session: Reader) -> Response:
     """The label map that the newest network predicted while the region was open: an 8-bit PNG of class ids."""
     found = store.prediction_of(session, id)
     tag = f"prediction-{id}-{found.checkpoint_id}"
@@ -141,26 +180,62 @@ def get_prediction(id: Id, request: Request, caller: auth.AnnotatorCaller, sessi
 
 @router.post("/leases/{token}/renew", responses=errors(409))
 def renew_lease(
-    token: LeaseToken, caller: auth.AnnotatorCaller, session: Writer, settings: ServiceSettings, now: Now
+    token: LeaseToken,
+    caller: auth.AnnotatorCaller,
+    session: Writer,
+    settings: ServiceSettings,
+    proofs: Proofs,
+    now: Now,
 ) -> LeaseOut:
-    """Hold a region for longer: from now on as long as a fresh lease."""
-    lease = leases.renew(session, auth.claimed_lease(token), caller.id, now=now, default_minutes=settings.lease_minutes)
-    auth.proven_lease(caller.token, token, lease.region_id)
+    """Hold a region for longer: from now on as long as a fresh lease, until it was held as long as the project allows in all."""
+    lease_id = claimed_lease(token)
+    access.require_role(caller, leases.project_of(session, lease_id), "annotator", leases.unknown_lease())
+    lease = leases.renew(session, lease_id, caller.id, now=now, default_minutes=settings.lease_minutes)
+    proofs.proven(token, lease.region_id, caller.id)
     return LeaseOut(region_id=lease.region_id, lease_token=token, lease_expires_at=lease.expires_at)
 
 
 @router.post("/regions/{id}/release", responses=errors(409, 413))
-def release_region(id: Id, body: ReleaseIn, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> RegionState:
-    """Give a region back, so that somebody else may label it."""
-    auth.proven_lease(caller.token, body.lease_token, id)
-    return _state(leases.release(session, id, caller.id, now=now))
+def release_region(
+    id: Id, body: ReleaseIn, member: access.RegionMember, session: Writer, proofs: Proofs, now: Now
+) -> RegionState:
+    """Give a region back, so that somebody else may label it; without a lease token, for reviewers: whoever holds it."""
+    by = member.caller.id
+    if body.lease_token is None:
+        _require_reviewer(member)
+        return _state(steering.free_region(session, id, now=now, by=by))
+    lease_id = proofs.proven(body.lease_token, id, by)
+    return _state(lease_ends.release(session, id, lease_id, by, now=now))
 
 
 @router.post("/regions/{id}/skip", responses=errors(409, 413))
-def skip_region(id: Id, body: SkipIn, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> RegionState:
-    """Set a region aside that nobody can label; the reason is kept, the budget is not spent."""
-    lease_id = auth.proven_lease(caller.token, body.lease_token, id)
-    return _state(leases.skip(session, id, lease_id, caller.id, reason=body.reason, now=now))
+def skip_region(
+    id: Id, body: SkipIn, member: access.RegionMember, session: Writer, proofs: Proofs, now: Now
+) -> RegionState:
+    """Set a region aside that nobody can label; the reason is kept, the budget is not spent.
+
+    An annotator may skip a share of a round (`max_skip_share`); reviewers as much as they like, and without a lease token
+    whatever nobody holds.
+    """
+    by = member.caller.id
+    if body.lease_token is None:
+        _require_reviewer(member)
+        lease_id = None
+    else:
+        lease_id = proofs.proven(body.lease_token, id, by)
+    return _state(lease_ends.skip(session, id, lease_id, by, reason=body.reason, now=now, capped=not member.reviews))
+
+
+@router.post("/regions/{id}/unskip", responses=errors(409))
+def unskip_region(id: Id, caller: access.RegionReviewer, session: Writer, now: Now) -> Unskipped:
+    """Have a skipped region labelled after all: it is open again, or, where its round is over, back in the pool."""
+    opened = steering.unskip_region(session, id, now=now, by=caller.id)
+    return Unskipped(id=id, state="open" if opened else "withdrawn")
+
+
+def _require_reviewer(member: access.Member) -> None:
+    if not member.reviews:
+        raise Forbidden("Without a lease token this is for reviewers: send the token that came with the region.")
 
 
 def _state(region: Region) -> RegionState:

@@ -29,3 +29,7 @@ class CheckpointOut(BaseModel):
         description="What was measured of it; for an uploaded one what its file says of itself, but for long lists.",
         examples=[{"returns": [1.25, 2.5], "best_mean_return": 1.875}],
     )
+    weights_gone_at: Moment | None = Field(
+        description="When the weights were removed, because nothing needed them any more; null: they are there.",
+        examples=[None],
+    )

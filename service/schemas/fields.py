@@ -1,9 +1,9 @@
 """Kinds of text and time over the wire that several schemas share."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 
 Split = Literal["state", "train", "reward", "pool", "test"]
 Role = Literal["admin", "reviewer", "annotator"]
@@ -31,7 +31,29 @@ Sentence = Annotated[
 ]
 
 
+_STRAY = 20
+
+
+def at_most(count: int) -> BeforeValidator:
+    """Refuses an object of more names before any is looked at: max_length does so when each has been found wrong."""
+
+    def few(values: Any) -> Any:
+        if isinstance(values, dict) and len(values) > count:
+            raise ValueError(f"There are {len(values)} names; {count} is the limit")
+        return values
+
+    return BeforeValidator(few)
+
+
 class Input(BaseModel):
     """What a caller sends: nothing unknown, nothing converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_about_as_long_as_it_may_be(cls, values: Any) -> Any:
+        # Each name that is not known is an error of its own: many of them would be an answer as long as the request.
+        if isinstance(values, dict) and len(values) > len(cls.model_fields) + _STRAY:
+            raise ValueError(f"There are {len(values)} names; known are {', '.join(cls.model_fields)}")
+        return values

@@ -33,3 +33,9 @@ class Readiness(BaseModel):
             }
         ],
     )
+    stalled: dict[int, str] = Field(
+        {},
+        description="By the project's number, a sentence on a campaign that stands still because a job has failed. Requests "
+        "can be served all the same.",
+        examples=[{}],
+    )

@@ -109,6 +109,9 @@ class JobOut(BaseModel):
     started_at: datetime | None = Field(description="When a worker first took it, since it was last tried again.")
     heartbeat_at: datetime | None = Field(description="When its worker was last heard of.")
     finished_at: datetime | None = Field(description="When it ended.")
+    due_at: datetime | None = Field(
+        description="When it is tried again, where it waits after a failure; `error` says why."
+    )
 
     @computed_field(description="What is to be looked at though it is done; null: nothing.", examples=[None])  # type: ignore[prop-decorator]
     @property

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from service.schemas.fields import Input, Sentence
+from service.schemas.fields import Input, Sentence, at_most
 
+MOST_LABEL_MAPS = 100  # of a request
 Side = Annotated[int, Field(ge=0, lt=2**31)]
 Text = Annotated[str, StringConstraints(max_length=255)]
 
@@ -29,8 +30,11 @@ class OriginsIn(Input):
     """Where label maps come from."""
 
     source: Sentence | None = Field(None, description="In a sentence.", examples=["Export of streets, 2026-01-05."])
-    images: dict[Text, Annotated[list[OriginIn], Field(max_length=100_000)]] = Field(
+    images: Annotated[
+        dict[Text, Annotated[list[OriginIn], Field(max_length=100_000, fail_fast=True)]], at_most(MOST_LABEL_MAPS)
+    ] = Field(
         default_factory=dict,
+        max_length=MOST_LABEL_MAPS,
         description="By the name of an image, as its label map is called, its regions: where cells can be divided, they are "
         "divided as these are.",
     )

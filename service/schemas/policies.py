@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from service.schemas.fields import Input
 from service.schemas.named_policies import named_policies
-from service.schemas.sources import OWN, city_of
+from service.schemas.sources import OWN, Source, city_of
 
 MAIN = "main"
 MAKING = "making"  # not played, but to make another
@@ -211,7 +211,9 @@ def _checked_name(name: str) -> str:
 
 
 PolicyName = Annotated[
-    str, AfterValidator(_checked_name), Field(json_schema_extra=lambda schema: schema.update(enum=[*named_policies()]))
+    str,
+    Field(max_length=100, json_schema_extra=lambda schema: schema.update(enum=[*named_policies()])),
+    AfterValidator(_checked_name),
 ]
 """A policy that has a name."""
 
@@ -219,7 +221,7 @@ PolicyName = Annotated[
 def _optional(field: FieldInfo) -> tuple[Any, Any]:
     """The field as one that may be left out, with its bounds."""
     # JSON has lists where the settings have tuples.
-    kind: Any = list[str] if field.annotation == tuple[str, ...] else field.annotation
+    kind: Any = list[Source] if field.annotation == tuple[str, ...] else field.annotation
     bounded: Any = Annotated[(kind, *field.metadata)] if field.metadata else kind
     return bounded | None, Field(None, description=field.description)
 

@@ -8,8 +8,12 @@ from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.domain.costs import COST_OF_ONE_SIZE, CostName
 from service.domain.methods import StrategyName
 from service.domain.quarters import MOST_LEVELS
+from service.domain.regions import LONGEST_SIDE
 from service.schemas.choices import ChoiceOut
 from service.schemas.fields import Input, Moment, Name
+from service.schemas.lease_settings import LeaseSettings
+from service.schemas.members import Members
+from service.schemas.stalled import StalledOut
 from service.tables import Project
 
 PRESETS = {"camvid": CAMVID, "cityscapes": CITYSCAPES}
@@ -21,6 +25,9 @@ CHANGEABLE = (
     "budget",
     "lookahead",
     "lease_minutes",
+    "max_held",
+    "max_lease_minutes",
+    "max_skip_share",
     "pool_size",
     "batch_size",
     "sampling",
@@ -33,6 +40,7 @@ CHANGEABLE = (
     "learning",
     "stride",
     "magnification",
+    "keep_segmenters",
 )
 """The settings that may change while a campaign runs."""
 
@@ -53,7 +61,7 @@ def _learning_for(given: dict[str, Any]) -> Learning:
     return "refit" if given["encoder"] == "frozen" else "pass"
 
 
-class ProjectSettings(BaseModel):
+class ProjectSettings(LeaseSettings):
     """How regions are cut, chosen and learned from. The defaults are the paper's for CamVid, with a frozen encoder.
 
     Earlier versions stored neither `encoder` nor `learning`: what the segmenter then stands for is what those projects had.
@@ -61,8 +69,8 @@ class ProjectSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cell_height: int = Field(90, ge=8, le=4096, description="Height of a region in pixels.")
-    cell_width: int = Field(80, ge=8, le=4096, description="Width of a region in pixels.")
+    cell_height: int = Field(90, ge=8, le=LONGEST_SIDE, description="Height of a region in pixels.")
+    cell_width: int = Field(80, ge=8, le=LONGEST_SIDE, description="Width of a region in pixels.")
     levels: int = Field(
         1,
         ge=1,
@@ -92,7 +100,10 @@ class ProjectSettings(BaseModel):
         None, ge=1, le=100_000, description="Rounds after which train-policy runs again by itself; none: never."
     )
     budget: int | None = Field(
-        None, ge=1, description="Regions to ask for in all, imported ones left out; none: until the pool is empty."
+        None,
+        ge=1,
+        le=10**12,
+        description="Regions to ask for in all, imported ones left out; none: until the pool is empty.",
     )
     lookahead: bool = Field(True, description="Propose the next round while this one is being labelled.")
     lease_minutes: float | None = Field(
@@ -140,6 +151,12 @@ class ProjectSettings(BaseModel):
         le=10_000,
         description="Steps in which a round's labels are refitted to; the first fit takes eight times as many.",
     )
+    keep_segmenters: int | None = Field(
+        10,
+        ge=1,
+        le=100_000,
+        description="Rounds, the newest, whose segmenters keep their weights, beside those that something needs; none: all.",
+    )
     passes_per_round: int = Field(1, ge=1, le=100, description="Passes over a round's crops when it is learned from.")
 
     @model_validator(mode="after")
@@ -168,7 +185,7 @@ class ClassIn(Input):
 
     id: int = Field(ge=0, le=255, description="Its value in label maps.", examples=[0])
     name: Name = Field(description="What people call it.", examples=["Sky"])
-    color: list[int] = Field(
+    color: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(
         min_length=3, max_length=3, description="Red, green and blue, 0 to 255 each.", examples=[[128, 128, 128]]
     )
 
@@ -194,6 +211,9 @@ class ProjectIn(Input):
     settings: Annotated[ProjectSettings, AfterValidator(whole)] = Field(
         default_factory=lambda: ProjectSettings(), description="How regions are cut, chosen and learned from."
     )
+    members: Members = Field(
+        [], description="Who takes part, beside you; `everyone`: all who may call, and whoever is added later."
+    )
 
 
 class ProjectPatch(Input):
@@ -207,6 +227,10 @@ class ProjectPatch(Input):
         None, description="Another name, unlike that of every other project.", examples=["streets"]
     )
     active: bool | None = Field(None, description="Whether regions are given out and new rounds proposed.")
+    open_to_all: bool | None = Field(
+        None,
+        description="True makes everybody who may call a member, and whoever is added later; members may still be removed.",
+    )
     settings: ProjectSettings | None = Field(
         None,
         description="Some of the settings. Once there are images or rounds, only those that may change meanwhile: "
@@ -229,6 +253,7 @@ class ProjectOut(BaseModel):
     id: int = Field(description="The project's number.", examples=[1])
     name: str = Field(description="Its name.", examples=["streets"])
     active: bool = Field(description="Whether regions are given out and new rounds proposed.")
+    open_to_all: bool = Field(description="Whether everybody who is added to the service becomes a member.")
     classes: list[ClassOut] = Field(description="The classes, in order.")
     ignore_id: int = Field(description="The value of pixels that belong to no class.", examples=[11])
     settings: ProjectSettings = Field(description="How regions are cut, chosen and learned from.")
@@ -267,6 +292,7 @@ class ProjectDetail(ProjectOut):
         "the newest policy: it had gained nothing. Null: neither. Rounds go on.",
         examples=[None],
     )
+    stalled: list[StalledOut] = Field(description="Rounds that do not come further, and why.", examples=[[]])
 
 
 def class_set(classes: str | ClassesIn) -> ClassSet:
@@ -280,6 +306,7 @@ def project_out(project: Project) -> ProjectOut:
         id=project.id,
         name=project.name,
         active=project.active,
+        open_to_all=project.open_to_all,
         classes=[ClassOut(**each) for each in project.classes["classes"]],
         ignore_id=project.classes["ignore_id"],
         settings=ProjectSettings.model_validate(project.settings),

@@ -45,17 +45,23 @@ class LeasedRegion(RegionOut):
     lease_expires_at: Moment = Field(description="Until when nobody else gets the region.")
 
 
+Reason = Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started", "held", "failed"]
+
+
 class NextRegions(BaseModel):
     """The regions that the caller holds now, or why there are none."""
 
     items: list[LeasedRegion] = Field(description="The caller's open leases first, then new ones by round and score.")
-    reason: Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started"] | None = Field(
+    reason: Reason | None = Field(
         description="Why there is nothing: regions are being chosen; others hold what there is; as much as the budget allows is "
-        "labelled; all that there is is labelled; the campaign is paused or has no images in the pool. Null where there is "
-        "something.",
+        "labelled; all that there is is labelled; the campaign is paused or has no images in the pool; the caller holds as many "
+        "regions as one may (held), which are busy just now; a job that the campaign "
+        "needs has failed, and an admin must act. Null where there is something.",
         examples=[None],
     )
     retry_after: int | None = Field(description="Seconds until asking again may help.", examples=[None])
+    job_id: int | None = Field(None, description="Where the reason is failed: the job's number.", examples=[None])
+    sentence: str | None = Field(None, description="Where the reason is failed: why, and what to do.", examples=[None])
 
 
 class LatestLabel(BaseModel):
@@ -89,13 +95,21 @@ class LeaseOut(BaseModel):
 class ReleaseIn(Input):
     """Giving a region back."""
 
-    lease_token: str = Field(max_length=100, description="The token that came with the region.")
+    lease_token: str | None = Field(
+        None,
+        max_length=100,
+        description="The token that came with the region. Reviewers may leave it out, and free what another holds.",
+    )
 
 
 class SkipIn(Input):
     """Setting a region aside."""
 
-    lease_token: str = Field(max_length=100, description="The token that came with the region.")
+    lease_token: str | None = Field(
+        None,
+        max_length=100,
+        description="The token that came with the region. Reviewers may leave it out where nobody holds the region.",
+    )
     reason: Sentence = Field(description="Why nobody can label it.", examples=["The image is blurred."])
 
 
@@ -105,6 +119,17 @@ class RegionState(BaseModel):
     id: int = Field(description="The region's number.", examples=[17])
     state: Literal["open", "labelled", "skipped"] = Field(description="What became of it.", examples=["skipped"])
     skip_reason: str | None = Field(description="Why it was skipped.", examples=["The image is blurred."])
+
+
+class Unskipped(BaseModel):
+    """What became of a region that was skipped."""
+
+    id: int = Field(description="The region's number.", examples=[17])
+    state: Literal["open", "withdrawn"] = Field(
+        description="open: it is given out again; withdrawn: its round is over, so that the region is gone and its pixels are in "
+        "the pool again, for later rounds.",
+        examples=["open"],
+    )
 
 
 def region_out(placed: Placed) -> RegionOut:

@@ -1,8 +1,13 @@
 """Where a policy plays: by name."""
 
 import re
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 OWN = "own"
+# As long as a city's that names each of 255 classes, and some.
+Source = Annotated[str, StringConstraints(max_length=1100)]
 _STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
 
 

@@ -7,7 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
-from service.store import events
+from service.store import events, lease_ends
+from service.store.memberships import enroll_in_open_projects
 from service.tables import Annotator
 
 
@@ -19,7 +20,7 @@ def add_annotator(
         raise Conflict(f"There is an annotator {name} already.", code="annotator_exists", detail={"name": name})
     annotator = Annotator(name=name, role=role, token_hash=token_hash, active=True, created_at=now)
     session.add(annotator)
-    session.flush()
+    enroll_in_open_projects(session, annotator, now)
     events.record(session, now=now, kind="annotator_added", annotator_id=by, added=annotator.id, name=name, role=role)
     return annotator
 
@@ -38,24 +39,32 @@ def list_annotators(session: Session, *, limit: int, after: int) -> Sequence[Ann
 
 
 def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | None = None) -> Annotator:
-    """The annotator's token stops working; what they labelled stays. Raises Conflict for the last active admin."""
+    """The annotator's token stops working, and their leases end; what they labelled stays.
+
+    Raises Conflict for the last active admin.
+    """
     # Every active admin is locked, so that two who remove each other at once do not leave the service without one.
     admins = select(Annotator).where(Annotator.role == "admin", Annotator.active.is_(True)).order_by(Annotator.id)
-    active = session.scalars(admins.with_for_update()).all()
+    freed = lease_ends.lock_held(session, annotator_id)
+    # Keys to their rows may be taken meanwhile: whoever labels does so while he holds regions that may be waited for here.
+    active = session.scalars(admins.with_for_update(key_share=True)).all()
     annotator = get_annotator(session, annotator_id)
     if not annotator.active:
         return annotator
     if [admin.id for admin in active] == [annotator_id]:
         raise Conflict(f"{annotator.name} is the last admin; add another one first.", code="last_admin")
     annotator.active = False
-    events.record(session, now=now, kind="annotator_deactivated", annotator_id=by, deactivated=annotator_id)
+    lease_ends.end_all(session, annotator_id, now=now)
+    events.record(
+        session, now=now, kind="annotator_deactivated", annotator_id=by, deactivated=annotator_id, freed=freed
+    )
     return annotator
 
 
 def rotate(session: Session, annotator_id: int, *, token_hash: str, now: datetime, by: int | None = None) -> Annotator:
     """Another token in place of the annotator's, which stops working. Raises Conflict where that was revoked.
 
-    Leases that were proven by the old token are given out again with the next request for regions.
+    Leases stay as they are, and so do their tokens.
     """
     annotator = session.scalar(select(Annotator).where(Annotator.id == annotator_id).with_for_update())
     if annotator is None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.errors import NotFound
+from service.errors import Gone, NotFound
 from service.store import events, removals
 from service.tables import Checkpoint, Project
 
@@ -39,6 +39,17 @@ def get_checkpoint(session: Session, checkpoint_id: int) -> Checkpoint:
     if checkpoint is None:
         raise NotFound(f"There is no checkpoint {checkpoint_id}.")
     return checkpoint
+
+
+def require_weights(checkpoint: Checkpoint) -> None:
+    """Raises Gone where the weights were removed."""
+    if checkpoint.weights_gone_at is not None:
+        raise Gone(
+            f"The weights of checkpoint {checkpoint.id} were removed on {checkpoint.weights_gone_at:%Y-%m-%d}: the project "
+            "keeps those of its newest rounds (keep_segmenters), and its best. Ask for a newer checkpoint.",
+            code="weights_gone",
+            detail={"checkpoint_id": checkpoint.id},
+        )
 
 
 def list_checkpoints(

@@ -11,7 +11,7 @@ from service.errors import Conflict, NotFound
 from service.store import events, removals
 from service.store.images import get_image
 from service.store.rounds import UNFINISHED
-from service.tables import Checkpoint, Image, ImageGroup, Job, Label, Lease, Project, Region, Round
+from service.tables import Checkpoint, Image, ImageGroup, Job, Label, Lease, Membership, Project, Region, Round
 
 # Of rows that the session holds it need not know.
 _AS_SAID = {"synchronize_session": False}
@@ -112,13 +112,14 @@ def _require_confirmed(confirm: str | None, name: str, what: str, lost: Losses) 
 
 def _delete_project_rows(session: Session, project_id: int) -> None:
     """Rows that name others go before these."""
-    _delete_regions(session, select(Region.id).where(Region.project_id == project_id))
-    for table in (Round, Image, ImageGroup, Checkpoint, Job):
+    delete_regions(session, select(Region.id).where(Region.project_id == project_id))
+    for table in (Round, Image, ImageGroup, Checkpoint, Job, Membership):
         session.execute(delete(table).where(table.project_id == project_id), execution_options=_AS_SAID)
     session.execute(delete(Project).where(Project.id == project_id), execution_options=_AS_SAID)
 
 
-def _delete_regions(session: Session, regions: Select[int]) -> None:
+def delete_regions(session: Session, regions: Select[int]) -> None:
+    """Delete regions, which are locked, with their labels and leases."""
     for table in (Label, Lease):
         session.execute(delete(table).where(table.region_id.in_(regions)), execution_options=_AS_SAID)
     session.execute(delete(Region).where(Region.id.in_(regions)), execution_options=_AS_SAID)
@@ -150,7 +151,7 @@ def delete_image(
     lost = Losses(images=1, regions=len(regions.all()), labels=_count(session, labelled.distinct()))
     _require_confirmed(confirm, image.name, f"the image {image.name}:", lost)
     removals.note_image(session, image, now)
-    _delete_regions(session, select(Region.id).where(Region.image_id == image_id))
+    delete_regions(session, select(Region.id).where(Region.image_id == image_id))
     _take_out(session, image)
     events.record(
         session,

@@ -1,17 +1,17 @@
-"""Jobs in the database: queued, claimed by one worker at a time, kept alive, finished, and found again when forgotten."""
+"""Jobs in the database: queued, claimed by one worker at a time, kept alive, and finished."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.domain.job_kinds import ROUND_KINDS, JobKind
 from service.errors import Conflict, NotFound
 from service.logs import request_id
-from service.tables import Job, Project
+from service.tables import Job, Project, WorkerHost
 
 # These read the newest segmenter and save its successor, so two at once would lose one's training.
 EXCLUSIVE_KINDS: tuple[JobKind, ...] = ("pretrain", "tell")
@@ -48,7 +48,7 @@ def queue_job(
     )
     session.add(job)
     session.flush()
-    _send(session, [job])
+    send(session, [job])
     return job
 
 
@@ -82,8 +82,13 @@ def pending_job(session: Session, project_id: int, kind: JobKind) -> Job | None:
     return session.scalars(chosen.limit(1)).first()
 
 
-def claim_job(session: Session, job_id: int, *, now: datetime, stale_after: timedelta) -> Job | None:
-    """Take a job for this worker; None where another has it, it has ended, or another of its kind must end first."""
+def claim_job(
+    session: Session, job_id: int, *, now: datetime, stale_after: timedelta, worker: str | None = None
+) -> Job | None:
+    """Take a job for this worker; None where another has it, it has ended, or another of its kind must end first.
+
+    `worker` is the name under which its process is announced.
+    """
     job = session.get(Job, job_id)
     if job is None:
         return None
@@ -97,14 +102,16 @@ def claim_job(session: Session, job_id: int, *, now: datetime, stale_after: time
     if job.state in ENDED or (job.state == "running" and alive):
         return None
     if job.cancel_requested:
-        _end(job, "cancelled", now)
+        end_job(job, "cancelled", now)
         return None
     if _must_wait(session, job, now - stale_after):
         job.sent_at = None  # no message speaks of it any more; the job that it waits for sends it again
         return None
     job.state, job.lock, job.heartbeat_at = "running", uuid4().hex, now
     job.attempt += 1
+    job.worker, job.due_at = worker, None
     job.started_at = job.started_at or now
+    session.execute(update(WorkerHost).where(WorkerHost.name == worker).values(job_id=job_id, seen_at=now))
     return job
 
 
@@ -152,34 +159,69 @@ def beat(
     return job.cancel_requested
 
 
+def note_progress(session: Session, job_id: int, lock: str) -> None:
+    """The job has saved more than it began with: from here this is its first try."""
+    job = owned_job(session, job_id, lock)
+    job.attempt, job.postponed, job.error = 1, 0, None
+
+
+def excuse_try(session: Session, job_id: int, lock: str) -> None:
+    """The worker was asked to end: a try that does not come to its end for that reason is not counted."""
+    job = owned_job(session, job_id, lock)
+    job.attempt = max(0, job.attempt - 1)
+
+
 def finish_job(session: Session, job: Job, *, now: datetime, result: dict[str, Any]) -> None:
     """The job is done; jobs that waited for it are sent."""
-    job.result, job.progress = result, 1.0
-    _end(job, "done", now)
+    job.result, job.progress, job.error, job.postponed = result, 1.0, None, 0
+    end_job(job, "done", now)
     wake_waiting(session, job.project_id, now)
 
 
 def cancel_job(session: Session, job: Job, *, now: datetime) -> None:
     """The job stopped because it was told to."""
-    _end(job, "cancelled", now)
+    end_job(job, "cancelled", now)
     wake_waiting(session, job.project_id, now)
 
 
 def yield_job(session: Session, job: Job, *, now: datetime) -> None:
     """Put a job that made progress behind those that wait; its next slice goes on where this one stopped."""
     job.state, job.lock, job.attempt, job.sent_at = "queued", None, 0, now
+    job.postponed, job.error = 0, None
     wake_waiting(session, job.project_id, now)
-    _send(session, [job])
+    send(session, [job])
 
 
-def fail_job(session: Session, job: Job, *, now: datetime, error: str, max_attempts: int, final: bool = False) -> None:
-    """The try failed: queue the job again (the sweeper sends it), or give it up after the last attempt."""
+def fail_job(
+    session: Session,
+    job: Job,
+    *,
+    now: datetime,
+    error: str,
+    max_attempts: int,
+    final: bool = False,
+    wait: timedelta = timedelta(0),
+) -> None:
+    """The try failed: queue the job for another one after `wait` (the sweeper sends it), or give it up after the last attempt."""
     job.error = error
     if final or job.attempt >= max_attempts:
-        _end(job, "failed", now)
+        end_job(job, "failed", now)
     else:
-        job.state, job.lock, job.sent_at = "queued", None, now
+        set_back(job, now=now, wait=wait)
     wake_waiting(session, job.project_id, now)
+
+
+def postpone_job(session: Session, job: Job, *, now: datetime, error: str, wait: timedelta) -> None:
+    """What the job needs is away, for no fault of its own: it is tried again after `wait`, and the try is not counted."""
+    job.error = error
+    job.attempt, job.postponed = max(0, job.attempt - 1), job.postponed + 1
+    set_back(job, now=now, wait=wait)
+    wake_waiting(session, job.project_id, now)
+
+
+def set_back(job: Job, *, now: datetime, wait: timedelta) -> None:
+    """Queue a job that was running; it is due after `wait`, and then sent."""
+    job.state, job.lock, job.sent_at, job.due_at = "queued", None, now, now + wait
 
 
 def wake_waiting(session: Session, project_id: int, now: datetime) -> None:
@@ -189,7 +231,7 @@ def wake_waiting(session: Session, project_id: int, now: datetime) -> None:
     jobs = session.scalars(waiting.order_by(Job.id)).all()
     for job in jobs:
         job.sent_at = now
-    _send(session, jobs)
+    send(session, jobs)
 
 
 def request_cancel(session: Session, job_id: int, *, now: datetime) -> Job:
@@ -203,7 +245,7 @@ def request_cancel(session: Session, job_id: int, *, now: datetime) -> Job:
         raise Conflict("Rounds cannot be cancelled; set the project inactive instead.", code="not_cancellable")
     job.cancel_requested = True
     if job.state == "queued":
-        _end(job, "cancelled", now)
+        end_job(job, "cancelled", now)
     return job
 
 
@@ -217,46 +259,16 @@ def retry_job(session: Session, job_id: int, *, now: datetime) -> Job:
             f"Job {job_id} is {job.state}; only a failed or cancelled job is tried again.", code="job_not_ended"
         )
     job.state, job.attempt, job.cancel_requested, job.error, job.finished_at = "queued", 0, False, None, None
-    job.started_at, job.sent_at, job.request_id = None, now, request_id()
-    _send(session, [job])
+    job.started_at, job.sent_at, job.due_at, job.postponed, job.request_id = None, now, None, 0, request_id()
+    send(session, [job])
     return job
 
 
-def sweep(
-    session: Session, *, now: datetime, resend_after: timedelta, stale_after: timedelta, max_attempts: int
-) -> int:
-    """Send again what the broker forgot and what a dead worker held; returns how many.
-
-    A queued job sent longer than `resend_after` ago and a running one silent for `stale_after` are due. A job that took its
-    worker down `max_attempts` times is given up.
-    """
-    due = select(Job).where(
-        or_(
-            and_(Job.state == "queued", or_(Job.sent_at.is_(None), Job.sent_at < now - resend_after)),
-            and_(Job.state == "running", Job.heartbeat_at < now - stale_after),
-        )
-    )
-    jobs = session.scalars(due.order_by(Job.id).limit(100).with_for_update(skip_locked=True)).all()
-    for job in jobs:
-        if job.state == "running" and job.attempt >= max_attempts:
-            job.error = f"The worker stopped without a word {job.attempt} times."
-            _end(job, "failed", now)
-            continue
-        job.state, job.lock, job.sent_at = "queued", None, now
-        _send(session, [job])
-    return len(jobs)
+def end_job(job: Job, state: str, now: datetime) -> None:
+    """The job is done, failed or cancelled."""
+    job.state, job.lock, job.due_at, job.finished_at = state, None, None, now
 
 
-def restart_jobs(session: Session, now: datetime) -> None:
-    """On the start of an embedded worker: nothing can be running any more, and its broker remembers nothing."""
-    session.execute(update(Job).where(Job.state == "running").values(state="queued", lock=None))
-    session.execute(update(Job).where(Job.state == "queued").values(sent_at=now))
-    _send(session, session.scalars(select(Job).where(Job.state == "queued").order_by(Job.id)).all())
-
-
-def _end(job: Job, state: str, now: datetime) -> None:
-    job.state, job.lock, job.finished_at = state, None, now
-
-
-def _send(session: Session, jobs: Sequence[Job]) -> None:
+def send(session: Session, jobs: Sequence[Job]) -> None:
+    """Wake a worker for each of these jobs once the session has committed."""
     session.info.setdefault("outbox", []).extend((job.id, job.kind) for job in jobs)

@@ -12,7 +12,7 @@ from service.domain.methods import IMPORT
 from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
-from service.store import events, leases
+from service.store import events, lease_ends
 from service.store.budget import grid_of
 from service.store.jobs import queue_job
 from service.store.labels import Submission, newest_labels, stored_label
@@ -104,7 +104,7 @@ def import_labels(
         outcome = _kept(session, region, label, statuses.get(key), labels.get(region.id), annotator_id, replace, now)
         outcomes.append(outcome)
     opened = [old[key] for key, status in statuses.items() if status == "open"]
-    leases.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
+    lease_ends.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
     session.flush()
     for round_id in sorted({region.round_id for region in opened}):
         close_if_done(session, there.rounds[round_id], now)

@@ -8,14 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from service.errors import Conflict, Invalid
-from service.store import events, leases, regions
+from service.store import events, lease_ends, regions
 from service.store.rounds import close_if_done
 from service.tables import Label, Region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A checked label map of a region that the annotator was given. `digest` is of its pixels."""
+    """A checked label map of a region that the annotator was given by `lease_id`. `digest` is of its pixels."""
 
     region_id: int
     round_id: int
@@ -23,6 +23,7 @@ class Submission:
     digest: str
     class_counts: list[int]
     seconds: float | None
+    lease_id: int | None = None  # labels that are imported have none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +37,19 @@ class Stored:
 def submit(session: Session, submissions: Sequence[Submission], annotator_id: int, *, now: datetime) -> list[Stored]:
     """Store label maps: first versions of open regions, new versions of the annotator's own labels.
 
-    The same pixels again are the same label. Raises Conflict where another annotator holds or has labelled a region, or
-    it was skipped; nothing is stored then.
+    The same pixels again are the same label. Raises NotFound where the annotator was never given a region by that lease,
+    Conflict where another annotator holds or has labelled a region, or it was skipped; nothing is stored then.
     """
     by_region = {each.region_id: each for each in submissions}
     if len(by_region) < len(submissions):
         raise Invalid("A request may label a region once.", code="duplicate_region")
-    locked, rounds = regions.lock_regions(session, by_region.keys(), [each.round_id for each in submissions])
+    given = {each.region_id: each.lease_id for each in submissions}
+    locked, rounds = regions.lock_leased(session, given, annotator_id, [each.round_id for each in submissions])
     latest = newest_labels(session, [id for id, region in locked.items() if region.state == "labelled"])
     for region in locked.values():
         _check_labellable(region, latest.get(region.id), annotator_id)
     opened = [region for region in locked.values() if region.state == "open"]
-    leases.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
+    lease_ends.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
     stored = [stored_label(each, latest.get(each.region_id), annotator_id, now) for each in submissions]
     session.add_all(each.label for each in stored if each.created)
     for region in opened:

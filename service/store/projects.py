@@ -1,6 +1,6 @@
 """Projects in the database, and how far each has come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,8 +13,9 @@ from service.domain.doubts import said_of, together
 from service.domain.methods import AUTO, LEARNED
 from service.errors import Conflict, Invalid, NotFound
 from service.schemas.projects import CHANGEABLE, ProjectSettings, whole
-from service.store import events
+from service.store import events, memberships
 from service.store.budget import pool_regions, region_counts
+from service.store.memberships import NewMembers
 from service.tables import Checkpoint, Image, ImageGroup, Project, Round
 
 
@@ -33,16 +34,29 @@ class Standing:
 
 
 def add_project(
-    session: Session, *, name: str, classes: ClassSet, settings: ProjectSettings, now: datetime, by: int | None = None
+    session: Session,
+    *,
+    name: str,
+    classes: ClassSet,
+    settings: ProjectSettings,
+    now: datetime,
+    by: int | None = None,
+    members: NewMembers = (),
 ) -> Project:
-    """A new project. Raises Conflict where the name is taken."""
+    """A new project; `by`, who makes it, is its admin. Raises Conflict where the name is taken, NotFound for unknown members."""
     _require_free(session, name)
     project = Project(
-        name=name, classes=classes.to_json(), settings=settings.model_dump(mode="json"), active=True, created_at=now
+        name=name,
+        classes=classes.to_json(),
+        settings=settings.model_dump(mode="json"),
+        active=True,
+        open_to_all=members == "everyone",
+        created_at=now,
     )
     session.add(project)
     session.flush()
     events.record(session, now=now, kind="project_added", project_id=project.id, annotator_id=by, name=name)
+    memberships.begin(session, project, members, now, by=by)
     return project
 
 
@@ -59,18 +73,23 @@ def get_project(session: Session, project_id: int) -> Project:
     return project
 
 
-def list_projects(session: Session, *, limit: int, after: int) -> Sequence[Project]:
-    """Projects with ids above `after`, oldest first."""
-    return session.scalars(select(Project).where(Project.id > after).order_by(Project.id).limit(limit)).all()
+def list_projects(
+    session: Session, *, limit: int, after: int = 0, among: Collection[int] | None = None
+) -> Sequence[Project]:
+    """Projects with ids above `after`, oldest first; no others than those `among`, if these are named."""
+    chosen = select(Project).where(Project.id > after).order_by(Project.id).limit(limit)
+    return session.scalars(chosen if among is None else chosen.where(Project.id.in_(among))).all()
 
 
-def project_or_only(session: Session, project_id: int | None) -> Project:
-    """The project of this id; without an id the only one. Raises Invalid, naming them, where there are several."""
+def project_or_only(session: Session, project_id: int | None, among: Collection[int] | None = None) -> Project:
+    """The project of this id, else the only one, `among` these. Raises Invalid, naming them, where there are several."""
     if project_id is not None:
+        if among is not None and project_id not in among:
+            raise NotFound(f"There is no project {project_id}.")
         return get_project(session, project_id)
-    found = session.scalars(select(Project).order_by(Project.id).limit(21)).all()
+    found = list_projects(session, limit=21, among=among)
     if not found:
-        raise NotFound("There is no project yet.")
+        raise NotFound("There is no project yet." if among is None else "You are a member of no project yet.")
     if len(found) > 1:
         listed = ", ".join(f"{each.id} ({each.name})" for each in found[:20]) + (", ..." if len(found) > 20 else "")
         raise Invalid(f"Say which project is meant: {listed}.", code="which_project")
@@ -85,6 +104,7 @@ def change_project(
     settings: ProjectSettings | None,
     now: datetime,
     name: str | None = None,
+    open_to_all: bool | None = None,
     by: int | None = None,
 ) -> Project:
     """Change what is given; of `settings` what was set explicitly, and what follows from it.
@@ -108,6 +128,10 @@ def change_project(
         project.name = changes["name"] = name
     if active is not None and active != project.active:
         project.active = changes["active"] = active
+    if open_to_all is not None and open_to_all != project.open_to_all:
+        project.open_to_all = changes["open_to_all"] = open_to_all
+        if open_to_all:
+            memberships.enroll_everybody(session, project, now)
     if changes:
         events.record(session, now=now, kind="project_changed", project_id=project_id, annotator_id=by, changes=changes)
     return project

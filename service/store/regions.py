@@ -1,10 +1,10 @@
 """Regions in the database: found, described, and locked in the one order that cannot deadlock."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, bindparam, select
+from sqlalchemy import BindParameter, Select, and_, bindparam, select
 from sqlalchemy.orm import Session, defer
 
 from service.domain.classes import ClassSet
@@ -33,11 +33,12 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What a label map of a region must look like, and the region's round."""
+    """What a label map of a region must look like, and the region's round and project."""
 
     height: int
     width: int
     round_id: int
+    project_id: int
     classes: ClassSet
 
 
@@ -55,6 +56,19 @@ _LOCK = (
     .options(defer(Region.prediction))
     .with_for_update()
     .execution_options(populate_existing=True)
+)
+# A lease's number, region and annotator never change, so that the row may be read beside the one that is waited for.
+_LOCK_LEASED = (
+    _LOCK.add_columns(Lease.id)
+    .outerjoin(
+        Lease,
+        and_(
+            Lease.region_id == Region.id,
+            Lease.annotator_id == bindparam("annotator"),
+            Lease.id.in_(bindparam("leases", expanding=True)),
+        ),
+    )
+    .with_for_update(of=Region)
 )
 
 
@@ -106,15 +120,15 @@ def prediction_of(session: Session, region_id: int) -> Prediction:
     return Prediction(png=row[0], checkpoint_id=row[1])
 
 
-def latest_label(session: Session, region_id: int) -> Label | None:
-    """The version that counts, if there is one."""
+def latest_label(session: Session, region_id: int, *, by: int | None = None) -> Label | None:
+    """The version that counts, if there is one; the newest of an annotator's own where they are named."""
     chosen = select(Label).where(Label.region_id == region_id).order_by(Label.version.desc()).limit(1)
-    return session.scalars(chosen).one_or_none()
+    return session.scalars(chosen if by is None else chosen.where(Label.annotator_id == by)).one_or_none()
 
 
-def counting_label(session: Session, region_id: int) -> Label:
+def counting_label(session: Session, region_id: int, *, by: int | None = None) -> Label:
     """Like `latest_label`; NotFound where there is none."""
-    label = latest_label(session, region_id)
+    label = latest_label(session, region_id, by=by)
     if label is None:
         get_region(session, region_id)
         raise NotFound(f"Region {region_id} has no label.", code="no_label")
@@ -134,7 +148,13 @@ def frames(session: Session, region_ids: Collection[int]) -> dict[int, Frame]:
         raise missing(absent)
     classes = {project_id: ClassSet.from_json(of) for project_id, of in {row[4]: row[5] for row in rows}.items()}
     return {
-        row.id: Frame(height=row.height, width=row.width, round_id=row.round_id, classes=classes[row.project_id])
+        row.id: Frame(
+            height=row.height,
+            width=row.width,
+            round_id=row.round_id,
+            project_id=row.project_id,
+            classes=classes[row.project_id],
+        )
         for row in rows
     }
 
@@ -151,3 +171,30 @@ def lock_regions(
     if absent := set(region_ids) - locked.keys():
         raise missing(absent)
     return locked, rounds
+
+
+def lock_leased(
+    session: Session, leases: Mapping[int, int | None], annotator_id: int, round_ids: Collection[int]
+) -> tuple[dict[int, Region], dict[int, Round]]:
+    """Like `lock_regions`, of regions by the lease that each was given to the annotator by, whether that lasts or has ended.
+
+    Raises NotFound where there is no such lease.
+    """
+    rounds = {round_id: lock_round(session, round_id) for round_id in sorted(set(round_ids))}
+    values = {"ids": list(leases), "annotator": annotator_id, "leases": [each or 0 for each in leases.values()]}
+    rows = session.execute(_LOCK_LEASED, values).all()
+    # Of two leases of one region that were sent, which is refused afterwards, each has its row.
+    found = {(region.id, lease_id) for region, lease_id in rows}
+    locked = {region.id: region for region, _ in rows}
+    if absent := leases.keys() - locked.keys():
+        raise missing(absent)
+    for region_id, lease_id in leases.items():
+        if (region_id, lease_id) not in found or lease_id is None:
+            raise no_lease(region_id)
+    return locked, rounds
+
+
+def no_lease(region_id: int) -> NotFound:
+    """The error for a lease that the annotator was never given."""
+    sentence = f"There is no such lease of yours of region {region_id}: ask GET /next-regions, and send it with what that gives."
+    return NotFound(sentence, code="lease_not_found", detail={"region_id": region_id})

@@ -1,7 +1,6 @@
 """Rounds in the database: when the next one is proposed, when one is labelled, and what to tell those who wait."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -10,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from service.db import finite
 from service.domain.doubts import together
-from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.projects import ProjectSettings
 from service.store import events, removals
@@ -19,75 +17,12 @@ from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.jobs import pending_job, queue_job
 from service.store.predictions import refresh_predictions
 from service.store.retraining import retrain_if_due
+from service.store.round_values import NewRegion, RoundFigures, RoundProposal, SeenRound, ToldRound
 from service.store.taken import still_free
 from service.tables import Project, Region, Round
 
 WaitingReason = Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started"]
 UNFINISHED = ("scoring", "open", "labelled")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRegion:
-    """A chosen cell of an image. `number` is its number in the pool, `prediction` an 8-bit PNG of class ids, if any."""
-
-    image_id: int
-    cell: int
-    number: int
-    box: Box
-    score: float
-    prediction: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundProposal:
-    """The regions that a round asks for, none where the pool is empty; what they were chosen with, and the seconds it took.
-
-    `note` says why where they were not chosen as the project wishes; `seconds` is by phase; `seen_key` is of the bytes of what a
-    policy saw; `warning` is what is to be said of that policy.
-    """
-
-    regions: Sequence[NewRegion]
-    strategy: str
-    note: str = ""
-    checkpoint_id: int | None = None
-    policy_id: int | None = None
-    seen_key: str | None = None
-    warning: str = ""
-    seconds: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundFigures:
-    """What a round's labels did: mIoU on D_R in [0, 1], the reward in points of it, labelled pixels of each class.
-
-    What was not measured is None, also the IoU of a class that is nowhere; `seconds` is by phase. `warning` is a sentence where
-    mIoU fell by more than its noise.
-    """
-
-    miou_before: float | None
-    miou_after: float | None
-    reward: float | None
-    iou_per_class: Sequence[float | None] | None
-    class_counts: Sequence[int]
-    seconds: Mapping[str, float]
-    warning: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToldRound:
-    """A round that was learned from, or passed over."""
-
-    id: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class SeenRound:
-    """A round that a policy asked for: its number, its gain in points of mIoU, and the key of what the policy saw."""
-
-    number: int
-    gain: float
-    seen_key: str
 
 
 def advance(session: Session, project: Project, now: datetime) -> None:
@@ -292,7 +227,11 @@ def seen_rounds(session: Session, project_id: int) -> list[SeenRound]:
         Round.project_id == project_id, Round.state == "told", Round.reward.is_not(None), Round.seen_key.is_not(None)
     )
     rows = session.execute(chosen.order_by(Round.number))
-    return [SeenRound(number, gain, key) for number, gain, key in rows if gain is not None and key is not None]
+    return [
+        SeenRound(number=number, gain=gain, seen_key=key)
+        for number, gain, key in rows
+        if gain is not None and key is not None
+    ]
 
 
 def is_pretraining(session: Session, project_id: int) -> bool:

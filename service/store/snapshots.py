@@ -25,7 +25,8 @@ from service.store.pool import (
 )
 from service.store.predictions import OpenRegion, open_regions_of
 from service.store.projects import get_project
-from service.store.rounds import ToldRound, get_round, is_pretraining, told_rounds
+from service.store.round_values import ToldRound
+from service.store.rounds import get_round, is_pretraining, told_rounds
 from service.tables import Checkpoint, Image, ImageGroup, Project, Round
 
 _MOST_TIMED = 400  # labels that seconds are fitted to: more would hardly tell more, and each is outlined in every ask

@@ -3,8 +3,9 @@
 from service.tables.base import Base, UtcDateTime
 from service.tables.campaign import Checkpoint, Image, ImageGroup, Project
 from service.tables.labelling import Label, Lease, Region, Round
-from service.tables.people import Annotator
-from service.tables.records import BlobRemoval, Event
+from service.tables.people import Annotator, Membership
+from service.tables.records import BlobRemoval, Event, EventArchive, RemovalHold
+from service.tables.secrets import Secret
 from service.tables.work import Job, WorkerHost
 
 __all__ = [
@@ -13,14 +14,18 @@ __all__ = [
     "BlobRemoval",
     "Checkpoint",
     "Event",
+    "EventArchive",
     "Image",
     "ImageGroup",
     "Job",
     "Label",
     "Lease",
+    "Membership",
     "Project",
     "Region",
+    "RemovalHold",
     "Round",
+    "Secret",
     "UtcDateTime",
     "WorkerHost",
 ]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.tables.base import NUMBERED_ONCE, Base, Key
@@ -19,6 +19,9 @@ class Project(Base):
     classes: Mapped[dict[str, Any]]
     settings: Mapped[dict[str, Any]]
     active: Mapped[bool] = mapped_column(default=True)
+    open_to_all: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # whoever is added later is a member
     created_at: Mapped[datetime]
 
 
@@ -72,3 +75,4 @@ class Checkpoint(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"))
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
     created_at: Mapped[datetime]
+    weights_gone_at: Mapped[datetime | None]  # when nothing needed the bytes any more; the row stays

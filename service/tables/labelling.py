@@ -87,7 +87,7 @@ class Lease(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
-    end: Mapped[str | None] = mapped_column(String(20))  # labelled, released, skipped, expired
+    end: Mapped[str | None] = mapped_column(String(20))  # labelled, released, skipped, expired, revoked
 
 
 class Label(Base):

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.tables.base import Base, Key
 
 
 class Event(Base):
-    """Who did what, append only (the database refuses changes)."""
+    """Who did what, append only (the database refuses changes; what an archive has may go)."""
 
     __tablename__ = "events"
     __table_args__ = (Index(None, "project_id", "id"),)
@@ -30,3 +30,24 @@ class BlobRemoval(Base):
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     key: Mapped[str] = mapped_column(String(255))  # one that ends with a slash: all under it, which no row names
     due_at: Mapped[datetime]
+
+
+class RemovalHold(Base):
+    """While one lasts no bytes are removed: a backup is copying what its rows name."""
+
+    __tablename__ = "removal_holds"
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    reason: Mapped[str] = mapped_column(String(100))
+    until: Mapped[datetime]
+
+
+class EventArchive(Base):
+    """Bytes that hold the events of these ids, first to last: those alone may go from the table."""
+
+    __tablename__ = "event_archives"
+    __table_args__ = (UniqueConstraint("first_id"),)
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    first_id: Mapped[int] = mapped_column(Key)
+    last_id: Mapped[int] = mapped_column(Key)
+    blob_key: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.tables.base import NUMBERED_ONCE, Base, Key
@@ -32,6 +32,10 @@ class Job(Base):
     error: Mapped[str | None] = mapped_column(Text)
     attempt: Mapped[int] = mapped_column(default=0)
     lock: Mapped[str | None] = mapped_column(String(40))  # names the delivery that owns the job now
+    worker: Mapped[str | None] = mapped_column(String(255))  # the name of the process that took it last
+    due_at: Mapped[datetime | None]  # not before; for a job that waits after a failure
+    # How often it has waited in a row for what is not its own fault
+    postponed: Mapped[int] = mapped_column(default=0, server_default="0")
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     sent_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
@@ -44,10 +48,17 @@ class Job(Base):
 
 
 class WorkerHost(Base):
-    """A machine's workers, as they were when one started last, and what they lack of what is optional."""
+    """A worker's process: that it is alive, what it does, and what it lacks of what is optional.
+
+    The release before wrote one row for a machine, without host, pid, seen_at and job_id.
+    """
 
     __tablename__ = "workers"
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     name: Mapped[str] = mapped_column(String(255), unique=True)
+    host: Mapped[str | None] = mapped_column(String(255))
+    pid: Mapped[int | None]
     missing: Mapped[dict[str, Any]]  # by prefixes of segmenters' names, how to get them
     started_at: Mapped[datetime]
+    seen_at: Mapped[datetime | None]
+    job_id: Mapped[int | None] = mapped_column(BigInteger)  # which it is at; no foreign key, for jobs are deleted

@@ -82,7 +82,7 @@ def test_what_an_import_takes_comes_out_of_the_export(
         }
         files = {name: case.images["a.png"] for name, case, *_ in folder}
         write_folder(root, files, labels, {name: split for name, _, split, *_ in folder})
-        project = doors.import_folder(root, settings={"cell_height": 8, "cell_width": 8})
+        project = doors.import_folder(root, settings={"cell_height": 8, "cell_width": 8, "max_held": 4096})
     _require_label_maps_of_splits(doors, project, folder)
     truth = _label(doors, project, left)
     _require_exported(doors, project, folder, truth)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from models import frozen
 from models.frozen import MAGNIFICATIONS, build_frozen
 from models.projection import Projection, fit_projection
+from models.tiles import tiles
 from tests.models.eyes import CHANNELS, published_eye, seeded, some_images, some_projection, some_segmenter
 
 DEFAULT_TILE = frozen.TILE + 2 * frozen.MARGIN
@@ -50,7 +51,7 @@ def test_tiles_cover_every_pixel_once_and_are_never_larger_than_what_memory_is_p
     size: tuple[int, int],
 ) -> None:
     eye, covered = published_eye(magnification=1.5), torch.zeros(size)
-    for inner, outer in frozen._tiles(*size, eye.tile, eye.margin):
+    for inner, outer in tiles(*size, eye.tile, eye.margin):
         covered[inner] += 1
         for within, around in zip(inner, outer, strict=True):
             assert around.start <= within.start < within.stop <= around.stop

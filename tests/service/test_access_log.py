@@ -34,7 +34,7 @@ Written = Callable[[], list[dict[str, Any]]]
 
 
 def access(written: Written) -> dict[str, Any]:
-    return [line for line in written() if line["logger"] == "service.access"][-1]
+    return [line for line in written() if line["logger"] == "service.access_log"][-1]
 
 
 def test_a_line_says_who_asked_for_what_and_how_it_went(admin: TestClient, make: Maker, written: Written) -> None:
@@ -47,7 +47,7 @@ def test_a_line_says_who_asked_for_what_and_how_it_went(admin: TestClient, make:
     assert line.pop("message").startswith("root GET /projects/1 200 ")
     assert line == {
         "level": "info",
-        "logger": "service.access",
+        "logger": "service.access_log",
         "request_id": "abc-123",
         "user": "root",
         "method": "GET",
@@ -108,8 +108,8 @@ def test_no_token_is_ever_in_the_log(client: TestClient, admin: TestClient, make
 
 
 def test_a_path_cannot_write_a_line_of_its_own(stranger: TestClient, written: Written) -> None:
-    stranger.get("/nowhere%0A2026 INFO service.access%20all is well")
-    assert access(written)["path"] == "/nowhere%0A2026%20INFO%20service.access%20all%20is%20well"
+    stranger.get("/nowhere%0A2026 INFO service.access_log%20all is well")
+    assert access(written)["path"] == "/nowhere%0A2026%20INFO%20service.access_log%20all%20is%20well"
 
 
 def test_regions_that_are_asked_for_name_their_project(client: TestClient, make: Maker, written: Written) -> None:

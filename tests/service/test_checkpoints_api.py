@@ -27,6 +27,14 @@ from workers.training.checkpoints import Policy, save_policy, to_bytes
 SMALL = RegionwiseSettings(width=2, deep=False, dueling=False, state_encoder="mean")
 REGIONS = 8  # two images of 180 x 160 in cells of 90 x 80
 
+Login = Callable[..., TestClient]
+
+
+@pytest.fixture
+def client(login: Login) -> TestClient:
+    """A client whose caller reviews: what annotators see of it is in test_access.py."""
+    return login("reviewer", "ada")
+
 
 def small(seed: int = 0, **more: Any) -> bytes:
     """The file of a regionwise policy of a few weights."""
@@ -185,7 +193,7 @@ def test_uploads_need_a_project_a_policy_a_file_and_an_admin(
     assert admin.post("/projects/1/checkpoints", data={"kind": "policy", "file": "text"}).status_code == 422
     assert blobs_in(tmp_path) == []
     assert upload(admin, data).status_code == 201
-    for role, listed, file in (("annotator", 200, 403), ("reviewer", 200, 403), ("admin", 200, 200)):
+    for role, listed, file in (("annotator", 403, 403), ("reviewer", 200, 403), ("admin", 200, 200)):
         client = login(role)
         assert client.get("/projects/1/checkpoints").status_code == listed
         assert client.get("/checkpoints/1/file").status_code == file

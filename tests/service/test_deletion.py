@@ -90,6 +90,7 @@ def test_a_project_is_deleted_with_all_that_is_its_own_and_its_events_stay(
         **dict.fromkeys(("image_groups", "images", "projects"), 1),
         **dict.fromkeys(("checkpoints", "jobs", "rounds", "regions"), 0),
         "events": events + 1,
+        "memberships": 2,  # of the other project
     }
     with database.read() as session:
         last = session.scalars(select(Event).order_by(Event.id.desc()).limit(1)).one()

@@ -1,6 +1,7 @@
 """Health: up as soon as the process is, ready only when requests can be served."""
 
 import socket
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from service.settings import Settings
 from service.store.jobs import queue_job
 from service.store.workers import announce
 from service.tables import Job
-from tests.conftest import START, FakeClock
+from tests.conftest import FakeClock
 from tests.maker import Maker
 
 LABELLING = {"database": "ok", "migrations": "ok", "blobs": "ok", "disk": "ok"}
@@ -29,6 +30,7 @@ def test_the_process_is_up_and_ready_and_says_so_to_strangers(stranger: TestClie
     assert response.json() == {
         "status": "ready",
         "checks": {**LABELLING, "broker": "embedded", "workers": "ok", "jobs": "ok"},
+        "stalled": {},
     }
 
 
@@ -60,7 +62,7 @@ def test_a_broker_that_is_away_delays_learning_and_stops_nobody_from_labelling(
     database: Database, blobs: Blobs, tmp_path: Path
 ) -> None:
     with database.write() as session:
-        announce(session, "a machine", {}, START)
+        announce(session, "a machine", {}, datetime.now(UTC))
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         settings = Settings(data_dir=tmp_path, broker_url=f"redis://127.0.0.1:{port}/0")
@@ -69,12 +71,14 @@ def test_a_broker_that_is_away_delays_learning_and_stops_nobody_from_labelling(
         assert response.json() == {
             "status": "ready",
             "checks": {**LABELLING, "broker": "ok", "workers": "ok", "jobs": "ok"},
+            "stalled": {},
         }
     response = client.get("/readyz")
     assert response.status_code == 200
     assert response.json() == {
         "status": "degraded",
         "checks": {**LABELLING, "broker": "It does not answer.", "workers": "ok", "jobs": "ok"},
+        "stalled": {},
     }
 
 
@@ -85,7 +89,7 @@ def test_without_a_worker_learning_is_held_up(database: Database, blobs: Blobs, 
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
     assert "regionwise worker" in response.json()["checks"]["workers"]
     with database.write() as session:
-        announce(session, "a machine", {}, START)
+        announce(session, "a machine", {}, datetime.now(UTC))
     assert client.get("/readyz").json()["status"] == "ready"
 
 

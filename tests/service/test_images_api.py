@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,19 @@ from starlette.testclient import TestClient
 from service.blobs import Blobs
 from service.db import Database
 from service.domain.masks import decode_label_png
-from service.domain.usable import LEAST_SIDE
+from service.domain.usable import LEAST_SIDE, LONGEST_RATIO
 from service.store import images as store
 from service.store.pool import groups_of_split, image_in_group
 from service.tables import Project
 from tests.maker import Maker
+
+Login = Callable[..., TestClient]
+
+
+@pytest.fixture
+def client(login: Login) -> TestClient:
+    """A client whose caller reviews: what annotators see of it is in test_access.py."""
+    return login("reviewer", "ada")
 
 
 def upload(
@@ -198,3 +207,15 @@ def test_an_image_that_no_network_takes_is_refused(admin: TestClient, make: Make
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "too_small")
     assert f"It is {height} high and {width} wide" in refused.json()["error"]["message"]
     assert upload(admin, ("a.png", make.picture(LEAST_SIDE, LEAST_SIDE))).status_code == 201
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_image_that_is_much_longer_than_wide_is_refused(admin: TestClient, make: Maker, turned: bool) -> None:
+    height, width = 8, 8 * LONGEST_RATIO
+    sides = (width, height) if turned else (height, width)
+    assert upload(admin, ("a.png", make.picture(*sides))).status_code == 201
+    longer = (width + 1, height) if turned else (height, width + 1)
+    refused = upload(admin, ("b.png", make.picture(*longer)))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "too_elongated")
+    assert "100 times the shorter one at most" in refused.json()["error"]["message"]
+    assert [each["name"] for each in admin.get("/projects/1/images").json()["items"]] == ["a.png"]

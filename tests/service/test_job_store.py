@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from service.db import Database
 from service.domain.job_kinds import JobKind
 from service.errors import Conflict
-from service.store import jobs
+from service.store import jobs, recovery
 from service.tables import Job
 from tests.conftest import START, Outbox
 from tests.maker import Maker
@@ -159,7 +159,7 @@ def test_the_sweeper_sends_what_the_broker_forgot_and_what_a_dead_worker_held(
     assert claim(database, alive, START + timedelta(seconds=99)) is not None
     outbox.clear()
     with database.write() as session:
-        swept = jobs.sweep(
+        swept = recovery.sweep(
             session,
             now=START + timedelta(seconds=100),
             resend_after=timedelta(seconds=30),
@@ -176,7 +176,7 @@ def test_a_job_that_kills_every_worker_is_given_up(database: Database, project_i
         assert claim(database, job_id, now) is not None
         now += timedelta(seconds=100)
         with database.write() as session:
-            jobs.sweep(session, now=now, resend_after=STALE, stale_after=STALE, max_attempts=3)
+            recovery.sweep(session, now=now, resend_after=STALE, stale_after=STALE, max_attempts=3)
     with database.read() as session:
         job = jobs.get_job(session, job_id)
         assert job.state == "failed"
@@ -247,6 +247,6 @@ def test_an_embedded_worker_takes_up_all_that_its_last_life_left(
         jobs.request_cancel(session, ended, now=START)
     outbox.clear()
     with database.write() as session:
-        jobs.restart_jobs(session, START)
+        recovery.restart_jobs(session, START, max_attempts=3)
     assert [job for job, _ in outbox] == [running, waiting]
     assert claim(database, running) is not None

@@ -3,7 +3,9 @@
 import io
 import json
 import zipfile
+from collections.abc import Callable
 
+import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
@@ -12,6 +14,14 @@ from service.store import jobs
 from service.tables import Project, Region, Round
 from tests.conftest import START, Outbox
 from tests.maker import Maker
+
+Login = Callable[..., TestClient]
+
+
+@pytest.fixture
+def client(login: Login) -> TestClient:
+    """A client whose caller reviews: what annotators see of it is in test_access.py."""
+    return login("reviewer", "ada")
 
 
 def with_a_label(make: Maker, database: Database) -> Project:
@@ -24,7 +34,7 @@ def with_a_label(make: Maker, database: Database) -> Project:
     return project
 
 
-def test_an_admin_starts_a_job_and_anyone_watches_it(
+def test_an_admin_starts_a_job_and_reviewers_watch_it(
     admin: TestClient, client: TestClient, make: Maker, outbox: Outbox, database: Database
 ) -> None:
     project = with_a_label(make, database)
@@ -47,8 +57,9 @@ def test_two_jobs_of_a_kind_do_not_run_at_once(admin: TestClient, make: Maker, d
 
 
 def test_annotators_start_cancel_and_retry_nothing(
-    admin: TestClient, client: TestClient, make: Maker, database: Database
+    admin: TestClient, login: Login, make: Maker, database: Database
 ) -> None:
+    client = login("annotator")
     project = with_a_label(make, database)
     job = admin.post(f"/projects/{project.id}/jobs", json={"kind": "finish"}).json()
     for path in (f"/projects/{project.id}/jobs", f"/jobs/{job['id']}/cancel", f"/jobs/{job['id']}/retry"):

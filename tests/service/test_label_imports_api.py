@@ -16,7 +16,7 @@ from service.domain.masks import decode_label_png, encode_label_png
 from service.domain.regions import Box
 from service.store import rounds
 from service.store.budget import regions_left
-from service.store.rounds import NewRegion, RoundProposal
+from service.store.round_values import NewRegion, RoundProposal
 from service.store.snapshots import tell_snapshot
 from service.tables import Event, Image, Job, Label, Project, Region, Round
 from tests.conftest import Outbox

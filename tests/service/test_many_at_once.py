@@ -113,7 +113,13 @@ def test_of_two_last_labels_the_second_waits_for_the_first_and_closes_the_round(
 
     def submit(session: Session, region: Region) -> None:
         sent = labels.Submission(
-            region_id=region.id, round_id=1, mask=b"", digest="", class_counts=[0] * 11, seconds=None
+            region_id=region.id,
+            round_id=1,
+            mask=b"",
+            digest="",
+            class_counts=[0] * 11,
+            seconds=None,
+            lease_id=given[region.id],
         )
         labels.submit(session, [sent], 1, now=make.clock())
 
@@ -123,6 +129,9 @@ def test_of_two_last_labels_the_second_waits_for_the_first_and_closes_the_round(
         finished.set()
 
     make.annotator()
+    with database.write() as session:
+        taken = leases.claim(session, project, 1, count=2, now=make.clock(), default_minutes=15)
+        given = {each.placed.region.id: each.lease.id for each in taken}
     with database.write() as session:
         submit(session, regions[0])
         thread = threading.Thread(target=second)
@@ -143,8 +152,8 @@ def test_a_region_leased_since_it_was_looked_at_is_not_leased_again(make: Maker,
         (held,) = leases.claim(session, project, 1, count=1, now=now, default_minutes=15)
     # What a statement on PostgreSQL does whose snapshot is older than the first lease.
     with database.write() as session:
-        free = {held.placed.region.id: held.placed}
-        assert leases._granted(session, free, [], 2, now=now, expires_at=now) == []
+        found = [leases._Found(placed=held.placed, lease=None, holds=0)]
+        assert leases._granted(session, found, 2, now=now, expires_at=now) == []
     with database.read() as session:
         assert session.scalars(select(Lease.annotator_id)).all() == [1]
 

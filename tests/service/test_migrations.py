@@ -15,9 +15,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service import migrate
 from service.db import Database, make_engine
+from service.lease_proofs import LeaseProofs
 from service.store import events
 from service.tables import Base, Event, Region, Round
 from tests.conftest import BACKENDS, POSTGRES
+
+BEFORE_0008 = "0010"
 
 
 @pytest.fixture(params=BACKENDS)
@@ -161,6 +164,89 @@ def test_numbers_are_given_once_and_events_outlive_projects_from_the_fifth_revis
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         assert connection.execute(text("SELECT count(*) FROM events")).scalar() == 2
+    engine.dispose()
+
+
+def test_everybody_keeps_the_projects_that_there_are_with_the_revision_of_members(empty_url: str) -> None:
+    migrate.upgrade(empty_url, "0005")
+    engine = make_engine(empty_url)
+    earlier = EarlierRelease(engine)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.campaign(connection)
+        person = {"name": "eve", "role": "reviewer", "token_hash": "e", "active": False, "created_at": now}
+        earlier.add(connection, "annotators", **person)
+        earlier.add(connection, "projects", name="b", classes={}, settings={}, active=True, created_at=now)
+    migrate.upgrade(empty_url)
+    with engine.execution_options(write=True).begin() as connection:
+        chosen = text("SELECT project_id, annotator_id, role FROM memberships ORDER BY project_id, annotator_id")
+        found = [tuple(each) for each in connection.execute(chosen)]
+        # The release before is still at work.
+        third = earlier.add(connection, "projects", name="c", classes={}, settings={}, active=True, created_at=now)
+        opened = connection.execute(text(f"SELECT open_to_all FROM projects WHERE id = {third}")).scalar()
+    assert found == [(1, 1, "annotator"), (1, 2, "reviewer"), (2, 1, "annotator"), (2, 2, "reviewer")]
+    assert not opened
+    migrate.downgrade(empty_url, "0005")
+    migrate.upgrade(empty_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.execute(text("SELECT count(*) FROM memberships")).scalar() == 6
+    engine.dispose()
+
+
+def test_leases_and_a_secret_go_on_across_the_ninth_revision_up_and_down(empty_url: str) -> None:
+    migrate.upgrade(empty_url, "0005")
+    engine = make_engine(empty_url)
+    earlier = EarlierRelease(engine)
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.campaign(connection)
+    migrate.upgrade(empty_url, "0009")
+    database = Database(empty_url)
+    first, second = LeaseProofs(database), LeaseProofs(database)
+    first.load()
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.region(connection, 1, 1, 1, cell=2)  # the release before is still at work
+        lease = {"annotator_id": 1, "created_at": datetime(2026, 1, 1, tzinfo=UTC)}
+        earlier.add(connection, "leases", **lease, region_id=2, expires_at=datetime(2026, 1, 2, tzinfo=UTC))
+    second.load()
+    assert first.token(1, 2, 3) == second.token(1, 2, 3)
+    database.engine.dispose()
+
+    migrate.downgrade(empty_url, "0005")
+    assert "secrets" not in inspect(engine).get_table_names()
+    migrate.upgrade(empty_url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.execute(text("SELECT count(*) FROM leases")).scalar() == 2
+        assert connection.execute(text("SELECT count(*) FROM secrets")).scalar() == 0
+    engine.dispose()
+
+
+def test_jobs_and_workers_of_the_release_before_go_on_across_the_eighth_revision_up_and_down(empty_url: str) -> None:
+    migrate.upgrade(empty_url, BEFORE_0008)
+    engine = make_engine(empty_url)
+    earlier, now = EarlierRelease(engine), datetime(2026, 1, 1, tzinfo=UTC)
+    queued = {"kind": "ask", "payload": {}, "state": "queued", "progress": 0.0, "message": "", "created_at": now}
+    job = {**queued, "project_id": 1, "attempt": 0, "cancel_requested": False}
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.campaign(connection)
+        earlier.add(connection, "jobs", **job)
+        earlier.add(connection, "workers", name="left", missing={}, started_at=now)
+    migrate.upgrade(empty_url, "0008")
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.add(connection, "jobs", **job)  # the release before is still at work
+        earlier.add(connection, "workers", name="right", missing={}, started_at=now)
+        own = "INSERT INTO workers (name, missing, started_at, pid) SELECT 'own', missing, started_at, 7 FROM workers"
+        connection.execute(text(f"{own} WHERE name = 'left'"))
+        found = connection.execute(text("SELECT postponed, due_at, worker FROM jobs")).all()
+    assert [tuple(each) for each in found] == [(0, None, None)] * 2
+
+    migrate.downgrade(empty_url, BEFORE_0008)
+    with engine.execution_options(write=True).begin() as connection:
+        earlier.add(connection, "jobs", **job)
+        names = connection.execute(text("SELECT name FROM workers ORDER BY name")).scalars().all()
+        jobs = connection.execute(text("SELECT count(*) FROM jobs")).scalar()
+    assert (list(names), jobs) == (["left", "right"], 3)
     engine.dispose()
 
 

@@ -119,7 +119,7 @@ def test_without_images_or_while_paused_nothing_has_started(
 ) -> None:
     project = make.project()
     body = client.get("/next-regions").json()
-    assert body == {"items": [], "reason": "not_started", "retry_after": 10}
+    assert body == {"items": [], "reason": "not_started", "retry_after": 10, "job_id": None, "sentence": None}
     make.round_(project, make.images(project, 1), regions=2)
     take(client)
     admin.patch("/projects/1", json={"active": False})
@@ -133,7 +133,7 @@ def test_the_first_to_ask_starts_the_first_round(client: TestClient, make: Maker
     make.images(make.project(), 1)
     for _ in range(2):
         response = client.get("/next-regions")
-        assert response.json() == {"items": [], "reason": "scoring", "retry_after": 1}
+        assert response.json() == {"items": [], "reason": "scoring", "retry_after": 1, "job_id": None, "sentence": None}
         assert response.headers["Retry-After"] == "1"
     assert [kind for _, kind in outbox] == ["ask"]
 

@@ -1,5 +1,7 @@
 """Projects over HTTP: made, listed, changed within bounds, counted."""
 
+from collections.abc import Callable
+
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
@@ -11,6 +13,14 @@ from tests.maker import Maker
 
 CLASSES = [{"id": 0, "name": "road", "color": [1, 2, 3]}, {"id": 7, "name": "rest", "color": [4, 5, 6]}]
 TWO_CLASSES = {"classes": CLASSES, "ignore_id": 9}
+
+Login = Callable[..., TestClient]
+
+
+@pytest.fixture
+def client(login: Login) -> TestClient:
+    """A client whose caller reviews: what annotators see of it is in test_access.py."""
+    return login("reviewer", "ada")
 
 
 def test_a_project_has_the_preset_classes_and_the_default_settings(admin: TestClient) -> None:

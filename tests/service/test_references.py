@@ -27,6 +27,14 @@ from tests.maker import Maker
 
 FORM = {"split": "pool"}
 
+Login = Callable[..., TestClient]
+
+
+@pytest.fixture
+def client(login: Login) -> TestClient:
+    """A client whose caller reviews: what annotators see of it is in test_access.py."""
+    return login("reviewer", "ada")
+
 
 @pytest.fixture
 def lab() -> Iterator[Callable[[str, bytes], str]]:

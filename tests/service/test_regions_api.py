@@ -21,9 +21,15 @@ Login = Callable[..., TestClient]
 
 
 @pytest.fixture
+def client(login: Login) -> TestClient:
+    """A client whose caller reviews: what annotators see of it is in test_access.py."""
+    return login("reviewer", "ada")
+
+
+@pytest.fixture
 def project(make: Maker) -> Project:
-    """A project with an open round of four predicted regions of 90 x 80, the cells of one image."""
-    project = make.project()
+    """A project with an open round of four predicted regions of 90 x 80, the cells of one image; anybody may skip all."""
+    project = make.project(max_skip_share=1.0)
     make.round_(project, make.images(project, 1), regions=4, prediction=True)
     return project
 
@@ -227,4 +233,5 @@ def test_a_skip_needs_a_reason_and_a_token_of_ones_own(client: TestClient, login
     for what, more in (("skip", {"reason": "x"}), ("release", {})):
         stolen = send(login(), region, what, **more)
         assert (stolen.status_code, stolen.json()["error"]["code"]) == (422, "bad_lease_token")
-        assert send(client, {**region, "id": 99}, what, **more).status_code == 422
+        assert send(client, {**region, "id": 2}, what, **more).status_code == 422
+        assert send(client, {**region, "id": 99}, what, **more).status_code == 404

@@ -13,7 +13,7 @@ from service.db import Database
 from service.domain.regions import Box
 from service.store import rounds
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
-from service.store.rounds import NewRegion, RoundFigures, RoundProposal
+from service.store.round_values import NewRegion, RoundFigures, RoundProposal
 from service.tables import Checkpoint, Event, Image, Job, Project, Region, Round
 from tests.conftest import START, Outbox
 from tests.maker import Maker

@@ -1,5 +1,6 @@
 """Warnings where people look: on jobs, rounds and projects; and regions are given out all the same."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,11 +8,19 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.store import jobs, rounds
-from service.store.rounds import RoundProposal
+from service.store.round_values import RoundProposal
 from service.store.snapshots import course_of, tell_snapshot
 from service.tables import Checkpoint, Round
 from tests.conftest import START
 from tests.maker import Maker
+
+Login = Callable[..., TestClient]
+
+
+@pytest.fixture
+def client(login: Login) -> TestClient:
+    """A client whose caller reviews: what annotators see of it is in test_access.py."""
+    return login("reviewer", "ada")
 
 
 def describe(database: Database, checkpoint: Checkpoint, **description: Any) -> None:

@@ -6,7 +6,7 @@ from service.db import Database
 from service.store.workers import announce
 from tests.conftest import START
 from tests.maker import Maker
-from workers.jobs.tasks import announce_this
+from workers.jobs.presence import Presence
 from workers.training.building import missing_segmenters
 
 SMP = {"smp:": "They need the extra smp: pip install 'regionwise[smp]'."}
@@ -49,7 +49,10 @@ def test_a_change_of_the_segmenter_is_refused_whole(admin: TestClient, make: Mak
 
 
 def test_a_worker_says_what_it_lacks(database: Database, admin: TestClient) -> None:
-    announce_this(database, START)
+    presence = Presence(database, lambda: START, missing_segmenters(), seconds=60.0)
+    presence.start()
     assert "efficientnet-lite0" not in missing_segmenters()
     lacks = "smp:" in missing_segmenters()
     assert made(admin, "smp", segmenter=WANTED)[0] == (422 if lacks else 201)
+    presence.close()
+    assert made(admin, "nothing is known", segmenter=WANTED)[0] == 201

@@ -102,6 +102,7 @@ SETTINGS = {
     "train_batch": 4,
     "learning_rate": 0.05,
     "lookahead": False,
+    "max_held": 4096,
 }
 
 

@@ -45,7 +45,8 @@ TRUTH = Rectangles(4, 1)
 class Deployment:
     """The two processes, as a compose file starts them, and an admin who calls them."""
 
-    def __init__(self, folder: Path, database_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, **changes: str) -> None:
+        """`changes`: other settings of its processes, by their variables' names."""
         self.folder = folder
         self.broker = redis.Redis.from_url(REDIS)
         self.database = Database(database_url)
@@ -64,22 +65,24 @@ class Deployment:
             "REGIONWISE_SLICE_SECONDS": "1",
             "REGIONWISE_STALE_SECONDS": "4",
             "REGIONWISE_SWEEP_SECONDS": "0.5",
+            **changes,
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.token = new_token()
         with self.database.write() as session:
             now = datetime.now(UTC)
-            add_annotator(session, name="root", role="admin", token_hash=hash_token(self.token), now=now)
+            add_annotator(session, name=uuid.uuid4().hex, role="admin", token_hash=hash_token(self.token), now=now)
         self._server = f"http://127.0.0.1:{port}"
         self.client = Client(self._server, self.token)
 
-    def start(self, command: str) -> None:
-        """Start `serve`, and wait until it is ready, or `worker`, unless it runs."""
-        if command in self._processes:
+    def start(self, command: str, name: str | None = None) -> None:
+        """Start `serve`, and wait until it is ready, or `worker`, unless it runs; `name` tells several apart."""
+        name = name or command
+        if name in self._processes:
             return
         with (self.folder / f"{command}.log").open("ab") as log:
             # In a group of its own: a worker dies with its pool process.
-            self._processes[command] = subprocess.Popen(
+            self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "service", command],
                 cwd=self.folder,
                 env=self._environment,
@@ -95,11 +98,21 @@ class Deployment:
         if command in self._processes:
             os.killpg(self._processes[command].pid, number)
 
+    def group(self, name: str) -> int:
+        """The number of a process, and of the group that its children are in."""
+        return self._processes[name].pid
+
     def kill(self, command: str) -> None:
         """End a process that has no say in it."""
         self.signal(command, signal.SIGKILL)
         if command in self._processes:
             self._processes.pop(command).wait()
+
+    def terminate(self, name: str, *, to_all: bool = False) -> int:
+        """Ask a process to end, alone or `to_all` of its group as service managers do; returns its status."""
+        process = self._processes.pop(name)
+        (os.killpg if to_all else os.kill)(process.pid, signal.SIGTERM)
+        return process.wait(timeout=60)
 
     def forget(self) -> None:
         """Have the broker forget every job; what else is in it stays."""
@@ -107,8 +120,8 @@ class Deployment:
 
     def close(self) -> None:
         """Leave nothing behind."""
-        for command in ("worker", "serve"):
-            self.kill(command)
+        for name in list(self._processes):
+            self.kill(name)
         self.client.close()
         self.forget()
         self.broker.close()

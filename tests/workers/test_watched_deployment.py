@@ -59,7 +59,7 @@ def test_a_request_is_found_again_in_the_lines_of_api_and_worker(deployment: Dep
 
     jobs = [line for line in lines(deployment, "worker") if line.get("status") == "done"]
     assert [(line["job_kind"], line["project"], line["request_id"]) for line in jobs] == [("ask", project, "the-first")]
-    access = [line for line in lines(deployment, "serve") if line["logger"] == "service.access"]
+    access = [line for line in lines(deployment, "serve") if line["logger"] == "service.access_log"]
     followed = [line for line in access if line["request_id"] == "the-first"]
     assert [(line["route"], line["user"], line["status"]) for line in followed] == [("/next-regions", "root", 200)]
     written = "".join(Path(deployment.folder / f"{each}.log").read_text() for each in ("serve", "worker"))

@@ -38,7 +38,9 @@ def make_demo(settings: Settings) -> None:
         arrivals = [image for split in COUNTS for image in _images(dataset, split, blobs)]
         now = datetime.now(UTC)
         with database.write() as session:
-            project = add_project(session, name=NAME, classes=dataset.classes, settings=SETTINGS, now=now)
+            project = add_project(
+                session, name=NAME, classes=dataset.classes, settings=SETTINGS, now=now, members="everyone"
+            )
             add_images(session, project.id, arrivals, now)
             advance(session, project, now)
             queue_job(session, project_id=project.id, kind="pretrain", payload=PRETRAIN, now=now)

@@ -48,7 +48,8 @@ def on_device(dataset: Dataset, device: str) -> Dataset:
 
 def stack_images(source: ImageSource, numbers: Sequence[int], device: torch.device | str) -> Tensor:
     """(B, 3, H, W) uint8 on `device` of images of one size, from where they are kept."""
-    return torch.stack([_image(*behind(source, number)) for number in numbers]).to(device)
+    each = [_image(*behind(source, number)) for number in numbers]
+    return (each[0][None] if len(each) == 1 else torch.stack(each)).to(device)  # large images come alone: no copy
 
 
 def stack_label_maps(source: ImageSource, numbers: Sequence[int]) -> Tensor:

@@ -4,21 +4,27 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from service import logs
 from service.blobs import Blobs
 from service.db import Database
+from service.domain.waits import Waits, at_once
 from service.settings import Settings
 from service.store import jobs as job_store
+from service.tables import Job
 from workers.datasets.base import Pixels
 from workers.datasets.decoded import DecodedCache
+from workers.jobs.job_state import JobState
+from workers.jobs.passing import passes
+from workers.jobs.presence import Presence
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +60,9 @@ class Worker:
     device: str
     decoded: DecodedCache[Pixels] = field(default_factory=DecodedCache)
     stopping: threading.Event = field(default_factory=threading.Event)
+    # None: the process says nothing of itself, and its jobs are given to others after `stale_seconds`.
+    presence: Presence | None = None
+    waits: Waits = at_once
     # What a job's next slice may go on with, where it comes to this process again; the truth is what the slice saved.
     between_slices: dict[str, Any] = field(default_factory=dict)
 
@@ -80,8 +89,11 @@ class JobRun:
     started: float
     progress: float = 0.0
     message: str = ""
+    request_id: str | None = None  # of whoever queued it
     cancelled: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
+    # Set when something was saved, until the row says so.
+    moved: threading.Event = field(default_factory=threading.Event)
 
     def report(self, progress: float, message: str) -> None:
         """Say how far the job is, in [0, 1]."""
@@ -124,9 +136,9 @@ class JobRun:
         self.check()
         raise SliceOver
 
-    def state(self, phase: str) -> "JobState":
+    def state(self, phase: str) -> JobState:
         """Where this job keeps what it has done of a phase."""
-        return JobState(self.worker.blobs, f"jobs/{self.job_id}/{phase}.safetensors", self.check_owned)
+        return JobState(self.worker.blobs, f"jobs/{self.job_id}/{phase}.safetensors", self.check_owned, self.moved.set)
 
     def check_owned(self) -> None:
         """Raises JobLost where the job was taken away, perhaps since the last heartbeat."""
@@ -142,39 +154,39 @@ class JobRun:
             raise job_store.JobLost(f"Job {self.job_id} was given to another worker.")
 
 
-class JobState:
-    """A StateStore in the blobs."""
-
-    def __init__(self, blobs: Blobs, key: str, check: Callable[[], None] = lambda: None) -> None:
-        """`check` raises where what is kept is not this worker's to change any more."""
-        self._blobs, self._key, self._check = blobs, key, check
-
-    def load(self) -> bytes | None:
-        """What was saved last, or None."""
-        return self._blobs.get(self._key) if self._blobs.exists(self._key) else None
-
-    def save(self, data: bytes) -> None:
-        """Keep these bytes in place of the last."""
-        self._check()
-        self._blobs.replace(self._key, data)
-
-    def clear(self) -> None:
-        """Forget."""
-        self._check()
-        self._blobs.delete(self._key)
-
-
 Handler = Callable[[JobRun], dict[str, Any]]
 
 
 def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> str:
     """Claim a job and run it; returns what became of it. May be called twice for one job without harm."""
-    stale = timedelta(seconds=worker.settings.stale_seconds)
-    with worker.database.write() as session:
-        job = job_store.claim_job(session, job_id, now=worker.clock(), stale_after=stale)
-        if job is None or job.lock is None or job.started_at is None:
+    if worker.stopping.is_set():
+        return "not claimed"  # the sweeper sends it to another worker
+    with nullcontext() if worker.presence is None else worker.presence.at(job_id):
+        run = _claimed(worker, job_id)
+        if run is None:
             return "not claimed"
-        run = JobRun(
+        belongs = {"job_id": run.job_id, "job_kind": run.kind, "project": run.project_id, "request_id": run.request_id}
+        with logs.belonging(**{name: value for name, value in belongs.items() if value is not None}), _heartbeat(run):
+            outcome = _run(run, handlers[run.kind])
+            _say(run, outcome)
+        return outcome
+
+
+def _say(run: JobRun, outcome: str) -> None:
+    seconds = time.monotonic() - run.started
+    fields = {"status": outcome, "duration_ms": round(1000 * seconds, 1)}
+    said = "Job %s (%s) of project %s: %s, %.1f s"
+    log.info(said, run.job_id, run.kind, run.project_id, outcome, seconds, extra={"fields": fields})
+
+
+def _claimed(worker: Worker, job_id: int) -> JobRun | None:
+    stale = timedelta(seconds=worker.settings.stale_seconds)
+    name = None if worker.presence is None else worker.presence.name
+    with worker.database.write() as session:
+        job = job_store.claim_job(session, job_id, now=worker.clock(), stale_after=stale, worker=name)
+        if job is None or job.lock is None or job.started_at is None:
+            return None
+        return JobRun(
             worker=worker,
             job_id=job.id,
             project_id=job.project_id,
@@ -184,22 +196,8 @@ def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> st
             tried_since=job.started_at,
             started=time.monotonic(),
             progress=job.progress,
+            request_id=job.request_id,
         )
-    belongs = {"job_id": job.id, "job_kind": job.kind, "project": job.project_id, "request_id": job.request_id}
-    with logs.belonging(**{name: value for name, value in belongs.items() if value is not None}), _heartbeat(run):
-        outcome = _run(run, handlers[run.kind])
-        seconds = time.monotonic() - run.started
-        fields = {"status": outcome, "duration_ms": round(1000 * seconds, 1)}
-        log.info(
-            "Job %s (%s) of project %s: %s, %.1f s",
-            run.job_id,
-            run.kind,
-            run.project_id,
-            outcome,
-            seconds,
-            extra={"fields": fields},
-        )
-        return outcome
 
 
 def _run(run: JobRun, handler: Handler) -> str:
@@ -215,21 +213,31 @@ def _run(run: JobRun, handler: Handler) -> str:
         return "lost"
     except Exception as error:  # whatever went wrong belongs in the job's row, where people look
         log.exception("Job %s (%s) failed", run.job_id, run.kind)
-        text, final = f"{type(error).__name__}: {error}", isinstance(error, JobFailed)
-        if final:
-            text = str(error)
-        attempts = run.worker.settings.max_attempts
-        return _end(
-            run,
-            "failed",
-            lambda session, job: job_store.fail_job(
-                session, job, now=now(), error=text, max_attempts=attempts, final=final
-            ),
-        )
+        return _failed(run, error)
     return _end(run, "done", lambda session, job: job_store.finish_job(session, job, now=now(), result=result))
 
 
-def _end(run: JobRun, outcome: str, write: Callable[[Any, Any], None]) -> str:
+def _failed(run: JobRun, error: Exception) -> str:
+    """Give the job up, count the try, or wait for what is away, whichever the error asks for."""
+    worker, now = run.worker, run.worker.clock()
+    if isinstance(error, JobFailed):
+        text, final = str(error), True
+    else:
+        text, final = f"{type(error).__name__}: {error}", False
+
+    def postpone(session: Session, job: Job) -> None:
+        job_store.postpone_job(session, job, now=now, error=text, wait=worker.waits(job.postponed + 1))
+
+    def fail(session: Session, job: Job) -> None:
+        wait, attempts = worker.waits(job.attempt), worker.settings.max_attempts
+        job_store.fail_job(session, job, now=now, error=text, max_attempts=attempts, final=final, wait=wait)
+
+    if not final and passes(error):
+        return _end(run, "postponed", postpone)
+    return _end(run, "failed", fail)
+
+
+def _end(run: JobRun, outcome: str, write: Callable[[Session, Job], None]) -> str:
     try:
         with run.worker.database.write() as session:
             job = job_store.owned_job(session, run.job_id, run.lock)
@@ -248,24 +256,21 @@ def _heartbeat(run: JobRun) -> Iterator[None]:
     seconds = run.worker.settings.heartbeat_seconds
 
     def beat() -> None:
+        excused = False
         while not stopped.wait(seconds):
+            excuse, moved = run.worker.stopping.is_set() and not excused, run.moved.is_set()
             try:
-                with run.worker.database.write() as session:
-                    if job_store.beat(
-                        session,
-                        run.job_id,
-                        run.lock,
-                        now=run.worker.clock(),
-                        progress=run.progress,
-                        message=run.message,
-                    ):
-                        run.cancelled.set()
+                _beat(run, moved=moved, excuse=excuse)
             except job_store.JobLost:
                 if not stopped.is_set():
                     run.lost.set()
                 return
             except SQLAlchemyError as error:  # the database may be away for a moment; the next beat tries again
                 log.warning("A heartbeat failed: %s", error)
+                continue
+            excused = excused or excuse
+            if moved:
+                run.moved.clear()
 
     thread = threading.Thread(target=copy_context().run, args=(beat,), name=f"heartbeat-{run.job_id}", daemon=True)
     thread.start()
@@ -274,3 +279,16 @@ def _heartbeat(run: JobRun) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join(timeout=10)
+
+
+def _beat(run: JobRun, *, moved: bool, excuse: bool) -> None:
+    """Raises JobLost where the job was taken away."""
+    job_id, lock = run.job_id, run.lock
+    with run.worker.database.write() as session:
+        now = run.worker.clock()
+        if job_store.beat(session, job_id, lock, now=now, progress=run.progress, message=run.message):
+            run.cancelled.set()
+        if moved:
+            job_store.note_progress(session, job_id, lock)
+        if excuse:
+            job_store.excuse_try(session, job_id, lock)

@@ -17,7 +17,7 @@ from service.domain.costs import drawing_cost
 from service.domain.divided import AnyPool, pool_of
 from service.domain.masks import decode_label_png
 from service.domain.regions import Grid
-from service.pictures import rgb
+from service.pixels import rgb
 from service.schemas.projects import ProjectSettings
 from service.store import checkpoints as checkpoint_store
 from service.store import pool as pool_store

@@ -10,7 +10,8 @@ from models.frozen import FrozenSegmenter
 from service.domain.doubts import said_of
 from service.domain.masks import encode_label_png
 from service.store import rounds as round_store
-from service.store.rounds import NewRegion, RoundFigures, RoundProposal
+from service.store.jobs import owned_job
+from service.store.round_values import NewRegion, RoundFigures, RoundProposal
 from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot
 from workers.jobs.choosing import LOOK_AT_LABELLED, Choice, at_random, choose_strategy
 from workers.jobs.costs import with_seconds
@@ -48,6 +49,7 @@ def ask(run: JobRun) -> dict[str, Any]:
     now = run.worker.clock()
     with run.worker.database.write() as session:
         round_store.open_round(session, round_.id, written, now=now)
+        owned_job(session, run.job_id, run.lock)  # at the end: locks go from rounds to projects to jobs
     return {"round": round_.number, "regions": len(proposal.regions), "strategy": choice.strategy.name}
 
 
@@ -142,6 +144,7 @@ def _passed_over(run: JobRun, known: TellSnapshot, note: str) -> dict[str, Any]:
     now = run.worker.clock()
     with run.worker.database.write() as session:
         round_store.close_round(session, known.round.id, None, now=now, note=note)
+        owned_job(session, run.job_id, run.lock)
     return {"round": known.round.number, "note": note}
 
 

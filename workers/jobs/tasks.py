@@ -1,24 +1,26 @@
 """The Celery task that runs the job of a row, and what the tasks of a process share."""
 
 import logging
-import platform
-import sys
+import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 from celery import Celery
-from sqlalchemy.exc import SQLAlchemyError
+from celery.signals import worker_process_shutdown
 
 from service.db import Database
+from service.domain.waits import waits_of
 from service.queue import RUN_JOB, celery_sender
 from service.settings import Settings
-from service.store.workers import announce
 from workers.jobs.connecting import worker_of
 from workers.jobs.delivery import Handler, Worker, run_claimed
 from workers.jobs.policies import train_policy
+from workers.jobs.presence import Presence
 from workers.jobs.rounds import ask, tell
 from workers.jobs.segmenters import evaluate, finish, pretrain
+from workers.stopping import Stopping
 from workers.training.building import missing_segmenters
 
 log = logging.getLogger(__name__)
@@ -33,28 +35,32 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
-def make_worker(settings: Settings, app: Celery, database: Database | None = None) -> Worker:
-    """What the tasks of this process share: database, blobs, device."""
+def make_worker(
+    settings: Settings, app: Celery, database: Database | None = None, stopping: threading.Event | None = None
+) -> Worker:
+    """What the tasks of this process share: database, blobs, device. The process is announced.
+
+    `stopping` is set when the process is asked to end.
+    """
     if settings.threads:
         torch.set_num_threads(settings.threads)
     database = database or Database(settings.resolved_database_url, celery_sender(app))
-    announce_this(database, datetime.now(UTC))
-    return worker_of(settings, database)
+    worker = worker_of(settings, database)
+    presence = Presence(database, worker.clock, missing_segmenters(), seconds=settings.heartbeat_seconds / 2)
+    presence.start()
+    worker_process_shutdown.connect(lambda **_: presence.close(), weak=False)  # a pool process of Celery's ends
+    waits = waits_of(settings.retry_seconds)
+    return replace(worker, presence=presence, waits=waits, stopping=stopping or worker.stopping)
 
 
-def announce_this(database: Database, now: datetime) -> None:
-    """Say to the API what this machine lacks, so that it can refuse what no worker could do. Nothing depends on it."""
-    try:
-        with database.write() as session:
-            announce(session, f"{platform.node()} {sys.prefix}"[:255], missing_segmenters(), now)
-    except SQLAlchemyError as error:  # the database may be away for a moment, or of another release
-        log.warning("What this worker lacks could not be said: %s", error)
+def register(app: Celery, worker: Callable[[], Worker], stopping: Stopping | None = None) -> None:
+    """Give the application its tasks. They belong to it alone: tasks may not be shared between two workers.
 
-
-def register(app: Celery, worker: Callable[[], Worker]) -> None:
-    """Give the application its tasks. They belong to it alone: tasks may not be shared between two workers."""
+    `stopping` is told when a job begins and ends, so that signals find what is under way.
+    """
 
     @app.task(name=RUN_JOB, shared=False)  # type: ignore[untyped-decorator]
     def run_job(job_id: int) -> None:
         """Run one job, or one slice of it."""
-        run_claimed(worker(), job_id, HANDLERS)
+        with nullcontext() if stopping is None else stopping.at_a_job():
+            run_claimed(worker(), job_id, HANDLERS)

@@ -8,7 +8,7 @@ from service.domain.masks import encode_label_png
 from service.domain.regions import Box
 from service.export.drawn import Drawn, Layer
 from service.export.layouts.contract import File, Layout
-from service.pictures import crop_png
+from service.pixels import crop_png
 
 # What is held back to measure with is `val`; whatever is learned from is `train`.
 _SPLITS = {"reward": "val", "test": "test"}

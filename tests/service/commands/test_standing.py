@@ -17,6 +17,7 @@ from service.commands.following import Followed, Lines, job_table
 from service.db import Database
 from service.store import jobs as store
 from service.store import projects as projects_store
+from service.store import rounds as rounds_store
 from service.tables import Job, Project
 from tests.conftest import START, FakeClock
 from tests.maker import Maker
@@ -252,3 +253,44 @@ def test_links_are_those_of_the_server_that_was_named(run: Run, address: str) ->
 
 def test_the_version_is_the_distribution_s(run: Run) -> None:
     assert run("--version").out == f"regionwise {version('regionwise')}\n"
+
+
+def stalled(database: Database, make: Maker) -> int:
+    """A project whose first ask has failed; the job's number."""
+    project = make.project(batch_size=3)
+    make.images(project, 2)
+    with database.write() as session:
+        rounds_store.advance(session, session.get_one(Project, project.id), START)
+        job = session.query(Job).one()
+        store.fail_job(session, job, now=START, error="[no] room", max_attempts=3, final=True)
+        return job.id
+
+
+def test_status_says_what_stands_still_and_what_to_type(
+    run: Run, asked: tuple[str, ...], make: Maker, database: Database
+) -> None:
+    job = stalled(database, make)
+    said = run("status", *asked).out.splitlines()[-1]
+    assert said == (
+        f"streets: stands still, job {job}, ask of round 1, has failed: [no] room "
+        f"(regionwise retry {job}, or regionwise close-round 1)"
+    )
+
+
+def test_a_failed_job_is_tried_again_from_the_command_line(
+    run: Run, asked: tuple[str, ...], make: Maker, database: Database
+) -> None:
+    job = stalled(database, make)
+    assert run("retry", str(job), *asked).out.strip() == f"Job {job}, ask, is queued again."
+    assert "stands still" not in run("status", *asked).out
+    again = run("retry", str(job), *asked)
+    assert (again.code, "only a failed or cancelled job" in again.err) == (1, True)
+
+
+def test_a_round_is_closed_without_its_job_from_the_command_line(
+    run: Run, asked: tuple[str, ...], make: Maker, database: Database
+) -> None:
+    job = stalled(database, make)
+    said = run("close-round", "1", *asked).out.strip()
+    assert said == f"Round 1 is closed. Closed without its ask (job {job}): [no] room"
+    assert "stands still" not in run("status", *asked).out

@@ -113,9 +113,12 @@ def test_images_to_measure_on_need_labelled_pixels(run: Callable[..., int | None
         run(tmp_path, anyway=True)
 
 
-def test_an_image_that_is_too_small_for_any_network_is_named(run: Callable[..., int | None], tmp_path: Path) -> None:
+@pytest.mark.parametrize("sides", [(7, 40), (8, 801)])
+def test_an_image_that_is_too_small_or_too_long_is_named(
+    run: Callable[..., int | None], tmp_path: Path, sides: tuple[int, int]
+) -> None:
     folder(tmp_path)
-    write(tmp_path / "images" / "5.png", np.zeros((7, 40, 3), np.uint8))
+    write(tmp_path / "images" / "5.png", np.zeros((*sides, 3), np.uint8))
     with pytest.raises(DatasetError, match="1 files cannot be taken"):
         run(tmp_path)
     assert run(tmp_path, skip_bad=True) == 1

@@ -12,7 +12,7 @@ from service.queue import RUN_JOB
 from tests.workers.conftest import World
 from tests.workers.jobs.test_heads import ask, segmenter_of, told_world
 from tests.workers.jobs.test_tasks import start
-from workers.jobs.delivery import JobState
+from workers.jobs.job_state import JobState
 from workers.training import resumable
 
 # Of pretrain: a head for games, one for the first round, each with the two that find its temperature.

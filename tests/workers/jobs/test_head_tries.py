@@ -15,7 +15,7 @@ from tests.workers.jobs.test_head_slices import FINISH, PRETRAIN, counted, regio
 from tests.workers.jobs.test_heads import ask, segmenter_of, told_world
 from tests.workers.jobs.test_tasks import start
 from workers.jobs import heads
-from workers.jobs.delivery import JobState
+from workers.jobs.job_state import JobState
 from workers.jobs.saving import PHASES, measured
 from workers.training.checkpoints import load_segmenter, save_segmenter
 

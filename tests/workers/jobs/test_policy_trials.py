@@ -11,7 +11,7 @@ from tests.workers.jobs.test_head_slices import run_slice
 from tests.workers.jobs.test_heads import full_frozen_world
 from tests.workers.jobs.test_policies import TINY
 from tests.workers.jobs.test_tasks import start
-from workers.jobs.delivery import JobState
+from workers.jobs.job_state import JobState
 from workers.policy.ground import TRIALS
 from workers.policy.labelling import LabellingGame
 

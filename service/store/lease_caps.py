@@ -1,0 +1,76 @@
+"""How much one annotator may hold, renew and skip: what a project's settings say, and how much there is of it already."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ScalarSelect, bindparam, func, select, text
+from sqlalchemy.orm import Session, aliased
+
+from service.db import ALONE
+from service.errors import Conflict
+from service.schemas.projects import ProjectSettings
+from service.tables import Lease, Project, Region, Round, UtcDateTime
+
+LEAST_SKIPS = 3
+"""So many regions of a round anybody may skip, however small the share of it is that a project allows."""
+
+
+def setting(settings: Mapping[str, Any], name: str) -> Any:
+    """A setting of a project's row; the default for a project that was made before there was one of this name."""
+    return settings[name] if name in settings else ProjectSettings.model_fields[name].default
+
+
+def lease_time(settings: Mapping[str, Any], default_minutes: float) -> timedelta:
+    """How long a project lets a region be held without renewal."""
+    return timedelta(minutes=settings.get("lease_minutes") or default_minutes)
+
+
+def longest_lease(settings: Mapping[str, Any], default_minutes: float) -> timedelta:
+    """How long a lease may last in all, however often it is renewed."""
+    return max(lease_time(settings, default_minutes), timedelta(minutes=setting(settings, "max_lease_minutes")))
+
+
+def live_leases() -> ScalarSelect[int]:
+    """How many regions of `project` `annotator` holds `now`, as a part of another statement."""
+    lease, region = aliased(Lease), aliased(Region)
+    counted = select(func.count()).select_from(lease).join(region, lease.region_id == region.id)
+    return counted.where(
+        lease.annotator_id == bindparam("annotator"),
+        lease.ended_at.is_(None),
+        lease.expires_at > bindparam("now", type_=UtcDateTime),
+        region.project_id == bindparam("project"),
+    ).scalar_subquery()
+
+
+_LIVE = select(live_leases())
+
+
+def holds_all_it_may(session: Session, project: Project, annotator_id: int, now: datetime) -> bool:
+    """Whether an annotator holds as many regions of a project as one may."""
+    values = {"annotator": annotator_id, "now": now, "project": project.id}
+    most: int = setting(project.settings, "max_held")
+    return (session.scalar(_LIVE, values) or 0) >= most
+
+
+def one_at_a_time(session: Session, annotator_id: int) -> None:
+    """Wait until no other transaction gives regions to this annotator, and keep others from it until this one ends.
+
+    On SQLite there is just one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"SELECT {ALONE}"), {"alone": annotator_id})
+
+
+def require_skip_left(session: Session, project: Project, round_: Round, annotator_id: int) -> None:
+    """Raises Conflict where the annotator has skipped as much of a round, whose row is locked, as one may."""
+    allowed = max(LEAST_SKIPS, int(setting(project.settings, "max_skip_share") * round_.size))
+    skipped = select(func.count()).select_from(Lease).join(Region, Lease.region_id == Region.id)
+    skipped = skipped.where(Lease.annotator_id == annotator_id, Lease.end == "skipped", Region.round_id == round_.id)
+    done = session.scalar(skipped) or 0
+    if done >= allowed:
+        sentence = (
+            f"You have skipped {done} of the {round_.size} regions of round {round_.number}, as many as one annotator may: ask a "
+            "reviewer or an admin to skip this one, or an admin to raise the project's max_skip_share."
+        )
+        raise Conflict(sentence, code="skip_limit", detail={"skipped": done, "allowed": allowed})
