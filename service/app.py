@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 
+from service import docs_page
 from service.access_log import Access
 from service.blobs import Blobs
 from service.crops import Crops
@@ -16,12 +19,14 @@ from service.decoding import ROOM
 from service.door import Door
 from service.failures import add_handlers
 from service.head import Head
+from service.headers import GuardHeaders
 from service.lease_proofs import LeaseProofs
 from service.limits import BodyLimit, Pace, Sizes
 from service.measuring import Measurer
 from service.metrics import Metrics
 from service.openapi import describe
 from service.queue import Sender
+from service.redaction import keep_out_of_logs
 from service.routes import (
     annotators,
     checkpoints,
@@ -35,6 +40,8 @@ from service.routes import (
     projects,
     regions,
     rounds,
+    sessions,
+    tokens,
 )
 from service.settings import Settings, get_settings
 from service.sweeper import Sweeper
@@ -44,7 +51,22 @@ from service.watcher import Watcher
 Clock = Callable[[], datetime]
 
 # In the order of the API's page.
-_ROUTES = (projects, members, images, regions, labels, rounds, jobs, checkpoints, export, annotators, health, metrics)
+_ROUTES = (
+    projects,
+    members,
+    images,
+    regions,
+    labels,
+    rounds,
+    jobs,
+    checkpoints,
+    export,
+    annotators,
+    tokens,
+    sessions,
+    health,
+    metrics,
+)
 
 
 def utc_now() -> datetime:
@@ -67,29 +89,44 @@ def create_app(
         version=version("regionwise"),
         summary="Asks people for the labels of those image regions from which a segmentation network learns most.",
         lifespan=_lifespan,
+        docs_url=None,  # see service/docs_page.py
+        redoc_url=None,
         openapi_tags=[module.GROUP for module in _ROUTES],
     )
     app.state.settings = settings
-    app.state.database = database or Database(settings.resolved_database_url, send)
+    app.state.database = database or Database(
+        settings.resolved_database_url, send, connections=settings.database_connections
+    )
     app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
     app.state.crops = Crops(ROOM)
     app.state.clock = clock
     app.state.lease_proofs = LeaseProofs(app.state.database, settings.secret.get_secret_value())
     app.state.metrics = Metrics(app.state.database, app.state.blobs, settings, clock)
+    app.state.throttle = Throttle(settings.wrong_tokens_per_minute)
+    keep_out_of_logs()
+    app.state.places = WeakKeyDictionary()
     add_handlers(app)
     app.add_middleware(
         BodyLimit,
         sizes=Sizes(upload=settings.max_request_bytes, other=settings.max_json_bytes),
         pace=Pace(seconds=settings.body_seconds, bytes_per_second=settings.body_bytes_per_second),
     )
-    app.add_middleware(
-        Door, routers=[module.router for module in _ROUTES], throttle=Throttle(settings.wrong_tokens_per_minute)
-    )
+    app.add_middleware(Door, routers=[module.router for module in _ROUTES], throttle=app.state.throttle)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+            expose_headers=["Content-Disposition", "ETag", "Retry-After", "X-Checkpoint-Id"],
+        )
     app.add_middleware(Head)
-    # Added last, it is asked first.
     app.add_middleware(Access, count=app.state.metrics.count)
+    # Added last, it is asked first, and sees the answers of all others.
+    app.add_middleware(GuardHeaders)
     for module in _ROUTES:
         app.include_router(module.router)
+    app.include_router(docs_page.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     describe(app)
     return app

@@ -1,19 +1,28 @@
-"""Who is calling: bearer tokens, of which only hashes are stored, and roles."""
+"""Who is calling: bearer tokens, of which only hashes are stored, sessions of browsers, and roles."""
 
 import hashlib
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, TypedDict
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPBearer
-from sqlalchemy import bindparam, select
+from fastapi.security import APIKeyCookie, HTTPBearer
+from sqlalchemy import Row, bindparam, select
+from sqlalchemy.exc import OperationalError, TimeoutError
 
 from service.db import Database
-from service.errors import Forbidden
+from service.errors import Forbidden, Unauthorized
+from service.same_site import require_meant
 from service.schemas.fields import Role as Role
-from service.tables import Annotator, Membership
+from service.store.tokens import note_use
+from service.tables import Annotator, BrowserSession, Membership, Token, UtcDateTime
+
+log = logging.getLogger(__name__)
+
+COOKIE = "regionwise_session"
 
 RANKS: dict[str, int] = {"annotator": 0, "reviewer": 1, "admin": 2}
 
@@ -21,24 +30,37 @@ _bearer = HTTPBearer(
     auto_error=False, scheme_name="Token", description="The token printed when the annotator was created: `rw_...`."
 )
 
+_cookie = APIKeyCookie(
+    name=COOKIE, auto_error=False, scheme_name="Session", description="A browser's session, begun with `POST /session`."
+)
+
 
 # Statements that every request or label needs are built once: building takes longer than the database's answer.
 _HOLDER = (
     select(Annotator.id, Annotator.name, Annotator.role, Membership.project_id, Membership.role.label("role_there"))
+    .add_columns(Token.id.label("token_id"), Token.expires_at, Token.last_used_on)
+    .select_from(Token)
+    .join(Annotator, Token.annotator_id == Annotator.id)
     .join(Membership, Membership.annotator_id == Annotator.id, isouter=True)
-    .where(Annotator.token_hash == bindparam("token_hash"), Annotator.active.is_(True))
+    .where(Annotator.active.is_(True), Token.revoked_at.is_(None))
+)
+_BY_TOKEN = _HOLDER.where(Token.token_hash == bindparam("token_hash"))
+_BY_COOKIE = _HOLDER.join(BrowserSession, BrowserSession.token_id == Token.id).where(
+    BrowserSession.secret_hash == bindparam("secret_hash"),
+    BrowserSession.expires_at > bindparam("now", type_=UtcDateTime),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The annotator behind a request, their role by project, and the token that it came with."""
+    """The annotator behind a request, their role by project, and the token, or session's secret, that it came with."""
 
     id: int
     name: str
     role: str
     token: str
     memberships: Mapping[int, str]
+    expires_at: datetime | None = None  # of the token
 
 
 def new_token() -> str:
@@ -46,26 +68,86 @@ def new_token() -> str:
     return f"rw_{secrets.token_urlsafe(32)}"
 
 
+class Kept(TypedDict):
+    """What is stored of a token: its hash, and its first letters (24 of 256 bits), by which it is told from others."""
+
+    token_hash: str
+    prefix: str
+
+
+def kept_of(token: str) -> Kept:
+    """What is stored of a token."""
+    return {"token_hash": hash_token(token), "prefix": token[:7]}
+
+
 def hash_token(token: str) -> str:
     """What is stored of a token: its SHA-256 in hex. Tokens are random, so that no salt is needed."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def presented(headers: Mapping[str, str]) -> str | None:
-    """The token that a request came with, found by its headers' names in lower case; None: it came with none."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request came with: a token, or the secret of a browser's session."""
+
+    secret: str
+    cookie: bool = False
 
 
-def caller_of(database: Database, token: str) -> Caller | None:
-    """Whoever holds the token now; None where nobody does. Asked for each request: who was shut out is out at once."""
+def presented(request: Request) -> Presented | None:
+    """What the request came with, the token before the cookie; None: with neither.
+
+    Raises Forbidden for a cookie that another site may have had sent.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return Presented(token.strip())
+    if secret := request.cookies.get(COOKIE):
+        require_meant(request)
+        return Presented(secret, cookie=True)
+    return None
+
+
+def caller_of(database: Database, shown: Presented, now: datetime) -> Caller | None:
+    """Who holds this now, by one statement; None where nobody does. Asked for each request: who was shut out is out at once.
+
+    Raises Unauthorized for a token or a session that has run out.
+    """
+    found, values = (
+        (_BY_COOKIE, {"secret_hash": hash_token(shown.secret), "now": now})
+        if shown.cookie
+        else (_BY_TOKEN, {"token_hash": hash_token(shown.secret)})
+    )
     # A session of its own, closed before the route begins: one held while waiting for a thread could starve the others.
     with database.read() as session:
-        rows = session.execute(_HOLDER, {"token_hash": hash_token(token)}).all()
-    if not rows:
-        return None
+        rows = session.execute(found, values).all()
+    if rows:
+        return _caller(database, rows, shown.secret, now)
+    if shown.cookie:
+        raise Unauthorized("This session has ended: log in again.", code="session_ended")
+    return None
+
+
+def _caller(database: Database, rows: Sequence[Row[Any]], token: str, now: datetime) -> Caller:
+    held = rows[0]
+    if held.expires_at is not None and held.expires_at <= now:
+        raise Unauthorized(
+            f"This token ran out at {held.expires_at:%Y-%m-%d %H:%M} UTC: make a new one.", code="token_expired"
+        )
+    if held.last_used_on != now.date():
+        _note_use(database, held.token_id, now)
     memberships = {row.project_id: row.role_there for row in rows if row.project_id is not None}
-    return Caller(id=rows[0].id, name=rows[0].name, role=rows[0].role, token=token, memberships=memberships)
+    return Caller(
+        id=held.id, name=held.name, role=held.role, token=token, memberships=memberships, expires_at=held.expires_at
+    )
+
+
+def _note_use(database: Database, token_id: int, now: datetime) -> None:
+    """Once a day for each token. A database that cannot write keeps nobody out."""
+    try:
+        with database.write(durable=False) as session:
+            note_use(session, token_id, now)
+    except (OperationalError, TimeoutError) as error:
+        log.warning("That token %s was used could not be noted: %s", token_id, error)
 
 
 def require_role(caller: Caller, role: Role) -> None:
@@ -74,7 +156,9 @@ def require_role(caller: Caller, role: Role) -> None:
         raise Forbidden(f"This is for the role {role}; {caller.name} is {caller.role}.")
 
 
-async def authenticate(request: Request, _: Annotated[object, Depends(_bearer)]) -> Caller:
+async def authenticate(
+    request: Request, _: Annotated[object, Depends(_bearer)], __: Annotated[object, Depends(_cookie)]
+) -> Caller:
     """The caller whom the door has let in (service/door.py)."""
     caller: Caller = request.scope["caller"]
     return caller

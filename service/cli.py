@@ -12,7 +12,7 @@ from service.annotate import ScriptedAnnotator, TruthFolder
 from service.arms import offered
 from service.cli_import import add_import
 from service.client import ApiError
-from service.commands import backing, collecting, members, networks, serving, standing, steering
+from service.commands import backing, collecting, members, networks, serving, standing, steering, tokens
 from service.commands.connection import Connection, connected, connected_as
 from service.commands.keeping import images_app, projects_app
 from service.commands.users import user_app, users_app
@@ -29,6 +29,7 @@ for group in (serving, standing, steering, networks, backing, collecting):
 app.add_typer(user_app, name="user")
 app.add_typer(users_app, name="users")
 app.add_typer(members.app, name="members")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(projects_app, name="projects")
 app.add_typer(images_app, name="images")
 

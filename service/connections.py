@@ -10,7 +10,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.throttle import address_of
+from service.throttle import machine_of
 
 MOST_HEAD_BYTES = 64 << 10
 _MOST_DISCARDED = 16 << 20
@@ -128,7 +128,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.address = address_of(self.client[0] if self.client else "")
+        self.address = machine_of(self.client[0] if self.client else "")
         self._admitted = self._among.admit(self)
         if not self._admitted:
             transport.write(_FULL)
@@ -157,6 +157,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # For the door: where many connections are given up at once, most need not be asked who they are.
+        self.scope["gone"] = self.transport.is_closing  # type: ignore[typeddict-unknown-key]
         self._expect_head()
 
     def on_headers_complete(self) -> None:

@@ -23,17 +23,25 @@ ALONE = f"pg_advisory_xact_lock({_ANNOTATORS}, CAST(:alone AS integer))"
 _FORGETFUL = text("SET LOCAL synchronous_commit = off")
 # In one statement, for it is on the way of every request for regions.
 _FORGETFUL_ALONE = text(f"SELECT set_config('synchronous_commit', 'off', true), {ALONE}")
+_SQLITE_CONNECTIONS = 80
 
 
-def make_engine(url: str) -> Engine:
-    """An engine for SQLite or PostgreSQL; on SQLite, connections with `write` set take the write lock at once."""
+CONNECTIONS = 10
+"""To a PostgreSQL server, of one process: a server lets in 100 by default, and several processes share it."""
+
+
+def make_engine(url: str, *, connections: int = CONNECTIONS) -> Engine:
+    """An engine for SQLite or PostgreSQL; on SQLite, connections with `write` set take the write lock at once.
+
+    PostgreSQL is never asked for more `connections` at a time: whoever wants one more waits.
+    """
     if not url.startswith("sqlite"):
-        return _postgresql_engine(url)
+        return _postgresql_engine(url, connections)
     engine = create_engine(
         url,
         connect_args={"timeout": _PATIENCE_SECONDS, "check_same_thread": False},
-        pool_size=40,
-        max_overflow=40,
+        pool_size=_SQLITE_CONNECTIONS // 2,
+        max_overflow=_SQLITE_CONNECTIONS // 2,
         json_serializer=to_json,
     )
     event.listen(engine, "connect", _configure_sqlite)
@@ -41,8 +49,11 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: str) -> Engine:
-    engine = create_engine(url, pool_size=20, max_overflow=20, json_serializer=to_json)
+def _postgresql_engine(url: str, connections: int) -> Engine:
+    # Nobody holds one while he waits for a second, so all get their turn; of threads see service/deps.py.
+    engine = create_engine(
+        url, pool_size=connections, max_overflow=0, pool_timeout=_PATIENCE_SECONDS, json_serializer=to_json
+    )
     event.listen(engine, "checkin", _note_time)
     event.listen(engine, "checkout", _ping_if_idle)
     return engine
@@ -124,9 +135,10 @@ class _Turn:
 class Database:
     """Sessions over one engine: readers, snapshots, and writers that see no one else writing on SQLite."""
 
-    def __init__(self, url: str, send: Sender | None = None) -> None:
+    def __init__(self, url: str, send: Sender | None = None, *, connections: int = CONNECTIONS) -> None:
         """`send` wakes workers for the jobs that a committed session queued in its outbox."""
-        self.engine = make_engine(url)
+        self.engine = make_engine(url, connections=connections)
+        self.connections = _SQLITE_CONNECTIONS if self.engine.dialect.name == "sqlite" else connections
         self._lock = threading.Lock()
         # PostgreSQL gives each statement a snapshot of its own either way; without BEGIN and ROLLBACK it is asked once.
         sqlite = self.engine.dialect.name == "sqlite"

@@ -1,5 +1,6 @@
 """What a route asks of its application: sessions, the clock, the blobs, the settings."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Annotated, cast
@@ -40,13 +41,29 @@ ImageCrops = Annotated[Crops, Depends(_crops)]
 Now = Annotated[datetime, Depends(_now)]
 
 
-async def _reader(database: Store) -> AsyncIterator[Session]:
+async def _place(request: Request, database: Store) -> AsyncIterator[None]:
+    """A place among the requests that have a session: of all connections but one there is one for each.
+
+    They wait here, in no thread. A session keeps its connection while its answer waits for a thread to be put into JSON: if all
+    threads waited for connections, neither would go on. The connection that is left is for what takes one within a thread.
+    """
+    places = request.app.state.places.setdefault(
+        asyncio.get_running_loop(), asyncio.Semaphore(database.connections - 1)
+    )
+    async with places:
+        yield
+
+
+Place = Annotated[None, Depends(_place, scope="function")]
+
+
+async def _reader(place: Place, database: Store) -> AsyncIterator[Session]:
     # Neither opening nor ending a session that only reads waits for the database, so neither needs a thread.
     with database.read() as session:
         yield session
 
 
-def _writer(database: Store) -> Iterator[Session]:
+def _writer(place: Place, database: Store) -> Iterator[Session]:
     with database.write() as session:
         yield session
 

@@ -12,12 +12,21 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import auth, logs
-from service.errors import TooMany, Unauthorized
+from service.errors import Unauthorized
 from service.failures import failure_response
 from service.throttle import Throttle, address_of
 
 _LOOKUPS = 4
 _SUSPECT_LOOKUPS = 1
+
+
+class _Gone(Exception):
+    """The client waits for no answer any more."""
+
+
+def _stays() -> bool:
+    # A server that does not say.
+    return False
 
 
 class Door:
@@ -43,6 +52,8 @@ class Door:
                 scope["caller"] = caller = await self._caller(request, rule)
                 auth.require_role(caller, rule.role)
                 logs.note(user=caller.name)
+            except _Gone:
+                return
             except Exception as error:
                 await (await failure_response(request, error))(scope, receive, send)
                 return
@@ -53,22 +64,25 @@ class Door:
         return next((rule for route, rule in self._rules if route.matches(scope)[0] is Match.FULL), None)
 
     async def _caller(self, request: Request, rule: auth.Allowed) -> auth.Caller:
-        token = auth.presented(request.headers)
-        if token is None:
+        shown = auth.presented(request)
+        if shown is None:
             raise Unauthorized("This needs a token, sent as the header 'Authorization: Bearer rw_...'.")
-        if rule.setting is not None and _same(token, getattr(request.app.state.settings, rule.setting)):
-            return auth.Caller(id=0, name=rule.setting, role=rule.role, token=token, memberships={})
-        address = address_of(request.client.host if request.client else "")
+        state = request.app.state
+        if rule.setting is not None and _same(shown.secret, getattr(state.settings, rule.setting)):
+            return auth.Caller(id=0, name=rule.setting, role=rule.role, token=shown.secret, memberships={})
+        address = address_of(request)
         threads = self._suspect_lookups if self._throttle.wait(address) else self._lookups
-        database = request.app.state.database
-        caller = await asyncio.get_running_loop().run_in_executor(threads, auth.caller_of, database, token)
-        if caller is not None:
-            return caller
-        if seconds := self._throttle.wait(address):
-            sentence = f"Too many wrong tokens came from {address}; try again in {seconds} seconds, with the right one."
-            raise TooMany(sentence, code="too_many_wrong_tokens", retry_after=seconds)
-        self._throttle.count(address)
-        raise Unauthorized("Nobody holds this token.")
+        gone = request.scope.get("gone", _stays)
+
+        def looked_up() -> auth.Caller | None:
+            if gone():
+                raise _Gone
+            return auth.caller_of(state.database, shown, state.clock())
+
+        caller = await asyncio.get_running_loop().run_in_executor(threads, looked_up)
+        if caller is None:
+            self._throttle.refuse(address)
+        return caller
 
 
 def _same(token: str, known: str) -> bool:

@@ -85,6 +85,12 @@ def knows(revision: str) -> bool:
     return revision in known
 
 
+def behind(revision: str) -> list[str]:
+    """The revisions that come before one, the nearest first."""
+    walked = ScriptDirectory.from_config(alembic_config()).iterate_revisions(revision, "base")
+    return [each.revision for each in walked if each.revision != revision]
+
+
 def current(connection: Connection) -> str | None:
     """The revision that the database is at; None for an empty one."""
     return MigrationContext.configure(connection).get_current_revision()

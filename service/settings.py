@@ -16,6 +16,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("data"), description="Where the embedded database and the blobs live.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite at DATA_DIR/regionwise.db.")
+    database_connections: int = Field(
+        10, ge=2, description="PostgreSQL connections that one process of the API or a worker holds at most."
+    )
     blob_url: str = Field("", description="fsspec URL of images and checkpoints; empty: DATA_DIR/blobs.")
     broker_url: str = Field("memory://", description="Celery broker; memory:// runs the worker inside the API process.")
     secret: SecretStr = Field(
@@ -53,7 +56,7 @@ class Settings(BaseSettings):
         description="Connections of an API process, where it may open twice as many files; one more closes one that waits.",
     )
     max_connections_per_address: int = Field(
-        128, ge=4, description="Those of one address, unless it is a trusted proxy."
+        256, ge=4, description="Those of one address, unless it is a trusted proxy."
     )
     wrong_tokens_per_minute: int = Field(20, ge=1, description="Wrong tokens that are taken from an address.")
     trusted_proxies: tuple[str, ...] = Field(
@@ -62,6 +65,10 @@ class Settings(BaseSettings):
     reference_prefixes: tuple[str, ...] = Field(
         (),
         description="URLs below which images may stay where they are and be read from there, as a JSON list; empty: nowhere.",
+    )
+    session_hours: float = Field(12.0, gt=0, le=8760, description="How long a browser stays logged in.")
+    cors_origins: tuple[str, ...] = Field(
+        (), description="Origins whose pages may call the API with a token, as a JSON list; empty: none but its own."
     )
     device: str = Field("auto", description="Torch device of a worker: auto, cpu, cuda, cuda:1.")
     encoder_weights: Path | None = Field(

@@ -5,13 +5,23 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NoReturn
+
+from starlette.requests import Request
+
+from service.errors import TooMany, Unauthorized
 
 _SECONDS = 60.0
 _MOST_ADDRESSES = 10_000
 
 
-def address_of(host: str) -> str:
+def address_of(request: Request) -> str:
     """What stands for a caller's machine: its IPv4 address, or an IPv6 one's /64, of which it may take any."""
+    return machine_of(request.client.host if request.client else "")
+
+
+def machine_of(host: str) -> str:
+    """The same of an address as text; whatever is none stands for itself."""
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
@@ -36,6 +46,18 @@ class Throttle:
         since, count = self._wrong.get(address, (-math.inf, 0))
         left = since + _SECONDS - self._clock()
         return math.ceil(left) if count >= self._most and left > 0 else 0
+
+    def refuse(self, address: str) -> NoReturn:
+        """A wrong token came from there: count it. Raises Unauthorized, or TooMany where enough were wrong."""
+        self.require_room(address)
+        self.count(address)
+        raise Unauthorized("Nobody holds this token.")
+
+    def require_room(self, address: str) -> None:
+        """Raises TooMany where no other wrong token is taken from the address now."""
+        if seconds := self.wait(address):
+            sentence = f"Too many wrong tokens came from {address}; try again in {seconds} seconds, with the right one."
+            raise TooMany(sentence, code="too_many_wrong_tokens", retry_after=seconds)
 
     def count(self, address: str) -> None:
         """A wrong token came from there."""

@@ -172,6 +172,7 @@ def settings(tmp_path: Path) -> Settings:
         max_request_bytes=4_000_000,
         max_json_bytes=1_000_000,
         heartbeat_seconds=0.2,
+        wrong_tokens_per_minute=1000,
     )
 
 

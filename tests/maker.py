@@ -18,7 +18,7 @@ from service.schemas.projects import ProjectSettings
 from service.store import images as image_store
 from service.store import memberships
 from service.store.budget import grid_of
-from service.tables import Annotator, Base, Checkpoint, Image, Project, Region, Round
+from service.tables import Annotator, Base, Checkpoint, Image, Project, Region, Round, Token
 
 
 class Maker:
@@ -35,6 +35,12 @@ class Maker:
         )
         with self.database.write() as session:
             session.add(row)
+            session.flush()
+            made = Token(
+                annotator_id=row.id, name="first", token_hash=row.token_hash, prefix="", created_at=self.clock()
+            )
+            made.last_used_on = self.clock().date()
+            session.add(made)
             memberships.enroll_in_open_projects(session, row, self.clock())
         return token
 

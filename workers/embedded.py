@@ -24,7 +24,9 @@ class EmbeddedWorker:
     def __init__(self, settings: Settings) -> None:
         logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # it warns that memory has no host name
         self.app = make_celery("memory://", broker_transport_options={"polling_interval": 0.05})
-        self.database = Database(settings.resolved_database_url, celery_sender(self.app))
+        self.database = Database(
+            settings.resolved_database_url, celery_sender(self.app), connections=settings.database_connections
+        )
         worker = make_worker(settings, self.app, self.database)
         register(self.app, lambda: worker)
         self._worker = worker

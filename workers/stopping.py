@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ class Stopping:
 
     def __init__(self) -> None:
         self.asked = threading.Event()
-        self._busy = False
+        self._busy = self._in_pool = False
 
     def listen(self) -> None:
         """Have Celery's signals say when: in the parent that it ends, in each pool process that it has begun."""
@@ -40,11 +39,15 @@ class Stopping:
         """
         if self.asked.is_set():  # a signal's handler must not find the event's lock taken
             self.asked.clear()
+        # A service manager sends SIGTERM to all processes of a worker. Billiard has an end of its own for one at nothing.
+        before = signal.signal(signal.SIGTERM, self._save) if self._in_pool else None
         self._busy = True
         try:
             yield
         finally:
             self._busy = False
+            if self._in_pool:
+                signal.signal(signal.SIGTERM, before)
 
     def _tell_children(self, **_: Any) -> None:
         for child in active_children():
@@ -54,15 +57,9 @@ class Stopping:
                 log.info("Pool process %s has ended already.", child.pid)
 
     def _in_a_pool_process(self, **_: Any) -> None:
+        self._in_pool = True
         signal.signal(_SAVE, self._save)
-        # A service manager sends it to all processes of a worker.
-        signal.signal(signal.SIGTERM, self._save_or_end)
 
     def _save(self, number: int, frame: FrameType | None) -> None:
         if self._busy:
             self.asked.set()
-
-    def _save_or_end(self, number: int, frame: FrameType | None) -> None:
-        self._save(number, frame)
-        if not self._busy:
-            sys.exit(0)

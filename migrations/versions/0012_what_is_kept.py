@@ -1,4 +1,4 @@
-"""Checkpoints that say when their weights went, holds on removals while a backup is made, and archives that events go to."""
+"""Checkpoints without weights, labels that were exported, holds on removals while a backup is made, archives of events."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +14,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     op.add_column("checkpoints", sa.Column("weights_gone_at", MOMENT, nullable=True))
+    op.add_column("projects", sa.Column("exported_label_id", KEY, nullable=True))
     op.create_table(
         "removal_holds",
         sa.Column("id", KEY, nullable=False),
@@ -38,6 +39,7 @@ def downgrade() -> None:
     _keep_all_events()
     op.drop_table("event_archives")
     op.drop_table("removal_holds")
+    op.drop_column("projects", "exported_label_id")
     op.drop_column("checkpoints", "weights_gone_at")
 
 

@@ -1,7 +1,7 @@
 """Makes a backup while the service goes on: rows as they are at one moment, then the bytes that they name."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -82,7 +82,7 @@ class Backup:
             connection = session.connection()
             keys.extend(sorted(set(copying.named_bytes(session))))
             rows, numbers = copying.row_counts(connection), copying.numbers_given(connection)
-            row_parts = pack(copying.written(connection), f"{name}/rows", place)
+            row_parts = pack(hold.renewed_by(copying.written(connection)), f"{name}/rows", place)
         stored = [key for key in keys if not references.is_reference(key)]
         copied, size, missing = 0, 0, list[str]()
         for done, key in enumerate(stored):
@@ -135,6 +135,12 @@ class _Hold:
         with database.write() as session:
             self._id = removals.hold(session, "backup", clock() + _HELD)
         self._renewed = time.monotonic()
+
+    def renewed_by(self, lines: Iterable[str]) -> Iterator[str]:
+        """The lines, however long it takes to read them."""
+        for line in lines:
+            self.renew()
+            yield line
 
     def renew(self) -> None:
         """Once a minute at most."""

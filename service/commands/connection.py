@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import tomllib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import typer
 from service.client import Client
 from service.settings import get_settings
 
-SERVER, TOKEN = "REGIONWISE_SERVER", "REGIONWISE_TOKEN"
+SERVER, TOKEN, TOKEN_FILE = "REGIONWISE_SERVER", "REGIONWISE_TOKEN", "REGIONWISE_TOKEN_FILE"
 # Addresses that are listened on, and those that are then called.
 _CALLED = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -26,7 +27,10 @@ ServerOption = Annotated[
     ),
 ]
 TokenOption = Annotated[
-    str | None, typer.Option("--token", help=f"A token of the service; else --token-file, else {TOKEN}.")
+    str | None,
+    typer.Option(
+        "--token", help=f"A token of the service, which other users of this machine can see: set {TOKEN} instead."
+    ),
 ]
 TokenFileOption = Annotated[Path | None, typer.Option("--token-file", help="A file that holds the token, and no more.")]
 
@@ -42,33 +46,41 @@ class Connection:
 
     @property
     def server(self) -> str:
-        """The server's address: what was given, else REGIONWISE_SERVER, else where `regionwise serve` would listen here."""
-        named = self.server_option or os.environ.get(SERVER, "")
+        """The server's address: given, else REGIONWISE_SERVER, else the file's, else where `serve` would listen here."""
+        named = self.server_option or os.environ.get(SERVER, "") or kept().get("server", "")
         if named:
-            return (named if "://" in named else f"http://{named}").rstrip("/")
+            return _address(named)
         settings = get_settings()
         host = _CALLED.get(settings.host, settings.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
     @property
     def token(self) -> str:
-        """The token: --token or what --token-file holds, else REGIONWISE_TOKEN, else an empty one.
+        """The token: --token or --token-file, else REGIONWISE_TOKEN or REGIONWISE_TOKEN_FILE, else the file's, else an empty one.
 
         Raises ValueError for both options at once, and for a file that holds no token.
         """
-        if self.token_file is None:
-            return self.token_option or os.environ.get(TOKEN, "")
-        if self.token_option:
+        if self.token_option and self.token_file is not None:
             raise ValueError("Give --token or --token-file, not both.")
-        words = self.token_file.read_text(encoding="utf-8").split()
-        if len(words) != 1:
-            raise ValueError(f"{self.token_file} should hold a token and no more; it holds {len(words)} words.")
-        return words[0]
+        if self.token_file is not None:
+            return _token_in(self.token_file)
+        if given := self.token_option or os.environ.get(TOKEN, ""):
+            return given
+        if named := os.environ.get(TOKEN_FILE, ""):
+            return _token_in(Path(named))
+        own = kept()
+        # A token goes to the server that it was kept for, and to no other.
+        return own["token"] if "token" in own and self.server == _address(own["server"]) else ""
 
     def client(self, *, tries: int = 4, timeout: float = 60.0) -> Client:
         """A client of the server. Raises ValueError where there is no token."""
         if not self.token:
-            raise ValueError(f"{self.server} wants a token: give --token or --token-file, or set {TOKEN}.")
+            raise ValueError(f"{self.server} wants a token: set {TOKEN} or {TOKEN_FILE}, or give --token-file.")
+        if self.token_option and not self._clients:
+            typer.echo(
+                f"--token shows the token to other users of this machine; set {TOKEN} or {TOKEN_FILE} instead.",
+                err=True,
+            )
         return self.client_without_need(tries=tries, timeout=timeout)
 
     def client_without_need(self, *, tries: int = 4, timeout: float = 60.0) -> Client:
@@ -80,6 +92,43 @@ class Connection:
         """Close the clients that were given."""
         for each in self._clients:
             each.close()
+
+
+def kept() -> dict[str, str]:
+    """`server` and `token` of the user's own file, which none but they may read; nothing where it is not there.
+
+    Raises ValueError for a file that others may read, or that holds something else.
+    """
+    base = os.environ.get("XDG_CONFIG_HOME", "") or "~/.config"
+    path = Path(base).expanduser() / "regionwise" / "config.toml"
+    if not path.is_file():
+        return {}
+    _require_private(path)
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no TOML: {error}.") from error
+    if any(name not in ("server", "token") or not isinstance(value, str) for name, value in found.items()):
+        raise ValueError(f'{path} may hold server = "..." and token = "...", and nothing else.')
+    if "token" in found and "server" not in found:
+        raise ValueError(f"{path} has to say which server the token is for.")
+    return found
+
+
+def _address(named: str) -> str:
+    return (named if "://" in named else f"http://{named}").rstrip("/")
+
+
+def _token_in(path: Path) -> str:
+    words = path.read_text(encoding="utf-8").split()
+    if len(words) != 1:
+        raise ValueError(f"{path} should hold a token and no more; it holds {len(words)} words.")
+    return words[0]
+
+
+def _require_private(path: Path) -> None:
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        raise ValueError(f"{path} is open to other users of this machine: chmod 600 {path}.")
 
 
 def connected_as(server: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -1,5 +1,6 @@
 """Commands that list, rename and delete projects and images; what a deletion takes is said first."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -55,11 +56,20 @@ def rename_project(project: WhichProject, name: NewName, connection: Connection)
 
 @projects_app.command("delete")
 @connected
-def delete_project(project: WhichProject, connection: Connection, yes: Yes = False) -> None:
+def delete_project(
+    project: WhichProject,
+    connection: Connection,
+    yes: Yes = False,
+    force: Annotated[bool, typer.Option("--force", help="Labels too that were never exported.")] = False,
+    export: Annotated[Path | None, typer.Option(help="Export all labels to this zip before.")] = None,
+) -> None:
     """Delete a project with its images, labels, rounds, networks and jobs, for good. Asks before."""
-    client = connection.client()
+    client = connection.client(timeout=600)
     meant = _project(client, project)
-    _delete(client, f"/projects/{meant['id']}", yes=yes)
+    if export is not None:
+        size = client.download(f"/projects/{meant['id']}/export", export)
+        typer.echo(f"{export}: {size:,} bytes")
+    _delete(client, f"/projects/{meant['id']}", yes=yes, force=force)
     typer.echo(f"The project {meant['name']} is deleted.")
 
 
@@ -110,7 +120,7 @@ def _image(client: Client, project: str, image: str) -> dict[str, Any]:
     return found(client, image, f"/projects/{number}/images", f"regionwise images list {number}")
 
 
-def _delete(client: Client, path: str, *, yes: bool) -> None:
+def _delete(client: Client, path: str, *, yes: bool, force: bool = False) -> None:
     """Have the server say what would go, and go on where that is wished. Raises typer.Abort where it is not."""
     try:
         client.call("DELETE", path)
@@ -123,4 +133,4 @@ def _delete(client: Client, path: str, *, yes: bool) -> None:
         raise AssertionError("Nothing is deleted without its name.")
     if not yes and typer.prompt(f"Type {name} to delete it", err=True, default="", show_default=False) != name:
         raise typer.Abort
-    client.call("DELETE", path, params={"confirm": name})
+    client.call("DELETE", path, params={"confirm": name, **({"force": True} if force else {})})

@@ -14,7 +14,8 @@ from sqlalchemy import make_url
 from service import logs, migrate, server
 from service.app import create_app
 from service.arms import offered
-from service.auth import hash_token, new_token
+from service.auth import kept_of, new_token
+from service.commands.going_down import go_down
 from service.data_folder import held_alone
 from service.db import Database
 from service.queue import celery_sender, make_celery
@@ -97,38 +98,45 @@ def demo(port: Port = None, verbose: Annotated[bool, typer.Option(help="Log ever
         migrate.upgrade(settings.resolved_database_url)
         tokens = _demo_tokens(settings)
         offered("demo")(settings)
-        lines = [
-            f"Open http://{settings.host}:{port}",
-            f"Admin token: {tokens['admin']}",
-            f"Annotator token: {tokens['annotator']}",
-        ]
+        lines = [f"Open http://{settings.host}:{port}", *tokens]
         _serve(settings, settings.host, port, lines, verbose)
 
 
-def _demo_tokens(settings: Settings) -> dict[str, str]:
-    """Tokens of the demo's two users, kept in a file that only its owner reads; the database has their hashes."""
+def _demo_tokens(settings: Settings) -> list[str]:
+    """What to say of the tokens of the demo's two users: themselves once, then the file that its owner alone reads."""
     path = settings.data_dir / "demo-tokens.json"
     if path.exists():
-        kept: dict[str, str] = json.loads(path.read_text())
-        return kept
+        return [f"The admin's and the annotator's token are in {path}."]
     tokens = {"admin": new_token(), "annotator": new_token()}
     database = Database(settings.resolved_database_url)
     with database.write() as session:
         for role, token in tokens.items():
-            add_annotator(session, name=f"demo-{role}", role=role, token_hash=hash_token(token), now=datetime.now(UTC))
+            add_annotator(session, name=f"demo-{role}", role=role, **kept_of(token), now=datetime.now(UTC))
         # Inside the transaction: either both the file and the rows are there, or neither.
         beside = path.with_suffix(f".{os.getpid()}")
         beside.touch(mode=0o600)
         beside.write_text(json.dumps(tokens))
         beside.replace(path)
     database.engine.dispose()
-    return tokens
+    return [
+        f"Admin token: {tokens['admin']}",
+        f"Annotator token: {tokens['annotator']}",
+        f"They are shown only now, and kept in {path}.",
+    ]
 
 
 @app.command("migrate")
-def migrate_command() -> None:
+def migrate_command(
+    down: Annotated[
+        str | None, typer.Option(help="Go back to this revision instead, or base; says what is lost, and asks.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
     """Bring the database to this release's schema."""
     settings = get_settings()
+    if down is not None:
+        go_down(settings.resolved_database_url, down, yes=yes)
+        return
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     migrate.upgrade(settings.resolved_database_url)
     typer.echo(f"The database {make_url(settings.resolved_database_url).render_as_string()} is at {migrate.head()}.")

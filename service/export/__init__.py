@@ -50,6 +50,7 @@ class Exporter:
         No transaction is open while a piece is away: each image is read as it is in one moment, and not all in the same.
         Raises Unavailable where the bytes of an image are lost.
         """
+        newest = self._newest_label()
         archive, entries, named = ZipStream(self.now), JsonList(), set[int]()
         for drawn in self._images():
             files: dict[str, str] = {}
@@ -63,6 +64,14 @@ class Exporter:
             yield from archive.add(file.path, file.data)
         yield from archive.add("manifest.json", self._manifest(entries, named))
         yield archive.end()
+        # Whoever asks for more has the last piece. An export of complete images alone leaves labels out.
+        if newest is not None and self.wanted.only != "complete":
+            with self.database.write() as session:
+                store.note_exported(session, self.project.id, newest)
+
+    def _newest_label(self) -> int | None:
+        with self.database.read() as session:
+            return store.newest_label(session, self.project.id)
 
     def _images(self) -> Iterator[Drawn]:
         """The images that are wanted, in the order of arrival. Their names do not depend on which those are."""

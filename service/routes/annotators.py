@@ -17,9 +17,7 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403))
 def add_annotator(body: AnnotatorIn, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorCreated:
     """Add somebody who may call, and show the token once."""
     token = auth.new_token()
-    added = store.add_annotator(
-        session, name=body.name, role=body.role, token_hash=auth.hash_token(token), now=now, by=caller.id
-    )
+    added = store.add_annotator(session, name=body.name, role=body.role, **auth.kept_of(token), now=now, by=caller.id)
     return AnnotatorCreated(**annotator_out(added).model_dump(), token=token)
 
 
@@ -34,13 +32,21 @@ def list_annotators(
 
 @router.delete("/annotators/{id}", responses=errors(404, 409))
 def deactivate_annotator(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorOut:
-    """Stop a token from working. What the annotator labelled stays, with the name."""
+    """Stop all tokens of somebody from working. What they labelled stays, with the name."""
     return annotator_out(store.deactivate(session, id, now=now, by=caller.id))
 
 
 @router.post("/annotators/{id}/token", responses=errors(404, 409))
 def rotate_token(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorCreated:
-    """Give an annotator a new token, and show it once; the old one stops working."""
+    """Give an annotator a new token, and show it once; all old ones stop working."""
     token = auth.new_token()
-    rotated = store.rotate(session, id, token_hash=auth.hash_token(token), now=now, by=caller.id)
+    rotated = store.rotate(session, id, **auth.kept_of(token), now=now, by=caller.id)
     return AnnotatorCreated(**annotator_out(rotated).model_dump(), token=token)
+
+
+@router.post("/annotators/{id}/reactivate", responses=errors(404, 409))
+def reactivate_annotator(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorCreated:
+    """Let somebody who was deactivated call again, under their name, by a new token, which is shown once."""
+    token = auth.new_token()
+    taken_up = store.reactivate(session, id, **auth.kept_of(token), now=now, by=caller.id)
+    return AnnotatorCreated(**annotator_out(taken_up).model_dump(), token=token)

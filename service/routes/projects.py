@@ -9,7 +9,7 @@ from service import access, auth
 from service.deps import Now, Reader, Writer
 from service.errors import Invalid
 from service.schemas.choices import ChoiceOut
-from service.schemas.deletion import Confirm, Deleted
+from service.schemas.deletion import Confirm, Deleted, Force
 from service.schemas.errors import errors
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.projects import (
@@ -88,9 +88,12 @@ def change_project(id: Id, body: ProjectPatch, caller: access.ProjectAdmin, sess
 
 
 @router.delete("/projects/{id}", responses=errors(404, 409))
-def delete_project(id: Id, caller: access.ProjectAdmin, session: Writer, now: Now, confirm: Confirm = None) -> Deleted:
+def delete_project(
+    id: Id, caller: access.ProjectAdmin, session: Writer, now: Now, confirm: Confirm = None, force: Force = False
+) -> Deleted:
     """Delete a campaign with its images, labels, rounds, networks and jobs, for good; what was done stays on record."""
-    return Deleted.model_validate(deletion.delete_project(session, id, confirm=confirm, now=now, by=caller.id))
+    gone = deletion.delete_project(session, id, confirm=confirm, force=force, now=now, by=caller.id)
+    return Deleted.model_validate(gone)
 
 
 def _require_buildable(session: Session, segmenter: str, *, frozen: bool, now: datetime) -> None:

@@ -14,6 +14,15 @@ Confirm = Annotated[
 ]
 
 
+Force = Annotated[
+    bool,
+    Query(
+        description="Delete labels too that no export has. Without it they are a 409: `GET /projects/{id}/export`, taken to its "
+        "end, has all but where `only` is `complete`."
+    ),
+]
+
+
 class Deleted(BaseModel):
     """How many of each were deleted."""
 

@@ -45,15 +45,18 @@ def at_most(count: int) -> BeforeValidator:
     return BeforeValidator(few)
 
 
-class Input(BaseModel):
-    """What a caller sends: nothing unknown, nothing converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+class Bounded(BaseModel):
+    """What has no more names than it may have, and some: each that is not known is an error of its own."""
 
     @model_validator(mode="before")
     @classmethod
     def _is_about_as_long_as_it_may_be(cls, values: Any) -> Any:
-        # Each name that is not known is an error of its own: many of them would be an answer as long as the request.
         if isinstance(values, dict) and len(values) > len(cls.model_fields) + _STRAY:
             raise ValueError(f"There are {len(values)} names; known are {', '.join(cls.model_fields)}")
         return values
+
+
+class Input(Bounded):
+    """What a caller sends: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)

@@ -1,9 +1,11 @@
 """What a project lets one annotator do: how much to hold, for how long, and to skip."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from service.schemas.fields import Bounded
 
 
-class LeaseSettings(BaseModel):
+class LeaseSettings(Bounded):
     """The part of a project's settings that keeps one annotator from stopping or emptying a campaign."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -92,6 +92,12 @@ class LeaseOut(BaseModel):
     lease_expires_at: Moment = Field(description="Until when nobody else gets the region.")
 
 
+class RenewIn(Input):
+    """Holding a region for longer."""
+
+    lease_token: str = Field(max_length=100, description="The token that came with the region.")
+
+
 class ReleaseIn(Input):
     """Giving a region back."""
 

@@ -7,19 +7,29 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
-from service.store import events, lease_ends
+from service.store import events, lease_ends, tokens
 from service.store.memberships import enroll_in_open_projects
-from service.tables import Annotator
+from service.tables import Annotator, Token
 
 
 def add_annotator(
-    session: Session, *, name: str, role: str, token_hash: str, now: datetime, by: int | None = None
+    session: Session,
+    *,
+    name: str,
+    role: str,
+    token_hash: str,
+    now: datetime,
+    prefix: str = "",
+    by: int | None = None,
 ) -> Annotator:
-    """A new annotator; `by` is the one who added it. Raises Conflict where the name is taken."""
+    """A new annotator with a token, which begins with `prefix`; `by` is who added it. Raises Conflict where the name is taken."""
     if session.scalar(select(Annotator.id).where(Annotator.name == name)) is not None:
         raise Conflict(f"There is an annotator {name} already.", code="annotator_exists", detail={"name": name})
     annotator = Annotator(name=name, role=role, token_hash=token_hash, active=True, created_at=now)
     session.add(annotator)
+    session.flush()
+    first = Token(annotator_id=annotator.id, name="first", token_hash=token_hash, prefix=prefix, created_at=now)
+    session.add(first)
     enroll_in_open_projects(session, annotator, now)
     events.record(session, now=now, kind="annotator_added", annotator_id=by, added=annotator.id, name=name, role=role)
     return annotator
@@ -39,7 +49,7 @@ def list_annotators(session: Session, *, limit: int, after: int) -> Sequence[Ann
 
 
 def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | None = None) -> Annotator:
-    """The annotator's token stops working, and their leases end; what they labelled stays.
+    """The annotator's tokens stop working, and their leases end; what they labelled stays.
 
     Raises Conflict for the last active admin.
     """
@@ -54,6 +64,7 @@ def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | 
     if [admin.id for admin in active] == [annotator_id]:
         raise Conflict(f"{annotator.name} is the last admin; add another one first.", code="last_admin")
     annotator.active = False
+    tokens.revoke_all(session, annotator, now)
     lease_ends.end_all(session, annotator_id, now=now)
     events.record(
         session, now=now, kind="annotator_deactivated", annotator_id=by, deactivated=annotator_id, freed=freed
@@ -61,18 +72,45 @@ def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | 
     return annotator
 
 
-def rotate(session: Session, annotator_id: int, *, token_hash: str, now: datetime, by: int | None = None) -> Annotator:
-    """Another token in place of the annotator's, which stops working. Raises Conflict where that was revoked.
+def rotate(
+    session: Session, annotator_id: int, *, token_hash: str, now: datetime, prefix: str = "", by: int | None = None
+) -> Annotator:
+    """Another token in place of all of the annotator's, which stop working. Raises Conflict where they are deactivated.
 
     Leases stay as they are, and so do their tokens.
     """
+    annotator = _locked(session, annotator_id)
+    if not annotator.active:
+        raise Conflict(f"{annotator.name} is deactivated; reactivate them first.", code="annotator_revoked")
+    tokens.replace_all(session, annotator, token_hash=token_hash, prefix=prefix, now=now)
+    events.record(session, now=now, kind="token_rotated", annotator_id=by, rotated=annotator_id)
+    return annotator
+
+
+def reactivate(
+    session: Session, annotator_id: int, *, token_hash: str, now: datetime, prefix: str = "", by: int | None = None
+) -> Annotator:
+    """Somebody who was deactivated may call again, by a new token alone. Raises Conflict where they may already."""
+    annotator = _locked(session, annotator_id)
+    if annotator.active:
+        raise Conflict(f"{annotator.name} is not deactivated.", code="annotator_active")
+    annotator.active = True
+    tokens.replace_all(session, annotator, token_hash=token_hash, prefix=prefix, now=now)
+    enroll_in_open_projects(session, annotator, now)
+    events.record(session, now=now, kind="annotator_reactivated", annotator_id=by, reactivated=annotator_id)
+    return annotator
+
+
+def named(session: Session, name: str) -> Annotator:
+    """The annotator of this name, or NotFound."""
+    annotator = session.scalars(select(Annotator).where(Annotator.name == name)).one_or_none()
+    if annotator is None:
+        raise NotFound(f"Nobody is called {name}.", code="annotator_not_found", detail={"name": name})
+    return annotator
+
+
+def _locked(session: Session, annotator_id: int) -> Annotator:
     annotator = session.scalar(select(Annotator).where(Annotator.id == annotator_id).with_for_update())
     if annotator is None:
         raise NotFound(f"There is no annotator {annotator_id}.")
-    if not annotator.active:
-        raise Conflict(
-            f"The token of {annotator.name} was revoked; add somebody under another name.", code="annotator_revoked"
-        )
-    annotator.token_hash = token_hash
-    events.record(session, now=now, kind="token_rotated", annotator_id=by, rotated=annotator_id)
     return annotator

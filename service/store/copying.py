@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Insert,
+    Integer,
     LargeBinary,
     MetaData,
     Table,
@@ -133,27 +134,37 @@ def numbers_given(connection: Connection) -> dict[str, int]:
     counted: dict[str, int] = {}
     if connection.dialect.name == "sqlite":
         counted.update((name, last) for name, last in connection.execute(text("SELECT name, seq FROM sqlite_sequence")))
-    for table in all_tables(connection):
-        if "id" not in table.columns:
-            continue
+    for table in _numbered(connection):
         found[table.name] = max(connection.scalar(select(func.max(table.c.id))) or 0, counted.get(table.name, 0))
-        if connection.dialect.name == "postgresql":
-            asked = text(f'SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM "{table.name}_id_seq"')
+        if (sequence := _sequence(connection, table)) is not None:
+            asked = text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}")
             found[table.name] = max(found[table.name], connection.scalar(asked) or 0)
+    return found
+
+
+def _numbered(connection: Connection) -> list[Table]:
+    return [each for each in all_tables(connection) if "id" in each.columns and isinstance(each.c.id.type, Integer)]
+
+
+def _sequence(connection: Connection, table: Table) -> str | None:
+    """What a table of PostgreSQL takes its numbers from."""
+    if connection.dialect.name != "postgresql":
+        return None
+    asked = text("SELECT pg_get_serial_sequence(:name, 'id')")
+    found: str | None = connection.scalar(asked, {"name": table.name})
     return found
 
 
 def give_from(connection: Connection, numbers: dict[str, int]) -> None:
     """Tables go on after these numbers."""
-    for table in all_tables(connection):
-        last = numbers.get(table.name, 0)
-        if "id" not in table.columns or last == 0:
+    once = "SELECT 1 FROM sqlite_master WHERE name = :name AND sql LIKE '%AUTOINCREMENT%'"
+    for table in _numbered(connection):
+        given = {"name": table.name, "last": numbers.get(table.name, 0)}
+        if given["last"] == 0:
             continue
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT setval(:name, :last)"), {"name": f"{table.name}_id_seq", "last": last})
-        elif connection.scalar(text("SELECT 1 FROM sqlite_master WHERE name = :name AND sql LIKE '%AUTOINCREMENT%'"),
-                               {"name": table.name}):  # fmt: skip
-            given = {"name": table.name, "last": last}
+        if (sequence := _sequence(connection, table)) is not None:
+            connection.execute(text("SELECT setval(:name, :last)"), {**given, "name": sequence})
+        elif connection.dialect.name == "sqlite" and connection.scalar(text(once), {"name": table.name}):
             connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), given)
             connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last)"), given)
 

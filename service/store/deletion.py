@@ -42,11 +42,18 @@ class Losses:
 
 
 def delete_project(
-    session: Session, project_id: int, *, confirm: str | None, now: datetime, by: int | None = None
+    session: Session,
+    project_id: int,
+    *,
+    confirm: str | None,
+    now: datetime,
+    force: bool = False,
+    by: int | None = None,
 ) -> Losses:
     """Delete a project and all that is its own; returns what went. Its events stay. Bytes go later (service/removal.py).
 
-    Raises NotFound, and Conflict while one of its jobs runs, and where `confirm` is not its name: that says what would go.
+    Raises NotFound, and Conflict while one of its jobs runs, and where `confirm` is not its name: that says what would go;
+    and, but for `force`, where it has labels that no export has.
     """
     # Whoever labels locks a round before the project.
     session.execute(select(Round.id).where(Round.project_id == project_id).order_by(Round.id).with_for_update())
@@ -56,6 +63,8 @@ def delete_project(
     _lock_jobs(session, project_id)
     lost = _losses_of_project(session, project_id)
     _require_confirmed(confirm, project.name, f"the project {project.name} with", lost)
+    if not force:
+        _require_exported(session, project)
     removals.note_project(session, project_id, now)
     _delete_project_rows(session, project_id)
     events.record(
@@ -108,6 +117,18 @@ def _require_confirmed(confirm: str | None, name: str, what: str, lost: Losses) 
     if confirm != name:
         sentence = f"This deletes {what} {lost}, for good. To go on, say confirm={name}."
         raise Conflict(sentence, code="confirm_deletion", detail={"confirm": name, **asdict(lost)})
+
+
+def _require_exported(session: Session, project: Project) -> None:
+    chosen = select(Label.id).join(Region, Label.region_id == Region.id).where(Region.project_id == project.id)
+    count = _count(session, chosen.where(Label.id > (project.exported_label_id or 0)))
+    if count:
+        raise Conflict(
+            f"{count} label{' was' if count == 1 else 's were'} made since the project was exported last, and would be lost for "
+            "good: export it first, or say force=true.",
+            code="labels_not_exported",
+            detail={"labels": count},
+        )
 
 
 def _delete_project_rows(session: Session, project_id: int) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from service.domain.regions import Box
 from service.store.pool import latest_labels
-from service.tables import Annotator, Checkpoint, Image, Label, Region, Round
+from service.tables import Annotator, Checkpoint, Image, Label, Project, Region, Round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,18 @@ class PredictedRegion:
     round_number: int
     checkpoint_id: int | None
     mask: bytes
+
+
+def newest_label(session: Session, project_id: int) -> int | None:
+    """The newest label of a project, if it has any."""
+    chosen = select(func.max(Label.id)).join(Region, Label.region_id == Region.id)
+    return session.scalar(chosen.where(Region.project_id == project_id))
+
+
+def note_exported(session: Session, project_id: int, label_id: int) -> None:
+    """All labels of the project up to this one have been exported."""
+    before = func.coalesce(Project.exported_label_id, 0) < label_id
+    session.execute(update(Project).where(Project.id == project_id, before).values(exported_label_id=label_id))
 
 
 def image_names(session: Session, project_id: int, *, after: int, limit: int) -> list[tuple[int, str]]:

@@ -3,7 +3,7 @@
 from service.tables.base import Base, UtcDateTime
 from service.tables.campaign import Checkpoint, Image, ImageGroup, Project
 from service.tables.labelling import Label, Lease, Region, Round
-from service.tables.people import Annotator, Membership
+from service.tables.people import Annotator, BrowserSession, Membership, Token
 from service.tables.records import BlobRemoval, Event, EventArchive, RemovalHold
 from service.tables.secrets import Secret
 from service.tables.work import Job, WorkerHost
@@ -12,6 +12,7 @@ __all__ = [
     "Annotator",
     "Base",
     "BlobRemoval",
+    "BrowserSession",
     "Checkpoint",
     "Event",
     "EventArchive",
@@ -26,6 +27,7 @@ __all__ = [
     "RemovalHold",
     "Round",
     "Secret",
+    "Token",
     "UtcDateTime",
     "WorkerHost",
 ]

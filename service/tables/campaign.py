@@ -23,6 +23,7 @@ class Project(Base):
         default=False, server_default=false()
     )  # whoever is added later is a member
     created_at: Mapped[datetime]
+    exported_label_id: Mapped[int | None] = mapped_column(Key)  # the newest label of which an export has left whole
 
 
 class ImageGroup(Base):

@@ -87,11 +87,13 @@ class Besieged:
         """A connection on which nothing is sent yet."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=120)
 
-    def post(self, path: str, body: bytes | int, *, token: str = "", kind: str = "application/json") -> Answer:
+    def post(
+        self, path: str, body: bytes | int, *, token: str = "", kind: str = "application/json", forwarded: str = ""
+    ) -> Answer:
         """Send a body, or so many MiB of one, and read what comes, even where it comes before all is sent."""
         parts = [body] if isinstance(body, bytes) else _numbers(body)
         with closing(self.connect()) as connection:
-            connection.sendall(head(path, sum(map(len, parts)), token=token, kind=kind))
+            connection.sendall(head(path, sum(map(len, parts)), token=token, kind=kind, forwarded=forwarded))
             with suppress(ConnectionError):  # it has been told enough, and has closed
                 for part in parts:
                     connection.sendall(part)
@@ -141,10 +143,12 @@ def _numbers(mib: int) -> list[bytes]:
     return [b"[" + part[1:], *[part] * (mib - 2), part[:-1] + b"]"]
 
 
-def head(path: str, size: int, *, token: str = "", kind: str = "application/json") -> bytes:
+def head(path: str, size: int, *, token: str = "", kind: str = "application/json", forwarded: str = "") -> bytes:
     """The head of a POST with a body of so many bytes."""
     lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Type: {kind}", f"Content-Length: {size}"]
-    return "\r\n".join([*lines, *([f"Authorization: Bearer {token}"] if token else []), "", ""]).encode()
+    lines += [f"Authorization: Bearer {token}"] if token else []
+    lines += [f"X-Forwarded-For: {forwarded}"] if forwarded else []
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def answer(connection: socket.socket) -> Answer:

@@ -13,10 +13,14 @@ from tests.maker import Maker
 Login = Callable[..., TestClient]
 
 # The least that a caller must be. given: an annotator to whom the region, or a region of the image, was given, or a reviewer.
+# self, own: whom it is about, or an admin of the server.
 # holder: who holds the lease. anybody: with a token; of others' projects nothing is in the answer. public: without one, too.
 RULES = {
     ("GET", "/healthz"): "public",
     ("GET", "/readyz"): "public",
+    ("POST", "/session"): "public",
+    ("GET", "/session"): "anybody",
+    ("DELETE", "/session"): "anybody",
     ("GET", "/projects"): "anybody",
     ("POST", "/projects"): "server admin",
     ("GET", "/projects/{id}"): "annotator",
@@ -41,11 +45,15 @@ RULES = {
     ("GET", "/regions/{id}/prediction"): "given",
     ("GET", "/regions/{id}/label"): "given",
     ("POST", "/regions/{id}/release"): "annotator",
+    ("POST", "/regions/{id}/renew"): "annotator",
     ("POST", "/regions/{id}/skip"): "annotator",
+    ("POST", "/regions/{id}/unskip"): "reviewer",
     ("POST", "/leases/{token}/renew"): "holder",
     ("POST", "/labels"): "annotator",
     ("POST", "/projects/{id}/label-maps"): "reviewer",
     ("GET", "/projects/{id}/rounds"): "reviewer",
+    ("POST", "/rounds/{id}/finish"): "project admin",
+    ("POST", "/rounds/{id}/close"): "project admin",
     ("GET", "/projects/{id}/jobs"): "reviewer",
     ("POST", "/projects/{id}/jobs"): "project admin",
     ("GET", "/jobs/{id}"): "reviewer",
@@ -55,10 +63,16 @@ RULES = {
     ("POST", "/projects/{id}/checkpoints"): "project admin",
     ("GET", "/checkpoints/{id}/file"): "project admin",
     ("GET", "/projects/{id}/export"): "reviewer",
+    ("GET", "/metrics"): "server reviewer",
     ("GET", "/annotators"): "server admin",
     ("POST", "/annotators"): "server admin",
     ("DELETE", "/annotators/{id}"): "server admin",
     ("POST", "/annotators/{id}/token"): "server admin",
+    ("POST", "/annotators/{id}/reactivate"): "server admin",
+    ("GET", "/annotators/{id}/tokens"): "self",
+    ("POST", "/annotators/{id}/tokens"): "self",
+    ("POST", "/tokens/{id}/rotate"): "own",
+    ("DELETE", "/tokens/{id}"): "own",
 }
 # Without these a request would be refused before anybody asks who sent it.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
@@ -73,11 +87,16 @@ CALLERS = {
     "deactivated": (frozenset({"public"}), 401),
     "stranger": (ANY, 404),
     "annotator given nothing": (ANNOTATING, 403),
-    "annotator": (ANNOTATING | {"given", "holder"}, 403),
+    "annotator": (ANNOTATING | {"given", "holder", "self", "own"}, 403),
     "reviewer": (ANNOTATING | {"given", "reviewer"}, 403),
     "project admin": (ANNOTATING | {"given", "reviewer", "project admin"}, 403),
-    "server admin": (ANNOTATING | {"given", "reviewer", "project admin", "server admin"}, 403),
+    "server admin": (
+        ANNOTATING | {"given", "reviewer", "project admin", "server reviewer", "server admin", "self", "own"},
+        403,
+    ),
 }
+# Of what is in no project there is a single refusal.
+ALIKE = {"server admin": 403, "server reviewer": 403, "self": 403, "holder": 404, "own": 404}
 # There was nothing to find for somebody who was let in.
 LET_IN = {"no_label", "member_not_found", "annotator_not_found"}
 
@@ -104,6 +123,8 @@ def people(app: FastAPI, make: Maker, login: Login) -> dict[str, TestClient]:
                 session.add(Membership(project_id=place, annotator_id=each.id, role=role, created_at=make.clock()))
         session.add(Job(project_id=project.id, kind="finish", payload={}, state="queued", created_at=make.clock()))
     assert [each["id"] for each in clients["annotator"].get("/next-regions").json()["items"]] == [1]
+    spare = clients["annotator"].post("/annotators/1/tokens", json={"name": "spare"}).json()
+    assert spare["id"] == len(CALLERS)
     return clients | {"no token": TestClient(app, raise_server_exceptions=False)}
 
 
@@ -118,7 +139,9 @@ def test_a_caller_is_let_in_where_the_rules_say_so_and_nowhere_else(
     allowed, refusal = CALLERS[name]
     wrong = {}
     for method, path in sorted(RULES):
-        place = path.format(id=1, token=f"1-{'0' * 32}", annotator_id=2)
+        # The annotator is the first person, and has a token to spare, the newest.
+        place = path.replace("/tokens/{id}", f"/tokens/{len(CALLERS)}")
+        place = place.format(id=1, token=f"1-{'0' * 32}", annotator_id=2)
         response = people[name].request(method, place, **BODIES.get((method, path), {}))
         error = response.json().get("error", {}) if response.headers["content-type"] == "application/json" else {}
         status = response.status_code
@@ -128,7 +151,7 @@ def test_a_caller_is_let_in_where_the_rules_say_so_and_nowhere_else(
             right = let_in or (rule == "public" and status == 503)
         else:
             # Of what is not in a project, and of leases of others, there is a single refusal.
-            right = status == (refusal if refusal == 401 else {"server admin": 403, "holder": 404}.get(rule, refusal))
+            right = status == (refusal if refusal == 401 else ALIKE.get(rule, refusal))
         if not right:
             wrong[method, path] = (rule, status, error.get("message"))
     assert not wrong

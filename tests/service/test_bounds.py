@@ -92,6 +92,9 @@ def test_many_errors_are_told_as_few(body: bytes, client: TestClient) -> None:
 def test_unknown_names_in_other_bodies_are_told_as_few(admin: TestClient) -> None:
     response = admin.post("/projects", json={f"k{each}": 0 for each in range(5_000)})
     assert (response.status_code, len(response.content) < 1_000) == (422, True)
+    inner = {"name": "x", "classes": "camvid", "settings": {f"k{each}": 0 for each in range(5_000)}}
+    response = admin.post("/projects", json=inner)
+    assert (response.status_code, len(response.content) < 4_000) == (422, True)
     response = admin.post("/projects/1/jobs", json={"kind": "k" * 100_000})
     assert (response.status_code, len(response.content) < 3_000) == (422, True)
 

@@ -50,7 +50,9 @@ def test_people_label_upload_cancel_and_delete_a_project_at_once(login: Login, m
             statuses["upload", answer.status_code] += 1
 
     def delete(client: TestClient) -> None:
-        while (answer := client.delete(f"/projects/{project.id}", params={"confirm": "streets"})).status_code != 404:
+        while (
+            answer := client.delete(f"/projects/{project.id}", params={"confirm": "streets", "force": True})
+        ).status_code != 404:
             statuses["delete", answer.status_code] += 1
 
     works = [(label, login()) for _ in range(6)] + [(each, login("admin")) for each in (upload, delete, delete, delete)]
@@ -108,7 +110,7 @@ def test_whoever_comes_after_a_kill_removes_the_bytes_that_are_left(
     removed: int,
 ) -> None:
     labelled = make_labelled(make, admin)
-    admin.delete(f"/projects/{labelled.project.id}", params={"confirm": labelled.project.name})
+    admin.delete(f"/projects/{labelled.project.id}", params={"confirm": labelled.project.name, "force": True})
     clock.advance(minutes=5)
     done, delete = 0, Blobs.delete
 

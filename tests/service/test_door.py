@@ -1,5 +1,6 @@
 """Who gets in: tokens and roles come before bodies, wrong tokens are counted by address, and every route has its role."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from service.app import create_app
 from service.blobs import Blobs
 from service.db import Database
 from service.settings import Settings
-from service.throttle import Throttle, address_of
+from service.throttle import Throttle, machine_of
 from tests.maker import Maker
 
 Login = Callable[..., TestClient]
@@ -112,4 +113,26 @@ def test_a_throttle_forgets_after_a_minute_and_remembers_just_so_many_addresses(
     ],
 )
 def test_an_address_stands_for_a_machine(host: str, address: str) -> None:
-    assert address_of(host) == address
+    assert machine_of(host) == address
+
+
+def test_a_client_that_goes_before_its_body_is_there_is_no_failure(
+    app: FastAPI, make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = make.annotator("admin")
+    for path, kind in (("/labels", b"application/json"), ("/projects/1/images", b"multipart/form-data; boundary=x")):
+        came: list[dict[str, object]] = [
+            {"type": "http.request", "body": b"-", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+        headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", kind)]
+
+        async def receive(came: list[dict[str, object]] = came) -> dict[str, object]:
+            return came.pop(0)
+
+        async def send(message: object) -> None:
+            pass
+
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+        asyncio.run(app(scope, receive, send))
+    assert caplog.records == []

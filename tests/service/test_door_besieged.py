@@ -1,6 +1,7 @@
 """Bodies, heads, connections and tokens that are meant to stall a server: a real one answers /healthz, and does not grow."""
 
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -121,7 +122,10 @@ def test_wrong_tokens_are_throttled_and_the_right_ones_of_the_same_address_are_n
     server: Besieged, token: dict[str, str]
 ) -> None:
     with server.watched() as watch:
-        answers = [server.post("/labels", b"{}", token=f"rw_{number}") for number in range(100)]
+        # Who is no trusted proxy is believed no other address.
+        answers = [
+            server.post("/labels", b"{}", token=f"rw_{number}", forwarded=f"192.0.2.{number}") for number in range(100)
+        ]
         assert [each.status for each in answers] == [401] * 20 + [429] * 80
         assert "retry-after: " in answers[-1].said
         assert server.get("/projects", token["annotator"]).status_code == 200
@@ -135,3 +139,20 @@ def test_a_connection_goes_on_after_a_refusal_where_the_body_was_small(server: B
             connection.sendall(head("/labels", 100_000) + b" " * 100_000)
             found = answer(connection)
             assert (found.status, "connection: close" in found.said) == (401, False)
+
+
+def test_behind_a_trusted_proxy_wrong_tokens_count_for_the_address_that_it_forwards(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'test.db')}"
+    server = Besieged(tmp_path, url, trusted_proxies='["127.0.0.1"]', wrong_tokens_per_minute=3)
+    try:
+
+        def tried(*forwarded: str) -> list[int]:
+            return [server.post("/labels", b"{}", token="rw_0", forwarded=each).status for each in forwarded]
+
+        assert tried(*["192.0.2.1"] * 4, "192.0.2.2") == [401, 401, 401, 429, 401]
+        # What a client says itself stands before what the proxy adds.
+        assert tried("192.0.2.9, 192.0.2.1") == [429]
+    finally:
+        server.close()

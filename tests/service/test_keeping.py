@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,27 @@ def test_a_step_goes_on_where_the_last_one_stopped_and_rests_when_all_was_seen(
     keeping.clock.advance(hours=6)
     keeper.step()
     assert noted() == 1
+
+
+def test_several_processes_at_once_take_everything_once(
+    make: Maker, keeping: Keeping, database: Database, tmp_path: Path
+) -> None:
+    told(make, make.project(keep_segmenters=1), 6)
+    stray = aged(tmp_path, f"images/ab/{'a' * 64}.png")
+    with database.write() as session:
+        for days in range(400, 500):
+            events.record(session, now=START - timedelta(days=900 - days), kind="happened", days=days)
+            session.flush()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: keeping.went(), range(4)))
+    assert not stray.exists()
+    assert len(kept(make)) == 2
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Event)) == 0
+        archives = session.scalars(select(EventArchive).order_by(EventArchive.first_id)).all()
+    lines = [line for each in archives for line in gzip.decompress(make.blobs.get(each.blob_key)).splitlines()]
+    assert [json.loads(each)["detail"]["days"] for each in lines] == list(range(400, 500))
+
+
+def test_there_is_nothing_to_keep_where_there_are_no_blobs_yet(keeping: Keeping) -> None:
+    assert keeping.went() == {}

@@ -184,8 +184,11 @@ def test_everybody_keeps_the_projects_that_there_are_with_the_revision_of_member
         # The release before is still at work.
         third = earlier.add(connection, "projects", name="c", classes={}, settings={}, active=True, created_at=now)
         opened = connection.execute(text(f"SELECT open_to_all FROM projects WHERE id = {third}")).scalar()
+        chosen = text("SELECT annotator_id, token_hash, revoked_at IS NULL FROM tokens ORDER BY id")
+        tokens = [tuple(each) for each in connection.execute(chosen)]
     assert found == [(1, 1, "annotator"), (1, 2, "reviewer"), (2, 1, "annotator"), (2, 2, "reviewer")]
     assert not opened
+    assert tokens == [(1, "a", True), (2, "e", False)]
     migrate.downgrade(empty_url, "0005")
     migrate.upgrade(empty_url)
     with engine.connect() as connection:

@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import create_engine, make_url, select, text
 from starlette.testclient import TestClient
 
 from models.fit import TrainSettings
+from service import migrate
 from service.domain.classes import IGNORE, ClassSet, LabelClass
 from service.domain.masks import encode_label_png
 from service.queue import RUN_JOB
@@ -23,7 +25,7 @@ from service.store.budget import grid_of
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.images import NewImage, add_images
 from service.tables import Job
-from tests.conftest import START
+from tests.conftest import POSTGRES, START
 from tests.maker import Maker
 from workers.app import make_app
 from workers.client.sending import encode_rgb
@@ -224,3 +226,23 @@ class World:
 def make_world(make: Maker, app: FastAPI, settings: Settings) -> Callable[..., World]:
     """Makes a World: make_world(budget=8)."""
     return lambda **changes: World(make, app, settings, **changes)
+
+
+@pytest.fixture(scope="module")
+def own_database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A migrated database that no other test clears: in PostgreSQL where there is one, else a file."""
+    if POSTGRES is None:
+        url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'deployment.db'}"
+        migrate.upgrade(url)
+        yield url
+        return
+    name = f"regionwise_test_{uuid.uuid4().hex[:12]}"
+    engine = create_engine(make_url(POSTGRES), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    migrate.upgrade(url)
+    yield url
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()

@@ -15,9 +15,7 @@ from sqlalchemy import select
 from service import migrate
 from service.tables import Job, WorkerHost
 from tests.conftest import REDIS
-from tests.workers.test_deployment import Deployment, own_database_url, until
-
-__all__ = ["own_database_url"]
+from tests.workers.deployment import Deployment, until
 
 USUAL = {
     "REGIONWISE_HEARTBEAT_SECONDS": "2",

@@ -9,13 +9,12 @@ import httpx
 import pytest
 
 from tests.conftest import REDIS
-from tests.workers.test_deployment import Deployment, own_database_url, until
+from tests.workers.deployment import Deployment, until
 
 pytestmark = [
     pytest.mark.redis,
     pytest.mark.skipif(not REDIS, reason="REGIONWISE_TEST_REDIS names no broker"),
 ]
-__all__ = ["own_database_url"]  # a fixture
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from service import migrate
 from service.annotate import ScriptedAnnotator, TruthFolder
-from service.auth import hash_token, new_token
+from service.auth import kept_of, new_token
 from service.client import ApiError, Client
 from service.db import Database
 from service.domain.masks import encode_label_png
@@ -148,9 +148,7 @@ def _own_token(settings: Settings, out: Path) -> str:
         database = Database(settings.resolved_database_url)
         with database.write() as session:
             now = datetime.now(UTC)
-            add_annotator(
-                session, name=f"campaign-{now:%Y%m%d%H%M%S}", role="admin", token_hash=hash_token(token), now=now
-            )
+            add_annotator(session, name=f"campaign-{now:%Y%m%d%H%M%S}", role="admin", **kept_of(token), now=now)
         database.engine.dispose()
         write_atomically(path, token.encode())
         path.chmod(0o600)

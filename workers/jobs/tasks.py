@@ -44,7 +44,9 @@ def make_worker(
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    database = database or Database(settings.resolved_database_url, celery_sender(app))
+    database = database or Database(
+        settings.resolved_database_url, celery_sender(app), connections=settings.database_connections
+    )
     worker = worker_of(settings, database)
     presence = Presence(database, worker.clock, missing_segmenters(), seconds=settings.heartbeat_seconds / 2)
     presence.start()

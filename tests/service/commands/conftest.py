@@ -35,6 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     for name in [each for each in os.environ if each.startswith("REGIONWISE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("REGIONWISE_DATA_DIR", str(tmp_path / "own"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing"))
     monkeypatch.setattr("service.client.time.sleep", lambda seconds: None)
 
     def typed(*arguments: str) -> Ended:

@@ -102,13 +102,13 @@ def test_without_a_token_a_command_says_how_to_give_one(run: Run) -> None:
     ended = run("projects", "--server", "http://127.0.0.1:1")
     assert ended.code == 1
     assert ended.err == (
-        "Error: http://127.0.0.1:1 wants a token: give --token or --token-file, or set REGIONWISE_TOKEN.\n"
+        "Error: http://127.0.0.1:1 wants a token: set REGIONWISE_TOKEN or REGIONWISE_TOKEN_FILE, or give --token-file.\n"
     )
 
 
 def test_a_server_that_does_not_know_the_token_is_named(run: Run, address: str) -> None:
     ended = run("projects", "--server", address, "--token", "rw_another_database_s")
-    assert ended.err == f"Error: {address} says: Nobody holds this token. (401 unauthorized)\n"
+    assert ended.err.splitlines()[-1] == f"Error: {address} says: Nobody holds this token. (401 unauthorized)"
 
 
 def test_an_address_that_is_none_is_a_sentence(run: Run) -> None:
@@ -123,3 +123,46 @@ def test_another_program_s_answers_are_told_from_the_service_s(address: str) -> 
         client._http = TestClient(FastAPI())
         with pytest.raises(ApiError, match="http://testserver answers /projects as regionwise never does"):
             client.call("GET", "/projects")  # a refusal in another form
+
+
+def test_a_token_on_the_command_line_works_and_is_advised_against(run: Run, asked: tuple[str, ...]) -> None:
+    ended = run("projects", *asked)
+    assert ended.code == 0
+    assert "--token shows the token to other users of this machine" in ended.err
+    assert asked[-1] not in ended.out + ended.err
+
+
+def test_a_file_that_the_environment_names_holds_the_token(
+    run: Run, asked: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text(asked[-1])
+    monkeypatch.setenv("REGIONWISE_TOKEN_FILE", str(tmp_path / "token"))
+    ended = run("projects", *asked[:2])
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_a_user_s_own_file_has_server_and_token_and_is_for_nobody_else_to_read(
+    run: Run, asked: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "regionwise" / "config.toml"
+    file.parent.mkdir()
+    file.touch(mode=0o600)
+    file.write_text(f'server = "{asked[1]}"\ntoken = "{asked[-1]}"\n')
+    assert run("projects").code == 0
+    # The token is not sent to another server.
+    assert "wants a token" in run("projects", "--server", "http://127.0.0.1:1").err
+    file.chmod(0o640)
+    refused = run("projects")
+    assert (refused.code, refused.err) == (
+        1,
+        f"Error: {file} is open to other users of this machine: chmod 600 {file}.\n",
+    )
+    file.chmod(0o600)
+    for text, said in (
+        ("password = 1", "and nothing else"),
+        ('token = "rw_x"', "which server the token is for"),
+        ("token", "is no TOML"),
+    ):
+        file.write_text(text)
+        assert said in run("projects").err

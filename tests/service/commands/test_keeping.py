@@ -1,15 +1,20 @@
 """The commands that rename and delete: what is meant, what is asked before, and that nothing goes without it."""
 
 import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from starlette.testclient import TestClient
 
 from service.db import Database
 from service.tables import Image, Project
 from tests.maker import Maker
 from tests.service.commands.conftest import Run
 from tests.service.commands.test_standing import cells, queued, running
+from tests.service.labelled import make_labelled
 
 
 def names(database: Database, table: type[Project | Image]) -> list[str]:
@@ -86,3 +91,17 @@ def test_images_are_listed_and_deleted(
 def test_a_server_that_is_named_before_the_command_is_not_passed_over(run: Run, asked: tuple[str, ...]) -> None:
     ended = run("projects", *asked, "delete", "streets")
     assert (ended.code, "behind `projects delete`" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize("option", ["--export", "--force"])
+def test_labels_that_no_export_has_are_exported_or_given_up_by_name(
+    run: Run, asked: tuple[str, ...], make: Maker, login: Callable[..., TestClient], tmp_path: Path, option: str
+) -> None:
+    make_labelled(make, login("admin", "another"), name="streets")
+    refused = run("projects", "delete", "streets", "--yes", *asked)
+    assert (refused.code, "14 labels were made since" in refused.err) == (1, True)
+    to = tmp_path / "labels.zip"
+    more = [option, str(to)] if option == "--export" else [option]
+    assert run("projects", "delete", "streets", "--yes", *more, *asked).code == 0
+    if option == "--export":
+        assert "label_maps/a.png" in zipfile.ZipFile(to).namelist()

@@ -55,7 +55,7 @@ def test_a_database_is_there_once_it_was_migrated(database_url: str, tmp_path: P
 def test_everybody_is_listed_with_what_their_tokens_are_worth(run: Run, asked: tuple[str, ...], make: Maker) -> None:
     make.annotator("annotator", "ada")
     make.annotator("reviewer", "[red]bob")
-    assert run("users", "revoke", "ada", *asked).out.startswith("The token of ada works no more")
+    assert run("users", "revoke", "ada", *asked).out.startswith("The tokens of ada work no more")
     rows = [" ".join(line.split()) for line in run("users", "list", *asked).out.splitlines()]
     assert any("ada annotator revoked" in row for row in rows)
     assert any("[red]bob reviewer works" in row for row in rows)
@@ -79,7 +79,7 @@ def test_a_rotated_token_replaces_the_old_one(run: Run, asked: tuple[str, ...], 
 
 def test_a_user_may_be_named_by_number_and_a_name_goes_before(run: Run, asked: tuple[str, ...], make: Maker) -> None:
     make.annotator("annotator", "1")  # number 2, named like the number of root
-    assert run("users", "revoke", "1", *asked).out.startswith("The token of 1 works no more")
+    assert run("users", "revoke", "1", *asked).out.startswith("The tokens of 1 work no more")
     assert run("users", "revoke", "2", *asked).code == 0
     ended = run("users", "revoke", "nobody", *asked)
     assert ended.code == 1

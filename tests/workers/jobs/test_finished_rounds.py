@@ -29,7 +29,7 @@ def finish(world: World) -> None:
 
 def cells(world: World) -> list[tuple[int, int]]:
     with world.database.read() as session:
-        return [(image_id, cell) for image_id, cell in session.execute(select(Region.image_id, Region.cell))]
+        return [(row.image_id, row.cell) for row in session.execute(select(Region.image_id, Region.cell))]
 
 
 def test_a_round_without_a_label_is_passed_and_the_next_may_ask_for_the_same(world: World) -> None:

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.store.snapshots import TellSnapshot, tell_snapshot
+from service.store import snapshots
+from service.store.snapshots import TellSnapshot
 from service.tables import Job, WorkerHost
 from tests.workers.conftest import Rectangles, World
 from workers.jobs import rounds as round_tasks
@@ -95,7 +96,7 @@ def test_a_round_is_not_passed_over_by_a_worker_that_has_lost_its_job(
 ) -> None:
     world.work()
     world.label_all()
-    job, found = queued(world, "tell"), tell_snapshot
+    job, found = queued(world, "tell"), snapshots.tell_snapshot
 
     def while_pretraining(session: Session, round_id: int) -> TellSnapshot:
         return replace(found(session, round_id), segmenter=None, pretraining=True)
