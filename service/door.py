@@ -61,7 +61,11 @@ class Door:
 
     def _rule(self, scope: Scope) -> auth.Allowed | None:
         # A path or method that is not there has no rule: whatever says so reads no body.
-        return next((rule for route, rule in self._rules if route.matches(scope)[0] is Match.FULL), None)
+        for route, rule in self._rules:
+            if route.matches(scope)[0] is Match.FULL:
+                scope["route"] = route  # by which those who are refused here are counted too
+                return rule
+        return None
 
     async def _caller(self, request: Request, rule: auth.Allowed) -> auth.Caller:
         shown = auth.presented(request)
