@@ -93,7 +93,8 @@ def _request_id(scope: Scope) -> str:
 def _project(scope: Scope, route: str) -> str | None:
     """The number of the project that a request says it is about."""
     if route.startswith("/projects/{id}"):
-        return str(scope["path_params"]["id"])
+        number = scope.get("path_params", {}).get("id")  # not there where the door refused
+        return None if number is None else str(number)
     if route == "/next-regions":
         named = parse_qs(scope["query_string"].decode("latin-1")).get("project", [])
         return str(named[0]) if named and named[0].isascii() and named[0].isdigit() else None

@@ -40,9 +40,10 @@ class Door:
         self._app = app
         rules = tuple(_rules(routers))
         # Most requests are for paths without a number in them: those are found at once.
-        self._fixed = {
-            (method, route.path): rule for route, rule in rules if "{" not in route.path for method in route.methods or ()
-        }
+        fixed = (
+            (method, route, rule) for route, rule in rules if "{" not in route.path for method in route.methods or ()
+        )
+        self._fixed = {(method, route.path): (route, rule) for method, route, rule in fixed}
         self._rules = tuple((route, rule) for route, rule in rules if "{" in route.path)
         self._throttle = throttle
         self._lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="door")
@@ -66,8 +67,13 @@ class Door:
 
     def _rule(self, scope: Scope) -> auth.Allowed | None:
         # A path or method that is not there has no rule: whatever says so reads no body.
-        fixed = self._fixed.get((scope["method"], scope["path"]))
-        return fixed or next((rule for route, rule in self._rules if route.matches(scope)[0] is Match.FULL), None)
+        found = self._fixed.get((scope["method"], scope["path"])) or next(
+            (each for each in self._rules if each[0].matches(scope)[0] is Match.FULL), None
+        )
+        if found is None:
+            return None
+        scope["route"] = found[0]  # by which those who are refused here are counted too
+        return found[1]
 
     async def _caller(self, request: Request, rule: auth.Allowed) -> auth.Caller:
         shown = auth.presented(request)

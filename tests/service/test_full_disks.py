@@ -179,12 +179,12 @@ def test_files_that_cannot_be_read_for_another_reason_are_503(
 @pytest.mark.parametrize(
     "path", ["/images/{image}/file", "/images/{image}/seen", "/regions/1/crop", "/regions/1/context"]
 )
-def test_an_image_whose_bytes_are_gone_is_named(client: TestClient, make: Maker, blobs: Blobs, path: str) -> None:
+def test_an_image_whose_bytes_are_gone_is_named(admin: TestClient, make: Maker, blobs: Blobs, path: str) -> None:
     project = make.project()
     (image,) = make.images(project, 1)
     make.round_(project, [image], regions=1)
     blobs.delete(image.blob_key)
-    response = client.get(path.format(image=image.id))
+    response = admin.get(path.format(image=image.id))
     assert said(response) == (503, "blob_missing")
     error = response.json()["error"]
     assert image.name in error["message"]
@@ -217,6 +217,6 @@ def test_an_export_that_breaks_off_at_an_image_whose_bytes_are_gone_names_it_in_
     make.round_(project, [image], regions=1, prediction=True)
     blobs.delete(image.blob_key)
     admin.get("/projects/1/export", params={"images": True, "predictions": True, "format": "png"})
-    (record,) = [each for each in caplog.records if each.name == "service.access"]
+    (record,) = [each for each in caplog.records if each.name == "service.access_log"]
     assert record.getMessage() == "GET /projects/1/export broke off"
     assert f"The bytes of the image {image.name} (image {image.id})" in JsonLine().format(record)
