@@ -3,7 +3,7 @@
 A pair asks for the next thing to label and posts a label map of it: here a region's as PNG, there a task's as brush RLE.
 Label Studio is installed apart, with `pip install label-studio psycopg2-binary` in an environment of its own.
 
-    python benchmarks/label_studio.py --label-studio ls/bin/label-studio [--clients 8] [--seconds 20] [--postgres URL]
+    PYTHONPATH=. python benchmarks/label_studio.py --label-studio ls/bin/label-studio [--clients 8] [--seconds 20]
 """
 
 import argparse
@@ -25,8 +25,9 @@ from typing import Any
 
 import psutil
 import psycopg
-from pairs import Outcome, Server, database_url, made_masks, measured
 from sqlalchemy import make_url
+
+from benchmarks.pairs import Outcome, Server, database_url, made_masks, measured
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 TASKS = 2000

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from starlette.datastructures import FormData
 
 from service import access, auth
-from service.content import PNG_RESPONSE, revalidated
+from service.content import PNG_RESPONSE, ready, revalidated
 from service.deps import Now, Reader, ServiceSettings, Store
 from service.domain.classes import ClassSet
 from service.domain.label_readings import WORDS, LabelReading
@@ -36,6 +36,7 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 
 @router.post(
     "/labels",
+    response_model=LabelsOut,
     status_code=201,
     responses={**errors(409, 413, 415), 200: {"model": LabelsOut, "description": "Every label was there already."}},
     openapi_extra={"requestBody": REQUEST_BODY},
@@ -46,8 +47,7 @@ def add_labels(
     database: Store,
     proofs: Proofs,
     now: Now,
-    response: Response,
-) -> LabelsOut:
+) -> Response:
     """Store the label maps of one or many regions, all or none.
 
     The same pixels again are the same label. Other pixels by the same annotator are a new version. A lease that ran out
@@ -55,15 +55,15 @@ def add_labels(
     """
     sent = parse_labels(body)
     # Masks are decoded with no transaction open: on SQLite it would keep everybody else from writing.
-    with database.read() as session:
-        frames = regions.frames(session, {each.region_id for each in sent})
+    with database.ask() as connection:
+        frames = regions.frames(connection, {each.region_id for each in sent})
     for region_id, frame in frames.items():
         access.require_role(caller, frame.project_id, "annotator", regions.missing([region_id]))
     checked = submissions(sent, frames, proofs, caller.id)
     with database.write() as session:
         stored = store.submit(session, checked, caller.id, now=now)
-    response.status_code = 201 if any(each.created for each in stored) else 200
-    return LabelsOut(labels=[label_out(each, frames[each.label.region_id].classes.names) for each in stored])
+    labels = [label_out(each, frames[each.label.region_id].classes.names) for each in stored]
+    return ready(LabelsOut(labels=labels), status=201 if any(each.created for each in stored) else 200)
 
 
 LabelWords = Annotated[

@@ -1,13 +1,16 @@
 """Routes of regions: taken on a lease, looked at, held longer, given back, skipped."""
 
+from datetime import datetime
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from sqlalchemy.orm import Session
 
 from service import access, auth
-from service.content import PNG_RESPONSE, revalidated, unchanging
+from service.auth import Caller
+from service.content import PNG_RESPONSE, ready, revalidated, unchanging
 from service.deps import BlobStore, ImageCrops, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.regions import Box
 from service.errors import Forbidden
@@ -33,9 +36,9 @@ from service.store import lease_ends, leases, rounds, steering
 from service.store import regions as store
 from service.store.lease_caps import holds_all_it_may
 from service.store.leases import Held
-from service.store.projects import get_project, project_or_only
+from service.store.projects import campaign, get_project
 from service.store.stalled import stalled_projects
-from service.tables import Image, Region
+from service.tables import Image, Project, Region
 
 GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
@@ -72,43 +75,44 @@ LeaseToken = Annotated[str, Path(max_length=100, description="The token that cam
 Margin = Annotated[int, Query(ge=0, le=1024, description="Pixels to add on each side, as far as the image goes.")]
 
 
-@router.get("/next-regions", responses={200: {"headers": {"Retry-After": RETRY_HEADER}}})
+@router.get("/next-regions", response_model=NextRegions, responses={200: {"headers": {"Retry-After": RETRY_HEADER}}})
 def next_regions(
     caller: auth.AnnotatorCaller,
     database: Store,
     settings: ServiceSettings,
     proofs: Proofs,
     now: Now,
-    response: Response,
     project: OfProject = None,
     count: Count = 1,
-) -> NextRegions:
+) -> Response:
     """Take regions to label: the caller's own open leases first, then the most wanted free ones, leased to the caller.
 
     Nobody else gets a region while its lease lasts. An empty list comes with a reason and Retry-After.
     """
-    response.headers["Cache-Control"] = "no-store"
     # A lease that a dying machine forgets within a moment of giving it costs its label, which is refused with a sentence.
     with database.write(durable=False, alone=caller.id) as session:
-        chosen = project_or_only(session, project, access.projects_of(caller))
+        chosen = campaign(session, project, access.projects_of(caller))
         held = leases.claim(session, chosen, caller.id, count=count, now=now, default_minutes=settings.lease_minutes)
     if held:
-        return NextRegions(items=[_leased(each, proofs) for each in held], reason=None, retry_after=None)
+        return ready(NextRegions(items=[_leased(each, proofs) for each in held], reason=None, retry_after=None))
     with database.write() as session:
-        project_now = get_project(session, chosen.id)
-        rounds.advance(session, project_now, now)
-        session.flush()
-        at_cap = holds_all_it_may(session, project_now, caller.id, now)
-        reason: Reason = "held" if at_cap else rounds.waiting_reason(session, project_now)
-        failed = next((each for each in stalled_projects(session, project_now.id) if each.failed), None)
-    seconds = RETRY_AFTER["failed" if failed else reason]
-    response.headers["Retry-After"] = str(seconds)
+        none = _none(session, get_project(session, chosen.id), caller, now)
+    return ready(none, headers={"Retry-After": str(none.retry_after)})
+
+
+def _none(session: Session, project: Project, caller: Caller, now: datetime) -> NextRegions:
+    """Why there is nothing to give; the next round is proposed if it is time."""
+    rounds.advance(session, project, now)
+    session.flush()
+    at_cap = holds_all_it_may(session, project, caller.id, now)
+    reason: Reason = "held" if at_cap else rounds.waiting_reason(session, project)
+    failed = next((each for each in stalled_projects(session, project.id) if each.failed), None)
     if failed is None:
-        return NextRegions(items=[], reason=reason, retry_after=seconds)
+        return NextRegions(items=[], reason=reason, retry_after=RETRY_AFTER[reason])
     return NextRegions(
         items=[],
         reason="failed",
-        retry_after=seconds,
+        retry_after=RETRY_AFTER["failed"],
         job_id=failed.job_id,
         sentence=f"{failed.kind} of round {failed.round} failed: {failed.sentence} An admin may try it again or close the round.",
     )

@@ -19,6 +19,7 @@ from service.store.lease_caps import (
     one_at_a_time,
     setting,
 )
+from service.store.projects import Campaign
 from service.store.regions import PLACED, Placed, placed
 from service.tables import Annotator, Image, Lease, Project, Region, Round, UtcDateTime, table_of
 
@@ -82,7 +83,13 @@ _RUN_OUT = (
 
 
 def claim(
-    session: Session, project: Project, annotator_id: int, *, count: int, now: datetime, default_minutes: float
+    session: Session,
+    project: Project | Campaign,
+    annotator_id: int,
+    *,
+    count: int,
+    now: datetime,
+    default_minutes: float,
 ) -> list[Held]:
     """Up to `count` regions for the annotator: those held already, then free ones by round and score, as many as one may hold.
 

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from service.domain.classes import ClassSet
@@ -94,6 +95,29 @@ def project_or_only(session: Session, project_id: int | None, among: Collection[
         listed = ", ".join(f"{each.id} ({each.name})" for each in found[:20]) + (", ..." if len(found) > 20 else "")
         raise Invalid(f"Say which project is meant: {listed}.", code="which_project")
     return found[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Campaign:
+    """What giving out regions needs to know of a project."""
+
+    id: int
+    active: bool
+    settings: Mapping[str, Any]
+
+
+_CAMPAIGN = select(Project.id, Project.active, Project.settings).where(Project.id == bindparam("id"))
+
+
+def campaign(session: Session, project_id: int | None, among: Collection[int] | None = None) -> Campaign:
+    """Like `project_or_only`, without the entity: every request for regions asks for it."""
+    only = next(iter(among)) if project_id is None and among is not None and len(among) == 1 else project_id
+    if only is not None and (among is None or only in among):
+        row = session.connection().execute(_CAMPAIGN, {"id": only}).one_or_none()
+        if row is not None:
+            return Campaign(id=row.id, active=row.active, settings=row.settings)
+    project = project_or_only(session, project_id, among)
+    return Campaign(id=project.id, active=project.active, settings=project.settings)
 
 
 def change_project(
