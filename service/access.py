@@ -3,9 +3,9 @@
 Projects that somebody is no member of are not there for them (404); what their role there lacks is refused (403).
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends
 
@@ -17,8 +17,6 @@ from service.schemas.paging import Id
 from service.store import memberships
 from service.store.memberships import GivenKind, Kind
 from service.store.regions import missing
-
-By = Callable[..., Coroutine[Any, Any, Caller]]
 
 
 def role_in(caller: Caller, project_id: int) -> str | None:
@@ -40,16 +38,25 @@ def require_role(caller: Caller, project_id: int | None, role: Role, missing: No
         raise Forbidden(f"This is for the role {role}; {caller.name} is {held} in project {project_id}.")
 
 
-def in_project(role: Role) -> By:
-    """A dependency of paths with a project's `id`: the caller, if of this role there or a higher one."""
+@dataclass(frozen=True, slots=True)
+class InProject:
+    """A dependency of paths with a project's `id`: the caller, if of this role there or a higher one.
 
-    async def allowed(id: Id, caller: AnnotatorCaller) -> Caller:
-        # What is there for an admin alone to find missing, the route finds.
-        if caller.role != "admin":
-            require_role(caller, id, role, NotFound(f"There is no project {id}."))
+    The door asks the same before it reads a body: a membership is known with the caller.
+    """
+
+    role: Role
+
+    async def __call__(self, id: Id, caller: AnnotatorCaller) -> Caller:
+        """Raises NotFound and Forbidden, as `require_role`."""
+        self.require(caller, id)
         return caller
 
-    return allowed
+    def require(self, caller: Caller, project_id: int) -> None:
+        """Raises NotFound and Forbidden, as `require_role`."""
+        # What is there for an admin alone to find missing, the route finds.
+        if caller.role != "admin":
+            require_role(caller, project_id, self.role, NotFound(f"There is no project {project_id}."))
 
 
 def of_row(kind: Kind, role: Role) -> Callable[..., Caller]:
@@ -119,9 +126,9 @@ def _missing(kind: Kind, number: int) -> NotFound:
     return missing([number]) if kind == "region" else NotFound(f"There is no {kind} {number}.")
 
 
-ProjectAnnotator = Annotated[Caller, Depends(in_project("annotator"))]
-ProjectReviewer = Annotated[Caller, Depends(in_project("reviewer"))]
-ProjectAdmin = Annotated[Caller, Depends(in_project("admin"))]
+ProjectAnnotator = Annotated[Caller, Depends(InProject("annotator"))]
+ProjectReviewer = Annotated[Caller, Depends(InProject("reviewer"))]
+ProjectAdmin = Annotated[Caller, Depends(InProject("admin"))]
 ImageAdmin = Annotated[Caller, Depends(of_row("image", "admin"))]
 ImageViewer = Annotated[Viewer, Depends(viewer("image"))]
 RegionMember = Annotated[Member, Depends(region_member)]

@@ -4,6 +4,8 @@ import asyncio
 import hmac
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.dependencies.models import Dependant
@@ -12,10 +14,12 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import auth, logs
+from service.access import InProject
 from service.errors import Unauthorized
 from service.failures import failure_response
 from service.throttle import Throttle, address_of
 
+T = TypeVar("T")
 _LOOKUPS = 4
 _SUSPECT_LOOKUPS = 1
 
@@ -38,13 +42,11 @@ class Door:
 
     def __init__(self, app: ASGIApp, *, routers: Sequence[APIRouter], throttle: Throttle) -> None:
         self._app = app
-        rules = tuple(_rules(routers))
+        rules = tuple(rules_of(routers))
         # Most requests are for paths without a number in them: those are found at once.
-        fixed = (
-            (method, route, rule) for route, rule in rules if "{" not in route.path for method in route.methods or ()
-        )
-        self._fixed = {(method, route.path): (route, rule) for method, route, rule in fixed}
-        self._rules = tuple((route, rule) for route, rule in rules if "{" in route.path)
+        fixed = [each for each in rules if "{" not in each.route.path]
+        self._fixed = {(method, each.route.path): each for each in fixed for method in each.route.methods or ()}
+        self._rules = tuple(each for each in rules if "{" in each.route.path)
         self._throttle = throttle
         self._lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="door")
         self._suspect_lookups = ThreadPoolExecutor(_SUSPECT_LOOKUPS, thread_name_prefix="door-suspects")
@@ -55,9 +57,11 @@ class Door:
         if rule is not None:
             request = Request(scope)
             try:
-                scope["caller"] = caller = await self._caller(request, rule)
-                auth.require_role(caller, rule.role)
+                scope["caller"] = caller = await self._caller(request, rule.allowed)
                 logs.note(user=caller.name)
+                auth.require_role(caller, rule.allowed.role)
+                if rule.there is not None:
+                    rule.there.require(caller, _number_in(scope, rule))
             except _Gone:
                 return
             except Exception as error:
@@ -65,15 +69,14 @@ class Door:
                 return
         await self._app(scope, receive, send)
 
-    def _rule(self, scope: Scope) -> auth.Allowed | None:
+    def _rule(self, scope: Scope) -> "Rule | None":
         # A path or method that is not there has no rule: whatever says so reads no body.
         found = self._fixed.get((scope["method"], scope["path"])) or next(
-            (each for each in self._rules if each[0].matches(scope)[0] is Match.FULL), None
+            (each for each in self._rules if each.route.matches(scope)[0] is Match.FULL), None
         )
-        if found is None:
-            return None
-        scope["route"] = found[0]  # by which those who are refused here are counted too
-        return found[1]
+        if found is not None:
+            scope["route"] = found.route  # by which those who are refused here are counted too
+        return found
 
     async def _caller(self, request: Request, rule: auth.Allowed) -> auth.Caller:
         shown = auth.presented(request)
@@ -103,15 +106,30 @@ def _same(token: str, known: str) -> bool:
     return bool(known) and hmac.compare_digest(token.encode(), known.encode())
 
 
-def _rules(routers: Sequence[APIRouter]) -> Iterator[tuple[APIRoute, auth.Allowed]]:
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Whom a route lets in: of a role on the server and, where its path has a project's number, of one there."""
+
+    route: APIRoute
+    allowed: auth.Allowed
+    there: InProject | None
+
+
+def rules_of(routers: Sequence[APIRouter]) -> Iterator[Rule]:
+    """Whom each route lets in; routes that let everybody in are left out."""
     for router in routers:
         for route in router.routes:
-            rule = _asked(route.dependant) if isinstance(route, APIRoute) else None
-            if isinstance(route, APIRoute) and rule is not None:
-                yield route, rule
+            if isinstance(route, APIRoute) and (allowed := _asked(route.dependant, auth.Allowed)) is not None:
+                yield Rule(route, allowed, _asked(route.dependant, InProject))
 
 
-def _asked(dependant: Dependant) -> auth.Allowed | None:
-    if isinstance(dependant.call, auth.Allowed):
+def _asked(dependant: Dependant, kind: type[T]) -> T | None:
+    if isinstance(dependant.call, kind):
         return dependant.call
-    return next((rule for each in dependant.dependencies if (rule := _asked(each)) is not None), None)
+    return next((found for each in dependant.dependencies if (found := _asked(each, kind)) is not None), None)
+
+
+def _number_in(scope: Scope, rule: Rule) -> int:
+    """The project's number in the path; 0, which is nobody's, for what is no number: the route says so."""
+    number = str(rule.route.matches(scope)[1]["path_params"]["id"])
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 20 else 0

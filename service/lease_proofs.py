@@ -80,11 +80,12 @@ def _stray_token(region_id: int | None = None) -> Invalid:
     return Invalid(sentence, code="bad_lease_token", detail=detail)
 
 
-async def _proofs(request: Request) -> LeaseProofs:
+async def proofs_of(request: Request) -> LeaseProofs:
+    """The application's proofs, the secret at hand."""
     proofs = cast(LeaseProofs, request.app.state.lease_proofs)
     if not proofs.ready:
         await run_in_threadpool(proofs.load)
     return proofs
 
 
-Proofs = Annotated[LeaseProofs, Depends(_proofs)]
+Proofs = Annotated[LeaseProofs, Depends(proofs_of)]

@@ -10,13 +10,13 @@ from starlette.datastructures import FormData
 from service import access, auth
 from service.content import PNG_RESPONSE, ready, revalidated
 from service.deps import Now, Reader, ServiceSettings, Store
+from service.desk import AtDesk
 from service.domain.classes import ClassSet
 from service.domain.label_readings import WORDS, LabelReading
 from service.errors import Conflict, Invalid
 from service.label_body import REQUEST_BODY, label_body, parse_labels
 from service.label_imports import HowToCut, Void, cut, labels_imported, matched, origins_of
 from service.label_maps import submissions
-from service.lease_proofs import Proofs
 from service.schemas.errors import errors
 from service.schemas.label_imports import MOST_LABEL_MAPS, LabelsImported, OriginsIn
 from service.schemas.labels import LabelsOut, label_out
@@ -44,9 +44,7 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
 def add_labels(
     body: Annotated[bytes | FormData, Depends(label_body, scope="function")],
     caller: auth.AnnotatorCaller,
-    database: Store,
-    proofs: Proofs,
-    now: Now,
+    desk: AtDesk,
 ) -> Response:
     """Store the label maps of one or many regions, all or none.
 
@@ -55,13 +53,13 @@ def add_labels(
     """
     sent = parse_labels(body)
     # Masks are decoded with no transaction open: on SQLite it would keep everybody else from writing.
-    with database.ask() as connection:
+    with desk.database.ask() as connection:
         frames = regions.frames(connection, {each.region_id for each in sent})
     for region_id, frame in frames.items():
         access.require_role(caller, frame.project_id, "annotator", regions.missing([region_id]))
-    checked = submissions(sent, frames, proofs, caller.id)
-    with database.write() as session:
-        stored = store.submit(session, checked, caller.id, now=now)
+    checked = submissions(sent, frames, desk.proofs, caller.id)
+    with desk.database.write() as session:
+        stored = store.submit(session, checked, caller.id, now=desk.now)
     labels = [label_out(each, frames[each.label.region_id].classes.names) for each in stored]
     return ready(LabelsOut(labels=labels), status=201 if any(each.created for each in stored) else 200)
 

@@ -12,6 +12,7 @@ from service import access, auth
 from service.auth import Caller
 from service.content import PNG_RESPONSE, ready, revalidated, unchanging
 from service.deps import BlobStore, ImageCrops, Now, Reader, ServiceSettings, Store, Writer
+from service.desk import AtDesk
 from service.domain.regions import Box
 from service.errors import Forbidden
 from service.image_bytes import bytes_of
@@ -76,27 +77,21 @@ Margin = Annotated[int, Query(ge=0, le=1024, description="Pixels to add on each 
 
 
 @router.get("/next-regions", response_model=NextRegions, responses={200: {"headers": {"Retry-After": RETRY_HEADER}}})
-def next_regions(
-    caller: auth.AnnotatorCaller,
-    database: Store,
-    settings: ServiceSettings,
-    proofs: Proofs,
-    now: Now,
-    project: OfProject = None,
-    count: Count = 1,
-) -> Response:
+def next_regions(caller: auth.AnnotatorCaller, desk: AtDesk, project: OfProject = None, count: Count = 1) -> Response:
     """Take regions to label: the caller's own open leases first, then the most wanted free ones, leased to the caller.
 
     Nobody else gets a region while its lease lasts. An empty list comes with a reason and Retry-After.
     """
     # A lease that a dying machine forgets within a moment of giving it costs its label, which is refused with a sentence.
-    with database.write(durable=False, alone=caller.id) as session:
+    with desk.database.write(durable=False, alone=caller.id) as session:
         chosen = campaign(session, project, access.projects_of(caller))
-        held = leases.claim(session, chosen, caller.id, count=count, now=now, default_minutes=settings.lease_minutes)
+        held = leases.claim(
+            session, chosen, caller.id, count=count, now=desk.now, default_minutes=desk.settings.lease_minutes
+        )
     if held:
-        return ready(NextRegions(items=[_leased(each, proofs) for each in held], reason=None, retry_after=None))
-    with database.write() as session:
-        none = _none(session, get_project(session, chosen.id), caller, now)
+        return ready(NextRegions(items=[_leased(each, desk.proofs) for each in held], reason=None, retry_after=None))
+    with desk.database.write() as session:
+        none = _none(session, get_project(session, chosen.id), caller, desk.now)
     return ready(none, headers={"Retry-After": str(none.retry_after)})
 
 

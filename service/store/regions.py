@@ -50,6 +50,9 @@ class Frame:
     classes: ClassSet
 
 
+_CLASSES: dict[int, tuple[dict[str, Any], ClassSet]] = {}
+_PROJECTS_KEPT = 256
+
 # Built once: building takes longer than the database's answer.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _FRAMES = (
@@ -181,7 +184,7 @@ def frames(session: Session | Connection, region_ids: Collection[int]) -> dict[i
     absent = set(region_ids) - {row.id for row in rows}
     if absent:
         raise missing(absent)
-    classes = {project_id: ClassSet.from_json(of) for project_id, of in {row[4]: row[5] for row in rows}.items()}
+    classes = {project_id: _class_set(project_id, of) for project_id, of in {row[4]: row[5] for row in rows}.items()}
     return {
         row.id: Frame(
             height=row.height,
@@ -192,6 +195,16 @@ def frames(session: Session | Connection, region_ids: Collection[int]) -> dict[i
         )
         for row in rows
     }
+
+
+def _class_set(project_id: int, of: dict[str, Any]) -> ClassSet:
+    """The classes of a project: those that were read last, where they are still the same."""
+    kept = _CLASSES.get(project_id)
+    if kept is None or kept[0] != of:
+        if len(_CLASSES) >= _PROJECTS_KEPT:
+            _CLASSES.clear()
+        kept = _CLASSES[project_id] = (of, ClassSet.from_json(of))
+    return kept[1]
 
 
 def lock_regions(

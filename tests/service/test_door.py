@@ -15,7 +15,7 @@ from service.throttle import Throttle, machine_of
 from tests.maker import Maker
 
 Login = Callable[..., TestClient]
-OPEN = {"/healthz", "/readyz"}
+OPEN = {"/session", "/healthz", "/readyz"}
 
 
 class Unread:
@@ -41,7 +41,10 @@ def test_no_route_reads_a_body_of_somebody_without_a_token(app: FastAPI, strange
             assert (response.status_code, response.json()["error"]["code"]) == (401, "unauthorized"), (method, path)
 
 
-def test_no_route_for_admins_reads_a_body_of_an_annotator(app: FastAPI, client: TestClient) -> None:
+def test_no_route_of_a_project_reads_a_body_of_an_annotator_or_a_stranger(
+    app: FastAPI, client: TestClient, make: Maker
+) -> None:
+    make.project()
     paths = app.openapi()["paths"]
     with_bodies = [
         (method.upper(), path)
@@ -50,9 +53,15 @@ def test_no_route_for_admins_reads_a_body_of_an_annotator(app: FastAPI, client: 
         if "requestBody" in each
     ]
     for method, path in with_bodies:
-        if path != "/labels" and not path.startswith("/regions"):
-            response = client.request(method, path.replace("{id}", "1"), content=Unread())
+        if path.startswith("/projects"):
+            response = client.request(
+                method, path.replace("{id}", "1").replace("{annotator_id}", "1"), content=Unread()
+            )
             assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden"), (method, path)
+            response = client.request(
+                method, path.replace("{id}", "7").replace("{annotator_id}", "1"), content=Unread()
+            )
+            assert response.status_code == (403 if path == "/projects" else 404), (method, path)
     assert len(with_bodies) > 8
 
 
