@@ -12,7 +12,6 @@ import json
 import os
 import socket
 import sqlite3
-import statistics
 import subprocess
 import tempfile
 import time
@@ -27,7 +26,7 @@ import psutil
 import psycopg
 from sqlalchemy import make_url
 
-from benchmarks.pairs import Outcome, Server, database_url, made_masks, measured
+from benchmarks.pairs import Outcome, Server, database_url, made_masks, measured, outcome
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 TASKS = 2000
@@ -80,14 +79,7 @@ def _label_studio(options: argparse.Namespace, url: str, folder: Path) -> Outcom
         before = server.cpu_seconds()
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
             pairs = apart.submit(_annotate_together, server.port, project["id"], tokens, options.seconds).result()
-        cuts = statistics.quantiles(pairs, n=100)
-        return Outcome(
-            pairs=len(pairs) / options.seconds,
-            cpu=1000 * (server.cpu_seconds() - before) / len(pairs),
-            p50=1000 * cuts[49],
-            p95=1000 * cuts[94],
-            p99=1000 * cuts[98],
-        )
+        return outcome(pairs, options.seconds, server.cpu_seconds() - before)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ from service.blobs import Blobs
 from service.db import Database
 from service.domain.classes import CAMVID
 from service.domain.masks import encode_label_png
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store.annotators import add_annotator
 from service.store.projects import add_project
 from service.tables import Image, ImageGroup, Region, Round
@@ -57,6 +57,13 @@ class Outcome:
     p50: float
     p95: float
     p99: float
+
+
+def outcome(pairs: list[float], seconds: float, cpu_seconds: float) -> Outcome:
+    """Of the seconds that each pair took."""
+    cuts = [1000 * cut for cut in statistics.quantiles(pairs, n=100)]
+    cpu = 1000 * cpu_seconds / len(pairs)
+    return Outcome(pairs=len(pairs) / seconds, cpu=cpu, p50=cuts[49], p95=cuts[94], p99=cuts[98])
 
 
 def main() -> None:
@@ -219,14 +226,9 @@ def _server(url: str, folder: Path) -> Iterator[Server]:
         port = probe.getsockname()[1]
     blobs = Blobs((folder / "blobs").as_uri())
     blobs.put("none", b"")
-    environment = {
-        **os.environ,
-        "REGIONWISE_DATABASE_URL": url,
-        "REGIONWISE_DATA_DIR": str(folder),
-        "REGIONWISE_BROKER_URL": "memory://",
-    }
+    own = {"REGIONWISE_DATABASE_URL": url, "REGIONWISE_DATA_DIR": str(folder), "REGIONWISE_BROKER_URL": "memory://"}
     command = [sys.executable, "-m", "uvicorn", "--factory", "service.app:create_app", "--port", str(port)]
-    process = subprocess.Popen([*command, "--log-level", "warning", "--no-access-log"], env=environment)
+    process = subprocess.Popen([*command, "--log-level", "warning", "--no-access-log"], env=os.environ | own)
     try:
         for _ in range(200):
             with contextlib.suppress(httpx.TransportError):
@@ -244,14 +246,7 @@ def _run(server: "Server", tokens: list[str], seconds: float) -> Outcome:
     before = server.cpu_seconds()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
         pairs = apart.submit(_annotate_together, server.port, tokens, seconds).result()
-    cuts = statistics.quantiles(pairs, n=100)
-    return Outcome(
-        pairs=len(pairs) / seconds,
-        cpu=1000 * (server.cpu_seconds() - before) / len(pairs),
-        p50=1000 * cuts[49],
-        p95=1000 * cuts[94],
-        p99=1000 * cuts[98],
-    )
+    return outcome(pairs, seconds, server.cpu_seconds() - before)
 
 
 def _annotate_together(port: int, tokens: list[str], seconds: float) -> list[float]:

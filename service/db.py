@@ -66,18 +66,17 @@ class Database:
 
     def __init__(self, url: str, send: Sender | None = None, *, connections: int = CONNECTIONS) -> None:
         """`send` wakes workers for the jobs that a committed session queued in its outbox."""
-        self.engine = make_engine(url, connections=connections)
+        self.engine = without_events(make_engine(url, connections=connections))
         sqlite = self.engine.dialect.name == "sqlite"
         self.connections = SQLITE_CONNECTIONS if sqlite else connections
         self._lock = threading.Lock()
         self._session: type[Session] = _SqliteSession if sqlite else Session
-        self._writing = without_events(self.engine)
         # PostgreSQL gives each statement a snapshot of its own either way; without BEGIN and ROLLBACK it is asked once.
         without_begin = {} if sqlite else {"isolation_level": "AUTOCOMMIT"}
-        self._reading = self._writing.execution_options(**without_begin)
+        self._reading = self.engine.execution_options(**without_begin)
         # On SQLite all statements of a transaction see the same rows anyway.
         one_view = {} if sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        self._viewing = self._writing.execution_options(**one_view)
+        self._viewing = self.engine.execution_options(**one_view)
         self._send = send
 
     @contextmanager
@@ -106,7 +105,7 @@ class Database:
         that are `alone` for one annotator each waits for the one before; on SQLite all do.
         """
         turn = _Turn(self._lock, durable=durable)
-        with self._session(self._writing, expire_on_commit=False, info={"turn": turn}) as session:
+        with self._session(self.engine, expire_on_commit=False, info={"turn": turn}) as session:
             try:
                 with session.begin():
                     if not durable and self.engine.dialect.name == "postgresql":

@@ -22,7 +22,7 @@ from service.errors import Invalid, TooLarge
 from service.json_values import most_values
 from service.label_maps import stored_form
 from service.schemas.label_imports import ImportedImage, ImportedRegion, LabelsImported, OriginIn, OriginsIn
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.settings import Settings
 from service.store.budget import grid_of
 from service.store.label_imports import ImageLabels, Imported, RegionLabel

@@ -14,7 +14,7 @@ from service.blobs import Blobs
 from service.db import Database
 from service.domain.classes import CAMVID, ClassSet
 from service.domain.masks import encode_label_png
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store import images as image_store
 from service.store import memberships
 from service.store.budget import grid_of

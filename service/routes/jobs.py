@@ -12,7 +12,7 @@ from service.schemas.errors import errors
 from service.schemas.jobs import JobOut, JobRequest, PolicyRequest
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.policies import PolicyPayload
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store import events, needs, projects
 from service.store import jobs as store
 from service.tables import Project

@@ -21,7 +21,7 @@ from service.schemas.errors import errors
 from service.schemas.label_imports import MOST_LABEL_MAPS, LabelsImported, OriginsIn
 from service.schemas.labels import LabelsOut, label_out
 from service.schemas.paging import Id
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store import label_imports as imports
 from service.store import labels as store
 from service.store import regions

@@ -1,6 +1,6 @@
 """Members of projects over the wire."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -23,7 +23,7 @@ class MemberPatch(Input):
     role: Role = Field(description=_MAY, examples=["reviewer"])
 
 
-Members = Literal["everyone"] | list[MemberIn]
+Members = Literal["everyone"] | Annotated[list[MemberIn], Field(max_length=1000)]
 
 
 class MemberOut(BaseModel):

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from service.domain import quarters
 from service.domain.methods import IMPORT
 from service.domain.regions import Grid
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.tables import ImageGroup, Project, Region, Round
 
 

@@ -3,13 +3,14 @@
 import base64
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     Column,
     Connection,
+    Date,
     DateTime,
     Insert,
     Integer,
@@ -74,6 +75,8 @@ def _plain(value: Any) -> Any:
             return base64.b64encode(value).decode()
         case datetime():
             return (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)).isoformat()
+        case date():
+            return value.isoformat()
         case _:
             return value
 
@@ -107,6 +110,8 @@ def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
             row[name] = base64.b64decode(value)
         elif value is not None and isinstance(type_, DateTime):
             row[name] = datetime.fromisoformat(value)
+        elif value is not None and isinstance(type_, Date):
+            row[name] = date.fromisoformat(value)
     return row
 
 

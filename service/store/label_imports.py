@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service.domain.methods import IMPORT
 from service.domain.regions import Box
 from service.errors import NotFound
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store import events, lease_ends
 from service.store.budget import grid_of
 from service.store.jobs import queue_job

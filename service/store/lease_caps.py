@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from service.db import ALONE
 from service.errors import Conflict
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.tables import Lease, Project, Region, Round, UtcDateTime
 
 LEAST_SKIPS = 3

@@ -11,7 +11,7 @@ from service.domain.classes import CAMVID, ClassSet
 from service.domain.job_kinds import JobKind
 from service.schemas.jobs import EvaluatePayload, FinishPayload, PretrainPayload
 from service.schemas.policies import PolicyPayload, PolicySettings
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store.checkpoints import latest_checkpoint
 from service.store.jobs import pending_job
 from service.tables import Image, Project, Region, Round

@@ -13,7 +13,7 @@ from service.domain.classes import ClassSet
 from service.domain.doubts import said_of, together
 from service.domain.methods import AUTO, LEARNED
 from service.errors import Conflict, Invalid, NotFound
-from service.schemas.projects import CHANGEABLE, ProjectSettings, whole
+from service.schemas.project_settings import CHANGEABLE, ProjectSettings, whole
 from service.store import events, memberships
 from service.store.budget import pool_regions, region_counts
 from service.store.memberships import NewMembers

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.methods import IMPORT
 from service.schemas.policies import PolicyPayload
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store import events
 from service.store.checkpoints import latest_checkpoint
 from service.store.jobs import pending_job, queue_job

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from service.domain.doubts import together
 from service.engines import finite
 from service.errors import NotFound
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store import events, removals
 from service.store.budget import pool_left, regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint

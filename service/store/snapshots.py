@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.quarters import nodes, share
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store.budget import imported_area
 from service.store.checkpoints import latest_checkpoint
 from service.store.pool import (

@@ -13,7 +13,7 @@ from models.strategies import REFERENCES, STRATEGIES
 from service.cli import app
 from service.domain import methods
 from service.schemas.export import ExportFormat
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -123,16 +123,16 @@ def test_who_would_wait_behind_too_many_or_for_too_long_is_sent_away(small_tiles
 
 @pytest.mark.parametrize("path", ["/regions/1/crop", "/regions/1/context"])
 def test_a_crop_without_room_is_503_with_retry_after(
-    path: str, app: FastAPI, client: TestClient, make: Maker, monkeypatch: pytest.MonkeyPatch
+    path: str, app: FastAPI, admin: TestClient, make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make.project()
     make.round_(project, make.images(project, 1), regions=1)
     monkeypatch.setattr(decoding, "SMALL", 0)
     app.state.crops = Crops(DecodingRoom(most_waiting=0))
-    answer = client.get(path)
+    answer = admin.get(path)
     assert (answer.status_code, answer.json()["error"]["code"], answer.headers["Retry-After"]) == (503, "busy", "5")
     app.state.crops = Crops(DecodingRoom())
-    assert client.get(path).status_code == 200
+    assert admin.get(path).status_code == 200
 
 
 def test_an_upload_without_room_is_503_and_stores_nothing(

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import TimeoutError as DatabaseTimeout
 from sqlalchemy.orm import Session
 
-from service import db
+from service import db, engines
 from service.db import Database
 from service.store import events
 from service.tables import Event
@@ -126,7 +126,7 @@ def test_a_writer_that_waits_too_long_says_so(database: Database, monkeypatch: p
 def test_a_server_that_was_restarted_is_connected_to_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     if database.engine.dialect.name != "postgresql":
         return  # SQLite has no connection to lose
-    monkeypatch.setattr(db, "_TRUSTED_SECONDS", 0.0)
+    monkeypatch.setattr(engines, "_TRUSTED_SECONDS", 0.0)
     assert count(database) == 0
     gone = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> :own"
     other = Database(database.engine.url.render_as_string(hide_password=False))

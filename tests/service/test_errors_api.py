@@ -141,7 +141,7 @@ def test_every_route_declares_its_errors_and_describes_its_fields(app: FastAPI) 
 def test_every_route_but_health_and_logging_in_asks_who_is_calling(app: FastAPI, stranger: TestClient) -> None:
     for path, methods in app.openapi()["paths"].items():
         for method in methods:
-            if path in ("/healthz", "/readyz"):
+            if path in ("/healthz", "/readyz") or (method, path) == ("post", "/session"):
                 continue
             url = path
             for name in ("id", "token"):

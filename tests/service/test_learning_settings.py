@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.schemas.jobs import FinishPayload
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.tables import Event, Project
 from tests.maker import Maker
 

@@ -99,7 +99,7 @@ def test_a_skipped_region_of_an_open_round_is_given_out_again(
     skip(client, region)
     for _ in range(2):  # done already is as good
         assert reviewer.post("/regions/1/unskip").json() == {"id": 1, "state": "open"}
-    shown = client.get("/regions/1").json()
+    shown = reviewer.get("/regions/1").json()
     assert (shown["state"], shown["skip_reason"]) == ("open", None)
     assert told(database, "region_unskipped") == [{"region": 1, "reason": "dark", "withdrawn": False}]
     # The skip that was sent twice does not undo what the reviewer did in between.

@@ -142,5 +142,5 @@ def test_tokens_in_paths_are_kept_out_of_logs(app: FastAPI) -> None:
     for name in ("uvicorn.access", "service.failures"):
         record = logging.getLogger(name).makeRecord(name, logging.INFO, "a.py", 1, line, arguments, None)
         assert logging.getLogger(name).filter(record)
-        assert record.getMessage() == '127.0.0.1 - "POST /leases/.../renew?x=rw_... HTTP/1.1" 200'
+        assert record.getMessage() == '127.0.0.1 - "POST /leases/***/renew?x=rw_*** HTTP/1.1" 200'
     assert sum(isinstance(each, Redacting) for each in logging.getLogger("uvicorn.access").filters) == 1

@@ -19,7 +19,7 @@ from service import migrate
 from service.domain.classes import IGNORE, ClassSet, LabelClass
 from service.domain.masks import encode_label_png
 from service.queue import RUN_JOB
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.settings import Settings
 from service.store.budget import grid_of
 from service.store.checkpoints import NewCheckpoint, add_checkpoint

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from service.blobs import Blobs
 from service.db import Database
 from service.domain.masks import encode_label_png
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.settings import Settings
 from service.store.images import NewImage, add_images
 from service.store.jobs import queue_job

@@ -18,7 +18,7 @@ from service.domain.divided import AnyPool, pool_of
 from service.domain.masks import decode_label_png
 from service.domain.regions import Grid
 from service.pixels import rgb
-from service.schemas.projects import ProjectSettings
+from service.schemas.project_settings import ProjectSettings
 from service.store import checkpoints as checkpoint_store
 from service.store import pool as pool_store
 from service.store.projects import get_project
