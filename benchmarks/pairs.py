@@ -69,7 +69,7 @@ def outcome(pairs: list[float], seconds: float, cpu_seconds: float) -> Outcome:
 def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument(
         "--postgres", default=os.environ.get("REGIONWISE_TEST_POSTGRES"), help="a server to use as well"
     )
@@ -224,8 +224,7 @@ def _server(url: str, folder: Path) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    blobs = Blobs((folder / "blobs").as_uri())
-    blobs.put("none", b"")
+    Blobs((folder / "blobs").as_uri()).put("none", b"")
     own = {"REGIONWISE_DATABASE_URL": url, "REGIONWISE_DATA_DIR": str(folder), "REGIONWISE_BROKER_URL": "memory://"}
     command = [sys.executable, "-m", "uvicorn", "--factory", "service.app:create_app", "--port", str(port)]
     process = subprocess.Popen([*command, "--log-level", "warning", "--no-access-log"], env=os.environ | own)

@@ -14,6 +14,7 @@ from service.domain.image_names import stem_of
 from service.domain.masks import decode_png, encode_label_png
 
 MAX_PIXELS = 100_000_000
+_WAIT_SECONDS = 20  # less than proxies wait for an answer
 
 
 class TruthFolder:
@@ -86,7 +87,8 @@ class ScriptedAnnotator:
         labelled = 0
         while self.limit is None or labelled < self.limit:
             count = self.at_once if self.limit is None else min(self.at_once, self.limit - labelled)
-            given = self.client.call("GET", "/next-regions", params={"project": self.project, "count": count})
+            params = {"project": self.project, "count": count, "wait": _WAIT_SECONDS if wait else 0}
+            given = self.client.call("GET", "/next-regions", params=params)
             if not given["items"]:
                 if given["reason"] == "failed":
                     raise ValueError(f"The campaign stands still: {given['sentence']}")

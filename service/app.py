@@ -18,6 +18,7 @@ from service.db import Database
 from service.decoding import ROOM
 from service.door import Door
 from service.failures import add_handlers
+from service.giving import Giving
 from service.head import Head
 from service.headers import GuardHeaders
 from service.lease_proofs import LeaseProofs
@@ -101,6 +102,7 @@ def create_app(
     app.state.crops = Crops(ROOM)
     app.state.clock = clock
     app.state.lease_proofs = LeaseProofs(app.state.database, settings.secret.get_secret_value())
+    app.state.giving = Giving(app.state.database, clock)
     app.state.metrics = Metrics(app.state.database, app.state.blobs, settings, clock)
     app.state.throttle = Throttle(settings.wrong_tokens_per_minute)
     keep_out_of_logs()

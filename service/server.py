@@ -82,6 +82,11 @@ def run(
 
     Lines of the log go where service.logs sends them; each request has one of its own there.
     """
+
+    def ending() -> None:
+        stopping()
+        app.state.giving.close()  # who waits for a region is not waited for
+
     config = uvicorn.Config(
         app,
         log_level=log_level,
@@ -95,7 +100,7 @@ def run(
         forwarded_allow_ips=list(app.state.settings.trusted_proxies),
     )
     try:
-        _Server(config, started, stopping).run(sockets=[listener])
+        _Server(config, started, ending).run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises it again after it has stopped
         pass
     finally:

@@ -1,58 +1,39 @@
 """Routes of regions: taken on a lease, looked at, held longer, given back, skipped."""
 
-from datetime import datetime
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from sqlalchemy.orm import Session
 
 from service import access, auth
-from service.auth import Caller
 from service.content import PNG_RESPONSE, ready, revalidated, unchanging
 from service.deps import BlobStore, ImageCrops, Now, Reader, ServiceSettings, Store, Writer
 from service.desk import AtDesk
 from service.domain.regions import Box
 from service.errors import Forbidden
+from service.giving import Giving
 from service.image_bytes import bytes_of
-from service.lease_proofs import LeaseProofs, Proofs, claimed_lease
+from service.lease_proofs import Proofs, claimed_lease
 from service.schemas.errors import errors
 from service.schemas.paging import MAX_ID, Id
 from service.schemas.regions import (
-    LeasedRegion,
     LeaseOut,
     NextRegions,
-    Reason,
     RegionDetail,
     RegionState,
     ReleaseIn,
     RenewIn,
     SkipIn,
     Unskipped,
-    leased_region,
     region_detail,
 )
-from service.store import lease_ends, leases, rounds, steering
+from service.store import lease_ends, leases, steering
 from service.store import regions as store
-from service.store.lease_caps import holds_all_it_may
-from service.store.leases import Held
-from service.store.projects import campaign, get_project
-from service.store.stalled import stalled_projects
-from service.tables import Image, Project, Region
+from service.tables import Image, Region
 
 GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
-
-RETRY_AFTER = {
-    "scoring": 1,
-    "held": 1,
-    "all_leased": 5,
-    "not_started": 10,
-    "failed": 30,
-    "budget_reached": 60,
-    "pool_empty": 60,
-}
 
 RETRY_HEADER = {
     "description": "Seconds until asking again may help; only where the list is empty.",
@@ -72,50 +53,35 @@ OfProject = Annotated[
     int | None, Query(ge=1, le=MAX_ID, description="The project's number; may be left out where there is just one.")
 ]
 Count = Annotated[int, Query(ge=1, le=100, description="How many regions at most.")]
+Wait = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=60,
+        allow_inf_nan=False,
+        description="Seconds to wait where there is no region now but may be soon; the answer comes as soon as there is one.",
+    ),
+]
 LeaseToken = Annotated[str, Path(max_length=100, description="The token that came with the region.")]
 Margin = Annotated[int, Query(ge=0, le=1024, description="Pixels to add on each side, as far as the image goes.")]
 
 
 @router.get("/next-regions", response_model=NextRegions, responses={200: {"headers": {"Retry-After": RETRY_HEADER}}})
-def next_regions(caller: auth.AnnotatorCaller, desk: AtDesk, project: OfProject = None, count: Count = 1) -> Response:
+async def next_regions(
+    request: Request,
+    caller: auth.AnnotatorCaller,
+    desk: AtDesk,
+    project: OfProject = None,
+    count: Count = 1,
+    wait: Wait = 0.0,
+) -> Response:
     """Take regions to label: the caller's own open leases first, then the most wanted free ones, leased to the caller.
 
     Nobody else gets a region while its lease lasts. An empty list comes with a reason and Retry-After.
     """
-    # A lease that a dying machine forgets within a moment of giving it costs its label, which is refused with a sentence.
-    with desk.database.write(durable=False, alone=caller.id) as session:
-        chosen = campaign(session, project, access.projects_of(caller))
-        held = leases.claim(
-            session, chosen, caller.id, count=count, now=desk.now, default_minutes=desk.settings.lease_minutes
-        )
-    if held:
-        return ready(NextRegions(items=[_leased(each, desk.proofs) for each in held], reason=None, retry_after=None))
-    with desk.database.write() as session:
-        none = _none(session, get_project(session, chosen.id), caller, desk.now)
-    return ready(none, headers={"Retry-After": str(none.retry_after)})
-
-
-def _none(session: Session, project: Project, caller: Caller, now: datetime) -> NextRegions:
-    """Why there is nothing to give; the next round is proposed if it is time."""
-    rounds.advance(session, project, now)
-    session.flush()
-    at_cap = holds_all_it_may(session, project, caller.id, now)
-    reason: Reason = "held" if at_cap else rounds.waiting_reason(session, project)
-    failed = next((each for each in stalled_projects(session, project.id) if each.failed), None)
-    if failed is None:
-        return NextRegions(items=[], reason=reason, retry_after=RETRY_AFTER[reason])
-    return NextRegions(
-        items=[],
-        reason="failed",
-        retry_after=RETRY_AFTER["failed"],
-        job_id=failed.job_id,
-        sentence=f"{failed.kind} of round {failed.round} failed: {failed.sentence} An admin may try it again or close the round.",
-    )
-
-
-def _leased(held: Held, proofs: LeaseProofs) -> LeasedRegion:
-    lease = held.lease
-    return leased_region(held.placed, lease, proofs.token(lease.id, lease.region_id, lease.annotator_id))
+    giving, gone = cast(Giving, request.app.state.giving), request.scope.get("gone", lambda: False)
+    given = await giving.answer(desk, caller, project, count, wait=wait, gone=gone)
+    return ready(given, headers={} if given.items else {"Retry-After": str(given.retry_after)})
 
 
 @router.get("/regions/{id}")

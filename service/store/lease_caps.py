@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from service.db import ALONE
 from service.errors import Conflict
 from service.schemas.project_settings import ProjectSettings
+from service.store.projects import Campaign
 from service.tables import Lease, Project, Region, Round, UtcDateTime
 
 LEAST_SKIPS = 3
@@ -46,7 +47,7 @@ def live_leases() -> ScalarSelect[int]:
 _LIVE = select(live_leases())
 
 
-def holds_all_it_may(session: Session, project: Project, annotator_id: int, now: datetime) -> bool:
+def holds_all_it_may(session: Session, project: Project | Campaign, annotator_id: int, now: datetime) -> bool:
     """Whether an annotator holds as many regions of a project as one may."""
     values = {"annotator": annotator_id, "now": now, "project": project.id}
     most: int = setting(project.settings, "max_held")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, case, or_, select, text, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -42,27 +42,36 @@ class Held:
     placed: Placed
 
 
-def _available() -> Select[*tuple[Any, ...]]:
-    mine = and_(Lease.annotator_id == bindparam("annotator"), Lease.expires_at > bindparam("now", type_=UtcDateTime))
-    chosen = select(*PLACED, Lease.id.label("lease_id"), Lease.expires_at, live_leases().label("holds"))
-    chosen = chosen.join(Round, Region.round_id == Round.id).join(Image, Region.image_id == Image.id)
+def _joined(chosen: Any) -> Any:
+    """Regions of `project` that wait for a label, with the lease on each that has no end."""
+    chosen = chosen.join(Round, Region.round_id == Round.id)
     chosen = chosen.outerjoin(Lease, and_(Lease.region_id == Region.id, Lease.ended_at.is_(None)))
+    return chosen.where(Region.project_id == bindparam("project"), Region.state == "open", Round.state == "open")
+
+
+_NOW: BindParameter[datetime] = bindparam("now", type_=UtcDateTime)
+_FREE = or_(Lease.id.is_(None), Lease.expires_at <= _NOW)
+_MINE = and_(Lease.annotator_id == bindparam("annotator"), Lease.expires_at > _NOW)
+
+
+def _available() -> Any:
+    chosen: Any = select(*PLACED, Lease.id.label("lease_id"), Lease.expires_at, live_leases().label("holds"))
+    chosen = _joined(chosen.select_from(Region)).join(Image, Region.image_id == Image.id)
     chosen = chosen.where(
-        Region.project_id == bindparam("project"),
-        Region.state == "open",
-        Round.state == "open",
-        or_(Lease.id.is_(None), Lease.expires_at <= bindparam("now", type_=UtcDateTime), mine),
+        or_(_FREE, _MINE),
         Region.id.not_in(bindparam("but", expanding=True)),
         # Nobody is let in who is not active, but that may change between the door and here.
         select(Annotator.id).where(Annotator.id == bindparam("annotator"), Annotator.active.is_(True)).exists(),
     )
-    first = case((mine, 0), else_=1)
+    first = case((_MINE, 0), else_=1)
     chosen = chosen.order_by(first, Round.number, Region.score.desc(), Region.id).limit(bindparam("count"))
     return chosen.with_for_update(of=Region, skip_locked=True)
 
 
 # Built once: building takes longer than the database's answer.
 _AVAILABLE = _available()
+_ANY = _joined(select(Region.id)).where(or_(_FREE, _MINE)).limit(1)
+_COUNTED = select(func.count()).select_from(_joined(select(Region.id)).where(_FREE).limit(bindparam("most")).subquery())
 _WHERE_ACTIVE = text("ended_at IS NULL")
 _LEASES = table_of(Lease)
 _GRANT = {
@@ -117,6 +126,17 @@ def claim(
         if len(free) > room:
             break
     return held
+
+
+def is_any(session: Session, project_id: int, annotator_id: int, now: datetime) -> bool:
+    """Whether there is a region that the annotator holds or could take."""
+    values = {"project": project_id, "annotator": annotator_id, "now": now}
+    return session.connection().execute(_ANY, values).first() is not None
+
+
+def count_free(connection: Connection, project_id: int, now: datetime, most: int) -> int:
+    """How many regions anybody could take, `most` at most."""
+    return connection.execute(_COUNTED, {"project": project_id, "now": now, "most": most}).scalar_one()
 
 
 def _lasts(row: Any, now: datetime) -> bool:

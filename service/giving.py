@@ -1,0 +1,184 @@
+"""What `GET /next-regions` answers: regions, or why there are none; and how it waits until there is one."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from service import access
+from service.auth import Caller
+from service.db import Database
+from service.desk import Desk
+from service.lease_proofs import LeaseProofs
+from service.schemas.regions import LeasedRegion, NextRegions, Reason, leased_region
+from service.store import leases, rounds
+from service.store.lease_caps import holds_all_it_may
+from service.store.leases import Held
+from service.store.projects import campaign, get_project
+from service.store.stalled import stalled_projects
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER = {
+    "scoring": 1,
+    "held": 1,
+    "all_leased": 5,
+    "not_started": 10,
+    "failed": 30,
+    "budget_reached": 60,
+    "pool_empty": 60,
+}
+_PASSING: frozenset[Reason] = frozenset({"scoring", "held", "all_leased", "not_started"})
+BELIEVED_SECONDS = 0.5
+_LOOK_SECONDS = 0.05
+
+
+class Giving:
+    """Gives regions to callers. One of an application; it keeps no more than why there was nothing a moment ago."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._nothing: dict[int, tuple[float, NextRegions]] = {}  # by project: until when it is believed, and why
+        self._bell = Bell(database, clock)
+
+    async def answer(
+        self, desk: Desk, caller: Caller, project: int | None, count: int, *, wait: float, gone: Callable[[], bool]
+    ) -> NextRegions:
+        """Regions for the caller; where there are none for what may pass soon, as soon as there are, `wait` seconds at most.
+
+        Nothing is given to a caller who is `gone` by then.
+        """
+        until = time.monotonic() + wait
+        while True:
+            now = desk.now if until - time.monotonic() >= wait else self._clock()
+            number, given = await run_in_threadpool(self._take, desk, caller, project, count, now)
+            left = until - time.monotonic()
+            if given.items or given.reason not in _PASSING or left <= 0:
+                return given
+            if not await self._bell.wait(number, left) or gone():
+                return given
+
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        self._bell.close()
+
+    def _take(
+        self, desk: Desk, caller: Caller, project: int | None, count: int, now: datetime
+    ) -> tuple[int, NextRegions]:
+        """The project's number, and what there is for the caller."""
+        among = access.projects_of(caller)
+        idle = self._idle(desk, caller, project, now)
+        if idle is not None:
+            return idle
+        # A lease that a dying machine forgets within a moment of giving it costs its label, which is refused with a sentence.
+        with desk.database.write(durable=False, alone=caller.id) as session:
+            chosen = campaign(session, project, among)
+            minutes = desk.settings.lease_minutes
+            held = leases.claim(session, chosen, caller.id, count=count, now=now, default_minutes=minutes)
+        if held:
+            items = [_leased(each, desk.proofs) for each in held]
+            return chosen.id, NextRegions(items=items, reason=None, retry_after=None)
+        with desk.database.write() as session:
+            why = _why(session, chosen.id, now)
+            at_cap = holds_all_it_may(session, chosen, caller.id, now)
+        self._nothing[chosen.id] = (time.monotonic() + BELIEVED_SECONDS, why)
+        return chosen.id, _HELD if at_cap else why
+
+    def _idle(self, desk: Desk, caller: Caller, project: int | None, now: datetime) -> tuple[int, NextRegions] | None:
+        """What was said a moment ago, if there is still nothing for the caller: who asks again costs no writing."""
+        only = next(iter(caller.memberships)) if project is None and len(caller.memberships) == 1 else project
+        until, why = self._nothing.get(only or 0, (0.0, _HELD))
+        if time.monotonic() >= until:
+            return None
+        with desk.database.read() as session:
+            chosen = campaign(session, project, access.projects_of(caller))
+            if chosen.id != only or (chosen.active and leases.is_any(session, chosen.id, caller.id, now)):
+                return None
+            return chosen.id, _HELD if holds_all_it_may(session, chosen, caller.id, now) else why
+
+
+class Bell:
+    """Rings for those who wait for a region of a project: whoever made it, in this process or another, the rows say so."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database, self._clock = database, clock
+        self._waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting] = WeakKeyDictionary()
+        self._closed = False
+
+    async def wait(self, project_id: int, seconds: float) -> bool:
+        """Wait until it may be this one's turn; False where the time was over before, or nobody may wait any more."""
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting.setdefault(loop, {})
+        turn: asyncio.Future[bool] = loop.create_future()
+        line = waiting.setdefault(project_id, deque())
+        line.append(turn)
+        if sum(map(len, waiting.values())) == 1:
+            turn.add_done_callback(_kept(loop.create_task(self._watch(waiting))))
+        try:
+            return await asyncio.wait_for(turn, seconds)
+        except TimeoutError:
+            return False
+        finally:
+            if turn in line:
+                line.remove(turn)
+            if not line:
+                waiting.pop(project_id, None)
+
+    def close(self) -> None:
+        """Send everybody away."""
+        self._closed = True
+
+    async def _watch(self, waiting: "_Waiting") -> None:
+        while waiting:
+            await asyncio.sleep(_LOOK_SECONDS)
+            for project_id, line in list(waiting.items()):
+                free = len(line) if self._closed else await run_in_threadpool(self._free, project_id, len(line))
+                for turn in [line.popleft() for _ in range(min(free, len(line)))]:
+                    if not turn.done():
+                        turn.set_result(not self._closed)
+
+    def _free(self, project_id: int, most: int) -> int:
+        try:
+            with self._database.ask() as connection:
+                return leases.count_free(connection, project_id, self._clock(), most)
+        except SQLAlchemyError as error:  # the database may be away for a moment
+            log.warning("Whether a region of project %s is free cannot be asked: %s", project_id, error)
+            return 0
+
+
+_Waiting = dict[int, deque[asyncio.Future[bool]]]
+_HELD = NextRegions(items=[], reason="held", retry_after=RETRY_AFTER["held"])
+
+
+def _kept(task: asyncio.Task[None]) -> Callable[[object], object]:
+    """Something that refers to a task: nothing else does, and it must not be collected while it runs."""
+    return lambda _: task
+
+
+def _why(session: Session, project_id: int, now: datetime) -> NextRegions:
+    """Why there is nothing to give; the next round is proposed if it is time."""
+    project = get_project(session, project_id)
+    rounds.advance(session, project, now)
+    session.flush()
+    failed = next((each for each in stalled_projects(session, project.id) if each.failed), None)
+    if failed is None:
+        reason = rounds.waiting_reason(session, project)
+        return NextRegions(items=[], reason=reason, retry_after=RETRY_AFTER[reason])
+    sentence = (
+        f"{failed.kind} of round {failed.round} failed: {failed.sentence} An admin may try it again or close the round."
+    )
+    return NextRegions(
+        items=[], reason="failed", retry_after=RETRY_AFTER["failed"], job_id=failed.job_id, sentence=sentence
+    )
+
+
+def _leased(held: Held, proofs: LeaseProofs) -> LeasedRegion:
+    lease = held.lease
+    return leased_region(held.placed, lease, proofs.token(lease.id, lease.region_id, lease.annotator_id))
