@@ -21,7 +21,7 @@ from service.store import events
 from service.tables import Base, Event, Region, Round
 from tests.conftest import BACKENDS, POSTGRES
 
-BEFORE_0008 = "0010"
+BEFORE_0008 = "0007"
 
 
 @pytest.fixture(params=BACKENDS)
@@ -198,13 +198,13 @@ def test_everybody_keeps_the_projects_that_there_are_with_the_revision_of_member
     engine.dispose()
 
 
-def test_leases_and_a_secret_go_on_across_the_ninth_revision_up_and_down(empty_url: str) -> None:
+def test_leases_and_a_secret_go_on_across_the_sixth_revision_up_and_down(empty_url: str) -> None:
     migrate.upgrade(empty_url, "0005")
     engine = make_engine(empty_url)
     earlier = EarlierRelease(engine)
     with engine.execution_options(write=True).begin() as connection:
         earlier.campaign(connection)
-    migrate.upgrade(empty_url, "0009")
+    migrate.upgrade(empty_url, "0006")
     database = Database(empty_url)
     first, second = LeaseProofs(database), LeaseProofs(database)
     first.load()
