@@ -79,13 +79,14 @@ class Giving:
             return idle
         # A lease that a dying machine forgets within a moment of giving it costs its label, which is refused with a sentence.
         with desk.database.write(durable=False, alone=caller.id) as session:
-            chosen = campaign(session, project, among)
+            number = _named(caller, project) or campaign(session, project, among).id
             minutes = desk.settings.lease_minutes
-            held = leases.claim(session, chosen, caller.id, count=count, now=now, default_minutes=minutes)
+            held = leases.claim(session, number, caller.id, count=count, now=now, default_minutes=minutes)
         if held:
             items = [_leased(each, desk.proofs) for each in held]
-            return chosen.id, NextRegions(items=items, reason=None, retry_after=None)
+            return number, NextRegions(items=items, reason=None, retry_after=None)
         with desk.database.write() as session:
+            chosen = campaign(session, project, among)
             why = _why(session, chosen.id, now)
             at_cap = holds_all_it_may(session, chosen, caller.id, now)
         self._nothing[chosen.id] = (time.monotonic() + BELIEVED_SECONDS, why)
@@ -93,7 +94,7 @@ class Giving:
 
     def _idle(self, desk: Desk, caller: Caller, project: int | None, now: datetime) -> tuple[int, NextRegions] | None:
         """What was said a moment ago, if there is still nothing for the caller: who asks again costs no writing."""
-        only = next(iter(caller.memberships)) if project is None and len(caller.memberships) == 1 else project
+        only = _named(caller, project)
         until, why = self._nothing.get(only or 0, (0.0, _HELD))
         if time.monotonic() >= until:
             return None
@@ -155,6 +156,14 @@ class Bell:
 
 _Waiting = dict[int, deque[asyncio.Future[bool]]]
 _HELD = NextRegions(items=[], reason="held", retry_after=RETRY_AFTER["held"])
+
+
+def _named(caller: Caller, project: int | None) -> int | None:
+    """The project that is meant, if that is known without asking: named by a member or an admin, or a member's only one."""
+    among = access.projects_of(caller)
+    if project is None:
+        return next(iter(among)) if among is not None and len(among) == 1 else None
+    return project if among is None or project in among else None
 
 
 def _kept(task: asyncio.Task[None]) -> Callable[[object], object]:

@@ -19,7 +19,6 @@ from service.store.lease_caps import (
     one_at_a_time,
     setting,
 )
-from service.store.projects import Campaign
 from service.store.regions import PLACED, Placed, placed
 from service.tables import Annotator, Image, Lease, Project, Region, Round, UtcDateTime, table_of
 
@@ -55,9 +54,12 @@ _MINE = and_(Lease.annotator_id == bindparam("annotator"), Lease.expires_at > _N
 
 
 def _available() -> Any:
-    chosen: Any = select(*PLACED, Lease.id.label("lease_id"), Lease.expires_at, live_leases().label("holds"))
+    chosen: Any = select(
+        *PLACED, Lease.id.label("lease_id"), Lease.expires_at, live_leases().label("holds"), Project.settings
+    )
     chosen = _joined(chosen.select_from(Region)).join(Image, Region.image_id == Image.id)
-    chosen = chosen.where(
+    chosen = chosen.join(Project, Region.project_id == Project.id).where(
+        Project.active,
         or_(_FREE, _MINE),
         Region.id.not_in(bindparam("but", expanding=True)),
         # Nobody is let in who is not active, but that may change between the door and here.
@@ -93,7 +95,7 @@ _RUN_OUT = (
 
 def claim(
     session: Session,
-    project: Project | Campaign,
+    project_id: int,
     annotator_id: int,
     *,
     count: int,
@@ -105,21 +107,20 @@ def claim(
     Leases that ran out are ended where their region is taken. Only regions of open rounds are read, whatever the pool. No other
     transaction may give regions to the annotator meanwhile (`Database.write`, `alone`).
     """
-    if not project.active:
-        return []
-    most = setting(project.settings, "max_held")
-    count = min(count, most)
     held: list[Held] = []
     seen: list[int] = []
-    expires_at = now + lease_time(project.settings, default_minutes)
     while len(held) < count:
-        values = {"project": project.id, "annotator": annotator_id, "count": count - len(held), "now": now, "but": seen}
+        values = {"project": project_id, "annotator": annotator_id, "count": count - len(held), "now": now, "but": seen}
         found = session.connection().execute(_AVAILABLE, values).all()
         if not found:
             break
+        most = setting(found[0].settings, "max_held")
+        count = min(count, most)
+        found = found[: count - len(held)]
         seen = [*seen, *(row.id for row in found)]
         held += [_held(row, annotator_id, row.lease_id, row.expires_at) for row in found if _lasts(row, now)]
         free = [row for row in found if not _lasts(row, now)]
+        expires_at = now + lease_time(found[0].settings, default_minutes)
         # Those held come first, but ones whose rows somebody has locked are passed over: they count all the same.
         room = max(0, most - found[0].holds)
         held += _granted(session, free[:room], annotator_id, now=now, expires_at=expires_at)

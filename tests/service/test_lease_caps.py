@@ -281,7 +281,7 @@ def test_nothing_is_given_to_one_who_was_revoked_since_the_door_let_him_in(
         session.scalars(select(Annotator)).one().active = False
     with database.write() as session:
         row = get_project(session, 1)
-        assert leases.claim(session, row, 1, count=4, now=clock.now, default_minutes=15) == []
+        assert leases.claim(session, row.id, 1, count=4, now=clock.now, default_minutes=15) == []
 
 
 def test_taking_and_labelling_take_as_many_statements_as_they_did(
@@ -294,7 +294,7 @@ def test_taking_and_labelling_take_as_many_statements_as_they_did(
     counted = [each for each in statements if each.startswith(("SELECT", "INSERT", "UPDATE", "SET"))]
     with database.read() as session:
         assert len(session.scalars(select(Label.id)).all()) == 2
-    # The caller, the project, what is available, its lease; and on PostgreSQL what lets nobody wait for the disk.
+    # The caller, what is available, its lease; and on PostgreSQL what lets nobody wait for the disk.
     # The caller, the frames, the region with its lease, the lease's end, label, event, region, and what waits; and on
     # PostgreSQL the round.
-    assert len(counted) == (4 if database.engine.dialect.name == "sqlite" else 6) + 8, counted
+    assert len(counted) == (3 + 8 if database.engine.dialect.name == "sqlite" else 4 + 9), counted

@@ -60,7 +60,7 @@ class LeaseRules(RuleBasedStateMachine):
     def take(self, annotator: int, count: int) -> None:
         with self.database.write() as session:
             project = get_project(session, self.project_id)
-            got = leases.claim(session, project, annotator, count=count, now=self.now, default_minutes=MINUTES)
+            got = leases.claim(session, project.id, annotator, count=count, now=self.now, default_minutes=MINUTES)
             result = [(each.lease.id, each.placed.id, each.lease.expires_at) for each in got]
         own = [region for region in self.regions if self._holder(region) == annotator]
         free = [region for region in self.regions if self._holder(region) is None and region not in self.ended]

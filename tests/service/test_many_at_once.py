@@ -131,7 +131,7 @@ def test_of_two_last_labels_the_second_waits_for_the_first_and_closes_the_round(
 
     make.annotator()
     with database.write() as session:
-        taken = leases.claim(session, project, 1, count=2, now=make.clock(), default_minutes=15)
+        taken = leases.claim(session, project.id, 1, count=2, now=make.clock(), default_minutes=15)
         given = {each.placed.id: each.lease.id for each in taken}
     with database.write() as session:
         submit(session, regions[0])
@@ -150,7 +150,7 @@ def test_a_region_leased_since_it_was_looked_at_is_not_leased_again(make: Maker,
     make.annotator()
     now = make.clock()
     with database.write() as session:
-        (held,) = leases.claim(session, project, 1, count=1, now=now, default_minutes=15)
+        (held,) = leases.claim(session, project.id, 1, count=1, now=now, default_minutes=15)
     # What a statement on PostgreSQL does whose snapshot is older than the first lease.
     with database.write() as session:
         free = [SimpleNamespace(id=held.placed.id, lease_id=None, expires_at=None)]
