@@ -53,6 +53,8 @@ class EmbeddedWorker:
             self._controller.stop(in_sighandler=False, exitcode=0)
         self._thread.join(timeout=timeout)
         ended = not self._thread.is_alive()
+        if ended:
+            self._worker.forget_slices()
         presence = self._worker.presence
         if presence is not None:
             if not ended:

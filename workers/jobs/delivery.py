@@ -160,6 +160,7 @@ Handler = Callable[[JobRun], dict[str, Any]]
 def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> str:
     """Claim a job and run it; returns what became of it. May be called twice for one job without harm."""
     if worker.stopping.is_set():
+        worker.forget_slices()  # nobody goes on from them here
         return "not claimed"  # the sweeper sends it to another worker
     with nullcontext() if worker.presence is None else worker.presence.at(job_id):
         run = _claimed(worker, job_id)

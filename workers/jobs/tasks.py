@@ -50,9 +50,15 @@ def make_worker(
     worker = worker_of(settings, database)
     presence = Presence(database, worker.clock, missing_segmenters(), seconds=settings.heartbeat_seconds / 2)
     presence.start()
-    worker_process_shutdown.connect(lambda **_: presence.close(), weak=False)  # a pool process of Celery's ends
     waits = waits_of(settings.retry_seconds)
-    return replace(worker, presence=presence, waits=waits, stopping=stopping or worker.stopping)
+    made = replace(worker, presence=presence, waits=waits, stopping=stopping or worker.stopping)
+
+    def end(**_: object) -> None:
+        made.forget_slices()
+        presence.close()
+
+    worker_process_shutdown.connect(end, weak=False)  # a pool process of Celery's ends
+    return made
 
 
 def register(app: Celery, worker: Callable[[], Worker], stopping: Stopping | None = None) -> None:
