@@ -23,7 +23,7 @@ ServerOption = Annotated[
     str | None,
     typer.Option(
         "--server",
-        help=f"Where the API is; else {SERVER}, else http://REGIONWISE_HOST:REGIONWISE_PORT, here port 8000.",
+        help=f"Where the API is; else {SERVER}, else http://REGIONWISE_HOST:REGIONWISE_PORT, port 8000 by default.",
     ),
 ]
 TokenOption = Annotated[

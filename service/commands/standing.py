@@ -148,7 +148,9 @@ def _readiness(client: Client) -> str:
         return f"not ready: see {client.server}/readyz ({error.status})"
     checks: dict[str, str] = found["checks"]
     if found["status"] == "degraded":
-        return "degraded: " + " ".join(said for said in checks.values() if said not in ("ok", "embedded"))
+        return "degraded: " + " ".join(
+            f"{name}: {said}" for name, said in checks.items() if said not in ("ok", "embedded")
+        )
     return "ready, with the worker inside" if checks["broker"] == "embedded" else "ready"
 
 

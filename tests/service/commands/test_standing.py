@@ -91,7 +91,7 @@ def test_status_says_what_holds_up_learning(run: Run, asked: tuple[str, ...], ma
         job = store.queue_job(session, project_id=make.project().id, kind="tell", now=START)
         job.state = "failed"
     said = run("status", *asked).out.splitlines()[0]
-    assert ", degraded: Given up: job 1 (tell) of project 1." in said
+    assert ", degraded: jobs: Given up: job 1 (tell) of project 1." in said
 
 
 def test_a_warning_of_a_round_is_shown(
