@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import cache
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_process_init
 
-from service import logs
+from service import logs, migrate
 from service.queue import QUICK_QUEUE, SIMULATION_QUEUE, TRAINING_QUEUE, make_celery, shared_redis
 from service.settings import Settings, get_settings
 from workers.jobs.delivery import Worker
@@ -15,7 +15,11 @@ from workers.stopping import Stopping
 
 
 def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> Celery:
-    """The application of a worker process. Its worker is made with the first job, after a pool process was started."""
+    """The application of a worker process.
+
+    Its worker is made in each pool process: as it starts, so that it is known to
+    be alive before its first job, or else with that.
+    """
     app = make_celery(
         settings.broker_url,
         # What a pool process imports when it starts: this module, which gives the application its tasks.
@@ -37,6 +41,13 @@ def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> 
     stopping.listen()
     made = worker or cache(lambda: make_worker(settings, app, stopping=stopping.asked))
     register(app, made, stopping)
+
+    def announced(**_: object) -> None:
+        # Simulations need no database, and are given none by a worker for them alone.
+        if migrate.exists(settings.resolved_database_url):
+            made()
+
+    worker_process_init.connect(announced, weak=False)
     return app
 
 

@@ -52,6 +52,7 @@ def test_a_request_is_found_again_in_the_lines_of_api_and_worker(deployment: Dep
         assert (said["status"], said["checks"]["broker"]) == ("degraded", "ok")
         assert "regionwise worker" in said["checks"]["workers"]
         deployment.start("worker")
+        until(lambda: client.get("/readyz").json()["status"] == "ready", "the worker was known before its first job")
         parameters = {"project": project, "count": 1}
         client.get("/next-regions", params=parameters, headers={"X-Request-ID": "the-first"})
         until(lambda: client.get("/next-regions", params=parameters).json()["items"] != [], "there was a region")
