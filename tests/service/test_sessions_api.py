@@ -65,6 +65,7 @@ def test_nobody_s_token_begins_no_session(stranger: TestClient) -> None:
         ({**MEANT, "Sec-Fetch-Site": "same-site"}, "cross_site"),
         ({**MEANT, "Origin": "https://evil.example"}, "cross_site"),
         ({**MEANT, "Origin": "null"}, "cross_site"),
+        ({**MEANT, "Origin": "http://[testserver"}, "cross_site"),
         ({"Origin": "https://testserver"}, "csrf_header_missing"),
     ],
 )
