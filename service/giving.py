@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from service import access
+from service import access, auth
 from service.auth import Caller
 from service.db import Database
 from service.desk import Desk
@@ -53,7 +53,7 @@ class Giving:
     ) -> NextRegions:
         """Regions for the caller; where there are none for what may pass soon, as soon as there are, `wait` seconds at most.
 
-        Nothing is given to a caller who is `gone` by then.
+        Nothing is given to a caller who is `gone` by then. Raises Unauthorized and NotFound for one who was shut out meanwhile.
         """
         until = time.monotonic() + wait
         while True:
@@ -64,6 +64,7 @@ class Giving:
                 return given
             if not await self._bell.wait(number, left) or gone():
                 return given
+            caller = await run_in_threadpool(auth.caller_again, desk.database, caller, self._clock())
 
     def close(self) -> None:
         """Let nobody wait any more."""
@@ -128,8 +129,8 @@ class Bell:
         finally:
             if turn in line:
                 line.remove(turn)
-            if not line:
-                waiting.pop(project_id, None)
+            if not line and waiting.get(project_id) is line:  # not that of others, who came meanwhile
+                del waiting[project_id]
 
     def close(self) -> None:
         """Send everybody away."""

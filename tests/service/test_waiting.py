@@ -143,6 +143,31 @@ def test_nothing_is_given_to_somebody_who_has_gone_meanwhile(
     assert [each["id"] for each in client.get("/next-regions").json()["items"]] == [1]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("DELETE", "/projects/1/members/{}", "not_found"),
+        ("DELETE", "/annotators/{}", "unauthorized"),
+        ("POST", "/annotators/{}/token", "unauthorized"),
+    ],
+)
+def test_nothing_is_given_to_somebody_who_was_shut_out_meanwhile(
+    app: FastAPI, admin: TestClient, client: TestClient, make: Maker, project: int, method: str, path: str, code: str
+) -> None:
+    (held,) = client.get("/next-regions").json()["items"]
+    token = make.annotator(name="eve")
+    eve = max(each["id"] for each in admin.get("/annotators").json()["items"])
+
+    def shut_out() -> None:
+        admin.request(method, path.format(eve)).raise_for_status()
+        client.post("/regions/1/release", json={"lease_token": held["lease_token"]}).raise_for_status()
+
+    (answer,), seconds = asked(app, [token], shut_out, wait=20, project=project)
+    assert answer["error"]["code"] == code
+    assert seconds < SOON
+    assert [each["id"] for each in client.get("/next-regions").json()["items"]] == [1]
+
+
 def test_two_hundred_who_ask_for_nothing_write_next_to_nothing(
     app: FastAPI, database: Database, client: TestClient, make: Maker, project: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
