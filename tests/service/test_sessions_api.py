@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from service.auth import COOKIE
 from service.db import Database
 from service.tables import BrowserSession
+from service.throttle import Throttle
 from tests.conftest import FakeClock
 from tests.maker import Maker
 
@@ -50,6 +51,15 @@ def test_no_script_and_no_other_site_gets_the_cookie(app: FastAPI, make: Maker, 
     assert all(each in said for each in ("HttpOnly", "SameSite=strict", "Path=/", "Max-Age=43200"))
     assert ("Secure" in said) == secure
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_right_token_logs_in_from_where_too_many_wrong_ones_came(
+    app: FastAPI, stranger: TestClient, make: Maker
+) -> None:
+    app.state.throttle = Throttle(2)
+    statuses = [stranger.post("/session", json={"token": f"rw_{place}"}).status_code for place in range(3)]
+    assert statuses == [401, 401, 429]
+    assert stranger.post("/session", json={"token": make.annotator()}).status_code == 201
 
 
 def test_nobody_s_token_begins_no_session(stranger: TestClient) -> None:
