@@ -16,11 +16,11 @@ from service.store.lease_caps import (
     lease_time,
     live_leases,
     longest_lease,
-    one_at_a_time,
     setting,
 )
 from service.store.projects import Campaign
 from service.store.regions import PLACED, Placed, placed
+from service.store.turns import one_at_a_time
 from service.tables import Annotator, Image, Lease, Project, Region, Round, UtcDateTime, table_of
 
 

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.errors import Conflict
-from service.store import annotators, labels, leases
+from service.store import annotators, labels, leases, memberships
 from service.tables import Annotator, Image, ImageGroup, Job, Label, Lease, Region, Round
 from tests.conftest import Outbox
 from tests.maker import Maker
@@ -287,3 +287,27 @@ def test_who_renews_what_ran_out_and_is_deactivated_meanwhile_do_not_wait_for_ea
     together([renew, deactivate])
     with database.read() as session:
         assert session.scalars(select(Lease.end)).all() == ["revoked"]
+
+
+def test_who_is_removed_from_a_project_while_a_region_is_given_to_them_does_not_hold_it(
+    make: Maker, database: Database
+) -> None:
+    project = make.project()
+    make.round_(project, make.images(project, 1), regions=1)
+    make.annotator()
+    given = threading.Event()
+
+    def take() -> None:
+        with database.write(durable=False, alone=1) as session:
+            assert leases.claim(session, project, 1, count=1, now=make.clock(), default_minutes=15)
+            given.set()
+            time.sleep(0.3)
+
+    def remove() -> None:
+        given.wait(5)
+        with database.write() as session:
+            memberships.remove_member(session, project.id, 1, now=make.clock())
+
+    together([take, remove])
+    with database.read() as session:
+        assert session.scalars(select(Lease.end)).all() == ["released"]
