@@ -12,6 +12,7 @@ from sqlalchemy import select
 from service.db import Database
 from service.errors import Conflict
 from service.store import annotators, leases, memberships
+from service.store.turns import one_at_a_time
 from service.tables import Lease
 from tests.maker import Maker
 from tests.service.test_many_at_once import together
@@ -28,13 +29,12 @@ def test_who_renews_what_ran_out_and_is_deactivated_meanwhile_do_not_wait_for_ea
         (held,) = leases.claim(session, project, 1, count=1, now=make.clock(), default_minutes=15)
     later = make.clock() + timedelta(minutes=20)
     renewed = threading.Event()
-    take_turn = leases.one_at_a_time
 
     def slowly(*given: Any) -> None:
         # For so long that the other has what it can have.
         renewed.set()
         time.sleep(0.3)
-        take_turn(*given)
+        one_at_a_time(*given)
 
     def deactivate() -> None:
         renewed.wait(5)
