@@ -67,6 +67,8 @@ class Caller:
     token: str
     memberships: Mapping[int, str]
     expires_at: datetime | None = None  # of the token
+    token_id: int | None = None
+    cookie: bool = False
 
 
 def new_token() -> str:
@@ -127,13 +129,13 @@ def caller_of(database: Database, shown: Presented, now: datetime) -> Caller | N
     with database.ask() as connection:
         rows = connection.execute(found, values).all()
     if rows:
-        return _caller(database, rows, shown.secret, now)
+        return _caller(database, rows, shown, now)
     if shown.cookie:
         raise Unauthorized("This session has ended: log in again.", code="session_ended")
     return None
 
 
-def _caller(database: Database, rows: Sequence[Row[Any]], token: str, now: datetime) -> Caller:
+def _caller(database: Database, rows: Sequence[Row[Any]], shown: Presented, now: datetime) -> Caller:
     held = rows[0]
     if held.expires_at is not None and held.expires_at <= now:
         raise Unauthorized(
@@ -143,8 +145,23 @@ def _caller(database: Database, rows: Sequence[Row[Any]], token: str, now: datet
         _note_use(database, held.token_id, now)
     memberships = {row.project_id: row.role_there for row in rows if row.project_id is not None}
     return Caller(
-        id=held.id, name=held.name, role=held.role, token=token, memberships=memberships, expires_at=held.expires_at
+        id=held.id,
+        name=held.name,
+        role=held.role,
+        token=shown.secret,
+        memberships=memberships,
+        expires_at=held.expires_at,
+        token_id=held.token_id,
+        cookie=shown.cookie,
     )
+
+
+def caller_again(database: Database, caller: Caller, now: datetime) -> Caller:
+    """Who was let in a while ago, as they are now. Raises Unauthorized where they would not be let in any more."""
+    found = caller_of(database, Presented(caller.token, cookie=caller.cookie), now)
+    if found is None:
+        raise Unauthorized("Nobody holds this token any more.")
+    return found
 
 
 def _note_use(database: Database, token_id: int, now: datetime) -> None:

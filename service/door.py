@@ -46,7 +46,8 @@ class Door:
         # Most requests are for paths without a number in them: those are found at once.
         fixed = [each for each in rules if "{" not in each.route.path]
         self._fixed = {(method, each.route.path): each for each in fixed for method in each.route.methods or ()}
-        self._rules = tuple(each for each in rules if "{" in each.route.path)
+        # The others again after them: a route takes paths, such as one with a newline at its end, that are not just its own.
+        self._rules = (*(each for each in rules if "{" in each.route.path), *fixed)
         self._throttle = throttle
         self._lookups = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="door")
         self._suspect_lookups = ThreadPoolExecutor(_SUSPECT_LOOKUPS, thread_name_prefix="door-suspects")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime
 from weakref import WeakKeyDictionary
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from service import access
+from service import access, auth
 from service.auth import Caller
 from service.db import Database
 from service.desk import Desk
@@ -37,6 +37,8 @@ RETRY_AFTER = {
 }
 _PASSING: frozenset[Reason] = frozenset({"scoring", "held", "all_leased", "not_started"})
 BELIEVED_SECONDS = 0.5
+MOST_WAITS = 4
+"""Requests of one caller that wait at a time: none of their connections is closed for another one."""
 _LOOK_SECONDS = 0.05
 
 
@@ -47,13 +49,14 @@ class Giving:
         self._clock = clock
         self._nothing: dict[int, tuple[float, NextRegions]] = {}  # by project: until when it is believed, and why
         self._bell = Bell(database, clock)
+        self._waits = Counter[int]()  # by caller
 
     async def answer(
         self, desk: Desk, caller: Caller, project: int | None, count: int, *, wait: float, gone: Callable[[], bool]
     ) -> NextRegions:
         """Regions for the caller; where there are none for what may pass soon, as soon as there are, `wait` seconds at most.
 
-        Nothing is given to a caller who is `gone` by then.
+        Nothing is given to a caller who is `gone` by then. Raises Unauthorized and NotFound for one who was shut out meanwhile.
         """
         until = time.monotonic() + wait
         while True:
@@ -62,8 +65,16 @@ class Giving:
             left = until - time.monotonic()
             if given.items or given.reason not in _PASSING or left <= 0:
                 return given
-            if not await self._bell.wait(number, left) or gone():
+            if self._waits[caller.id] >= MOST_WAITS or not await self._waited(caller.id, number, left) or gone():
                 return given
+            caller = await run_in_threadpool(auth.caller_again, desk.database, caller, self._clock())
+
+    async def _waited(self, caller_id: int, project_id: int, seconds: float) -> bool:
+        self._waits[caller_id] += 1
+        try:
+            return await self._bell.wait(project_id, seconds)
+        finally:
+            self._waits[caller_id] -= 1
 
     def close(self) -> None:
         """Let nobody wait any more."""
@@ -129,8 +140,8 @@ class Bell:
         finally:
             if turn in line:
                 line.remove(turn)
-            if not line:
-                waiting.pop(project_id, None)
+            if not line and waiting.get(project_id) is line:  # not that of others, who came meanwhile
+                del waiting[project_id]
 
     def close(self) -> None:
         """Send everybody away."""

@@ -27,11 +27,9 @@ def log_in(
     body: SessionIn, request: Request, response: Response, database: Store, settings: ServiceSettings, now: Now
 ) -> SessionOut:
     """Log this browser in with a token: the answer sets a cookie, which works like the token until it runs out."""
-    throttle, address = cast(Throttle, request.app.state.throttle), address_of(request)
-    throttle.require_room(address)
     caller = auth.caller_of(database, auth.Presented(body.token), now)
     if caller is None:
-        throttle.refuse(address)
+        cast(Throttle, request.app.state.throttle).refuse(address_of(request))
     secret = auth.new_token()
     with database.write() as session:
         begun = store.begin(

@@ -1,6 +1,6 @@
 """Routes of tokens: one's own, and for admins of the server those of others."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -44,9 +44,7 @@ def list_tokens(
 def add_token(id: Id, body: TokenIn, caller: Owner, session: Writer, now: Now) -> TokenCreated:
     """Make one more token, and show it once. None may outlast the token that it is asked for with."""
     ends = None if body.expires_in_days is None else now + timedelta(days=body.expires_in_days)
-    if caller.expires_at is not None and (ends is None or ends > caller.expires_at):
-        sentence = f"Your token runs out at {caller.expires_at:%Y-%m-%d %H:%M} UTC: one that you make with it may not outlast it."
-        raise Forbidden(sentence, code="outlasts_token")
+    _require_within(caller, ends)
     token, annotator = auth.new_token(), get_annotator(session, id)
     made = store.add_token(
         session, annotator, name=body.name, **auth.kept_of(token), now=now, expires_at=ends, by=caller.id
@@ -56,9 +54,14 @@ def add_token(id: Id, body: TokenIn, caller: Owner, session: Writer, now: Now) -
 
 @router.post("/tokens/{id}/rotate", responses=errors(409))
 def rotate_one_token(id: Id, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> TokenCreated:
-    """Make another token in place of this one, of the same name and lifetime, and show it once; this one stops working."""
+    """Make another token in place of this one, of the same name and lifetime, and show it once; this one stops working.
+
+    In place of another than that which it is asked for with, none may outlast that.
+    """
     token = auth.new_token()
     made = store.rotate_one(session, _own(session, id, caller), **auth.kept_of(token), now=now, by=caller.id)
+    if id != caller.token_id:
+        _require_within(caller, made.expires_at)
     return TokenCreated(**token_out(made, now).model_dump(), token=token)
 
 
@@ -66,6 +69,12 @@ def rotate_one_token(id: Id, caller: auth.AnnotatorCaller, session: Writer, now:
 def revoke_token(id: Id, caller: auth.AnnotatorCaller, session: Writer, now: Now) -> TokenOut:
     """Stop one token from working, for good."""
     return token_out(store.revoke(session, _own(session, id, caller), now=now, by=caller.id), now)
+
+
+def _require_within(caller: Caller, ends: datetime | None) -> None:
+    if caller.expires_at is not None and (ends is None or ends > caller.expires_at):
+        sentence = f"Your token runs out at {caller.expires_at:%Y-%m-%d %H:%M} UTC: one that you make with it may not outlast it."
+        raise Forbidden(sentence, code="outlasts_token")
 
 
 def _own(session: Session, token_id: int, caller: Caller) -> Token:

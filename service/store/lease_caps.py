@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ScalarSelect, bindparam, func, select, text
+from sqlalchemy import ScalarSelect, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
-from service.db import ALONE
 from service.errors import Conflict
 from service.schemas.project_settings import ProjectSettings
 from service.store.projects import Campaign
@@ -52,15 +51,6 @@ def holds_all_it_may(session: Session, project: Project | Campaign, annotator_id
     values = {"annotator": annotator_id, "now": now, "project": project.id}
     most: int = setting(project.settings, "max_held")
     return (session.scalar(_LIVE, values) or 0) >= most
-
-
-def one_at_a_time(session: Session, annotator_id: int) -> None:
-    """Wait until no other transaction gives regions to this annotator, and keep others from it until this one ends.
-
-    On SQLite there is just one writer anyway.
-    """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text(f"SELECT {ALONE}"), {"alone": annotator_id})
 
 
 def require_skip_left(session: Session, project: Project, round_: Round, annotator_id: int) -> None:

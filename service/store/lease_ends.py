@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session, defer
 
 from service.errors import Conflict
 from service.store import events
-from service.store.lease_caps import one_at_a_time, require_skip_left
+from service.store.lease_caps import require_skip_left
 from service.store.regions import frames, lock_regions, missing, no_lease
 from service.store.rounds import close_if_done
+from service.store.turns import one_at_a_time
 from service.tables import Lease, Project, Region, table_of
 
 # Built once: building takes longer than the database's answer.

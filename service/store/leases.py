@@ -16,10 +16,10 @@ from service.store.lease_caps import (
     lease_time,
     live_leases,
     longest_lease,
-    one_at_a_time,
     setting,
 )
 from service.store.regions import PLACED, Placed, placed
+from service.store.turns import one_at_a_time
 from service.tables import Annotator, Image, Lease, Project, Region, Round, UtcDateTime, table_of
 
 
@@ -172,6 +172,8 @@ def renew(session: Session, lease_id: int, annotator_id: int, *, now: datetime, 
     Raises NotFound for a lease that the annotator was never given, Conflict where it has ended, has lasted long enough, or ran
     out while the annotator has taken as many others as one may hold.
     """
+    # In this order: who ends all that an annotator holds takes their turn before the regions, too.
+    one_at_a_time(session, annotator_id)
     # Whoever takes over a lease that ran out locks the region first, so does this.
     chosen = select(Region.id, Project).join(Project, Region.project_id == Project.id)
     chosen = chosen.join(Lease, Lease.region_id == Region.id)
@@ -188,13 +190,9 @@ def renew(session: Session, lease_id: int, annotator_id: int, *, now: datetime, 
     if now >= last:
         sentence = f"Region {region_id} was held for as long as one may: send its label while nobody else has taken it."
         raise Conflict(sentence, code="lease_limit", detail={"region_id": region_id})
-    if lease.expires_at <= now:
-        one_at_a_time(session, annotator_id)
-        if holds_all_it_may(session, project, annotator_id, now):
-            sentence = (
-                f"The lease of region {region_id} ran out, and you hold as many others as one may: label one first."
-            )
-            raise Conflict(sentence, code="held", detail={"region_id": region_id})
+    if lease.expires_at <= now and holds_all_it_may(session, project, annotator_id, now):
+        sentence = f"The lease of region {region_id} ran out, and you hold as many others as one may: label one first."
+        raise Conflict(sentence, code="held", detail={"region_id": region_id})
     lease.expires_at = max(lease.expires_at, min(now + lease_time(project.settings, default_minutes), last))
     return lease
 

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
 from service.store import events
+from service.store.turns import one_at_a_time
 from service.tables import Annotator, Checkpoint, Image, Job, Label, Lease, Membership, Project, Region, Round
 
 GivenKind = Literal["image", "region"]
@@ -144,6 +145,7 @@ def remove_member(
     session: Session, project_id: int, annotator_id: int, *, now: datetime, by: int | None = None
 ) -> Member:
     """Nothing of the project is theirs to see any more; regions that they hold are free, labels stay. Raises NotFound."""
+    one_at_a_time(session, annotator_id)  # a lease that is just being given is seen, and ended
     member = get_member(session, project_id, annotator_id)
     own = select(Region.id).where(Region.project_id == project_id)
     held = update(Lease).where(Lease.annotator_id == annotator_id, Lease.ended_at.is_(None), Lease.region_id.in_(own))

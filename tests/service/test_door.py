@@ -41,6 +41,16 @@ def test_no_route_reads_a_body_of_somebody_without_a_token(app: FastAPI, strange
             assert (response.status_code, response.json()["error"]["code"]) == (401, "unauthorized"), (method, path)
 
 
+def test_no_other_spelling_of_a_path_leads_past_the_door(
+    app: FastAPI, stranger: TestClient, client: TestClient
+) -> None:
+    for method, path in operations(app):
+        response = stranger.request(method, f"{path}%0A", content=Unread())
+        assert response.status_code in (401, 404), (method, path)
+    assert client.get("/session%0A").status_code == 200
+    assert client.get("/annotators%0A").status_code == 403
+
+
 def test_no_route_of_a_project_reads_a_body_of_an_annotator_or_a_stranger(
     app: FastAPI, client: TestClient, make: Maker
 ) -> None:

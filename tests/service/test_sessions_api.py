@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from service.auth import COOKIE
 from service.db import Database
 from service.tables import BrowserSession
+from service.throttle import Throttle
 from tests.conftest import FakeClock
 from tests.maker import Maker
 
@@ -52,6 +53,15 @@ def test_no_script_and_no_other_site_gets_the_cookie(app: FastAPI, make: Maker, 
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_a_right_token_logs_in_from_where_too_many_wrong_ones_came(
+    app: FastAPI, stranger: TestClient, make: Maker
+) -> None:
+    app.state.throttle = Throttle(2)
+    statuses = [stranger.post("/session", json={"token": f"rw_{place}"}).status_code for place in range(3)]
+    assert statuses == [401, 401, 429]
+    assert stranger.post("/session", json={"token": make.annotator()}).status_code == 201
+
+
 def test_nobody_s_token_begins_no_session(stranger: TestClient) -> None:
     refused = stranger.post("/session", json={"token": "rw_nobody"})
     assert (refused.status_code, "set-cookie" in refused.headers) == (401, False)
@@ -65,6 +75,7 @@ def test_nobody_s_token_begins_no_session(stranger: TestClient) -> None:
         ({**MEANT, "Sec-Fetch-Site": "same-site"}, "cross_site"),
         ({**MEANT, "Origin": "https://evil.example"}, "cross_site"),
         ({**MEANT, "Origin": "null"}, "cross_site"),
+        ({**MEANT, "Origin": "http://[testserver"}, "cross_site"),
         ({"Origin": "https://testserver"}, "csrf_header_missing"),
     ],
 )

@@ -67,6 +67,19 @@ def test_no_token_is_outlasted_by_one_that_was_made_with_it(client: TestClient) 
     assert client.post(ADA, json={"name": "shorter", "expires_in_days": 1}, headers=headers).status_code == 201
 
 
+def test_nor_by_one_that_takes_the_place_of_a_longer_one(client: TestClient, clock: FakeClock) -> None:
+    endless = client.get(ADA).json()["items"][0]["id"]
+    weeks = client.post(ADA, json={"name": "weeks", "expires_in_days": 14}).json()["id"]
+    made = client.post(ADA, json={"name": "short", "expires_in_days": 2}).json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    clock.advance(days=1)
+    for longer in (endless, weeks):
+        refused = client.post(f"/tokens/{longer}/rotate", headers=headers)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "outlasts_token")
+    assert [each["works"] for each in client.get(ADA).json()["items"]] == [True, True, True]
+    assert client.post(f"/tokens/{made['id']}/rotate", headers=headers).status_code == 200
+
+
 def test_one_token_is_rotated_or_revoked_and_the_others_go_on(client: TestClient, clock: FakeClock) -> None:
     made = client.post(ADA, json={"name": "laptop", "expires_in_days": 10}).json()
     clock.advance(days=4)

@@ -143,6 +143,52 @@ def test_nothing_is_given_to_somebody_who_has_gone_meanwhile(
     assert [each["id"] for each in client.get("/next-regions").json()["items"]] == [1]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("DELETE", "/projects/1/members/{}", "not_found"),
+        ("DELETE", "/annotators/{}", "unauthorized"),
+        ("POST", "/annotators/{}/token", "unauthorized"),
+    ],
+)
+def test_nothing_is_given_to_somebody_who_was_shut_out_meanwhile(
+    app: FastAPI, admin: TestClient, client: TestClient, make: Maker, project: int, method: str, path: str, code: str
+) -> None:
+    (held,) = client.get("/next-regions").json()["items"]
+    token = make.annotator(name="eve")
+    eve = max(each["id"] for each in admin.get("/annotators").json()["items"])
+
+    def shut_out() -> None:
+        admin.request(method, path.format(eve)).raise_for_status()
+        client.post("/regions/1/release", json={"lease_token": held["lease_token"]}).raise_for_status()
+
+    (answer,), seconds = asked(app, [token], shut_out, wait=20, project=project)
+    assert answer["error"]["code"] == code
+    assert seconds < SOON
+    assert [each["id"] for each in client.get("/next-regions").json()["items"]] == [1]
+
+
+def test_of_one_annotator_s_requests_few_wait_at_a_time(
+    app: FastAPI, client: TestClient, make: Maker, project: int
+) -> None:
+    (held,) = client.get("/next-regions").json()["items"]
+    back = {"lease_token": held["lease_token"]}
+    token = make.annotator()
+    began, at_once = time.monotonic(), list[bool]()
+
+    async def timed(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+        at_once.append(time.monotonic() - began < 1.5)
+
+    def given_back() -> None:
+        time.sleep(max(0.0, began + 2 - time.monotonic()))
+        client.post("/regions/1/release", json=back).raise_for_status()
+
+    answers, _ = asked(timed, [token] * 12, given_back, wait=4)  # type: ignore[arg-type]
+    assert sorted(at_once) == [False] * giving.MOST_WAITS + [True] * (12 - giving.MOST_WAITS)
+    assert [each["items"][0]["id"] for each in answers if each["items"]] == [1]
+
+
 def test_two_hundred_who_ask_for_nothing_write_next_to_nothing(
     app: FastAPI, database: Database, client: TestClient, make: Maker, project: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
