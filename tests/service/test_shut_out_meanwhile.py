@@ -26,7 +26,7 @@ def test_who_renews_what_ran_out_and_is_deactivated_meanwhile_do_not_wait_for_ea
     make.annotator()
     make.annotator("admin")
     with database.write() as session:
-        (held,) = leases.claim(session, project, 1, count=1, now=make.clock(), default_minutes=15)
+        (held,) = leases.claim(session, project.id, 1, count=1, now=make.clock(), default_minutes=15)
     later = make.clock() + timedelta(minutes=20)
     renewed = threading.Event()
 
@@ -61,7 +61,7 @@ def test_who_is_removed_from_a_project_while_a_region_is_given_to_them_does_not_
 
     def take() -> None:
         with database.write(durable=False, alone=1) as session:
-            assert leases.claim(session, project, 1, count=1, now=make.clock(), default_minutes=15)
+            assert leases.claim(session, project.id, 1, count=1, now=make.clock(), default_minutes=15)
             given.set()
             time.sleep(0.3)
 
