@@ -126,6 +126,8 @@ class Bell:
 
     async def wait(self, project_id: int, seconds: float) -> bool:
         """Wait until it may be this one's turn; False where the time was over before, or nobody may wait any more."""
+        if self._closed:
+            return False
         loop = asyncio.get_running_loop()
         waiting = self._waiting.setdefault(loop, {})
         turn: asyncio.Future[bool] = loop.create_future()
