@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, case, func, or_, select, text, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, case, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from service.store.lease_caps import (
 )
 from service.store.regions import PLACED, Placed, placed
 from service.store.turns import one_at_a_time
-from service.tables import Annotator, Image, Lease, Project, Region, Round, UtcDateTime, table_of
+from service.tables import Annotator, Image, Lease, Membership, Project, Region, Round, UtcDateTime, table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,9 @@ _FREE = or_(Lease.id.is_(None), Lease.expires_at <= _NOW)
 _MINE = and_(Lease.annotator_id == bindparam("annotator"), Lease.expires_at > _NOW)
 
 
+_MEMBER = exists().where(Membership.annotator_id == Annotator.id, Membership.project_id == bindparam("project"))
+
+
 def _available() -> Any:
     chosen: Any = select(
         *PLACED, Lease.id.label("lease_id"), Lease.expires_at, live_leases().label("holds"), Project.settings
@@ -62,8 +65,10 @@ def _available() -> Any:
         Project.active,
         or_(_FREE, _MINE),
         Region.id.not_in(bindparam("but", expanding=True)),
-        # Nobody is let in who is not active, but that may change between the door and here.
-        select(Annotator.id).where(Annotator.id == bindparam("annotator"), Annotator.active.is_(True)).exists(),
+        # Nobody is let in who is not active and a member, but that may change between the door and here.
+        select(Annotator.id)
+        .where(Annotator.id == bindparam("annotator"), Annotator.active, or_(Annotator.role == "admin", _MEMBER))
+        .exists(),
     )
     first = case((_MINE, 0), else_=1)
     chosen = chosen.order_by(first, Round.number, Region.score.desc(), Region.id).limit(bindparam("count"))

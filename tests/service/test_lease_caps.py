@@ -10,8 +10,7 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.store import leases
-from service.store.projects import get_project
-from service.tables import Annotator, Event, Label, Lease, Project, Region
+from service.tables import Annotator, Event, Label, Lease, Membership, Project, Region
 from tests.conftest import FakeClock
 from tests.maker import Maker
 from tests.service.test_labels_api import label, post
@@ -274,14 +273,17 @@ def test_one_who_is_revoked_while_asking_ends_up_with_nothing(
         assert len(session.scalars(select(Annotator.id).where(Annotator.active.is_(False))).all()) == 8
 
 
-def test_nothing_is_given_to_one_who_was_revoked_since_the_door_let_him_in(
-    client: TestClient, project: Project, database: Database, clock: FakeClock
+@pytest.mark.parametrize("shut_out", ["revoked", "removed"])
+def test_nothing_is_given_to_one_who_was_shut_out_since_the_door_let_him_in(
+    client: TestClient, project: Project, database: Database, clock: FakeClock, shut_out: str
 ) -> None:
     with database.write() as session:
-        session.scalars(select(Annotator)).one().active = False
+        if shut_out == "revoked":
+            session.scalars(select(Annotator)).one().active = False
+        else:
+            session.delete(session.scalars(select(Membership)).one())
     with database.write() as session:
-        row = get_project(session, 1)
-        assert leases.claim(session, row.id, 1, count=4, now=clock.now, default_minutes=15) == []
+        assert leases.claim(session, 1, 1, count=4, now=clock.now, default_minutes=15) == []
 
 
 def test_taking_and_labelling_take_as_many_statements_as_they_did(
