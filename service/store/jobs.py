@@ -118,17 +118,7 @@ def claim_job(
 def _must_wait(session: Session, job: Job, stale_before: datetime) -> bool:
     if job.kind == "train-policy":
         return pending_job(session, job.project_id, "pretrain") is not None
-    if job.kind == "tell" and _earlier_round_waits(session, job):
-        return True
     return job.kind in EXCLUSIVE_KINDS and _exclusive_running(session, job, stale_before)
-
-
-def _earlier_round_waits(session: Session, job: Job) -> bool:
-    """Whether a round is still to be learned from that was labelled before: figures of rounds follow one another."""
-    earlier = select(Job.id).where(
-        Job.project_id == job.project_id, Job.kind == "tell", Job.id < job.id, Job.state.in_(("queued", "running"))
-    )
-    return session.scalars(earlier.limit(1)).first() is not None
 
 
 def _exclusive_running(session: Session, job: Job, stale_before: datetime) -> bool:

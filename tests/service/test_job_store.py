@@ -85,20 +85,6 @@ def test_tell_waits_for_a_running_pretrain_and_is_sent_when_that_ends(
     assert claim(database, tell) is not None
 
 
-def test_a_round_is_learned_from_after_those_that_were_labelled_before(
-    database: Database, project_id: int, outbox: Outbox
-) -> None:
-    first, second = queue(database, project_id, "tell"), queue(database, project_id, "tell")
-    outbox.clear()
-    assert claim(database, second) is None
-    with database.write() as session:
-        job = jobs.claim_job(session, first, now=START, stale_after=STALE)
-        assert job is not None
-        jobs.finish_job(session, job, now=START, result={})
-    assert outbox == [(second, "tell")]
-    assert claim(database, second) is not None
-
-
 def test_policy_training_waits_for_a_pretrain_job_that_has_not_ended(
     database: Database, project_id: int, outbox: Outbox
 ) -> None:
