@@ -296,7 +296,5 @@ def test_taking_and_labelling_take_as_many_statements_as_they_did(
     counted = [each for each in statements if each.startswith(("SELECT", "INSERT", "UPDATE", "SET"))]
     with database.read() as session:
         assert len(session.scalars(select(Label.id)).all()) == 2
-    # The caller, what is available, its lease; and on PostgreSQL what lets nobody wait for the disk.
-    # The caller, the frames, the region with its lease, the lease's end, label, event, region, and what waits; and on
-    # PostgreSQL the round.
+    # Caller, what is available, lease; caller, frames, region with its lease, lease's end, label, event, region, what waits.
     assert len(counted) == (3 + 8 if database.engine.dialect.name == "sqlite" else 4 + 9), counted
