@@ -176,6 +176,22 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
+@pytest.fixture(params=BACKENDS)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with nothing in it."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/empty.db"
+        return
+    server = make_url(POSTGRES or "")
+    name = f"regionwise_test_{uuid.uuid4().hex[:12]}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        yield server.set(database=name).render_as_string(hide_password=False)
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Why there is no region is looked up anew for each request: tests change things faster than people."""

@@ -3,13 +3,12 @@
 import base64
 import json
 import threading
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy import select, text
 from starlette.testclient import TestClient
 
 from service import migrate
@@ -22,25 +21,15 @@ from service.removal import remove_due
 from service.store import copying, removals
 from service.store.removals import GRACE
 from service.tables import BlobRemoval, Image, Label
-from tests.conftest import BACKENDS, POSTGRES, FakeClock
+from tests.conftest import FakeClock
 from tests.maker import Maker
 from tests.service.labelled import exported, make_labelled
 
 
-@pytest.fixture(params=BACKENDS)
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture
+def target(empty_url: str) -> str:
     """The URL of a database that is not there yet, or empty."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/target.db"
-        return
-    server = make_url(POSTGRES or "")
-    name = f"regionwise_test_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        yield server.set(database=name).render_as_string(hide_password=False)
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    return empty_url
 
 
 def rows_of(url: str) -> list[Any]:

@@ -1,16 +1,13 @@
 """Migrations: the schema they make is the one the code expects, up and down, by many at once."""
 
-import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, MetaData, create_engine, delete, inspect, make_url, select, text, update
+from sqlalchemy import Connection, Engine, MetaData, create_engine, delete, inspect, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from service import migrate
@@ -19,25 +16,8 @@ from service.engines import make_engine
 from service.lease_proofs import LeaseProofs
 from service.store import events
 from service.tables import Base, Event, Region, Round
-from tests.conftest import BACKENDS, POSTGRES
 
 BEFORE_0008 = "0007"
-
-
-@pytest.fixture(params=BACKENDS)
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database with nothing in it."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/empty.db"
-        return
-    server = make_url(POSTGRES or "")
-    name = f"regionwise_test_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-        yield server.set(database=name).render_as_string(hide_password=False)
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
 
 
 def test_the_migrated_schema_is_the_one_of_the_tables(database: Database) -> None:
