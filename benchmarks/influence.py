@@ -38,7 +38,8 @@ from workers.loop.round import groups_of
 from workers.runs.options import chosen_experiment
 from workers.runs.perform import kept_data
 from workers.training.building import copy_of
-from workers.training.looking import FeatureCache, features, keep_features
+from workers.training.feature_cache import FeatureCache
+from workers.training.looking import features, keep_features
 from workers.training.refitting import LabelledCells
 
 STEPS, OWN_SHARE = 60, 10

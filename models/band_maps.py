@@ -3,7 +3,7 @@
 Shapes: B images, C classes, H x W pixels, h rows of some of them, R regions.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,14 +39,19 @@ def band_maps(
     means: Mapping[str, BoxMeans],
     influence: Influence | None,
     generator: torch.Generator | None,
+    boxes: Sequence[Tensor] = (),
 ) -> BandMaps:
-    """Each band's pixel maps, (B, h, W) by name; of maps with many channels only the means that are asked for."""
+    """Each band's pixel maps, (B, h, W) by name; of maps with many channels only the means that are asked for.
+
+    BALD, which takes many passes, is 0 outside each image's boxes, (n, 4) rows of (row, col, height, width).
+    """
     wanted = names - {"bald"} | ({"mass"} if "class_mass" in means else set())
     with evaluating(segmenter):
         for band in segmenter.bands(seen.to(next(segmenter.parameters()).device), size):
             of_band = pixel_maps(segmenter.band_logits(band), wanted)
             if "bald" in names and generator is not None:
-                bald = bald_map(segmenter, band.features_BFhw, band.size, generator=generator)
+                asked = [_pixels_of(of_image, band) for of_image in boxes[band.images]]
+                bald = bald_map(segmenter, band.features_BFhw, band.size, generator=generator, asked=asked)
                 of_band["bald"] = bald[:, band.above :]
             if "class_mass" in means:
                 means["class_mass"].add(band.images, band.rows.start, of_band.pop("mass"))
@@ -56,6 +61,15 @@ def band_maps(
                 expected_B2hw = influence.expected_maps(segmenter, band.features_BFhw[:, :, band.own])
                 means["influence"].add(band.images, band.rows.start // segmenter.stride, expected_B2hw)
             yield band, of_band
+
+
+def _pixels_of(boxes_n4: Tensor, band: Band) -> Tensor:
+    """Indices of the pixels of an image's boxes among those that a band's features classify."""
+    asked_hW = torch.zeros(band.size, dtype=torch.bool)
+    first = band.rows.start - band.above
+    for row, col, height, width in boxes_n4.tolist():
+        asked_hW[max(0, row - first) : max(0, row + height - first), max(0, col) : max(0, col + width)] = True
+    return asked_hW.flatten().nonzero()[:, 0].to(band.features_BFhw.device)
 
 
 def take_features(means: BoxMeans, band: Band, stride: int) -> None:

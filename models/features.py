@@ -137,7 +137,7 @@ def describe(
         some_boxes = boxes[start : start + at_once]
         means = {name: _means(name, some_boxes, segmenter.stride) for name in vectors}
         some = seen[start : start + at_once]
-        bands = band_maps(segmenter, some, size, names, means, influence, generator)
+        bands = band_maps(segmenter, some, size, names, means, influence, generator, some_boxes)
         if size[0] * size[1] > _IMAGE_PIXELS:
             check_boxes(some_boxes[0].cpu(), size)
             rows, classes_HW = _rows_of_large(bands, some_boxes[0].cpu(), size, segmenter.classes, statistics)

@@ -80,7 +80,7 @@ def _crop(
     left = window_start(labels_HW.shape[1], settings.crop[1], col, width, generator)
     window = (..., slice(top, top + settings.crop[0]), slice(left, left + settings.crop[1]))
     pixels, truth = (
-        _padded(pixels_3HW[window], settings.crop, PADDING),
+        _padded(pixels_3HW[window].contiguous(), settings.crop, PADDING),
         _padded(labels_HW[window], settings.crop, IGNORE),
     )
     if settings.flip and _draw(0, 1, generator):

@@ -16,7 +16,7 @@ from models.enlarging import cells_of, enlarged_levels
 from models.fpn import Parts
 from models.head import EXPANSION, REACH, Head, of_each_cell
 from models.initialisation import drawn_from
-from models.memory import blocks_given_back
+from models.memory import blocks_given_back, let_go_of_file
 from models.projection import Projection, resampled
 from models.segmenter import Band, Segmenter, band_of
 from models.tiles import BAND_NUMBERS, MARGIN, TILE, cells, tiles
@@ -60,7 +60,8 @@ class Eye:
         mean, std = (
             torch.tensor(each, device=images_B3HW.device).view(3, 1, 1) for each in (encoder.mean, encoder.std)
         )
-        return enlarged_levels(encoder, (images_B3HW.float() / 255 - mean) / std, self.magnification)
+        # A tile of an image that lies in memory pixel by pixel is brought into the order of all others.
+        return enlarged_levels(encoder, (images_B3HW.contiguous().float() / 255 - mean) / std, self.magnification)
 
 
 class FrozenSegmenter(Segmenter):
@@ -97,18 +98,29 @@ class FrozenSegmenter(Segmenter):
         height, width = (int(side) for side in images_B3HW.shape[-2:])
         if min(height, width) < 8:
             raise ValueError(f"Images of at least 8 x 8 pixels are needed, not {height} x {width}.")
-        device, stride = images_B3HW.device, self.eye.stride
-        projection = self.projection.to(device)
-        self.eye.encoder.to(device)
-        rows, cols = cells_of(images_B3HW, stride)
-        size = (len(images_B3HW), projection.components_EF.shape[1], rows.stop, cols.stop)
-        seen_BFhw = torch.empty(size, dtype=torch.float16, device=device)
+        size = (len(images_B3HW), *self.seen_shape((height, width)))
+        seen_BFhw = torch.empty(size, dtype=torch.float16, device=images_B3HW.device)
+        for where, part_BFhw in self.look_by_tiles(images_B3HW):
+            seen_BFhw[(..., *where)] = part_BFhw
+        return seen_BFhw
+
+    def seen_shape(self, size: tuple[int, int]) -> tuple[int, int, int]:
+        """(F, h, w) of what is seen of an image of `size` (H, W)."""
+        rows, cols = (-(-side // self.eye.stride) for side in size)
+        return self.projection.components_EF.shape[1], rows, cols
+
+    def look_by_tiles(self, images_B3HW: Tensor) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
+        """What `look` gives, tile by tile in rows from the top: rows and columns of cells, and their float32 features."""
+        (height, width), stride = images_B3HW.shape[-2:], self.eye.stride
+        projection = self.projection.to(images_B3HW.device)
+        self.eye.encoder.to(images_B3HW.device)
         cut = list(tiles(height, width, self.eye.tile, self.eye.margin))
-        with torch.no_grad(), blocks_given_back() if len(cut) > 1 else nullcontext():
+        with blocks_given_back() if len(cut) > 1 else nullcontext():
             for inner, outer in cut:
                 own = cells(inner, stride, origin=outer)
-                seen_BFhw[(..., *cells(inner, stride))] = self.eye.features(images_B3HW[(..., *outer)], projection, own)
-        return seen_BFhw
+                with torch.no_grad():
+                    part_BFhw = self.eye.features(images_B3HW[(..., *outer)], projection, own)
+                yield cells(inner, stride), part_BFhw
 
     def encode(self, images_B3HW: Tensor) -> Tensor:
         """(B, H, h, w) hidden channels of what `look` gave."""
@@ -130,6 +142,7 @@ class FrozenSegmenter(Segmenter):
             for image in range(len(seen_BFhw)):
                 for top in range(0, height, rows):
                     yield self._band(seen_BFhw, image, slice(top, min(height, top + rows)), size)
+                    let_go_of_file(seen_BFhw)
 
     def numbers_per_row(self, width: int) -> int:
         """About how many are held at a time for a row of cells, `width` pixels wide: logits, and channels in the head."""

@@ -4,7 +4,7 @@ Shape suffixes: B images, C classes, H x W pixels, N = H * W, P pixels of one st
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -92,11 +92,14 @@ def pixel_maps(logits_BCHW: Tensor, names: Collection[str]) -> dict[str, Tensor]
         for name in names
     }
 
-    def fill(image: int, pixels: slice, strip: _Strip) -> None:
+    indices_C1 = torch.arange(classes, dtype=torch.float32, device=logits_BCHW.device)[:, None]
+
+    def fill(image: int, pixels: slice, logits_CP: Tensor) -> None:
+        strip = _softmax(logits_CP, indices_C1)
         for name, map_ in maps.items():
             _MAPS[name](strip, map_[image, ..., pixels])
 
-    _for_each_strip(logits_BCHW, fill)
+    _for_each_strip(logits_BCHW.flatten(2), fill)
     return {name: map_.view(*map_.shape[:-1], height, width) for name, map_ in maps.items()}
 
 
@@ -107,11 +110,13 @@ def bald_map(
     *,
     passes: int = MC_PASSES,
     generator: torch.Generator,
+    asked: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """Return H(E p) - E H(p) over Monte Carlo dropout, divided by ln C: (B, H, W) float32 (Gal et al. 2017, BALD).
 
     Only the classifier, before which dropout stands, is repeated; dropout alone is in training mode meanwhile. Images
     take their masks from the generator one after the other, so that how many are encoded together changes nothing.
+    Where `asked` has for each image the int64 indices of some of its H * W pixels, those are looked at, and the others are 0.
 
     Raises:
         ValueError: the segmenter has no dropout, so that all passes are equal.
@@ -120,52 +125,68 @@ def bald_map(
         raise ValueError("BALD needs a segmenter built, and trained, with dropout")
     with evaluating(segmenter):
         segmenter.dropout.train()
-        maps = [_bald_of_image(segmenter, one, size, passes, generator) for one in torch.split(features_BFhw, 1)]
-    return torch.cat(maps)
+        maps_N = [
+            _bald_of_image(segmenter, one_1Fhw, size, passes, generator, None if asked is None else asked[number])
+            for number, one_1Fhw in enumerate(torch.split(features_BFhw, 1))
+        ]
+    return torch.stack(maps_N).view(-1, *size)
 
 
 def _bald_of_image(
-    segmenter: Segmenter, features_1Fhw: Tensor, size: tuple[int, int], passes: int, generator: torch.Generator
+    segmenter: Segmenter,
+    features_1Fhw: Tensor,
+    size: tuple[int, int],
+    passes: int,
+    generator: torch.Generator,
+    asked_N: Tensor | None,
 ) -> Tensor:
-    probability_CN = features_1Fhw.new_zeros(segmenter.classes, size[0] * size[1], dtype=torch.float32)
+    count = size[0] * size[1] if asked_N is None else len(asked_N)
+    probability_CN = features_1Fhw.new_zeros(segmenter.classes, count, dtype=torch.float32)
     nats_N = torch.zeros_like(probability_CN[0])
 
-    def add(_image: int, pixels: slice, strip: _Strip) -> None:
-        probability_CN[:, pixels] += strip.logits_CP.softmax(0)
-        nats_N[pixels] += strip.nats_P
+    def add(_image: int, pixels: slice, logits_CP: Tensor) -> None:
+        logits_CP = logits_CP.float()
+        log_weights_CP = logits_CP - logits_CP.amax(0)
+        weights_CP = log_weights_CP.exp()
+        total_P = weights_CP.sum(0)
+        probability_CN[:, pixels].addcdiv_(weights_CP, total_P)
+        nats_N[pixels] += _nats(weights_CP, log_weights_CP, total_P)
 
     for _ in range(passes):
-        _for_each_strip(segmenter.classify(features_1Fhw, size, generator), add)
+        logits_1CN = segmenter.classify(features_1Fhw, size, generator).flatten(2)  # draws its mask, whatever is asked
+        _for_each_strip(logits_1CN if asked_N is None else logits_1CN[:, :, asked_N], add)
+    if count == 0:
+        return probability_CN.new_zeros(size[0] * size[1])
     # The softmax of ln p is p itself: the entropy of the mean is the entropy map of its logarithm.
-    log_mean_1CHW = (probability_CN / passes).clamp_min(_TINY).log().view(1, -1, *size)
-    entropy_of_mean_1HW, _ = entropy_and_classes(log_mean_1CHW)
-    return (entropy_of_mean_1HW - nats_N.view(1, *size) / (passes * math.log(segmenter.classes))).clamp_min(0)
+    log_mean_1C1N = (probability_CN / passes).clamp_min(_TINY).log()[None, :, None]
+    entropy_of_mean_N = entropy_and_classes(log_mean_1C1N)[0][0, 0]
+    bald_N = (entropy_of_mean_N - nats_N / (passes * math.log(segmenter.classes))).clamp_min(0)
+    return bald_N if asked_N is None else bald_N.new_zeros(size[0] * size[1]).index_copy(0, asked_N, bald_N)
 
 
-def _for_each_strip(logits_BCHW: Tensor, work: Callable[[int, slice, _Strip], None]) -> None:
-    batch, classes, height, width = logits_BCHW.shape
+def _for_each_strip(logits_BCN: Tensor, work: Callable[[int, slice, Tensor], None]) -> None:
+    batch, classes, count = logits_BCN.shape
     if not 2 <= classes <= 255:
         raise ValueError(f"2 to 255 classes can be told apart, not {classes}")
-    logits_BCN = logits_BCHW.flatten(2)
-    length = max(1, _STRIP.get(logits_BCHW.device.type, _STRIP_ELSEWHERE) // classes)
-    strips = [
-        (image, slice(start, start + length)) for image in range(batch) for start in range(0, height * width, length)
-    ]
-    indices_C1 = torch.arange(classes, dtype=torch.float32, device=logits_BCHW.device)[:, None]
-    spread(
-        lambda strip: work(*strip, _softmax(logits_BCN[strip[0], :, strip[1]], indices_C1)), strips, logits_BCHW.device
-    )
+    length = max(1, _STRIP.get(logits_BCN.device.type, _STRIP_ELSEWHERE) // classes)
+    strips = [(image, slice(start, start + length)) for image in range(batch) for start in range(0, count, length)]
+    spread(lambda strip: work(*strip, logits_BCN[strip[0], :, strip[1]]), strips, logits_BCN.device)
+
+
+def _nats(weights_CP: Tensor, log_weights_CP: Tensor, total_P: Tensor) -> Tensor:
+    """Entropy of w / sum w from w and ln w, ln(sum w) - sum(w ln w) / sum w; the weights are written over."""
+    moment_P = weights_CP.mul_(log_weights_CP).sum(0)
+    return torch.addcdiv(total_P.log(), moment_P, total_P, value=-1)
 
 
 def _softmax(logits_CP: Tensor, indices_C1: Tensor) -> _Strip:
-    """Work out H = ln(sum w) - sum(w ln w) / sum w and the argmax, where w = exp(z - max z)."""
+    """Work out entropy and argmax from w = exp(z - max z)."""
     logits_CP = logits_CP.float()
     maximum_P = logits_CP.amax(0)
     log_weights_CP = logits_CP - maximum_P
     weights_CP = log_weights_CP.exp()
     total_P = weights_CP.sum(0)
-    moment_P = weights_CP.mul_(log_weights_CP).sum(0)
-    nats_P = torch.addcdiv(total_P.log(), moment_P, total_P, value=-1)
+    nats_P = _nats(weights_CP, log_weights_CP, total_P)
     # Indices of classes below the maximum are sent far up; the smallest that is left is the first of equals. This goes
     # by whole vectors, where torch's own argmax goes pixel by pixel.
     classes_P = torch.add(indices_C1, log_weights_CP, alpha=-_FAR, out=log_weights_CP).amin(0).nan_to_num_(nan=0.0)

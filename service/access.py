@@ -29,6 +29,22 @@ def projects_of(caller: Caller) -> frozenset[int] | None:
     return None if caller.role == "admin" else frozenset(caller.memberships)
 
 
+def reviewed_by(caller: Caller) -> frozenset[int] | None:
+    """The projects that the caller reviews; None: all."""
+    if caller.role == "admin":
+        return None
+    return frozenset(
+        project for project, role in caller.memberships.items() if RANKS.get(role, -1) >= RANKS["reviewer"]
+    )
+
+
+def reviewer(caller: AnnotatorCaller) -> Caller:
+    """A dependency: the caller, if they review a project. Raises Forbidden."""
+    if reviewed_by(caller) == frozenset():
+        raise Forbidden(f"This is for reviewers; {caller.name} reviews no project.")
+    return caller
+
+
 def require_role(caller: Caller, project_id: int | None, role: Role, missing: NotFound) -> None:
     """Raises `missing` where there is no project or the caller is no member of it, Forbidden where their role lacks it."""
     held = None if project_id is None else role_in(caller, project_id)
@@ -126,6 +142,7 @@ def _missing(kind: Kind, number: int) -> NotFound:
     return missing([number]) if kind == "region" else NotFound(f"There is no {kind} {number}.")
 
 
+Reviewer = Annotated[Caller, Depends(reviewer)]
 ProjectAnnotator = Annotated[Caller, Depends(InProject("annotator"))]
 ProjectReviewer = Annotated[Caller, Depends(InProject("reviewer"))]
 ProjectAdmin = Annotated[Caller, Depends(InProject("admin"))]

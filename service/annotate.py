@@ -65,6 +65,9 @@ class TruthFolder:
         raise FileNotFoundError(f"There is no label map {whole}.png in {self._folder} for the image {name}.")
 
 
+_TOO_LATE = ("lease_lost", "region_labelled", "region_review", "region_reviewed", "region_skipped", "region_not_found")
+
+
 @dataclass(kw_only=True)
 class ScriptedAnnotator:
     """Labels regions until there are none left, or `limit` are labelled."""
@@ -113,7 +116,7 @@ class ScriptedAnnotator:
         try:
             self.client.call("POST", "/labels", json={"labels": [label]})
         except ApiError as error:
-            if error.code in ("lease_lost", "region_labelled", "region_skipped", "region_not_found"):
+            if error.code in _TOO_LATE:
                 return 0  # somebody else was faster, or an admin finished the round; the next region is as good
             raise
         return 1

@@ -1,5 +1,6 @@
 """Puts the API together: routers, limits, failures, and what lives as long as the process."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -8,7 +9,6 @@ from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import RedirectResponse
 
 from service import docs_page
 from service.access_log import Access
@@ -16,6 +16,7 @@ from service.blobs import Blobs
 from service.crops import Crops
 from service.db import Database
 from service.decoding import ROOM
+from service.desk import Clerks
 from service.door import Door
 from service.failures import add_handlers
 from service.giving import Giving
@@ -23,26 +24,34 @@ from service.head import Head
 from service.headers import GuardHeaders
 from service.lease_proofs import LeaseProofs
 from service.limits import BodyLimit, Pace, Sizes
+from service.live import Live
+from service.logs import keep_out_of_logs
 from service.measuring import Measurer
 from service.metrics import Metrics
 from service.openapi import describe
+from service.pages import add_pages
 from service.queue import Sender
-from service.redaction import keep_out_of_logs
 from service.routes import (
+    agreement,
     annotators,
     checkpoints,
+    class_changes,
     export,
+    gallery,
     health,
     images,
     jobs,
     labels,
+    live,
     members,
     metrics,
     projects,
     regions,
+    reviews,
     rounds,
     sessions,
     tokens,
+    workers,
 )
 from service.settings import Settings, get_settings
 from service.sweeper import Sweeper
@@ -55,11 +64,17 @@ Clock = Callable[[], datetime]
 _ROUTES = (
     projects,
     members,
+    class_changes,
     images,
     regions,
     labels,
+    reviews,
+    gallery,
+    agreement,
     rounds,
     jobs,
+    workers,
+    live,
     checkpoints,
     export,
     annotators,
@@ -101,8 +116,10 @@ def create_app(
     app.state.blobs = blobs or Blobs(settings.resolved_blob_url)
     app.state.crops = Crops(ROOM)
     app.state.clock = clock
+    app.state.clerks = Clerks()
     app.state.lease_proofs = LeaseProofs(app.state.database, settings.secret.get_secret_value())
     app.state.giving = Giving(app.state.database, clock)
+    app.state.live = Live(app.state.database, clock, connections=settings.max_connections)
     app.state.metrics = Metrics(app.state.database, app.state.blobs, settings, clock)
     app.state.throttle = Throttle(settings.wrong_tokens_per_minute)
     keep_out_of_logs()
@@ -130,13 +147,9 @@ def create_app(
     for module in (regions, labels, *(each for each in _ROUTES if each not in (regions, labels))):
         app.include_router(module.router)
     app.include_router(docs_page.router)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
+    add_pages(app)
     describe(app, [module.router for module in _ROUTES])
     return app
-
-
-async def _to_docs() -> RedirectResponse:
-    return RedirectResponse("/docs")
 
 
 @asynccontextmanager
@@ -148,9 +161,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watcher.start()
     measurer = Measurer(state.metrics, state.settings.measure_seconds)
     measurer.start()
+    # What was made until now stays: looking through it for garbage again and again is a part of every request's cost.
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         measurer.stop()
         watcher.stop()
         sweeper.stop()

@@ -44,6 +44,7 @@ SCHEMES = {
 # Statements that every request or label needs are built once: building takes longer than the database's answer.
 _HOLDER = (
     select(Annotator.id, Annotator.name, Annotator.role, Membership.project_id, Membership.role.label("role_there"))
+    .add_columns(Membership.paused_at, Membership.tested)
     .add_columns(Token.id.label("token_id"), Token.expires_at, Token.last_used_on)
     .select_from(Token)
     .join(Annotator, Token.annotator_id == Annotator.id)
@@ -66,6 +67,8 @@ class Caller:
     role: str
     token: str
     memberships: Mapping[int, str]
+    paused: frozenset[int] = frozenset()  # projects in which no regions are given to them
+    tested: frozenset[int] = frozenset()  # projects in which they were given gold regions
     expires_at: datetime | None = None  # of the token
     token_id: int | None = None
     cookie: bool = False
@@ -150,6 +153,8 @@ def _caller(database: Database, rows: Sequence[Row[Any]], shown: Presented, now:
         role=held.role,
         token=shown.secret,
         memberships=memberships,
+        paused=frozenset(row.project_id for row in rows if row.paused_at is not None),
+        tested=frozenset(row.project_id for row in rows if row.tested),
         expires_at=held.expires_at,
         token_id=held.token_id,
         cookie=shown.cookie,

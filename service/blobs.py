@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from service import references
+from service import far, references
+from service.windows.keyed import png_of, window_of
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 
@@ -41,7 +41,7 @@ class Blobs:
 
     def __init__(self, url: str) -> None:
         """`url` is an fsspec URL: file:///var/lib/regionwise/blobs, s3://bucket/prefix, memory://blobs."""
-        self._files, self._root = url_to_fs(url)
+        self._files, self._root = far.opened(url)
 
     @property
     def folder(self) -> Path | None:
@@ -55,7 +55,7 @@ class Blobs:
     def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`; what is already there stays, and counts as new: somebody is about to name it."""
         path = self._path(key)
-        if not self._files.exists(path):
+        if not self._there(path):
             self.replace(key, data)
         elif isinstance(self._files, LocalFileSystem):
             with suppress(FileNotFoundError):
@@ -67,7 +67,8 @@ class Blobs:
         if isinstance(self._files, LocalFileSystem):
             _write_durably(Path(path), data)
         else:
-            self._files.pipe_file(path, data)
+            with far.answering():
+                self._files.pipe_file(path, data)
 
     def put_content(self, kind: str, data: bytes, suffix: str = "") -> str:
         """Store `data` under a key made of its SHA-256, and return the key: `kind/ab/abcd...suffix`."""
@@ -77,45 +78,70 @@ class Blobs:
         return key
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`, which may be the key of a reference. Raises BlobMissing, and what references raise."""
+        """The bytes under `key`, which may be a reference's, or a window's (a PNG). Raises BlobMissing, and what those raise."""
         if references.is_reference(key):
-            return references.read(key)
+            found = window_of(key)
+            return references.read(key) if found is None else png_of(*found)
         try:
-            data: bytes = self._files.cat_file(self._path(key))
+            with far.answering():
+                data: bytes = self._files.cat_file(self._path(key))
         except FileNotFoundError as error:
             raise BlobMissing(key) from error
         return data
 
     def exists(self, key: str) -> bool:
         """Whether there are bytes under `key`; those of a reference are elsewhere, and reading them tells."""
-        return references.is_reference(key) or bool(self._files.exists(self._path(key)))
+        return references.is_reference(key) or self._there(self._path(key))
 
     def delete(self, key: str) -> None:
         """Remove the bytes under `key`, if there are any, but never a file elsewhere. Nothing may refer to them any more."""
         if references.is_reference(key):
             return
         path = self._path(key)
-        if self._files.exists(path):
-            self._files.rm_file(path)
+        with far.answering():
+            if self._files.exists(path):
+                self._files.rm_file(path)
 
     def delete_under(self, folder: str) -> None:
         """Remove all bytes whose keys begin with `folder/`, if there are any."""
         path = self._path(folder)
-        if self._files.exists(path):
-            self._files.rm(path, recursive=True)
+        with far.answering():
+            if self._files.exists(path):
+                self._files.rm(path, recursive=True)
 
     def size(self, key: str) -> int:
         """How many bytes there are under `key`; 0 where there is nothing, or what is there is elsewhere."""
-        there = not references.is_reference(key) and self._files.exists(self._path(key))
-        return int(self._files.size(self._path(key)) or 0) if there else 0
+        with far.answering():
+            there = not references.is_reference(key) and self._files.exists(self._path(key))
+            return int(self._files.size(self._path(key)) or 0) if there else 0
 
     def found(self) -> Iterator[Found]:
         """All that is there, a folder at a time, half written files too."""
         root = self._root.rstrip("/")
-        for folder, _, files in self._files.walk(root, detail=True):
-            for name, info in files.items():
-                key = f"{folder.rstrip('/')}/{name}".removeprefix(f"{root}/")
-                yield Found(key=key, size=int(info.get("size") or 0), modified=_moment(info))
+        with far.answering():
+            for folder, _, files in self._files.walk(root, detail=True):
+                for name, info in files.items():
+                    key = f"{folder.rstrip('/')}/{name}".removeprefix(f"{root}/")
+                    yield Found(key=key, size=int(info.get("size") or 0), modified=_moment(info))
+
+    def bucket_missing(self) -> str | None:
+        """The name of the bucket, where the blobs should be in one and there is none. Raises OSError where nobody answers."""
+        with far.answering():
+            return far.bucket_missing(self._files, self._root)
+
+    def signed(self, key: str, seconds: int, *, media_type: str, head: bool = False) -> str | None:
+        """An address from which anybody reads the bytes for so many seconds (`head`: or asks for their headers).
+
+        None where the file system has no such addresses, or `key` is that of a reference, whose bytes are checked when read.
+        """
+        if references.is_reference(key):
+            return None
+        with far.answering():
+            return far.signed(self._files, self._path(key), seconds, head=head, media_type=media_type)
+
+    def _there(self, path: str) -> bool:
+        with far.answering():
+            return bool(self._files.exists(path))
 
     def _path(self, key: str) -> str:
         if not _KEY.fullmatch(key) or ".." in key:

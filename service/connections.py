@@ -4,8 +4,9 @@ import asyncio
 import ipaddress
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -39,45 +40,82 @@ def as_files_allow(connections: int) -> int:
     return connections if files == resource.RLIM_INFINITY else max(8, min(connections, (files - 100) // 2))
 
 
+class _Line:
+    """Connections, that first of which nothing was heard for longest: those without a request, and the others."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Connection, None] = {}
+        self._busy: dict[Connection, None] = {}
+
+    def put(self, heard: "Connection") -> None:
+        """One goes to the end, whether or not it was here before."""
+        self.drop(heard)
+        (self._idle if heard.idle else self._busy)[heard] = None
+
+    def drop(self, gone: "Connection") -> None:
+        """One is not here any more, if it was."""
+        self._idle.pop(gone, None)
+        self._busy.pop(gone, None)
+
+    def close_one(self) -> bool:
+        """End the one that has waited longest for its client, those without a request before others. False: none waits."""
+        found = next(iter(self._idle), None) or next((each for each in self._busy if each.waits), None)
+        if found is None:
+            return False
+        found.end()
+        return True
+
+    def __contains__(self, asked: "Connection") -> bool:
+        return asked in self._idle or asked in self._busy
+
+    def __iter__(self) -> "Iterator[Connection]":
+        return chain(self._idle, self._busy)
+
+    def __len__(self) -> int:
+        return len(self._idle) + len(self._busy)
+
+
 class Connections:
     """The open connections of a process. Where there are too many, the one that has waited longest for its client goes."""
 
     def __init__(self, bounds: Bounds, clock: Callable[[], float] = time.monotonic) -> None:
         self.bounds = bounds
         self.clock = clock
-        # Of each address, that which was heard of longest ago comes first.
-        self._open: dict[str, dict[Connection, None]] = {}
+        self._open = _Line()
+        self._of: dict[str, _Line] = {}  # by address
         self._proxies = [ipaddress.ip_network(each, strict=False) for each in bounds.proxies]
         self._sweep: asyncio.TimerHandle | None = None
 
     def admit(self, new: "Connection") -> bool:
         """Take one in. False where all others are being answered, and none can go for it."""
-        same = self._open.get(new.address, {})
-        if len(same) >= self.bounds.per_address and not self._is_proxy(new.address) and not _close_one([same]):
+        same = self._of.get(new.address)
+        full = same is not None and len(same) >= self.bounds.per_address and not self._is_proxy(new.address)
+        if full and same is not None and not same.close_one():
             return False
-        if len(self) >= self.bounds.connections and not _close_one(self._open.values()):
+        if len(self) >= self.bounds.connections and not self._open.close_one():
             return False
-        self._open.setdefault(new.address, {})[new] = None
+        self._open.put(new)
+        self._of.setdefault(new.address, _Line()).put(new)
         if self._sweep is None:
             self._sweep = new.loop.call_later(_SWEEP_SECONDS, self._close_late, new.loop)
         return True
 
     def forget(self, gone: "Connection") -> None:
         """One that has ended."""
-        same = self._open.get(gone.address, {})
-        same.pop(gone, None)
-        if not same:
-            self._open.pop(gone.address, None)
+        self._open.drop(gone)
+        if (same := self._of.get(gone.address)) is not None:
+            same.drop(gone)
+            if not same:
+                del self._of[gone.address]
 
     def heard(self, of: "Connection") -> None:
-        """One has sent something, or taken something."""
-        same = self._open.get(of.address, {})
-        if of in same:
-            del same[of]
-            same[of] = None
+        """One has sent something, or taken something: from here on it waits, if it does."""
+        if of in self._open:
+            self._open.put(of)
+            self._of[of.address].put(of)
 
     def __len__(self) -> int:
-        return sum(map(len, self._open.values()))
+        return len(self._open)
 
     def _is_proxy(self, address: str) -> bool:
         try:
@@ -88,27 +126,9 @@ class Connections:
 
     def _close_late(self, loop: asyncio.AbstractEventLoop) -> None:
         now = self.clock()
-        for each in [each for some in self._open.values() for each in some if each.due <= now]:
+        for each in [each for each in self._open if each.due <= now]:
             each.end()
         self._sweep = loop.call_later(_SWEEP_SECONDS, self._close_late, loop) if self._open else None
-
-
-def _close_one(addresses: "Iterable[Iterable[Connection]]") -> bool:
-    found = [each for connections in addresses if (each := _longest_waiting(connections)) is not None]
-    if not found:
-        return False
-    min(found, key=lambda each: (not each.idle, each.touched)).end()
-    return True
-
-
-def _longest_waiting(connections: "Iterable[Connection]") -> "Connection | None":
-    first = None
-    for each in connections:
-        if each.idle:
-            return each
-        if first is None and each.waits:
-            first = each
-    return first
 
 
 class Connection(HttpToolsProtocol):
@@ -124,7 +144,6 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = 0
         self._discarded = 0
         self.address = ""
-        self.touched = among.clock()
         self.due = float("inf")
 
     @property
@@ -158,7 +177,6 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if not self._admitted:
             return
-        self._touch()
         if self.idle and self.due == float("inf"):
             self._expect_head()
         bodies = self._body_bytes
@@ -170,6 +188,7 @@ class Connection(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
                 self._refuse_head()
+        self._among.heard(self)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -198,20 +217,16 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self._touch()
         if self._in_body:
             # Refused before it was read: a client hears of that when it has sent what it is at, or soon enough.
-            self.due = self.touched + _DISCARD_SECONDS
+            self.due = self._among.clock() + _DISCARD_SECONDS
             if self.expect_100_continue and not self.transport.is_closing():
                 self.transport.close()
         super().on_response_complete()
+        self._among.heard(self)
 
     def resume_writing(self) -> None:
-        self._touch()
         super().resume_writing()
-
-    def _touch(self) -> None:
-        self.touched = self._among.clock()
         self._among.heard(self)
 
     def _expect_head(self) -> None:

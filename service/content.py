@@ -19,16 +19,31 @@ def _bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
 
 PNG_RESPONSE = _bytes_of("image/png")
 PICTURE_RESPONSE = _bytes_of("image/png", "image/jpeg", "image/webp", "image/tiff", "image/bmp")
+SENT_ELSEWHERE: dict[int | str, dict[str, Any]] = {
+    307: {
+        "description": "The bytes are at `Location` for a while, for whoever has that address: only where the service keeps its "
+        "images in S3 and `REGIONWISE_SIGNED_SECONDS` is set. Send no token there."
+    }
+}
 WEIGHTS_RESPONSE = _bytes_of("application/octet-stream")
 
 
 def unchanging(
-    request: Request, *, tag: str, media_type: str, body: Callable[[], bytes], filename: str | None = None
+    request: Request,
+    *,
+    tag: str,
+    media_type: str,
+    body: Callable[[], bytes],
+    filename: str | None = None,
+    elsewhere: Callable[[], str | None] = lambda: None,
 ) -> Response:
     """The bytes of `body`, or 304 where the caller has them already; `tag` names them and nothing else.
 
-    With a `filename`, in plain letters, they are there to be kept rather than looked at.
+    With a `filename`, in plain letters, they are there to be kept rather than looked at. Where `elsewhere` has an address that
+    holds for a while, the caller is sent there (307).
     """
+    if not _has_them(request, tag) and (address := elsewhere()) is not None:
+        return Response(status_code=307, headers={"Location": address, "Cache-Control": "no-store"})
     response = _tagged(request, tag, media_type, body, _FOREVER)
     if filename is not None:
         response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
@@ -42,13 +57,14 @@ def revalidated(request: Request, *, tag: str, media_type: str, body: Callable[[
 
 def _tagged(request: Request, tag: str, media_type: str, body: Callable[[], bytes], cache: str) -> Response:
     headers = {"ETag": f'"{tag}"', "Cache-Control": cache}
-    if _matches(request.headers.get("if-none-match", ""), headers["ETag"]):
+    if _has_them(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(body(), media_type=media_type, headers={**headers, "X-Content-Type-Options": "nosniff"})
 
 
-def _matches(wanted: str, tag: str) -> bool:
-    return any(each.strip().removeprefix("W/") in (tag, "*") for each in wanted.split(","))
+def _has_them(request: Request, tag: str) -> bool:
+    wanted = request.headers.get("if-none-match", "")
+    return any(each.strip().removeprefix("W/") in (f'"{tag}"', "*") for each in wanted.split(","))
 
 
 def ready(body: BaseModel, *, status: int = 200, headers: Mapping[str, str] = {}) -> Response:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from service.decoding import DecodingRoom
 from service.domain.regions import Box
 from service.pixels import crop_png, rgb_png, rgb_strips
+from service.windows.keyed import png_of, window_of
 
 # Images of more pixels are kept in tiles.
 LARGE = 1 << 22
@@ -34,7 +35,17 @@ class Tiled:
         """Of all tiles."""
         return sum(map(len, self.tiles.values()))
 
-    def pixels(self, box: Box) -> NDArray[np.uint8]:
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
+    @property
+    def about(self) -> str:
+        """See WindowReader."""
+        return "decoded"
+
+    def read(self, box: Box) -> NDArray[np.uint8]:
         """The box's, RGB, uint8, height x width x 3."""
         found = np.empty((box.height, box.width, 3), np.uint8)
         rows, cols = box.slices
@@ -72,7 +83,14 @@ class Crops:
         self._lock = threading.Lock()
 
     def png(self, key: str, size: tuple[int, int], box: Box, read: Callable[[], bytes]) -> bytes:
-        """The box's pixels of an image of `size` (H, W), whose file `read` gives, as an RGB PNG. Raises Busy."""
+        """The box's pixels of an image of `size` (H, W), whose file `read` gives, as an RGB PNG. Raises Busy.
+
+        Of a window of a large image no more is read than the box.
+        """
+        window = window_of(key)
+        if window is not None:
+            with self._room.room(box.area):
+                return png_of(*window, part=box)
         pixels = size[0] * size[1]
         if pixels <= LARGE:
             with self._room.room(pixels):
@@ -80,11 +98,11 @@ class Crops:
         found = self._found(key)
         if found is not None:
             with self._room.room(box.area):
-                return rgb_png(found.pixels(box))
+                return rgb_png(found.read(box))
         with self._room.room(pixels):
             # Who waited meanwhile finds it.
             found = self._found(key) or self._keep(key, tiled(read()))
-            return rgb_png(found.pixels(box))
+            return rgb_png(found.read(box))
 
     def _found(self, key: str) -> Tiled | None:
         with self._lock:

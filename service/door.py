@@ -10,6 +10,7 @@ from typing import TypeVar
 from fastapi import APIRouter, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,7 +21,7 @@ from service.failures import failure_response
 from service.throttle import Throttle, address_of
 
 T = TypeVar("T")
-_LOOKUPS = 4
+_LOOKUPS = 2  # more would take the interpreter from whoever answers, and find no more tokens
 _SUSPECT_LOOKUPS = 1
 
 
@@ -64,6 +65,8 @@ class Door:
                 if rule.there is not None and scope["method"] not in ("GET", "HEAD"):  # those have no body to speak of
                     rule.there.require(caller, _number_in(scope, rule))
             except _Gone:
+                # Nobody reads it; without an answer the server would log a mistake of the service.
+                await (await failure_response(request, ClientDisconnect()))(scope, receive, send)
                 return
             except Exception as error:
                 await (await failure_response(request, error))(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Engines for SQLite and PostgreSQL: how connections are made, kept, and how SQLite's transactions begin."""
+"""Engines for SQLite and PostgreSQL: how connections are made, kept, and how transactions begin."""
 
 import json
 import math
@@ -41,8 +41,14 @@ def make_engine(url: str, *, connections: int = CONNECTIONS) -> Engine:
 def _postgresql_engine(url: str, connections: int) -> Engine:
     # Nobody holds one while he waits for a second, so all get their turn; of threads see service/deps.py.
     engine = create_engine(
-        url, pool_size=connections, max_overflow=0, pool_timeout=PATIENCE_SECONDS, json_serializer=to_json
+        url,
+        connect_args={"autocommit": True},  # BEGIN is ours, see _begin_postgresql
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=PATIENCE_SECONDS,
+        json_serializer=to_json,
     )
+    event.listen(engine, "begin", _begin_postgresql)
     event.listen(engine, "checkin", _note_time)
     event.listen(engine, "checkout", _ping_if_idle)
     return engine
@@ -95,8 +101,12 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+def _begin_postgresql(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
 def without_events(engine: Engine) -> Engine:
-    """An engine on the same connections that begins nothing on SQLite, which sessions do (service/db.py).
+    """An engine on the same connections that begins nothing, which sessions do (service/db.py).
 
     Where there are no listeners, every statement costs less.
     """

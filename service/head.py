@@ -3,6 +3,13 @@
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_ASKED = "regionwise.head"
+
+
+def asked_by_head(scope: Scope) -> bool:
+    """Whether what is answered as GET was asked for by HEAD."""
+    return bool(scope.get(_ASKED))
+
 
 class Head:
     """ASGI middleware. What would be sent piece by piece is not made any further than its headers."""
@@ -16,7 +23,7 @@ class Head:
             await self._app(scope, receive, send)
             return
         # A copy: the server looks at its own for whether a body may follow.
-        asked = {**scope, "method": "GET"}
+        asked = {**scope, "method": "GET", _ASKED: True}
         ended = False
         with anyio.CancelScope() as work:
 

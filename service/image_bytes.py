@@ -1,4 +1,4 @@
-"""The bytes of an image, or an error that names the image whose bytes are gone."""
+"""The bytes of an image, or an error that names the image whose bytes are gone; and where else they may be read."""
 
 from service.blobs import BlobMissing, Blobs
 from service.errors import Unavailable
@@ -16,3 +16,8 @@ def bytes_of(blobs: Blobs, image: Image, key: str) -> bytes:
             code="blob_missing",
             detail={"image_id": image.id, "name": image.name, "key": key},
         ) from error
+
+
+def signed_file(blobs: Blobs, image: Image, seconds: int, *, head: bool) -> str | None:
+    """An address of the image's file that holds for so many seconds; None for 0, and where the blobs have no such addresses."""
+    return blobs.signed(image.blob_key, seconds, media_type=image.media_type, head=head) if seconds else None

@@ -77,6 +77,7 @@ class Keeper:
         for each in projects:
             yield from self._weights(each)
         yield from self._leases()
+        yield from self._lines()
         yield from self._events()
         found = self.blobs.found()
         while part := list(itertools.islice(found, _AT_ONCE)):
@@ -108,6 +109,18 @@ class Keeper:
                 with self.database.write() as session:
                     retention.delete_leases(session, ids)
             yield Went(kind="ended leases", count=len(ids))
+
+    def _lines(self) -> Iterator[Went]:
+        before = self.clock() - timedelta(days=self.settings.keep_days)
+        if self.dry:
+            with self.database.read() as session:
+                yield Went(kind="lines of jobs' logs", count=retention.count_lines(session, before))
+            return
+        count = _AT_ONCE
+        while count == _AT_ONCE:
+            with self.database.write() as session:
+                count = retention.delete_lines(session, before, limit=_AT_ONCE)
+            yield Went(kind="lines of jobs' logs", count=count)
 
     def _events(self) -> Iterator[Went]:
         if not self.settings.event_days:

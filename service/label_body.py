@@ -1,25 +1,30 @@
-"""The body of POST /labels: JSON or a form, read and checked by hand because a route may declare only one."""
+"""Bodies with label maps: JSON or a form, read and checked by hand because a route may declare only one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from email.message import Message
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from service.errors import ServiceError
 from service.schemas.labels import LabelForm, LabelIn, LabelsIn
+from service.schemas.reviews import ReviewForm, ReviewIn
 
-REQUEST_BODY = {
-    "required": True,
-    "content": {
-        "application/json": {"schema": {"$ref": "#/components/schemas/LabelsIn"}},
-        "multipart/form-data": {"schema": {"$ref": "#/components/schemas/LabelForm"}},
-    },
-}
+
+def _described(json: type[BaseModel], form: type[BaseModel]) -> dict[str, Any]:
+    kinds = {"application/json": json, "multipart/form-data": form}
+    parts = {kind: {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}} for kind, body in kinds.items()}
+    return {"required": True, "content": parts}
+
+
+REQUEST_BODY = _described(LabelsIn, LabelForm)
+REVIEW_BODY = _described(ReviewIn, ReviewForm)
 """For OpenAPI."""
+BODIES: tuple[type[BaseModel], ...] = (LabelsIn, LabelForm, ReviewIn, ReviewForm)
 
 
 class _UnknownKind(ServiceError):
@@ -42,10 +47,24 @@ async def label_body(request: Request) -> AsyncIterator[bytes | FormData]:
 
 def parse_labels(body: bytes | FormData) -> list[LabelIn] | list[LabelForm]:
     """The labels of a body. Raises RequestValidationError."""
-    try:
+    with _problems_told():
         if isinstance(body, bytes):
             return LabelsIn.model_validate_json(body).labels
         return [LabelForm.model_validate(_fields(body))]
+
+
+def parse_review(body: bytes | FormData) -> ReviewIn | ReviewForm:
+    """The review of a body. Raises RequestValidationError."""
+    with _problems_told():
+        if isinstance(body, bytes):
+            return ReviewIn.model_validate_json(body)
+        return ReviewForm.model_validate(_fields(body))
+
+
+@contextmanager
+def _problems_told() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in problems]) from error

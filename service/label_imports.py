@@ -15,12 +15,12 @@ from service.decoding import ROOM
 from service.domain.classes import ClassSet, LabelMap, UnknownClassIds
 from service.domain.covered import blocked_by, covered_regions, overlapping, region_of_box
 from service.domain.image_names import stem_of
+from service.domain.label_forms import stored_form
 from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import Mask, MaskError
 from service.domain.regions import Box, Grid
 from service.errors import Invalid, TooLarge
 from service.json_values import most_values
-from service.label_maps import stored_form
 from service.schemas.label_imports import ImportedImage, ImportedRegion, LabelsImported, OriginIn, OriginsIn
 from service.schemas.project_settings import ProjectSettings
 from service.settings import Settings
@@ -181,6 +181,7 @@ def _decoded(sent: Sent, how: HowToCut) -> tuple[LabelMap, Mask]:
         if sent.labelled is None:
             # Unknown ids are refused as such.
             how.classes.to_indices(label_map_HW)
+            label_map_HW = how.classes.in_todays_ids(label_map_HW)
             void_HW = label_map_HW == how.classes.ignore_id
             return label_map_HW, ~void_HW if how.void == "unlabelled" else np.ones_like(void_HW)
         name = f"mask {sent.name}"

@@ -2,15 +2,14 @@
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Mapping, Sequence
 
-from service.domain.classes import ClassSet, LabelMap, UnknownClassIds
-from service.domain.masks import MaskError, decode_label_png, encode_label_png, label_map_from_rles
-from service.domain.metrics import class_counts
+from service.domain.classes import LabelMap, UnknownClassIds
+from service.domain.label_forms import stored_form
+from service.domain.masks import MaskError, decode_label_png, label_map_from_rles
 from service.errors import Invalid, ServiceError, TooLarge
 from service.lease_proofs import LeaseProofs
-from service.schemas.labels import LabelForm, LabelIn
+from service.schemas.labels import LabelForm, LabelIn, MaskForm, MaskIn
 from service.store.labels import Submission
 from service.store.regions import Frame
 
@@ -20,43 +19,36 @@ def submissions(
 ) -> list[Submission]:
     """What is to be stored. Raises Invalid or TooLarge, naming the region, where something does not fit."""
     leases = {each.region_id: proofs.proven(each.lease_token, each.region_id, annotator_id) for each in sent}
-    return [_submission(each, frames[each.region_id], leases[each.region_id]) for each in sent]
+    return [submission(each, each.region_id, frames[each.region_id], lease_id=leases[each.region_id]) for each in sent]
 
 
-def _submission(sent: LabelIn | LabelForm, frame: Frame, lease_id: int) -> Submission:
+def submission(sent: MaskIn | MaskForm, region_id: int, frame: Frame, *, lease_id: int | None) -> Submission:
+    """A label map of a region. Raises Invalid or TooLarge, naming the region, where something does not fit."""
     try:
         label_map_HW = _decoded(sent, frame)
         indices_HW = frame.classes.to_indices(label_map_HW)
     except MaskError as error:
-        raise _refused(sent.region_id, error.code, error.message) from error
+        raise _refused(region_id, error.code, error.message) from error
     except UnknownClassIds as error:
-        raise _refused(sent.region_id, "unknown_class_ids", str(error), ids=error.ids) from error
+        raise _refused(region_id, "unknown_class_ids", str(error), ids=error.ids) from error
     png, digest, counts = stored_form(label_map_HW, indices_HW, frame.classes)
     return Submission(
-        region_id=sent.region_id,
+        region_id=region_id,
         round_id=frame.round_id,
         mask=png,
         digest=digest,
         class_counts=counts,
         seconds=sent.seconds,
+        idle_seconds=sent.idle_seconds,
         lease_id=lease_id,
+        class_changes=frame.classes.changes,
     )
 
 
-def stored_form(label_map_HW: LabelMap, indices_HW: LabelMap, classes: ClassSet) -> tuple[bytes, str, list[int]]:
-    """A region's label map (ids, and as indices) as it is kept: an 8-bit PNG, the digest of its pixels, those by class."""
-    counts: list[int] = class_counts(indices_HW, len(classes)).tolist()
-    return (
-        encode_label_png(label_map_HW, classes.palette()),
-        hashlib.sha256(label_map_HW.tobytes()).hexdigest(),
-        counts,
-    )
-
-
-def _decoded(sent: LabelIn | LabelForm, frame: Frame) -> LabelMap:
+def _decoded(sent: MaskIn | MaskForm, frame: Frame) -> LabelMap:
     size = {"height": frame.height, "width": frame.width}
-    if isinstance(sent, LabelForm):
-        return decode_label_png(sent.mask, **size)
+    if isinstance(sent, MaskForm):
+        return decode_label_png(sent.mask or b"", **size)
     if sent.rle is not None:
         rles = {int(class_id): rle.model_dump() for class_id, rle in sent.rle.items()}
         return label_map_from_rles(rles, **size, ignore_id=frame.classes.ignore_id)

@@ -59,6 +59,12 @@ class LeaseProofs:
             raise _stray_token(region_id)
         return lease_id
 
+    def is_due(self, lease_id: int, share: float) -> bool:
+        """Whether a lease is one of a share of all leases; the same each time, and only whoever has the secret can tell."""
+        assert self._key, "load() comes first: without a key anybody could tell"
+        digest = hmac.digest(self._key, f"share:{lease_id}".encode(), "sha256")
+        return int.from_bytes(digest[:8], "big") < share * 2**64
+
     def _proof(self, lease_id: int, region_id: int, annotator_id: int) -> str:
         assert self._key, "load() comes first: without a key anybody could make a proof"
         return hmac.digest(self._key, f"lease:{lease_id}:{region_id}:{annotator_id}".encode(), "sha256").hex()[:32]

@@ -14,7 +14,7 @@ from service.failures import error_response
 from service.json_values import most_values
 
 _UPLOAD = re.compile(r"/projects/[^/]+/(images(/references)?|label-maps)")
-_LARGE = re.compile(r"/labels|/projects/[^/]+/checkpoints")
+_LARGE = re.compile(r"/labels|/regions/[^/]+/reviews|/projects/[^/]+/checkpoints")
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 MOST_OF_NO_BODY = 4 << 10

@@ -52,6 +52,7 @@ class _Measured:
     database_bytes: int
     labels: int
     upto: int
+    quality: watched.Quality
 
 
 class Metrics:
@@ -119,6 +120,7 @@ class Metrics:
                 database_bytes=watched.database_bytes(session),
                 labels=watched.label_count(session, upto=upto),
                 upto=upto,
+                quality=watched.quality(session),
             )
 
     def _read(self) -> Iterator[Metric]:
@@ -130,6 +132,7 @@ class Metrics:
             found = []
         yield Gauge("regionwise_database_up", "Whether the database answers.", value=float(bool(found)))
         yield from found
+        yield from self._of_quality()
         yield from self._of_disks()
 
     def _of_database(self) -> Iterator[Metric]:
@@ -185,6 +188,14 @@ class Metrics:
                 self._job_seconds.labels(each.kind, each.state).observe(max(0.0, seconds))
         self._seen = {(each.id, each.finished_at): None for each in ended}
         self._looked_at = now
+
+    def _of_quality(self) -> Iterator[Metric]:
+        """Measured now and then: it looks at all comparisons of labels."""
+        found = watched.Quality(gold={}, agreement={}) if self._measured is None else self._measured.quality
+        sentence = "Mean mIoU of labels of gold regions with the truth, 0 to 1."
+        yield _by_project("regionwise_gold_miou", sentence, found.gold)
+        sentence = "Mean mIoU of labels of a region by different people, 0 to 1."
+        yield _by_project("regionwise_agreement_miou", sentence, found.agreement)
 
     def _of_disks(self) -> Iterator[Metric]:
         free: dict[tuple[str], float] = {}

@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.auth import SCHEMES
 from service.door import rules_of
-from service.schemas.labels import LabelForm, LabelsIn
+from service.label_body import BODIES
 
 
 def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
@@ -18,7 +18,7 @@ def describe(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     def openapi() -> dict[str, Any]:
         document = derive()
         _, extra = models_json_schema(
-            [(LabelsIn, "validation"), (LabelForm, "validation")], ref_template="#/components/schemas/{model}"
+            [(each, "validation") for each in BODIES], ref_template="#/components/schemas/{model}"
         )
         parts = document.setdefault("components", {})
         parts.setdefault("schemas", {}).update(extra["$defs"])

@@ -7,13 +7,14 @@ from typing import Any, Protocol
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from service.domain.job_kinds import ROUND_KINDS
+from service.domain.job_kinds import QUEUE_OF
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
 RUN_JOB = "regionwise.run_job"
-QUICK_QUEUE, TRAINING_QUEUE = "rounds", "training"
+# What a queue is called in the broker. A worker takes from its queues in the order of these names: rounds go first.
+NAMES: Mapping[str, str] = {"rounds": "rounds", "cpu": "training-cpu", "gpu": "training-gpu"}
 # Works of simulations; only workers that were started for them take from it.
 SIMULATION_QUEUE = "simulations"
 
@@ -22,8 +23,8 @@ _PATIENCE = {"max_retries": 1, "interval_start": 0.2, "socket_connect_timeout": 
 
 
 def queue_of(kind: str) -> str:
-    """Rounds have a queue of their own, so that annotators do not wait behind training."""
-    return QUICK_QUEUE if kind in ROUND_KINDS else TRAINING_QUEUE
+    """What the queue of a kind of job is called in the broker. One that a later release has made waits with the long ones."""
+    return NAMES[next((queue for known, queue in QUEUE_OF.items() if known == kind), "cpu")]
 
 
 class Sender(Protocol):
@@ -46,7 +47,7 @@ def make_celery(
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
-        task_default_queue=TRAINING_QUEUE,
+        task_default_queue=NAMES["cpu"],
         # A job belongs to its row, not to its message: one that is under way outlives a restart of the broker.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options=_PATIENCE | dict(broker_transport_options or {}),

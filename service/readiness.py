@@ -13,11 +13,12 @@ from service import migrate
 from service.blobs import Blobs
 from service.db import Database
 from service.disks import disks, free_bytes, there
+from service.domain.job_kinds import QUEUE_OF, QUEUES, JobKind
 from service.schemas.health import Readiness
 from service.settings import Settings
 from service.store import watched
 from service.store.stalled import said_of, stalled_projects
-from service.store.workers import workers_alive
+from service.store.workers import queues_taken, workers_alive
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ def _database_checks(database: Database) -> dict[str, str]:
 
 def _blobs_check(blobs: Blobs) -> str:
     blobs.exists("readyz")  # whether or not it does, it could be asked
+    if bucket := blobs.bucket_missing():
+        return f"There is no bucket {bucket}: make it, or mend REGIONWISE_BLOB_URL."
     if blobs.folder is not None and not os.access(there(blobs.folder), os.W_OK):
         return "The folder of the blobs cannot be written to."
     return "ok"
@@ -97,17 +100,28 @@ def _work_checks(database: Database, settings: Settings, now: datetime) -> dict[
     try:
         with database.read() as session:
             alive = 1 if settings.embedded else workers_alive(session, now)
-            late = watched.late_rounds(watched.pending(session), now - _LATE_AFTER)
+            pending = watched.pending(session)
+            late = watched.late_rounds(pending, now - _LATE_AFTER)
+            taken = frozenset[str](QUEUES) if settings.embedded else queues_taken(session, now)
             failed = watched.failed_for_good(session)
     except SQLAlchemyError as error:
         log.warning("Workers and jobs cannot be asked for: %s", error)
         return dict.fromkeys(("workers", "jobs"), "The database cannot be asked.")
-    return {"workers": _workers_said(alive, late), "jobs": _jobs_said(failed)}
+    waiting = {kind for kind, jobs in pending.items() if jobs.queued}
+    untaken = sorted(kind for kind, queue in QUEUE_OF.items() if queue not in taken and kind in waiting)
+    return {"workers": _workers_said(alive, untaken, late), "jobs": _jobs_said(failed)}
 
 
-def _workers_said(alive: int, late: list[str]) -> str:
+def _workers_said(alive: int, untaken: list[JobKind], late: list[str]) -> str:
     if not alive:
         return "No worker is alive: start one with `regionwise worker`."
+    if untaken:
+        queue = QUEUE_OF[untaken[0]]
+        waiting = " and ".join(kind for kind in untaken if QUEUE_OF[kind] == queue)
+        return (
+            f"No worker takes jobs of the queue {queue}, where {waiting} waits: start one with "
+            f"`regionwise worker --queues {queue}`."
+        )
     if late:
         minutes = int(_LATE_AFTER.total_seconds() // 60)
         return f"No worker has looked at {' or '.join(late)} jobs for {minutes} minutes: see whether one runs, and its log."

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Sequence
 
 from fsspec.core import url_to_fs
@@ -11,6 +12,8 @@ from service.errors import Conflict, Invalid, TooLarge
 log = logging.getLogger(__name__)
 
 LONGEST = 190  # characters of a URL: with the digest behind it, it fits a blob's key
+_WINDOW = re.compile(r"@\d+,\d+,\d+,\d+,\d*,[^,@#/]*$")  # what the key of a window has behind its URL
+_DIGEST = re.compile(r"[#/]([0-9a-f]{64})(\.[a-z]+)?$")
 _MOST_READ = 1 << 30  # bytes of a file that has been taken; one that has grown beyond is another one anyway
 
 
@@ -23,7 +26,11 @@ def require_allowed(url: str, prefixes: Sequence[str]) -> None:
             code="reference_not_allowed",
         )
     scheme, separator, path = url.partition("://")
-    odd = not url.isprintable() or any(part in url.lower() for part in ("::", "\\", "%2e", "%2f", "%5c", "?"))
+    odd = (
+        not url.isprintable()
+        or _WINDOW.search(url)
+        or any(part in url.lower() for part in ("::", "\\", "%2e", "%2f", "%5c", "?"))
+    )
     below = any(url.startswith(f"{each.rstrip('/')}/") for each in prefixes)
     if odd or not (scheme and separator) or {".", "..", ""} & set(path.lstrip("/").split("/")) or not below:
         raise Invalid(
@@ -50,6 +57,12 @@ def fetch(url: str, most: int) -> bytes:
 def key_of(url: str, digest: str) -> str:
     """The key of a blob that is a file elsewhere, of that SHA-256."""
     return f"{url}#{digest}"
+
+
+def digest_of(key: str) -> str | None:
+    """What a blob's key says of its content, the SHA-256 in hex; None for keys that say none."""
+    found = _DIGEST.search(key)
+    return found[1] if found else None
 
 
 def is_reference(key: str) -> bool:

@@ -3,7 +3,9 @@
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 
+from service import references
 from service.blobs import Blobs
 from service.db import Database
 from service.errors import Conflict
@@ -15,18 +17,20 @@ _AT_ONCE = 100
 _AGAIN_AFTER = timedelta(minutes=10)
 
 
-def remove_due(database: Database, blobs: Blobs, now: datetime) -> int:
+def remove_due(database: Database, blobs: Blobs, now: datetime, features: Path | None = None) -> int:
     """Remove what is due and what no row names; returns how many keys are done with.
+
+    With a folder of `features` also what frozen encoders saw of images that are gone, whoever looked.
 
     Bytes go first and their note after: a process that dies in between leaves the note, and the next one does it again.
     """
     done = 0
-    while found := _remove_some(database, blobs, now):
+    while found := _remove_some(database, blobs, now, features):
         done += found
     return done
 
 
-def _remove_some(database: Database, blobs: Blobs, now: datetime) -> int:
+def _remove_some(database: Database, blobs: Blobs, now: datetime, features: Path | None) -> int:
     with database.write() as session:
         if removals.held(session, now):
             return 0
@@ -34,7 +38,7 @@ def _remove_some(database: Database, blobs: Blobs, now: datetime) -> int:
         named = removals.named(session, {each.key for each in due})
         for removal in due:
             try:
-                _remove(blobs, removal.key, named=removal.key in named)
+                _remove(blobs, removal.key, features, named=removal.key in named)
             except OSError as error:  # one that cannot be removed now must not keep others from it
                 log.warning("%s could not be removed, which is tried again: %s", removal.key, error)
                 removal.due_at = now + _AGAIN_AFTER
@@ -43,9 +47,12 @@ def _remove_some(database: Database, blobs: Blobs, now: datetime) -> int:
         return len(due)
 
 
-def _remove(blobs: Blobs, key: str, *, named: bool) -> None:
+def _remove(blobs: Blobs, key: str, features: Path | None, *, named: bool) -> None:
     if named:
         return
+    if features is not None and (digest := references.digest_of(key)):
+        for path in features.glob(f"*/{digest[:2]}/{digest}.npy"):
+            path.unlink(missing_ok=True)
     if key.endswith("/"):
         blobs.delete_under(key.rstrip("/"))
     else:

@@ -86,6 +86,7 @@ def run(
     def ending() -> None:
         stopping()
         app.state.giving.close()  # who waits for a region is not waited for
+        app.state.live.close()  # nor is who listens
 
     config = uvicorn.Config(
         app,

@@ -8,11 +8,14 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.domain.job_kinds import QUEUES
+
 
 class Settings(BaseSettings):
     """Read from the environment: REGIONWISE_DATABASE_URL and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="REGIONWISE_")
+    # Errors do not repeat what was given: some of it is secret.
+    model_config = SettingsConfigDict(env_prefix="REGIONWISE_", hide_input_in_errors=True)
 
     data_dir: Path = Field(Path("data"), description="Where the embedded database and the blobs live.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite at DATA_DIR/regionwise.db.")
@@ -20,11 +23,26 @@ class Settings(BaseSettings):
         10, ge=2, description="PostgreSQL connections that one process of the API or a worker holds at most."
     )
     blob_url: str = Field("", description="fsspec URL of images and checkpoints; empty: DATA_DIR/blobs.")
+    signed_seconds: int = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="Of blobs in S3: GET /images/ID/file sends callers to an address there that holds for so long; 0: never.",
+    )
     broker_url: str = Field("memory://", description="Celery broker; memory:// runs the worker inside the API process.")
     secret: SecretStr = Field(
         SecretStr(""),
         description="Keys the proofs of leases, 32 characters or more, the same for every process of the API; empty: one that "
         "the service makes and keeps in its database.",
+    )
+    first_admin: str = Field(
+        "",
+        max_length=100,
+        description="Name of an admin whom `serve` adds where there is none; empty: nobody.",
+    )
+    first_admin_token: SecretStr = Field(
+        SecretStr(""),
+        description="That admin's token, 32 characters or more, of which the hash is kept; empty: one is made, and printed once.",
     )
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8000, description="Port that the API listens on.")
@@ -70,6 +88,10 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the API with a token, as a JSON list; empty: none but its own."
     )
+    queues: str = Field(
+        ",".join(QUEUES),
+        description="Queues of a worker, with commas: rounds (ask, tell), cpu (train-policy, evaluate), gpu (pretrain, finish).",
+    )
     device: str = Field("auto", description="Torch device of a worker: auto, cpu, cuda, cuda:1.")
     encoder_weights: Path | None = Field(
         None,
@@ -110,6 +132,24 @@ class Settings(BaseSettings):
         description="Bytes that no row names are removed when they are older; an upload must not take longer.",
     )
 
+    @field_validator("first_admin_token")
+    @classmethod
+    def _is_long(cls, token: SecretStr) -> SecretStr:
+        said = token.get_secret_value()
+        if said and (len(said) < 32 or not all("!" <= each <= "~" for each in said)):
+            raise ValueError("It needs 32 characters or more, without blanks: `openssl rand -hex 32` makes some.")
+        return token
+
+    @field_validator("queues")
+    @classmethod
+    def _are_queues(cls, queues: str) -> str:
+        named = [each.strip() for each in queues.split(",") if each.strip()]
+        if not named or not set(named) <= set(QUEUES):
+            raise ValueError(
+                f"{queues!r} is no list of queues; they are {', '.join(QUEUES)}, with commas between them."
+            )
+        return ",".join(each for each in QUEUES if each in named)
+
     @field_validator("reference_prefixes")
     @classmethod
     def _are_urls(cls, prefixes: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,6 +182,11 @@ class Settings(BaseSettings):
     def resolved_feature_dir(self) -> Path:
         """Where features go: the folder named, else one beside the embedded database."""
         return self.feature_dir or self.data_dir / "features"
+
+    @property
+    def taken_queues(self) -> tuple[str, ...]:
+        """The queues that a worker takes jobs from."""
+        return tuple(self.queues.split(","))
 
     @property
     def embedded(self) -> bool:

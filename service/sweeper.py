@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.blobs import Blobs
 from service.db import Database
-from service.domain.waits import waits_of
+from service.domain.waits import longest_of, waits_of
 from service.keeping import Keeper
 from service.removal import remove_due
 from service.settings import Settings
@@ -49,13 +49,14 @@ class Sweeper:
                 stale_after=timedelta(seconds=settings.stale_seconds),
                 max_attempts=settings.max_attempts,
                 waits=self._waits,
+                longest_wait=longest_of(settings.retry_seconds),
             )
 
     def _run(self) -> None:
         while not self._stopped.wait(self._settings.sweep_seconds):
             try:
                 self.sweep_once()
-                remove_due(self._database, self._blobs, self._clock())
+                remove_due(self._database, self._blobs, self._clock(), self._settings.resolved_feature_dir)
                 self._keeper.step()
             except (
                 SQLAlchemyError,

@@ -16,7 +16,9 @@ from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, encode_label_png
 from service.domain.readings import Reading
 from service.domain.usable import UselessImage, require_labelled_pixels, require_usable
+from service.domain.windowed import MOST_WINDOWS
 from service.errors import Invalid, ServiceError, TooLarge
+from service.large_images import is_large, window_images
 from service.pictures import SUFFIXES, Picture, PictureError, Shape, fitted, look
 from service.settings import Settings
 from service.store.images import NewImage
@@ -101,15 +103,34 @@ def store_uploads(
     blobs: Blobs,
     settings: Settings,
     reading: HowToRead,
+    cell: tuple[int, int],
 ) -> list[NewImage]:
     """Check every file, then store every file; what is returned still needs its rows.
 
+    What is too large to be decoded, and stays where it is, comes as windows of whole regions, which are (height, width) `cell`.
+
     Raises Invalid or TooLarge, naming the file, before anything is stored.
     """
-    labels = _by_stem(label_maps)
-    checked = [_check(file, labels, classes, settings, reading, blobs, split) for file in files]
+    labels, checked, windows = _by_stem(label_maps), list[_Checked](), list[NewImage]()
+    for file in files:
+        if isinstance(file, Referenced) and is_large(file.url, settings):
+            windows += _windows(file, split, reading, cell)
+            if len(windows) > MOST_WINDOWS:
+                raise TooLarge(f"These images are more than {MOST_WINDOWS:,} windows together: send fewer at a time.")
+        else:
+            checked.append(_check(file, labels, classes, settings, reading, blobs, split))
     _check_names(checked, labels)
-    return [_store(each, split, blobs) for each in checked]
+    return [*(_store(each, split, blobs) for each in checked), *windows]
+
+
+def _windows(file: Referenced, split: str, reading: HowToRead, cell: tuple[int, int]) -> list[NewImage]:
+    name = file_name(file.filename)
+    try:
+        return window_images(name, file.url, split, reading.images, cell)
+    except (PictureError, UselessImage) as error:
+        raise refused(name, error.code, error.message) from error
+    except ValueError as error:
+        raise Invalid(str(error), code="bad_name", detail={"name": ascii(name)}) from error
 
 
 def _check(

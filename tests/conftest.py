@@ -20,6 +20,7 @@ from service.db import Database
 from service.settings import Settings
 from service.tables import Base
 from tests.maker import Maker
+from tests.service import s3
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it would rather have the successor of httpx, which nothing else here uses yet
@@ -160,6 +161,19 @@ def clock() -> FakeClock:
 def blobs(tmp_path: Path) -> Blobs:
     """An empty folder of blobs."""
     return Blobs((tmp_path / "blobs").as_uri())
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    with s3.s3_server(tmp_path_factory.mktemp("s3")) as address:
+        yield address
+
+
+@pytest.fixture
+def s3_url(s3_server: str) -> str:
+    """The URL of an empty folder in a bucket of its own."""
+    return s3.bucket()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_init
 
 from service import logs, migrate
-from service.queue import QUICK_QUEUE, SIMULATION_QUEUE, TRAINING_QUEUE, make_celery, shared_redis
+from service.queue import NAMES, SIMULATION_QUEUE, make_celery, shared_redis
 from service.settings import Settings, get_settings
 from workers.jobs.delivery import Worker
 from workers.jobs.tasks import make_worker, register
@@ -32,7 +32,7 @@ def make_app(settings: Settings, worker: Callable[[], Worker] | None = None) -> 
         broker_transport_options={
             # Slices end long before. A delivery that does not is sent again; the job's row then tells that it is taken.
             "visibility_timeout": 6 * 3600,
-            # By name, so that `rounds` always goes before `training`.
+            # By name, so that `rounds` always goes before what is long.
             "queue_order_strategy": "sorted",
         },
     )
@@ -83,12 +83,14 @@ app = make_app(get_settings())
 
 def run_worker(*, concurrency: int, log_level: str, simulations: bool = False) -> None:
     """Run a worker for one GPU (or CPU) until it is stopped. Raises ValueError for simulations over a broker not Redis."""
-    queues = [QUICK_QUEUE, TRAINING_QUEUE]
+    queues = [NAMES[each] for each in get_settings().taken_queues]
     if simulations:
         add_simulations(app, get_settings())
         queues.append(SIMULATION_QUEUE)
     app.worker_main(
         [
+            # Celery greets on stdout, in no line of the log.
+            *(["--quiet"] if get_settings().log_format == "json" else []),
             "worker",
             "--pool=prefork",
             f"--concurrency={concurrency}",

@@ -7,7 +7,7 @@ from celery.apps.worker import Worker as CeleryWorker
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.db import Database
-from service.queue import QUICK_QUEUE, TRAINING_QUEUE, celery_sender, make_celery
+from service.queue import NAMES, celery_sender, make_celery
 from service.settings import Settings
 from service.store.recovery import give_back, restart_jobs
 from workers.jobs.tasks import make_worker, register
@@ -72,7 +72,7 @@ class EmbeddedWorker:
 
     def _run(self) -> None:
         controller = self.app.WorkController(
-            pool="solo", concurrency=1, queues=[QUICK_QUEUE, TRAINING_QUEUE], without_gossip=True, without_mingle=True
+            pool="solo", concurrency=1, queues=list(NAMES.values()), without_gossip=True, without_mingle=True
         )
         self._controller = controller
         controller.start()

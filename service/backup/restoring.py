@@ -10,7 +10,7 @@ from service import migrate
 from service.backup.place import NEWEST, Manifest, opened, sound, unpack
 from service.blobs import Blobs
 from service.engines import make_engine
-from service.store import copying
+from service.store import copying, recovery
 
 
 class HoldsRows(ValueError):
@@ -104,3 +104,5 @@ class Restore:
                 raise ValueError("The backup is damaged: it has other rows than it says.")
             copying.give_from(connection, manifest.numbers)
         migrate.upgrade(self.url)
+        with migrate.writing(self.url) as connection:
+            recovery.set_back_restored(connection)

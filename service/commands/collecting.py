@@ -41,7 +41,7 @@ def gc(
             counts[went.kind] += went.count
             sizes[went.kind] += went.size
         if not dry_run:
-            remove_due(database, blobs, _now())
+            remove_due(database, blobs, _now(), settings.resolved_feature_dir)
     finally:
         database.engine.dispose()
     rows = table("what", "count", "bytes")

@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 from sqlalchemy import make_url
 
-from service import logs, migrate, server
+from service import first_admin, logs, migrate, pages, server
 from service.app import create_app
 from service.arms import offered
 from service.auth import kept_of, new_token
@@ -31,6 +33,7 @@ def _serve(settings: Settings, host: str, port: int, lines: list[str], verbose: 
     """Bind, start the embedded worker where there is no broker, serve, and stop both cleanly."""
     listener = server.bind(host, port)
     migrate.upgrade(settings.resolved_database_url)
+    _announce(first_admin.added(settings))
     if not settings.embedded:
         api = create_app(settings, send=celery_sender(make_celery(settings.broker_url)))
         server.run(api, listener, started=lambda: _announce(lines), log_level=_level(settings, verbose))
@@ -96,17 +99,19 @@ def demo(port: Port = None, verbose: Annotated[bool, typer.Option(help="Log ever
     server.bind(settings.host, port).close()  # a taken port is said before anything is made
     with _alone(settings):
         migrate.upgrade(settings.resolved_database_url)
-        tokens = _demo_tokens(settings)
+        lines = _demo_lines(settings, f"http://{settings.host}:{port}{pages.PATH}/")
         offered("demo")(settings)
-        lines = [f"Open http://{settings.host}:{port}", *tokens]
         _serve(settings, settings.host, port, lines, verbose)
 
 
-def _demo_tokens(settings: Settings) -> list[str]:
-    """What to say of the tokens of the demo's two users: themselves once, then the file that its owner alone reads."""
+def _demo_lines(settings: Settings, page: str) -> list[str]:
+    """Where to go, and what to say of the tokens of the demo's two users: themselves once, then the file that its owner reads.
+
+    What follows the # of a link is for the page alone, which logs in with it: no server and no log sees it.
+    """
     path = settings.data_dir / "demo-tokens.json"
     if path.exists():
-        return [f"The admin's and the annotator's token are in {path}."]
+        return [f"Open {page}", f"The admin's and the annotator's token are in {path}."]
     tokens = {"admin": new_token(), "annotator": new_token()}
     database = Database(settings.resolved_database_url)
     with database.write() as session:
@@ -119,6 +124,7 @@ def _demo_tokens(settings: Settings) -> list[str]:
         beside.replace(path)
     database.engine.dispose()
     return [
+        f"Open {page}#token={tokens['admin']}",
         f"Admin token: {tokens['admin']}",
         f"Annotator token: {tokens['annotator']}",
         f"They are shown only now, and kept in {path}.",
@@ -143,14 +149,30 @@ def migrate_command(
 
 
 @app.command()
+def openapi() -> None:
+    """Print the description of the API, from which clients can be generated."""
+    with TemporaryDirectory() as folder:
+        api = create_app(Settings(data_dir=Path(folder), database_url=f"sqlite:///{folder}/none.db"))
+        typer.echo(json.dumps(api.openapi(), indent=1, sort_keys=True))
+        api.state.database.engine.dispose()
+
+
+@app.command()
 def worker(
     concurrency: Annotated[int, typer.Option(help="Jobs at once; one per GPU.")] = 1,
     log_level: Annotated[str, typer.Option(help="Celery's log level.")] = "INFO",
     simulations: Annotated[
         bool, typer.Option("--simulations", help="Do works of `workers/simulate.py --celery` too; needs Redis.")
     ] = False,
+    queues: Annotated[
+        str | None,
+        typer.Option(help="Queues to take jobs from, of rounds,cpu,gpu; REGIONWISE_QUEUES, else all."),
+    ] = None,
 ) -> None:
     """Run a Celery worker that takes jobs from REGIONWISE_BROKER_URL."""
+    if queues is not None:
+        os.environ["REGIONWISE_QUEUES"] = queues  # its pool processes read it too
+        get_settings.cache_clear()
     if get_settings().embedded:
         raise ValueError(
             "REGIONWISE_BROKER_URL is memory://; a worker of its own needs a broker, such as redis://127.0.0.1:6379/0."

@@ -75,6 +75,17 @@ def of_policy(result: Mapping[str, Any]) -> str:
     return ""
 
 
+def of_order(later: Sequence[int]) -> str:
+    """What is to be said of a round that was learned from after `later` ones, by their numbers; empty where there are none."""
+    if not later:
+        return ""
+    named = ", ".join(map(str, later))
+    return (
+        f"Later rounds ({named}) were learned from before this one: their labels count in its mIoU before and after, and its "
+        "gain is what it added to them."
+    )
+
+
 def said_of(description: Mapping[str, Any] | None) -> str:
     """The warning in a job's result or a network's description, which may be anybody's; empty where there is none."""
     warning = (description or {}).get("warning")

@@ -96,7 +96,7 @@ def _mapped(values_HW: LabelMap, classes: ClassSet, reading: LabelReading) -> La
         table[0] = classes.ids[0]
         return np.asarray(table[values_HW])
     if reading.ignore_unlisted:
-        unlisted = sorted(set(range(256)) - {*classes.ids, classes.ignore_id})
+        unlisted = sorted(set(range(256)) - {*classes.known_ids, classes.ignore_id})
         table[unlisted] = classes.ignore_id
     for value, id_ in reading.values.items():
         table[value] = id_
@@ -106,7 +106,9 @@ def _mapped(values_HW: LabelMap, classes: ClassSet, reading: LabelReading) -> La
 def _by_color(pixels_HW3: NDArray[np.uint8], classes: ClassSet, reading: LabelReading) -> LabelMap:
     if len({each.color for each in classes.classes}) < len(classes):
         raise MaskError("wrong_mode", "Two classes have one colour, so that colours do not tell them apart.")
-    of_color = {(each.color[0] << 16) + (each.color[1] << 8) + each.color[2]: each.id for each in classes.classes}
+    # A colour that a class has taken over from a retired one is the class's.
+    listed = (*classes.retired, *classes.classes)
+    of_color = {(each.color[0] << 16) + (each.color[1] << 8) + each.color[2]: each.id for each in listed}
     ids_HW, unlisted = np.empty(pixels_HW3.shape[:2], np.uint8), set[int]()
     rows = max(1, _AT_ONCE // pixels_HW3.shape[1])  # bounds the memory that a large map takes
     for start in range(0, len(pixels_HW3), rows):

@@ -21,8 +21,7 @@ def check_policy(description: Mapping[str, Any], classes: ClassSet, state_region
     check_format(description)
     check_kind(description, "policy")
     architecture = architecture_of(description)
-    known = (architecture.classes, description.get("classes"))
-    if architecture.classes is not None and known != (len(classes), list(classes.names)):
+    if architecture.classes is not None and not _of_classes(architecture.classes, description, classes):
         sentence = "The policy was trained for other classes. Train a new one with a train-policy job."
         raise WeightsError("other_classes", sentence)
     regions = architecture.bound_to_regions
@@ -34,6 +33,14 @@ def check_policy(description: Mapping[str, Any], classes: ClassSet, state_region
             "other_state_set",
             f"The policy was trained for a state set of {regions} regions, the project's has {state_regions}. {advice}",
         )
+
+
+def _of_classes(count: int, description: Mapping[str, Any], classes: ClassSet) -> bool:
+    """Whether a policy that is bound to so many classes was trained for these, whatever they were called then."""
+    names = description.get("classes")
+    if count != len(classes) or not isinstance(names, list) or len(names) != count:
+        return False
+    return all(name in (each.name, *each.was) for name, each in zip(names, classes.classes, strict=True))
 
 
 def check_policy_weights(file: WeightsFile) -> None:

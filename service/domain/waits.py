@@ -20,6 +20,11 @@ def wait_after(failures: int, *, longest: float, chance: float) -> timedelta:
     return timedelta(seconds=seconds * (0.75 + 0.5 * chance))
 
 
+def longest_of(longest: float) -> timedelta:
+    """The longest that `wait_after` ever says."""
+    return wait_after(1 << 30, longest=longest, chance=1.0)
+
+
 def waits_of(longest: float) -> Waits:
     """`wait_after` with chances of its own: processes that share a database are to wait differently."""
     chances = Random()

@@ -108,7 +108,7 @@ class Exporter:
                 return None
             regions = store.regions_of_image(session, image_id)
             predicted = store.predictions_of_image(session, image_id) if self.wanted.predictions else ()
-        return draw_image(image, stem, regions, predicted, ignore_id=self.classes.ignore_id)
+        return draw_image(image, stem, regions, predicted, classes=self.classes)
 
     def _files(self, drawn: Drawn) -> Iterator[File]:
         yield from self.layout.labels(drawn)
@@ -131,6 +131,7 @@ class Exporter:
             "format": self.wanted.format,
             "only": self.wanted.only,
             "classes": self.project.classes,
+            "class_changes": self.classes.changes,
             "written_ids": {each.name: ids.of(each.id) for each in self.classes.classes},
             "unlabelled": self.layout.unlabelled,
             "settings": self.project.settings,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.domain.classes import LabelMap
+from service.domain.classes import ClassSet, LabelMap
 from service.domain.masks import Mask, decode_label_png
 from service.store.export import ExportedRegion, PredictedRegion
 from service.tables import Image
@@ -37,24 +37,25 @@ def draw_image(
     regions: Sequence[ExportedRegion],
     predicted: Sequence[PredictedRegion],
     *,
-    ignore_id: int,
+    classes: ClassSet,
 ) -> Drawn:
-    """Decode the masks of the regions into label maps of the image's size."""
+    """Decode the masks of the regions into label maps of the image's size, in the ids of these classes."""
     return Drawn(
         image=image,
         stem=stem,
         regions=regions,
         predicted=predicted,
-        labels=_layer(image, regions, ignore_id),
-        predictions=_layer(image, predicted, ignore_id),
+        labels=_layer(image, regions, classes),
+        predictions=_layer(image, predicted, classes),
     )
 
 
-def _layer(image: Image, regions: Sequence[ExportedRegion | PredictedRegion], ignore_id: int) -> Layer:
-    label_map_HW = np.full((image.height, image.width), ignore_id, np.uint8)
+def _layer(image: Image, regions: Sequence[ExportedRegion | PredictedRegion], classes: ClassSet) -> Layer:
+    label_map_HW = np.full((image.height, image.width), classes.ignore_id, np.uint8)
     covered_HW = np.zeros(label_map_HW.shape, np.bool_)
     for region in regions:
         box = region.box
-        label_map_HW[box.slices] = decode_label_png(region.mask, height=box.height, width=box.width)
+        kept_HW = decode_label_png(region.mask, height=box.height, width=box.width)
+        label_map_HW[box.slices] = classes.in_todays_ids(kept_HW)
         covered_HW[box.slices] = True
     return Layer(label_map_HW=label_map_HW, covered_HW=covered_HW)

@@ -63,6 +63,7 @@ def _region(region: ExportedRegion) -> dict[str, Any]:
         "annotator": region.annotator,
         "label_id": region.label_id,
         "version": region.version,
+        "kind": region.kind,
         "seconds": region.seconds,
         "labelled_at": region.created_at.isoformat(),
     }

@@ -15,10 +15,13 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403))
 
 @router.post("/annotators", status_code=201, responses=errors(409, 413))
 def add_annotator(body: AnnotatorIn, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorCreated:
-    """Add somebody who may call, and show the token once."""
+    """Add somebody who may call, and show the token once. It runs out with the one that it is asked for with, if that does."""
     token = auth.new_token()
-    added = store.add_annotator(session, name=body.name, role=body.role, **auth.kept_of(token), now=now, by=caller.id)
-    return AnnotatorCreated(**annotator_out(added).model_dump(), token=token)
+    ends = caller.expires_at
+    added = store.add_annotator(
+        session, name=body.name, role=body.role, **auth.kept_of(token), now=now, expires_at=ends, by=caller.id
+    )
+    return AnnotatorCreated(**annotator_out(added).model_dump(), token=token, expires_at=ends)
 
 
 @router.get("/annotators")
@@ -38,15 +41,23 @@ def deactivate_annotator(id: Id, caller: auth.AdminCaller, session: Writer, now:
 
 @router.post("/annotators/{id}/token", responses=errors(404, 409))
 def rotate_token(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorCreated:
-    """Give an annotator a new token, and show it once; all old ones stop working."""
+    """Give an annotator a new token, and show it once; all old ones stop working.
+
+    It runs out with the one that it is asked for with, if that does.
+    """
     token = auth.new_token()
-    rotated = store.rotate(session, id, **auth.kept_of(token), now=now, by=caller.id)
-    return AnnotatorCreated(**annotator_out(rotated).model_dump(), token=token)
+    ends = caller.expires_at
+    rotated = store.rotate(session, id, **auth.kept_of(token), now=now, expires_at=ends, by=caller.id)
+    return AnnotatorCreated(**annotator_out(rotated).model_dump(), token=token, expires_at=ends)
 
 
 @router.post("/annotators/{id}/reactivate", responses=errors(404, 409))
 def reactivate_annotator(id: Id, caller: auth.AdminCaller, session: Writer, now: Now) -> AnnotatorCreated:
-    """Let somebody who was deactivated call again, under their name, by a new token, which is shown once."""
+    """Let somebody who was deactivated call again, under their name, by a new token, which is shown once.
+
+    It runs out with the one that it is asked for with, if that does.
+    """
     token = auth.new_token()
-    taken_up = store.reactivate(session, id, **auth.kept_of(token), now=now, by=caller.id)
-    return AnnotatorCreated(**annotator_out(taken_up).model_dump(), token=token)
+    ends = caller.expires_at
+    taken_up = store.reactivate(session, id, **auth.kept_of(token), now=now, expires_at=ends, by=caller.id)
+    return AnnotatorCreated(**annotator_out(taken_up).model_dump(), token=token, expires_at=ends)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, Up
 from pydantic import StringConstraints
 
 from service import access
-from service.content import PICTURE_RESPONSE, unchanging
+from service.content import PICTURE_RESPONSE, SENT_ELSEWHERE, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.classes import ClassSet
 from service.domain.image_names import LONGEST as LONGEST_NAME
@@ -17,7 +17,8 @@ from service.domain.image_names import image_name
 from service.domain.label_readings import WORDS, LabelReading
 from service.domain.readings import SCALES, Reading, color_of
 from service.errors import Invalid
-from service.image_bytes import bytes_of
+from service.head import asked_by_head
+from service.image_bytes import bytes_of, signed_file
 from service.references import LONGEST, require_allowed
 from service.removal import require_bytes
 from service.schemas.deletion import Confirm, Deleted
@@ -25,6 +26,7 @@ from service.schemas.errors import errors
 from service.schemas.fields import Split
 from service.schemas.images import ImageAdded, ImageOut, ImagePatch, ImagesAdded, image_out
 from service.schemas.paging import After, Id, Limit, Page
+from service.schemas.project_settings import ProjectSettings
 from service.store import deletion
 from service.store import images as store
 from service.store.projects import get_project
@@ -141,7 +143,9 @@ class _Door:
         """Check and store all, or none."""
         # Files are checked and stored with no transaction open: on SQLite it would keep everybody else from writing.
         with self.database.read() as session:
-            classes = ClassSet.from_json(get_project(session, project_id).classes)
+            project = get_project(session, project_id)
+            classes = ClassSet.from_json(project.classes)
+            settings = ProjectSettings.model_validate(project.settings)
         arrivals = store_uploads(
             form.images,
             form.label_maps,
@@ -150,6 +154,7 @@ class _Door:
             blobs=self.blobs,
             settings=self.settings,
             reading=form.reading,
+            cell=(settings.cell_height, settings.cell_width),
         )
         with self.database.write() as session:
             added = store.add_images(session, project_id, arrivals, self.now, by=by)
@@ -193,7 +198,8 @@ def add_references(
     """Add images that stay where they are, all or none: each is fetched once, and checked as an upload is.
 
     Their bytes are read from there whenever they are needed, and must be the same ones: where a file has changed, or is gone,
-    that is an error (`reference_changed`, `reference_lost`).
+    that is an error (`reference_changed`, `reference_lost`). TIFFs of more bytes or pixels than are decoded, and OME-Zarr, come
+    as windows of about 2,048 x 2,048 pixels, each an image; they are the last items.
     """
     return door.add(id, form, caller.id)
 
@@ -214,9 +220,9 @@ def list_images(
 
 
 @router.get("/images/{id}")
-def get_image(id: Id, caller: access.ImageViewer, session: Reader) -> ImageOut:
-    """What is known of an image."""
-    return image_out(store.get_image(session, id))
+def get_image(id: Id, viewer: access.ImageViewer, session: Reader) -> ImageOut:
+    """What is known of an image; annotators see each as one of the pool, without a label map."""
+    return image_out(store.get_image(session, id), reviews=viewer.own is None)
 
 
 @router.patch("/images/{id}", responses=errors(409, 413))
@@ -235,12 +241,20 @@ def delete_image(id: Id, caller: access.ImageAdmin, session: Writer, now: Now, c
     return Deleted.model_validate(deletion.delete_image(session, id, confirm=confirm, now=now, by=caller.id))
 
 
-@router.get("/images/{id}/file", response_class=Response, responses={**PICTURE_RESPONSE, **errors(409, 503)})
-def get_image_file(id: Id, request: Request, caller: access.ImageViewer, session: Reader, blobs: BlobStore) -> Response:
+@router.get(
+    "/images/{id}/file", response_class=Response, responses={**PICTURE_RESPONSE, **SENT_ELSEWHERE, **errors(409, 503)}
+)
+def get_image_file(
+    id: Id, request: Request, caller: access.ImageViewer, session: Reader, blobs: BlobStore, settings: ServiceSettings
+) -> Response:
     """The file itself, as it came."""
     image = store.get_image(session, id)
     return unchanging(
-        request, tag=image.digest, media_type=image.media_type, body=lambda: bytes_of(blobs, image, image.blob_key)
+        request,
+        tag=image.digest,
+        media_type=image.media_type,
+        body=lambda: bytes_of(blobs, image, image.blob_key),
+        elsewhere=lambda: signed_file(blobs, image, settings.signed_seconds, head=asked_by_head(request.scope)),
     )
 
 

@@ -1,24 +1,26 @@
 """Routes of jobs: training that an admin starts, watches, cancels or tries again."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 from sqlalchemy.orm import Session
 
 from service import access
 from service.deps import Now, Reader, Writer
 from service.errors import Conflict, Invalid
 from service.schemas.errors import errors
-from service.schemas.jobs import JobOut, JobRequest, PolicyRequest
+from service.schemas.jobs import JobLineOut, JobOut, JobRequest, PolicyRequest
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.policies import PolicyPayload
 from service.schemas.project_settings import ProjectSettings
-from service.store import events, needs, projects
+from service.store import events, job_lines, needs, projects
 from service.store import jobs as store
 from service.tables import Project
 
 GROUP = {"name": "jobs", "description": "Long work: training, scoring, learning."}
 router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
+
+Order = Annotated[Literal["oldest", "newest"], Query(description="Which comes first.")]
 
 _EXAMPLES = {
     "pretrain": {"value": {"kind": "pretrain", "settings": {"source": "streets", "max_epochs": 60}}},
@@ -65,11 +67,16 @@ def _require_data(session: Session, project: Project, payload: needs.Payload | N
 
 @router.get("/projects/{id}/jobs")
 def jobs_of_project(
-    id: Id, caller: access.ProjectReviewer, session: Reader, limit: Limit = 100, after: After = 0
+    id: Id,
+    caller: access.ProjectReviewer,
+    session: Reader,
+    limit: Limit = 100,
+    after: After = 0,
+    order: Order = "oldest",
 ) -> Page[JobOut]:
-    """Jobs of a project, oldest first."""
+    """Jobs of a project, oldest or newest first."""
     projects.get_project(session, id)
-    found = store.list_jobs(session, id, limit=limit + 1, after=after)
+    found = store.list_jobs(session, id, limit=limit + 1, after=after, newest=order == "newest")
     return Page.cut([JobOut.model_validate(each) for each in found], limit, key=lambda each: each.id)
 
 
@@ -77,6 +84,19 @@ def jobs_of_project(
 def get_job(id: Id, caller: access.JobReviewer, session: Reader) -> JobOut:
     """A job: its state, how far it is, what it brought or why it failed."""
     return JobOut.model_validate(store.get_job(session, id))
+
+
+@router.get("/jobs/{id}/log")
+def log_of_job(
+    id: Id, caller: access.JobReviewer, session: Reader, limit: Limit = 100, after: After = 0
+) -> Page[JobLineOut]:
+    """What a job said while it went on, oldest first: of long logs the first 50 lines and the newest 450.
+
+    It goes some time after the job has ended (`REGIONWISE_KEEP_DAYS`).
+    """
+    store.get_job(session, id)
+    found = job_lines.lines_of(session, id, limit=limit + 1, after=after)
+    return Page.cut([JobLineOut.model_validate(each) for each in found], limit, key=lambda each: each.id)
 
 
 @router.post("/jobs/{id}/cancel", responses=errors(409))

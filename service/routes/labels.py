@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
@@ -10,8 +11,9 @@ from starlette.datastructures import FormData
 from service import access, auth
 from service.content import PNG_RESPONSE, ready, revalidated
 from service.deps import Now, Reader, ServiceSettings, Store
-from service.desk import AtDesk
+from service.desk import AtDesk, Desk
 from service.domain.classes import ClassSet
+from service.domain.label_forms import in_todays_ids
 from service.domain.label_readings import WORDS, LabelReading
 from service.errors import Conflict, Invalid
 from service.label_body import REQUEST_BODY, label_body, parse_labels
@@ -26,6 +28,7 @@ from service.store import label_imports as imports
 from service.store import labels as store
 from service.store import regions
 from service.store.label_imports import RegionsMoved
+from service.store.migrated import ClassesChanged
 from service.store.projects import get_project
 from service.store.taken import cells_of
 
@@ -41,7 +44,7 @@ router = APIRouter(tags=[GROUP["name"]], responses=errors(403, 404))
     responses={**errors(409, 413, 415), 200: {"model": LabelsOut, "description": "Every label was there already."}},
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-def add_labels(
+async def add_labels(
     body: Annotated[bytes | FormData, Depends(label_body, scope="function")],
     caller: auth.AnnotatorCaller,
     desk: AtDesk,
@@ -51,16 +54,25 @@ def add_labels(
     The same pixels again are the same label. Other pixels by the same annotator are a new version. A lease that ran out
     still counts until somebody else holds the region; a region that another annotator holds or has labelled is a 409.
     """
+    return await desk.clerks.do(partial(_add, body, caller, desk))
+
+
+def _add(body: bytes | FormData, caller: auth.Caller, desk: Desk) -> Response:
     sent = parse_labels(body)
-    # Masks are decoded with no transaction open: on SQLite it would keep everybody else from writing.
-    with desk.database.ask() as connection:
-        frames = regions.frames(connection, {each.region_id for each in sent})
-    for region_id, frame in frames.items():
-        access.require_role(caller, frame.project_id, "annotator", regions.missing([region_id]))
-    checked = submissions(sent, frames, desk.proofs, caller.id)
-    with desk.database.write() as session:
-        stored = store.submit(session, checked, caller.id, now=desk.now)
-    labels = [label_out(each, frames[each.label.region_id].classes.names) for each in stored]
+    for _ in range(_TRIES):
+        # Masks are decoded with no transaction open: on SQLite it would keep everybody else from writing.
+        with desk.database.ask() as connection:
+            frames = regions.frames(connection, {each.region_id for each in sent})
+        for region_id, frame in frames.items():
+            access.require_role(caller, frame.project_id, "annotator", regions.missing([region_id]))
+        checked = submissions(sent, frames, desk.proofs, caller.id)
+        rounds = {each.round_id for each in checked}
+        with suppress(ClassesChanged), desk.database.write(rounds=rounds) as session:
+            stored = store.submit(session, checked, caller.id, now=desk.now)
+            break
+    else:
+        raise ClassesChanged
+    labels = [label_out(each, frames[each.label.region_id].classes) for each in stored]
     return ready(LabelsOut(labels=labels), status=201 if any(each.created for each in stored) else 200)
 
 
@@ -156,26 +168,27 @@ def import_labels(
     """
     # Label maps are decoded with no transaction open: on SQLite it would keep everybody else from writing.
     with database.read() as session:
-        project = get_project(session, id)
         sent = matched(session, id, form.label_maps, form.masks)
-    how = HowToCut(
-        classes=ClassSet.from_json(project.classes),
-        settings=ProjectSettings.model_validate(project.settings),
-        limits=settings,
-        reading=form.reading,
-        void=form.void,
-        origins=form.origins.images,
-    )
     for _ in range(_TRIES):
         with database.read() as session:
+            project = get_project(session, id)
             known = cells_of(session, [each.image.id for each in sent])
+        how = HowToCut(
+            classes=ClassSet.from_json(project.classes),
+            settings=ProjectSettings.model_validate(project.settings),
+            limits=settings,
+            reading=form.reading,
+            void=form.void,
+            origins=form.origins.images,
+        )
         cuts = [cut(each, how, frozenset(known.get(each.image.id, ()))) for each in sent]
-        with suppress(RegionsMoved), database.write() as session:
+        with suppress(RegionsMoved, ClassesChanged), database.write() as session:
             imported = imports.import_labels(
                 session,
                 id,
                 [each.labels for each in cuts],
                 caller.id,
+                class_changes=how.classes.changes,
                 replace=form.replace,
                 source=form.origins.source or "",
                 now=now,
@@ -194,4 +207,8 @@ def import_labels(
 def get_label(id: Id, request: Request, viewer: access.RegionViewer, session: Reader) -> Response:
     """The label map that counts, of an annotator's own ones: an 8-bit PNG of class ids in the classes' colours."""
     label = regions.counting_label(session, id, by=viewer.own)
-    return revalidated(request, tag=label.digest, media_type="image/png", body=lambda: label.mask)
+    frame = regions.frames(session, [id])[id]
+    png = in_todays_ids(label.mask, frame.classes, height=frame.height, width=frame.width)
+    # Somebody's own label may be of before the classes were changed, and changes with them.
+    tag = label.digest if png is label.mask else f"{label.digest}-{frame.classes.changes}"
+    return revalidated(request, tag=tag, media_type="image/png", body=lambda: png)

@@ -5,9 +5,10 @@ from fastapi import APIRouter, Response
 from service import access
 from service.deps import Now, Reader, Writer
 from service.schemas.errors import errors
-from service.schemas.members import MemberIn, MemberOut, MemberPatch, member_out
+from service.schemas.members import MemberIn, MemberOut, MemberPatch, PauseIn, member_out
 from service.schemas.paging import After, Id, Limit, Page
 from service.store import memberships as store
+from service.store import pauses
 from service.store.projects import get_project
 
 GROUP = {"name": "members", "description": "Who takes part in a project, and in which role."}
@@ -54,3 +55,17 @@ def change_member(
 def remove_member(id: Id, annotator_id: Id, caller: access.ProjectAdmin, session: Writer, now: Now) -> MemberOut:
     """Take somebody out of a project: they see nothing of it any more. What they labelled stays, what they hold is free."""
     return member_out(store.remove_member(session, id, annotator_id, now=now, by=caller.id))
+
+
+@router.post("/projects/{id}/members/{annotator_id}/pause", responses=errors(413))
+def pause_member(
+    id: Id, annotator_id: Id, body: PauseIn, caller: access.ProjectAdmin, session: Writer, now: Now
+) -> MemberOut:
+    """Give a member no more regions, with a reason that they are told. What they hold they may still label."""
+    return member_out(pauses.pause(session, id, annotator_id, reason=body.reason, now=now, by=caller.id))
+
+
+@router.post("/projects/{id}/members/{annotator_id}/resume")
+def resume_member(id: Id, annotator_id: Id, caller: access.ProjectAdmin, session: Writer, now: Now) -> MemberOut:
+    """Let a paused member go on. Gold regions that they have labelled until now count towards no other pause."""
+    return member_out(pauses.resume(session, id, annotator_id, now=now, by=caller.id))

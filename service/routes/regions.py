@@ -10,12 +10,14 @@ from service import access, auth
 from service.content import PNG_RESPONSE, ready, revalidated, unchanging
 from service.deps import BlobStore, ImageCrops, Now, Reader, ServiceSettings, Store, Writer
 from service.desk import AtDesk
+from service.domain.gold import GOLD
 from service.domain.regions import Box
 from service.errors import Forbidden
 from service.giving import Giving
 from service.image_bytes import bytes_of
 from service.lease_proofs import Proofs, claimed_lease
 from service.schemas.errors import errors
+from service.schemas.hints import HintsOut, hints_out
 from service.schemas.paging import MAX_ID, Id
 from service.schemas.regions import (
     LeaseOut,
@@ -28,8 +30,9 @@ from service.schemas.regions import (
     Unskipped,
     region_detail,
 )
-from service.store import lease_ends, leases, steering
+from service.store import gold_views, hints, lease_ends, leases, steering
 from service.store import regions as store
+from service.store.reviews import rejection
 from service.tables import Image, Region
 
 GROUP = {"name": "regions", "description": "Regions to label: taken on a lease, looked at, given back or skipped."}
@@ -88,10 +91,13 @@ async def next_regions(
 def get_region(id: Id, viewer: access.RegionViewer, session: Reader, now: Now) -> RegionDetail:
     """A region, until when somebody holds it, and its label; an annotator sees their own alone."""
     placed = store.get_region(session, id)
+    if placed.state == GOLD:
+        seen = gold_views.seen(session, placed, viewer.caller.id, own=viewer.own, now=now)
+        return region_detail(seen.placed, seen.lease, seen.label, None)
     lease = store.active_lease(session, id)
-    return region_detail(
-        placed, lease if lease and lease.expires_at > now else None, store.latest_label(session, id, by=viewer.own)
-    )
+    label = store.latest_label(session, id, by=viewer.own)
+    rejected = rejection(session, id, of=viewer.own)
+    return region_detail(placed, lease if lease and lease.expires_at > now else None, label, rejected)
 
 
 @router.get("/regions/{id}/crop", response_class=Response, responses={**PNG_RESPONSE, **errors(409, 503)})
@@ -136,12 +142,18 @@ def _crop(request: Request, image: Image, box: Box, blobs: BlobStore, crops: Ima
 @router.get("/regions/{id}/prediction", response_class=Response, responses=PREDICTION_RESPONSE)
 def get_prediction(id: Id, request: Request, viewer: access.RegionViewer, session: Reader) -> Response:
     """The label map that the newest network predicted while the region was open: an 8-bit PNG of class ids."""
-    found = store.prediction_of(session, id)
+    found = store.prediction_of(session, id, seen_by=viewer.caller.id)
     tag = f"prediction-{id}-{found.checkpoint_id}"
     response = revalidated(request, tag=tag, media_type="image/png", body=lambda: found.png)
     if found.checkpoint_id is not None:
         response.headers["X-Checkpoint-Id"] = str(found.checkpoint_id)
     return response
+
+
+@router.get("/regions/{id}/hints")
+def get_hints(id: Id, viewer: access.RegionViewer, session: Reader, now: Now) -> HintsOut:
+    """Why the region was asked for, and what the network knows of it; for an annotator while they hold it."""
+    return hints_out(id, hints.hints_of(session, id, viewer.caller.id, own=viewer.own, now=now))
 
 
 @router.post("/regions/{id}/renew", responses=errors(409, 413))
@@ -171,7 +183,7 @@ def renew_lease(
 ) -> LeaseOut:
     """As `POST /regions/{id}/renew`, which keeps the lease's token out of the logs of proxies."""
     lease_id = claimed_lease(token)
-    access.require_role(caller, leases.project_of(session, lease_id), "annotator", leases.unknown_lease())
+    access.require_role(caller, leases.project_of(session, lease_id), "annotator", store.unknown_lease())
     lease = leases.renew(session, lease_id, caller.id, now=now, default_minutes=settings.lease_minutes)
     proofs.proven(token, lease.region_id, caller.id)
     return LeaseOut(region_id=lease.region_id, lease_token=token, lease_expires_at=lease.expires_at)

@@ -27,6 +27,7 @@ class AnnotatorCreated(AnnotatorOut):
     """An annotator with a new token, which is never shown again."""
 
     token: str = Field(description="Send it as `Authorization: Bearer ...`; it is stored nowhere.", examples=["rw_..."])
+    expires_at: Moment | None = Field(description="When the token runs out; null where it does not.")
 
 
 def annotator_out(annotator: Annotator) -> AnnotatorOut:

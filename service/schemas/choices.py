@@ -22,6 +22,17 @@ class SavedOut(BaseModel):
     high: float | None = Field(description="Its upper end.")
 
 
+class CourseOut(BaseModel):
+    """The mean of a contender's games: mIoU in points as regions were labelled."""
+
+    cells: list[float] = Field(description="Whole regions labelled where it was measured.", examples=[[24.0, 48.0]])
+    mean: list[float] = Field(description="Mean mIoU over games, there.", examples=[[31.2, 36.8]])
+    low: list[float] = Field(
+        description="Lower end of its 95 % interval over games; empty where there is one game.", examples=[[28.9, 34.1]]
+    )
+    high: list[float] = Field(description="Its upper end.", examples=[[33.5, 39.5]])
+
+
 class ChoiceOut(BaseModel):
     """What the next round will be asked for by, and what held-out games said when a policy was trained last."""
 
@@ -33,6 +44,12 @@ class ChoiceOut(BaseModel):
         description="Mean mIoU of each contender over the games, in points; null where nothing was compared."
     )
     saved: SavedOut | None = Field(description="What the winner saved against random, in those games.")
+    games: int | None = Field(
+        description="How many games each contender played; null: nothing compared.", examples=[10]
+    )
+    courses: dict[str, CourseOut] = Field(
+        description="How mIoU rose in those games, of the winner and of random; empty where that was not kept."
+    )
 
     @classmethod
     def of(cls, strategy: str, policy: Mapping[str, Any] | None, *, segmenter: bool) -> Self:
@@ -44,8 +61,11 @@ class ChoiceOut(BaseModel):
             by = RANDOM if policy is None else OWN_POLICY
         elif strategy == AUTO:
             by = SHIPPED_POLICY if policy is None else winner_of(policy)
-        areas, saved = None, None
+        areas, saved, games, courses = None, None, None, dict[str, CourseOut]()
         with suppress(KeyError, TypeError, ValidationError):  # a description may be an earlier version's, or anybody's
-            areas = TypeAdapter(dict[str, float]).validate_python((policy or {})["compared"]["areas"])
+            compared = (policy or {})["compared"]
+            areas = TypeAdapter(dict[str, float]).validate_python(compared["areas"])
             saved = SavedOut.model_validate((policy or {})["saved"])
-        return cls(by=by, areas=areas, saved=saved)
+            games = TypeAdapter(int | None).validate_python(compared.get("games"))
+            courses = TypeAdapter(dict[str, CourseOut]).validate_python(compared.get("courses", {}))
+        return cls(by=by, areas=areas, saved=saved, games=games, courses=courses)

@@ -56,19 +56,19 @@ class ImagesAdded(BaseModel):
     items: list[ImageAdded] = Field(description="One for each file.")
 
 
-def image_out(image: Image) -> ImageOut:
-    """An image as the API shows it."""
+def image_out(image: Image, *, reviews: bool = True) -> ImageOut:
+    """An image as the API shows it; who does not review the project sees any that they label a region of as one of the pool."""
     return ImageOut(
         id=image.id,
         project_id=image.project_id,
         name=image.name,
-        split=image.split,
+        split=image.split if reviews else "pool",
         width=image.width,
         height=image.height,
         media_type=image.media_type,
         sha256=image.digest,
         reading=image.reading or {},
-        has_label_map=image.label_key is not None,
+        has_label_map=reviews and image.label_key is not None,
         url=image_url(image.id),
         created_at=image.created_at,
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from service.domain.doubts import said_of
-from service.domain.job_kinds import JOB_KINDS
+from service.domain.job_kinds import JOB_KINDS, LineLevel
 from service.schemas.fields import Input
 from service.schemas.policies import PolicyPayload
 
@@ -118,3 +118,14 @@ class JobOut(BaseModel):
     def warning(self) -> str | None:
         """From the result, where it has one."""
         return said_of(self.result) or None
+
+
+class JobLineOut(BaseModel):
+    """A line of a job's log."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int = Field(description="The line's number, higher than those of lines before it.", examples=[41])
+    at: datetime = Field(description="When it was said.")
+    level: LineLevel = Field(description="info, warning or error.", examples=["info"])
+    text: str = Field(description="What was said.", examples=["Epoch 12, mIoU 0.41"])

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
+from service.domain.classes import ClassSet
 from service.domain.masks import LONGEST_NUMBER
 from service.domain.regions import LONGEST_SIDE
 from service.schemas.fields import Input, at_most
@@ -21,7 +22,8 @@ _MOST_PNG = (LONGEST_SIDE + 1) * LONGEST_SIDE * 1001 // 1000 + 4096
 
 _REGION = "The region that the label map is of."
 _TOKEN = "The token that came with the region."
-_SECONDS = "How long it took to label."
+_SECONDS = "How long it took to label, without `idle_seconds`."
+_IDLE = "How long nothing was done meanwhile: no part of what labels cost."
 
 
 class Rle(Input):
@@ -50,11 +52,9 @@ class Rle(Input):
         return self
 
 
-class LabelIn(Input):
-    """The label map of one region: as PNG, or as one RLE for each class."""
+class MaskIn(Input):
+    """The label map of a region: as PNG, or as one RLE for each class."""
 
-    region_id: int = Field(ge=1, le=MAX_ID, description=_REGION, examples=[17])
-    lease_token: str = Field(max_length=100, description=_TOKEN, examples=["41-9f86d081884c7d659a2feaa0c55ad015"])
     mask_png: str | None = Field(
         None,
         max_length=_MOST_PNG * 4 // 3 + 100,
@@ -66,10 +66,24 @@ class LabelIn(Input):
         examples=[{"3": {"size": [90, 80], "counts": [0, 7200]}}],
     )
     seconds: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, description=_SECONDS, examples=[41.5])
+    idle_seconds: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, description=_IDLE, examples=[12.0])
+
+    @model_validator(mode="after")
+    def _at_most_one_mask(self) -> Self:
+        if self.mask_png is not None and self.rle is not None:
+            raise ValueError("Either mask_png or rle is needed, and not both")
+        return self
+
+
+class LabelIn(MaskIn):
+    """The label map of one region: as PNG, or as one RLE for each class."""
+
+    region_id: int = Field(ge=1, le=MAX_ID, description=_REGION, examples=[17])
+    lease_token: str = Field(max_length=100, description=_TOKEN, examples=["41-9f86d081884c7d659a2feaa0c55ad015"])
 
     @model_validator(mode="after")
     def _one_mask(self) -> Self:
-        if (self.mask_png is None) == (self.rle is None):
+        if self.mask_png is None and self.rle is None:
             raise ValueError("Either mask_png or rle is needed, and not both")
         return self
 
@@ -82,7 +96,20 @@ class LabelsIn(Input):
     )
 
 
-class LabelForm(BaseModel):
+class MaskForm(BaseModel):
+    """The label map of a region as a field of a form."""
+
+    mask: bytes | None = Field(
+        None,
+        max_length=_MOST_PNG,
+        description="An 8-bit PNG of class ids, grey or palette, of the region's size.",
+        json_schema_extra={"format": "binary"},
+    )
+    seconds: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, description=_SECONDS)
+    idle_seconds: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, description=_IDLE)
+
+
+class LabelForm(MaskForm):
     """The label map of one region as a form, for `curl -F`."""
 
     region_id: int = Field(ge=1, le=MAX_ID, description=_REGION, examples=[17])
@@ -92,7 +119,6 @@ class LabelForm(BaseModel):
         description="An 8-bit PNG of class ids, grey or palette, of the region's size.",
         json_schema_extra={"format": "binary"},
     )
-    seconds: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False, description=_SECONDS)
 
 
 class LabelOut(BaseModel):
@@ -113,7 +139,7 @@ class LabelsOut(BaseModel):
     labels: list[LabelOut] = Field(description="One for each that was sent.")
 
 
-def label_out(stored: Stored, class_names: tuple[str, ...]) -> LabelOut:
+def label_out(stored: Stored, classes: ClassSet) -> LabelOut:
     """A stored label as the API shows it."""
     label = stored.label
     return LabelOut(
@@ -121,5 +147,5 @@ def label_out(stored: Stored, class_names: tuple[str, ...]) -> LabelOut:
         region_id=label.region_id,
         version=label.version,
         created=stored.created,
-        class_counts=dict(zip(class_names, label.class_counts, strict=True)),
+        class_counts=dict(zip(classes.names, classes.counts_now([label.class_counts])[0].tolist(), strict=True)),
     )

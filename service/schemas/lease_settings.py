@@ -21,3 +21,10 @@ class LeaseSettings(Bounded):
         description="Share of a round's regions that one annotator may skip, but three in any case; reviewers and admins may "
         "skip more.",
     )
+    max_round_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of a round that one annotator is given, but no less than there is for each where all take part; 1: no "
+        "cap.",
+    )

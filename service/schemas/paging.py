@@ -27,3 +27,9 @@ class Page(BaseModel, Generic[Item]):
         """A page of what was `found` when asked for one more than `limit`; `key` is what the list is ordered by."""
         items = found[:limit]
         return cls(items=items, next=key(items[-1]) if len(found) > limit else None)
+
+    @classmethod
+    def cut_at(cls, every: list[Item], limit: int, after: int) -> "Page[Item]":
+        """A page of a list that is there as a whole; `after` is how many items are before."""
+        items = every[after : after + limit]
+        return cls(items=items, next=after + limit if len(every) > after + limit else None)

@@ -8,7 +8,9 @@ from service.domain.costs import COST_OF_ONE_SIZE, CostName
 from service.domain.methods import StrategyName
 from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import LONGEST_SIDE
+from service.schemas.gold_settings import GoldSettings
 from service.schemas.lease_settings import LeaseSettings
+from service.schemas.quality_settings import QualitySettings
 
 CHANGEABLE = (
     "strategy",
@@ -20,6 +22,15 @@ CHANGEABLE = (
     "max_held",
     "max_lease_minutes",
     "max_skip_share",
+    "max_round_share",
+    "overlap",
+    "agreement",
+    "agreement_threshold",
+    "review",
+    "learn_from",
+    "gold_share",
+    "gold_threshold",
+    "gold_window",
     "pool_size",
     "batch_size",
     "sampling",
@@ -53,7 +64,7 @@ def _learning_for(given: dict[str, Any]) -> Learning:
     return "refit" if given["encoder"] == "frozen" else "pass"
 
 
-class ProjectSettings(LeaseSettings):
+class ProjectSettings(QualitySettings, LeaseSettings, GoldSettings):
     """How regions are cut, chosen and learned from. The defaults are the paper's for CamVid, with a frozen encoder.
 
     Earlier versions stored neither `encoder` nor `learning`: what the segmenter then stands for is what those projects had.

@@ -80,6 +80,14 @@ class ClassOut(BaseModel):
     id: int = Field(description="Its value in label maps.", examples=[0])
     name: str = Field(description="What people call it.", examples=["Sky"])
     color: list[int] = Field(description="Red, green and blue.", examples=[[128, 128, 128]])
+    was: list[str] = Field([], description="Names that it had before.", examples=[[]])
+
+
+class RetiredOut(ClassOut):
+    """A class that was merged into another or removed. Label maps that hold its id are read by what became of it."""
+
+    into: int | None = Field(description="The class that its pixels are of; null: they are ignored.", examples=[8])
+    place: int = Field(description="Where it stood among all classes that there ever were, from 0.", examples=[9])
 
 
 class ProjectOut(BaseModel):
@@ -90,6 +98,8 @@ class ProjectOut(BaseModel):
     active: bool = Field(description="Whether regions are given out and new rounds proposed.")
     open_to_all: bool = Field(description="Whether everybody who is added to the service becomes a member.")
     classes: list[ClassOut] = Field(description="The classes, in order.")
+    retired: list[RetiredOut] = Field([], description="Classes that there are no more.", examples=[[]])
+    changes: int = Field(0, description="How often the classes were changed.", examples=[0])
     ignore_id: int = Field(description="The value of pixels that belong to no class.", examples=[11])
     settings: ProjectSettings = Field(description="How regions are cut, chosen and learned from.")
     created_at: Moment = Field(description="When it was made.")
@@ -108,7 +118,7 @@ class ProjectDetail(ProjectOut):
     images: dict[str, int] = Field(description="Images in each split.", examples=[{"state": 10, "pool": 257}])
     pool_regions: int = Field(description="Regions that the pool's images divide into.", examples=[6168])
     regions: dict[str, int] = Field(
-        description="Proposed regions by state.", examples=[{"open": 3, "labelled": 237, "skipped": 0}]
+        description="Proposed regions by state.", examples=[{"open": 3, "review": 0, "labelled": 237, "skipped": 0}]
     )
     rounds: dict[str, int] = Field(
         description="Rounds by state.", examples=[{"scoring": 0, "open": 1, "labelled": 0, "told": 9}]
@@ -130,6 +140,16 @@ class ProjectDetail(ProjectOut):
     stalled: list[StalledOut] = Field(description="Rounds that do not come further, and why.", examples=[[]])
 
 
+def class_outs(classes: ClassSet) -> list[ClassOut]:
+    """Classes as the API shows them."""
+    return [ClassOut.model_validate(each) for each in classes.to_json()["classes"]]
+
+
+def retired_outs(classes: ClassSet) -> list[RetiredOut]:
+    """Retired classes as the API shows them."""
+    return [RetiredOut.model_validate(each) for each in classes.to_json().get("retired", ())]
+
+
 def class_set(classes: str | ClassesIn) -> ClassSet:
     """The classes that a caller means. Raises ValueError with a sentence where they contradict each other."""
     return PRESETS[classes] if isinstance(classes, str) else ClassSet.from_json(classes.model_dump())
@@ -137,13 +157,16 @@ def class_set(classes: str | ClassesIn) -> ClassSet:
 
 def project_out(project: Project) -> ProjectOut:
     """A project as the API shows it."""
+    classes = ClassSet.from_json(project.classes)
     return ProjectOut(
         id=project.id,
         name=project.name,
         active=project.active,
         open_to_all=project.open_to_all,
-        classes=[ClassOut(**each) for each in project.classes["classes"]],
-        ignore_id=project.classes["ignore_id"],
+        classes=class_outs(classes),
+        retired=retired_outs(classes),
+        changes=classes.changes,
+        ignore_id=classes.ignore_id,
         settings=ProjectSettings.model_validate(project.settings),
         created_at=project.created_at,
     )

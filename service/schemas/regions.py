@@ -10,6 +10,8 @@ from service.store.leases import Given
 from service.store.regions import Placed
 from service.tables import Label, Lease
 
+RegionStateName = Literal["open", "review", "labelled", "skipped"]
+
 
 class RegionOut(BaseModel):
     """A cell of an image's grid that was proposed for labelling."""
@@ -46,23 +48,31 @@ class LeasedRegion(RegionOut):
     lease_expires_at: Moment = Field(description="Until when nobody else gets the region.")
 
 
-Reason = Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started", "held", "failed"]
+Reason = Literal[
+    "scoring", "all_leased", "in_review", "budget_reached", "pool_empty", "not_started", "held", "failed", "paused"
+]
 
 
 class NextRegions(BaseModel):
     """The regions that the caller holds now, or why there are none."""
 
-    items: list[LeasedRegion] = Field(description="The caller's open leases first, then new ones by round and score.")
+    items: list[LeasedRegion] = Field(
+        description="The caller's open leases first, then what was rejected, what waits for another opinion, and new ones by "
+        "round and score."
+    )
     reason: Reason | None = Field(
-        description="Why there is nothing: regions are being chosen; others hold what there is; as much as the budget allows is "
-        "labelled; all that there is is labelled; the campaign is paused or has no images in the pool; the caller holds as many "
-        "regions as one may (held), which are busy just now; a job that the campaign "
-        "needs has failed, and an admin must act. Null where there is something.",
+        description="Why there is nothing: regions are being chosen; others hold what there is, or it is for others to label "
+        "(all_leased); what is left waits for reviewers; as much as the budget allows is labelled; all of the pool is; "
+        "the campaign is paused or has no images in the pool; the caller holds as many regions as one may (held), which are busy "
+        "just now; a job that the campaign needs has failed, and an admin must act; the caller is paused in the project. Null "
+        "where there is something.",
         examples=[None],
     )
     retry_after: int | None = Field(description="Seconds until asking again may help.", examples=[None])
     job_id: int | None = Field(None, description="Where the reason is failed: the job's number.", examples=[None])
-    sentence: str | None = Field(None, description="Where the reason is failed: why, and what to do.", examples=[None])
+    sentence: str | None = Field(
+        None, description="Where the reason is failed or paused: why, and what to do.", examples=[None]
+    )
 
 
 class LatestLabel(BaseModel):
@@ -78,11 +88,16 @@ class LatestLabel(BaseModel):
 class RegionDetail(RegionOut):
     """A region and what became of it."""
 
-    state: Literal["open", "labelled", "skipped"] = Field(description="What became of it.", examples=["labelled"])
+    state: RegionStateName = Field(description="What became of it.", examples=["labelled"])
     skip_reason: str | None = Field(description="Why it was skipped.", examples=[None])
     leased_until: Moment | None = Field(description="Until when somebody holds it; null where nobody does.")
     label: LatestLabel | None = Field(description="Its label, if there is one.")
     label_url: str | None = Field(description="Path of its label map.", examples=["/regions/17/label"])
+    overlap: int = Field(description="Annotators who are asked for a label of it.", examples=[1])
+    answers: int = Field(description="Of them, those whose label is there and was not rejected.", examples=[1])
+    rejected: str | None = Field(
+        description="Why a reviewer rejected a label of it last; an annotator is told of their own.", examples=[None]
+    )
 
 
 class LeaseOut(BaseModel):
@@ -124,7 +139,7 @@ class RegionState(BaseModel):
     """What became of a region."""
 
     id: int = Field(description="The region's number.", examples=[17])
-    state: Literal["open", "labelled", "skipped"] = Field(description="What became of it.", examples=["skipped"])
+    state: RegionStateName = Field(description="What became of it.", examples=["skipped"])
     skip_reason: str | None = Field(description="Why it was skipped.", examples=["The image is blurred."])
 
 
@@ -166,7 +181,7 @@ def leased_region(placed: Placed, lease: Given, token: str) -> LeasedRegion:
     return LeasedRegion(**dict(region_out(placed)), lease_token=token, lease_expires_at=lease.expires_at)
 
 
-def region_detail(placed: Placed, lease: Lease | None, label: Label | None) -> RegionDetail:
+def region_detail(placed: Placed, lease: Lease | None, label: Label | None, rejected: str | None) -> RegionDetail:
     """A region and what became of it; `lease` is one that has not run out."""
     return RegionDetail(
         **dict(region_out(placed)),
@@ -175,4 +190,7 @@ def region_detail(placed: Placed, lease: Lease | None, label: Label | None) -> R
         leased_until=None if lease is None else lease.expires_at,
         label=None if label is None else LatestLabel.model_validate(label, from_attributes=True),
         label_url=None if label is None else f"/regions/{placed.id}/label",
+        overlap=placed.overlap,
+        answers=placed.answers,
+        rejected=rejected,
     )

@@ -37,13 +37,18 @@ class RoundOut(BaseModel):
     class_counts: dict[str, int] | None = Field(
         description="Labelled pixels of each class in the round.", examples=[{"Sky": 20113, "Pole": 950}]
     )
+    pool_shares: dict[str, float] | None = Field(
+        description="Of its candidates, which are drawn from the pool: the share of pixels that each class was predicted for; "
+        "null where none were looked at.",
+        examples=[{"Sky": 0.17, "Pole": 0.01}],
+    )
     seconds: dict[str, float] = Field(
         description="Time of each phase.", examples=[{"ask_describe": 0.9, "tell_train": 1.2}]
     )
     note: str = Field(description="Anything out of the ordinary.", examples=[""])
     warning: str | None = Field(
-        description="What is to be looked at: mIoU fell by more than its noise, in this round or over several, or the "
-        "policy that asked had gained nothing. Null: nothing.",
+        description="What is to be looked at: mIoU fell by more than its noise, in this round or over several, the "
+        "policy that asked had gained nothing, or later rounds were learned from before. Null: nothing.",
         examples=[None],
     )
     created_at: datetime = Field(description="When it was begun.")
@@ -53,9 +58,9 @@ class RoundOut(BaseModel):
 
 
 def round_out(round_: Round, classes: ClassSet) -> RoundOut:
-    """A round as the API shows it, with the classes by name."""
+    """A round as the API shows it, with the classes by name: those of when it was learned from."""
     values = {name: getattr(round_, name) for name in RoundOut.model_fields}
-    for name in ("iou_per_class", "class_counts"):
+    for name in ("iou_per_class", "class_counts", "pool_shares"):
         if values[name] is not None:
             values[name] = dict(zip(classes.names, values[name], strict=True))
     return RoundOut.model_validate(values)

@@ -3,13 +3,27 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
 from service.store import events, lease_ends, tokens
 from service.store.memberships import enroll_in_open_projects
-from service.tables import Annotator, Token
+from service.tables import Annotator
+
+_FIRST = 7_461_020_233  # any number, but the same in all processes
+
+
+def add_first_admin(session: Session, *, name: str, token_hash: str, prefix: str, now: datetime) -> Annotator | None:
+    """An admin where there is none, and None where there is one: of several processes that ask at once, one adds.
+
+    Raises Conflict where somebody who is no admin has the name.
+    """
+    if session.get_bind().dialect.name == "postgresql":  # on SQLite there is just one writer anyway
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _FIRST})
+    if session.scalar(select(Annotator.id).where(Annotator.role == "admin").limit(1)) is not None:
+        return None
+    return add_annotator(session, name=name, role="admin", token_hash=token_hash, prefix=prefix, now=now)
 
 
 def add_annotator(
@@ -20,6 +34,7 @@ def add_annotator(
     token_hash: str,
     now: datetime,
     prefix: str = "",
+    expires_at: datetime | None = None,
     by: int | None = None,
 ) -> Annotator:
     """A new annotator with a token, which begins with `prefix`; `by` is who added it. Raises Conflict where the name is taken."""
@@ -28,8 +43,7 @@ def add_annotator(
     annotator = Annotator(name=name, role=role, token_hash=token_hash, active=True, created_at=now)
     session.add(annotator)
     session.flush()
-    first = Token(annotator_id=annotator.id, name="first", token_hash=token_hash, prefix=prefix, created_at=now)
-    session.add(first)
+    tokens.add_first(session, annotator, token_hash=token_hash, prefix=prefix, now=now, expires_at=expires_at)
     enroll_in_open_projects(session, annotator, now)
     events.record(session, now=now, kind="annotator_added", annotator_id=by, added=annotator.id, name=name, role=role)
     return annotator
@@ -73,7 +87,14 @@ def deactivate(session: Session, annotator_id: int, *, now: datetime, by: int | 
 
 
 def rotate(
-    session: Session, annotator_id: int, *, token_hash: str, now: datetime, prefix: str = "", by: int | None = None
+    session: Session,
+    annotator_id: int,
+    *,
+    token_hash: str,
+    now: datetime,
+    prefix: str = "",
+    expires_at: datetime | None = None,
+    by: int | None = None,
 ) -> Annotator:
     """Another token in place of all of the annotator's, which stop working. Raises Conflict where they are deactivated.
 
@@ -82,20 +103,27 @@ def rotate(
     annotator = _locked(session, annotator_id)
     if not annotator.active:
         raise Conflict(f"{annotator.name} is deactivated; reactivate them first.", code="annotator_revoked")
-    tokens.replace_all(session, annotator, token_hash=token_hash, prefix=prefix, now=now)
+    tokens.replace_all(session, annotator, token_hash=token_hash, prefix=prefix, now=now, expires_at=expires_at)
     events.record(session, now=now, kind="token_rotated", annotator_id=by, rotated=annotator_id)
     return annotator
 
 
 def reactivate(
-    session: Session, annotator_id: int, *, token_hash: str, now: datetime, prefix: str = "", by: int | None = None
+    session: Session,
+    annotator_id: int,
+    *,
+    token_hash: str,
+    now: datetime,
+    prefix: str = "",
+    expires_at: datetime | None = None,
+    by: int | None = None,
 ) -> Annotator:
     """Somebody who was deactivated may call again, by a new token alone. Raises Conflict where they may already."""
     annotator = _locked(session, annotator_id)
     if annotator.active:
         raise Conflict(f"{annotator.name} is not deactivated.", code="annotator_active")
     annotator.active = True
-    tokens.replace_all(session, annotator, token_hash=token_hash, prefix=prefix, now=now)
+    tokens.replace_all(session, annotator, token_hash=token_hash, prefix=prefix, now=now, expires_at=expires_at)
     enroll_in_open_projects(session, annotator, now)
     events.record(session, now=now, kind="annotator_reactivated", annotator_id=by, reactivated=annotator_id)
     return annotator

@@ -6,10 +6,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.domain import quarters
+from service.domain.gold import GOLD
 from service.domain.methods import IMPORT
 from service.domain.regions import Grid
 from service.schemas.project_settings import ProjectSettings
 from service.tables import ImageGroup, Project, Region, Round
+
+SPENT = ("open", "review", "labelled")
+"""The states of regions that the budget is spent on, once for each, however many people label it."""
 
 
 def regions_left(session: Session, project: Project) -> int:
@@ -21,7 +25,7 @@ def regions_left(session: Session, project: Project) -> int:
     areas = region_areas(session, project.id, settings.levels)
     left = pool_regions(session, project.id, settings) - sum(areas.values())
     if settings.budget is not None:
-        spent = areas.get("open", 0) + areas.get("labelled", 0) - imported_area(session, project.id, settings.levels)
+        spent = sum(areas.get(state, 0) for state in SPENT) - imported_area(session, project.id, settings.levels)
         left = min(left, settings.budget - spent)
     return math.ceil(left)
 
@@ -36,8 +40,10 @@ def pool_left(session: Session, project: Project) -> float:
 
 def region_areas(session: Session, project_id: int, levels: int, *, imported: bool = False) -> dict[str, float]:
     """Proposed regions by state, as many as undivided ones are as large; of `imported` rounds alone, if that is wished."""
+    if levels == 1:  # states stand in an index, cells do not
+        return {state: float(count) for state, count in region_counts(session, project_id, imported=imported).items()}
     part = Region.cell % quarters.nodes(levels)
-    chosen = select(Region.state, part, func.count()).where(Region.project_id == project_id)
+    chosen = select(Region.state, part, func.count()).where(Region.project_id == project_id, Region.state != GOLD)
     if imported:
         chosen = chosen.join(Round, Region.round_id == Round.id).where(Round.strategy == IMPORT)
     areas: dict[str, float] = {}
@@ -53,7 +59,7 @@ def imported_area(session: Session, project_id: int, levels: int) -> float:
 
 def region_counts(session: Session, project_id: int, *, imported: bool = False) -> dict[str, int]:
     """Proposed regions by state; of `imported` rounds alone, if that is wished."""
-    chosen = select(Region.state, func.count()).where(Region.project_id == project_id)
+    chosen = select(Region.state, func.count()).where(Region.project_id == project_id, Region.state != GOLD)
     if imported:
         chosen = chosen.join(Round, Region.round_id == Round.id).where(Round.strategy == IMPORT)
     return {row.state: row[1] for row in session.execute(chosen.group_by(Region.state))}

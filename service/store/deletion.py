@@ -11,7 +11,24 @@ from service.errors import Conflict, NotFound
 from service.store import events, removals
 from service.store.images import get_image
 from service.store.rounds import UNFINISHED
-from service.tables import Checkpoint, Image, ImageGroup, Job, Label, Lease, Membership, Project, Region, Round
+from service.tables import (
+    Checkpoint,
+    ClassChange,
+    Comparison,
+    GoldTurn,
+    Image,
+    ImageGroup,
+    Job,
+    JobLine,
+    Label,
+    Lease,
+    Membership,
+    Project,
+    Region,
+    RegionHints,
+    Review,
+    Round,
+)
 
 # Of rows that the session holds it need not know.
 _AS_SAID = {"synchronize_session": False}
@@ -134,14 +151,16 @@ def _require_exported(session: Session, project: Project) -> None:
 def _delete_project_rows(session: Session, project_id: int) -> None:
     """Rows that name others go before these."""
     delete_regions(session, select(Region.id).where(Region.project_id == project_id))
-    for table in (Round, Image, ImageGroup, Checkpoint, Job, Membership):
+    jobs = select(Job.id).where(Job.project_id == project_id)
+    session.execute(delete(JobLine).where(JobLine.job_id.in_(jobs)), execution_options=_AS_SAID)
+    for table in (ClassChange, Round, Image, ImageGroup, Checkpoint, Job, Membership):
         session.execute(delete(table).where(table.project_id == project_id), execution_options=_AS_SAID)
     session.execute(delete(Project).where(Project.id == project_id), execution_options=_AS_SAID)
 
 
 def delete_regions(session: Session, regions: Select[int]) -> None:
-    """Delete regions, which are locked, with their labels and leases."""
-    for table in (Label, Lease):
+    """Delete regions, which are locked, with their labels, what was said of these, and leases."""
+    for table in (Comparison, Review, GoldTurn, RegionHints, Label, Lease):
         session.execute(delete(table).where(table.region_id.in_(regions)), execution_options=_AS_SAID)
     session.execute(delete(Region).where(Region.id.in_(regions)), execution_options=_AS_SAID)
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from service.tables import Event, table_of
+from service.tables import Event, one_or_many, table_of
 
 
 def record(
@@ -28,4 +28,4 @@ _ADD = insert(table_of(Event))
 
 def record_many(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Add events by their columns, in one statement."""
-    session.connection().execute(_ADD, rows)
+    session.connection().execute(_ADD, one_or_many(list(rows)))

@@ -31,6 +31,7 @@ class ExportedRegion:
     annotator: str
     label_id: int
     version: int
+    kind: str
     seconds: float | None
     created_at: datetime
     mask: bytes
@@ -101,6 +102,7 @@ def regions_of_image(session: Session, image_id: int) -> Sequence[ExportedRegion
             annotator=name,
             label_id=label.id,
             version=label.version,
+            kind=label.kind,
             seconds=label.seconds,
             created_at=label.created_at,
             mask=label.mask,

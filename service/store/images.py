@@ -1,11 +1,11 @@
 """Images in the database: their arrival, in groups of one size, without gaps or races."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
@@ -32,6 +32,9 @@ class NewImage:
     label_key: str | None = None
 
 
+_OF_ARRIVALS = tuple(each.name for each in fields(NewImage))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
     """An image and whether it came with this call."""
@@ -50,21 +53,18 @@ def add_images(
     # One arrival at a time in each project: ordinals have no gaps, and names and groups no races.
     session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
     known = _images_by_name(session, project_id, [each.name for each in arrivals])
-    groups: dict[tuple[str, int, int], ImageGroup] = {}
+    new: dict[str, NewImage] = {}
+    for arrival in arrivals:
+        if arrival.name not in known:
+            new.setdefault(arrival.name, arrival)
+    made = {image.name: image for image in _insert(session, project_id, list(new.values()), now)}
     added = []
     for arrival in arrivals:
-        image = known.get(arrival.name)
-        if image is not None:
+        image = known.get(arrival.name) or made[arrival.name]
+        is_new = new.get(arrival.name) is arrival
+        if not is_new:
             _check_same(image, arrival)
-            added.append(Added(image=image, created=False))
-            continue
-        place = (arrival.split, arrival.height, arrival.width)
-        if place not in groups:
-            groups[place] = _locked_group(session, project_id, *place)
-        image = known[arrival.name] = _new_image(project_id, groups[place], arrival, now)
-        session.add(image)
-        added.append(Added(image=image, created=True))
-    session.flush()
+        added.append(Added(image=image, created=is_new))
     removals.keep(session, (key for each in arrivals for key in keys_of(each)))
     created = [each.image.id for each in added if each.created]
     if created:
@@ -128,25 +128,22 @@ def _locked_group(session: Session, project_id: int, split: str, height: int, wi
     return group
 
 
-def _new_image(project_id: int, group: ImageGroup, arrival: NewImage, now: datetime) -> Image:
-    ordinal = group.count
-    group.count += 1
-    return Image(
-        project_id=project_id,
-        group_id=group.id,
-        ordinal=ordinal,
-        name=arrival.name,
-        split=arrival.split,
-        height=arrival.height,
-        width=arrival.width,
-        media_type=arrival.media_type,
-        digest=arrival.digest,
-        blob_key=arrival.blob_key,
-        seen_key=arrival.seen_key,
-        reading=arrival.reading,
-        label_key=arrival.label_key,
-        created_at=now,
-    )
+def _insert(session: Session, project_id: int, arrivals: Sequence[NewImage], now: datetime) -> Sequence[Image]:
+    """The rows of images that are not there yet, in one statement; each group's count is written once."""
+    groups: dict[tuple[str, int, int], ImageGroup] = {}
+    rows = []
+    for arrival in arrivals:
+        place = (arrival.split, arrival.height, arrival.width)
+        if place not in groups:
+            groups[place] = _locked_group(session, project_id, *place)
+        group = groups[place]
+        place_of = {"project_id": project_id, "group_id": group.id, "ordinal": group.count, "created_at": now}
+        rows.append({name: getattr(arrival, name) for name in _OF_ARRIVALS} | place_of)
+        group.count += 1
+    if not rows:
+        return ()
+    session.flush()
+    return session.scalars(insert(Image).returning(Image, sort_by_parameter_order=True), rows).all()
 
 
 def _check_same(image: Image, arrival: NewImage) -> None:

@@ -8,14 +8,16 @@ from uuid import uuid4
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from service.domain.doubts import said_of
 from service.domain.job_kinds import ROUND_KINDS, JobKind
 from service.errors import Conflict, NotFound
 from service.logs import request_id
+from service.store import job_lines
+from service.store.migrated import altered_since
 from service.tables import Job, Project, WorkerHost
 
-# These read the newest segmenter and save its successor, so two at once would lose one's training.
-EXCLUSIVE_KINDS: tuple[JobKind, ...] = ("pretrain", "tell")
 ENDED = ("done", "failed", "cancelled")
+_CANCELLED = "It is cancelled."
 
 
 class JobLost(Exception):
@@ -70,10 +72,13 @@ def get_job(session: Session, job_id: int) -> Job:
     return job
 
 
-def list_jobs(session: Session, project_id: int, *, limit: int, after: int) -> Sequence[Job]:
-    """Jobs of a project with ids above `after`, oldest first."""
-    chosen = select(Job).where(Job.project_id == project_id, Job.id > after).order_by(Job.id).limit(limit)
-    return session.scalars(chosen).all()
+def list_jobs(session: Session, project_id: int, *, limit: int, after: int, newest: bool = False) -> Sequence[Job]:
+    """Jobs of a project with ids above `after`, oldest first; or `newest` first with ids below it, 0: any."""
+    chosen = select(Job).where(Job.project_id == project_id).limit(limit)
+    if newest:
+        chosen = chosen.where(Job.id < after) if after else chosen
+        return session.scalars(chosen.order_by(Job.id.desc())).all()
+    return session.scalars(chosen.where(Job.id > after).order_by(Job.id)).all()
 
 
 def pending_job(session: Session, project_id: int, kind: JobKind) -> Job | None:
@@ -85,14 +90,16 @@ def pending_job(session: Session, project_id: int, kind: JobKind) -> Job | None:
 def claim_job(
     session: Session, job_id: int, *, now: datetime, stale_after: timedelta, worker: str | None = None
 ) -> Job | None:
-    """Take a job for this worker; None where another has it, it has ended, or another of its kind must end first.
+    """Take a job for this worker; None where another has it, it has ended, or another of its project must stop first.
+
+    A project has one job at a time: most read the newest segmenter, and some save its successor.
 
     `worker` is the name under which its process is announced.
     """
     job = session.get(Job, job_id)
     if job is None:
         return None
-    # The project's row orders the claims of its exclusive jobs.
+    # The project's row orders the claims of its jobs.
     session.execute(select(Project.id).where(Project.id == job.project_id).with_for_update(key_share=True))
     found = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
     job = session.scalars(found).one_or_none()
@@ -110,26 +117,34 @@ def claim_job(
     job.state, job.lock, job.heartbeat_at = "running", uuid4().hex, now
     job.attempt += 1
     job.worker, job.due_at = worker, None
+    if job.started_at is None or job.attempt > 1:
+        job_lines.note(session, job, f"A worker begins with it, try {job.attempt}.", now)
     job.started_at = job.started_at or now
     session.execute(update(WorkerHost).where(WorkerHost.name == worker).values(job_id=job_id, seen_at=now))
     return job
 
 
 def _must_wait(session: Session, job: Job, stale_before: datetime) -> bool:
-    if job.kind == "train-policy":
-        return pending_job(session, job.project_id, "pretrain") is not None
-    return job.kind in EXCLUSIVE_KINDS and _exclusive_running(session, job, stale_before)
-
-
-def _exclusive_running(session: Session, job: Job, stale_before: datetime) -> bool:
+    if job.kind == "train-policy" and pending_job(session, job.project_id, "pretrain") is not None:
+        return True
+    if job.kind == "tell" and _ask_before(session, job) is not None:
+        return True  # annotators wait for it, and what it chooses must not depend on which worker was quicker
     others = select(Job.id).where(
-        Job.project_id == job.project_id,
-        Job.id != job.id,
-        Job.kind.in_(EXCLUSIVE_KINDS),
-        Job.state == "running",
-        Job.heartbeat_at > stale_before,
+        Job.project_id == job.project_id, Job.id != job.id, Job.state == "running", Job.heartbeat_at > stale_before
     )
     return session.scalars(others.limit(1)).first() is not None
+
+
+def _ask_before(session: Session, job: Job) -> int | None:
+    """An `ask` of the project that was queued before a job, and could be taken now."""
+    asks = select(Job.id).where(Job.project_id == job.project_id, Job.kind == "ask", Job.id < job.id)
+    return session.scalar(asks.where(Job.state == "queued", Job.due_at.is_(None), Job.attempt == 0).limit(1))
+
+
+def ask_held_back(session: Session, project_id: int) -> bool:
+    """Whether a worker has come for an `ask` of the project, and was turned away by the job that runs: annotators wait for it."""
+    held = select(Job.id).where(Job.project_id == project_id, Job.kind == "ask", Job.state == "queued")
+    return session.scalars(held.where(Job.sent_at.is_(None), Job.due_at.is_(None)).limit(1)).first() is not None
 
 
 def owned_job(session: Session, job_id: int, lock: str) -> Job:
@@ -175,12 +190,15 @@ def finish_job(session: Session, job: Job, *, now: datetime, result: dict[str, A
     """The job is done; jobs that waited for it are sent."""
     job.result, job.progress, job.error, job.postponed = result, 1.0, None, 0
     end_job(job, "done", now)
+    job_lines.note(session, job, said_of(result), now, "warning")
+    job_lines.note(session, job, "It is done.", now)
     wake_waiting(session, job.project_id, now)
 
 
 def cancel_job(session: Session, job: Job, *, now: datetime) -> None:
     """The job stopped because it was told to."""
     end_job(job, "cancelled", now)
+    job_lines.note(session, job, _CANCELLED, now)
     wake_waiting(session, job.project_id, now)
 
 
@@ -208,6 +226,7 @@ def fail_job(
         end_job(job, "failed", now)
     else:
         set_back(job, now=now, wait=wait)
+    job_lines.note_failure(session, job, now)
     wake_waiting(session, job.project_id, now)
 
 
@@ -216,6 +235,7 @@ def postpone_job(session: Session, job: Job, *, now: datetime, error: str, wait:
     job.error = error
     job.attempt, job.postponed = max(0, job.attempt - 1), job.postponed + 1
     set_back(job, now=now, wait=wait)
+    job_lines.note_failure(session, job, now, "warning")
     wake_waiting(session, job.project_id, now)
 
 
@@ -246,6 +266,7 @@ def request_cancel(session: Session, job_id: int, *, now: datetime) -> Job:
     job.cancel_requested = True
     if job.state == "queued":
         end_job(job, "cancelled", now)
+    job_lines.note(session, job, "It is to stop." if job.state == "running" else _CANCELLED, now)
     return job
 
 
@@ -258,8 +279,12 @@ def retry_job(session: Session, job_id: int, *, now: datetime) -> Job:
         raise Conflict(
             f"Job {job_id} is {job.state}; only a failed or cancelled job is tried again.", code="job_not_ended"
         )
+    if job.kind not in ROUND_KINDS and altered_since(session, job.project_id, job.created_at):
+        sentence = f"The project's classes were changed since job {job_id} was begun: start a new one."
+        raise Conflict(sentence, code="classes_changed", detail={"job_id": job_id})
     job.state, job.attempt, job.cancel_requested, job.error, job.finished_at = "queued", 0, False, None, None
     job.started_at, job.sent_at, job.due_at, job.postponed, job.request_id = None, now, None, 0, request_id()
+    job_lines.note(session, job, "Somebody has it tried again.", now)
     send(session, [job])
     return job
 

@@ -16,6 +16,7 @@ from service.store import events, lease_ends
 from service.store.budget import grid_of
 from service.store.jobs import queue_job
 from service.store.labels import Submission, newest_labels, stored_label
+from service.store.migrated import class_changes_of, require_classes
 from service.store.pool import groups_of_split
 from service.store.regions import lock_regions
 from service.store.rounds import close_if_done
@@ -75,6 +76,7 @@ def import_labels(
     images: Sequence[ImageLabels],
     annotator_id: int,
     *,
+    class_changes: int = 0,
     replace: bool,
     source: str,
     now: datetime,
@@ -83,11 +85,12 @@ def import_labels(
 
     A region that waits for its label gets it, unless another annotator holds it (`held`). Where there is a label, the same pixels
     are `unchanged`; others are a new version with `replace`, and else `differs`. Raises RegionsMoved, and writes nothing, where
-    the images have other regions than they had.
+    the images have other regions than they had, ClassesChanged where the classes have changed more often than `class_changes`.
     """
     waiting_id = session.scalar(_unlearned(project_id))
     there = _lock(session, [each.image.id for each in images], waiting_id)
     lock_project(session, project_id)
+    require_classes(class_changes_of(session, project_id), class_changes)
     placed = _as_they_are(session, [each.image.id for each in images])
     now_there = cells_of(session, [each.image.id for each in images])
     if any(now_there.get(each.image.id, set()) != each.known for each in images):
@@ -103,7 +106,8 @@ def import_labels(
         region = made.get(key) or old[key]
         outcome = _kept(session, region, label, statuses.get(key), labels.get(region.id), annotator_id, replace, now)
         outcomes.append(outcome)
-    opened = [old[key] for key, status in statuses.items() if status == "open"]
+    waited = (old[key] for key, status in statuses.items() if status in ("open", "review"))
+    opened = [region for region in waited if region.state == "labelled"]
     lease_ends.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
     session.flush()
     for round_id in sorted({region.round_id for region in opened}):
@@ -117,9 +121,8 @@ def _as_they_are(session: Session, image_ids: Sequence[int]) -> list[Image]:
     """The images at their places now that the project is locked. Raises NotFound for one that was deleted meanwhile."""
     chosen = select(Image).where(Image.id.in_(image_ids)).execution_options(populate_existing=True)
     found = {image.id: image for image in session.scalars(chosen)}
-    for image_id in image_ids:
-        if image_id not in found:
-            raise NotFound(f"Image {image_id} was deleted while its label map was looked at.")
+    if absent := [each for each in image_ids if each not in found]:
+        raise NotFound(f"Image {absent[0]} was deleted while its label map was looked at.")
     return [found[image_id] for image_id in image_ids]
 
 
@@ -160,9 +163,8 @@ def _new_regions(
 ) -> tuple[Round | None, dict[tuple[int, int], Region]]:
     if not new:
         return None, {}
-    round_ = _round(session, project_id, waiting_id, now)
+    round_, firsts = _round(session, project_id, waiting_id, now), _first_numbers(session, project_id, images)
     round_.size += len(new)
-    firsts = _first_numbers(session, project_id, images)
     made = {
         (image_id, label.cell): Region(
             project_id=project_id,
@@ -176,6 +178,7 @@ def _new_regions(
             width=label.box.width,
             score=0.0,
             state="labelled",
+            answers=1,
         )
         for (image_id, _), label in new.items()
     }
@@ -261,13 +264,13 @@ def _kept(
         class_counts=label.class_counts,
         seconds=None,
     )
-    stored = stored_label(submission, latest, annotator_id, now)
+    stored = stored_label(submission, latest, annotator_id, now, kind="imported")
     if not stored.created:
         return outcome("unchanged", stored.label.version)
     if latest is not None and not replace:
         return outcome("differs", latest.version)
     session.add(stored.label)
-    region.state = "labelled"
+    region.state, region.answers = "labelled", max(1, region.answers)
     events.record(
         session,
         now=now,
@@ -293,6 +296,5 @@ def _record(
     counts = {status: sum(each.status == status for each in outcomes) for status in ("labelled", "replaced")}
     if not any(counts.values()):
         return
-    number = None if round_ is None else round_.number
-    told = {"round": number, "source": source, **counts}
+    told = {"round": None if round_ is None else round_.number, "source": source, **counts}
     events.record(session, now=now, kind="labels_imported", project_id=project_id, annotator_id=annotator_id, **told)

@@ -1,26 +1,39 @@
-"""Leases in the database: a region is held by one annotator at a time, for a while."""
+"""Leases in the database: a region is held by as many annotators as it wants labels of, each for a while."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, case, exists, func, or_, select, text, update
+from sqlalchemy import Connection, bindparam, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from service.errors import Conflict, NotFound
+from service.errors import Conflict
+from service.store import offers
 from service.store.lease_caps import (
     holds_all_it_may,
     lease_time,
     live_leases,
     longest_lease,
     setting,
+    within_share,
 )
-from service.store.regions import PLACED, Placed, placed
+from service.store.offers import ANYBODY_MAY_HAVE, HELD_FIRST, MAY_HAVE, PLAIN, Seat, joined
+from service.store.regions import PLACED, Placed, placed, unknown_lease
 from service.store.turns import one_at_a_time
-from service.tables import Annotator, Image, Lease, Membership, Project, Region, Round, UtcDateTime, table_of
+from service.tables import (
+    Annotator,
+    Image,
+    Lease,
+    Membership,
+    Project,
+    Region,
+    Round,
+    one_or_many,
+    table_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +52,7 @@ class Held:
 
     lease: Given
     placed: Placed
-
-
-def _joined(chosen: Any) -> Any:
-    """Regions of `project` that wait for a label, with the lease on each that has no end."""
-    chosen = chosen.join(Round, Region.round_id == Round.id)
-    chosen = chosen.outerjoin(Lease, and_(Lease.region_id == Region.id, Lease.ended_at.is_(None)))
-    return chosen.where(Region.project_id == bindparam("project"), Region.state == "open", Round.state == "open")
-
-
-_NOW: BindParameter[datetime] = bindparam("now", type_=UtcDateTime)
-_FREE = or_(Lease.id.is_(None), Lease.expires_at <= _NOW)
-_MINE = and_(Lease.annotator_id == bindparam("annotator"), Lease.expires_at > _NOW)
+    gold_share: float = 0.0  # of a lease that is new: the share of gold regions that the project wishes
 
 
 _MEMBER = exists().where(Membership.annotator_id == Annotator.id, Membership.project_id == bindparam("project"))
@@ -58,33 +60,41 @@ _MEMBER = exists().where(Membership.annotator_id == Annotator.id, Membership.pro
 
 def _available() -> Any:
     chosen: Any = select(
-        *PLACED, Lease.id.label("lease_id"), Lease.expires_at, live_leases().label("holds"), Project.settings
+        *PLACED,
+        Lease.id.label("lease_id"),
+        Lease.expires_at,
+        live_leases().label("holds"),
+        Project.settings,
+        Region.round_id,
+        Region.priority,
+        PLAIN.label("plain"),
     )
-    chosen = _joined(chosen.select_from(Region)).join(Image, Region.image_id == Image.id)
+    chosen = joined(chosen.select_from(Region)).join(Image, Region.image_id == Image.id)
     chosen = chosen.join(Project, Region.project_id == Project.id).where(
         Project.active,
-        or_(_FREE, _MINE),
+        MAY_HAVE,
         Region.id.not_in(bindparam("but", expanding=True)),
+        or_(Round.number > bindparam("beyond"), Region.priority > 0),
         # Nobody is let in who is not active and a member, but that may change between the door and here.
         select(Annotator.id)
         .where(Annotator.id == bindparam("annotator"), Annotator.active, or_(Annotator.role == "admin", _MEMBER))
         .exists(),
     )
-    first = case((_MINE, 0), else_=1)
-    chosen = chosen.order_by(first, Round.number, Region.score.desc(), Region.id).limit(bindparam("count"))
-    return chosen.with_for_update(of=Region, skip_locked=True)
+    # What was rejected, and what waits for another opinion, comes before what is new.
+    urgent = (Region.priority.desc(), Region.answers.desc())
+    chosen = chosen.order_by(HELD_FIRST, *urgent, Round.number, Region.score.desc(), Region.id)
+    return chosen.limit(bindparam("count")).with_for_update(of=Region, skip_locked=True)
 
 
 # Built once: building takes longer than the database's answer.
 _AVAILABLE = _available()
-_ANY = _joined(select(Region.id)).where(or_(_FREE, _MINE)).limit(1)
-_COUNTED = select(func.count()).select_from(_joined(select(Region.id)).where(_FREE).limit(bindparam("most")).subquery())
-_WHERE_ACTIVE = text("ended_at IS NULL")
+_ANY = joined(select(Region.id)).where(MAY_HAVE).limit(1)
+_COUNTED = select(func.count()).select_from(
+    joined(select(Region.id)).where(ANYBODY_MAY_HAVE).limit(bindparam("most")).subquery()
+)
 _LEASES = table_of(Lease)
 _GRANT = {
-    name: insert(_LEASES)
-    .on_conflict_do_nothing(index_elements=["region_id"], index_where=_WHERE_ACTIVE)
-    .returning(_LEASES.c.id, _LEASES.c.region_id)
+    name: insert(_LEASES).on_conflict_do_nothing().returning(_LEASES.c.id, _LEASES.c.region_id)
     for name, insert in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
 }
 _RUN_OUT = (
@@ -107,31 +117,52 @@ def claim(
     now: datetime,
     default_minutes: float,
 ) -> list[Held]:
-    """Up to `count` regions for the annotator: those held already, then free ones by round and score, as many as one may hold.
+    """Up to `count` regions for the annotator: those held already, then free ones, as many as one may hold and have of a round.
 
-    Leases that ran out are ended where their region is taken. Only regions of open rounds are read, whatever the pool. No other
-    transaction may give regions to the annotator meanwhile (`Database.write`, `alone`).
+    Free ones go by how long they have waited for another opinion or a better label, then by round and score. Leases that ran out
+    are ended where their seat is taken. Only open regions are read, whatever the pool. No other transaction may give regions to
+    the annotator meanwhile (`Database.write`, `alone`).
     """
     held: list[Held] = []
     seen: list[int] = []
+    beyond = 0
     while len(held) < count:
         values = {"project": project_id, "annotator": annotator_id, "count": count - len(held), "now": now, "but": seen}
-        found = session.connection().execute(_AVAILABLE, values).all()
+        found = session.connection().execute(_AVAILABLE, {**values, "beyond": beyond}).all()
         if not found:
             break
-        most = setting(found[0].settings, "max_held")
+        settings = found[0].settings
+        most = setting(settings, "max_held")
         count = min(count, most)
         found = found[: count - len(held)]
         seen = [*seen, *(row.id for row in found)]
-        held += [_held(row, annotator_id, row.lease_id, row.expires_at) for row in found if _lasts(row, now)]
-        free = [row for row in found if not _lasts(row, now)]
-        expires_at = now + lease_time(found[0].settings, default_minutes)
+        seats = _seats(session, found, annotator_id, now)
+        placed_rows = [(row, seats[row.id]) for row in found if row.id in seats]
+        held += [_held(row, annotator_id, seat.lease_id, seat.expires_at) for row, seat in placed_rows if seat.lease_id]
+        free = [(row, seat) for row, seat in placed_rows if not seat.lease_id]
+        expires_at = now + lease_time(settings, default_minutes)
         # Those held come first, but ones whose rows somebody has locked are passed over: they count all the same.
         room = max(0, most - found[0].holds)
-        held += _granted(session, free[:room], annotator_id, now=now, expires_at=expires_at)
+        taken = free[:room]
+        if setting(settings, "max_round_share") < 1:
+            taken, full = within_share(session, project_id, settings, annotator_id, taken, now=now)
+            beyond = max(beyond, full)
+        held += _granted(session, taken, annotator_id, now=now, expires_at=expires_at)
         if len(free) > room:
             break
     return held
+
+
+def _seats(session: Session, found: Sequence[Any], annotator_id: int, now: datetime) -> Mapping[int, Seat]:
+    """The annotator's place at each region: at plain ones the only one, of which the statement has seen to whose it is."""
+    several = offers.seats(session, [row.id for row in found if not row.plain], annotator_id, now)
+    return {**several, **{row.id: _only_seat(row, now) for row in found if row.plain}}
+
+
+def _only_seat(row: Any, now: datetime) -> Seat:
+    if row.lease_id is not None and row.expires_at > now:
+        return Seat(lease_id=row.lease_id, expires_at=row.expires_at, number=0, run_out=())
+    return Seat(lease_id=None, expires_at=None, number=0, run_out=() if row.lease_id is None else (row.lease_id,))
 
 
 def is_any(session: Session, project_id: int, annotator_id: int, now: datetime) -> bool:
@@ -145,30 +176,31 @@ def count_free(connection: Connection, project_id: int, now: datetime, most: int
     return connection.execute(_COUNTED, {"project": project_id, "now": now, "most": most}).scalar_one()
 
 
-def _lasts(row: Any, now: datetime) -> bool:
-    """Whether a region is held; by whom, the statement has seen to."""
-    return row.lease_id is not None and row.expires_at > now
-
-
-def _held(row: Any, annotator_id: int, lease_id: int, expires_at: datetime) -> Held:
+def _held(row: Any, annotator_id: int, lease_id: int, expires_at: Any) -> Held:
     lease = Given(id=lease_id, region_id=row.id, annotator_id=annotator_id, expires_at=expires_at)
     return Held(lease=lease, placed=placed(row))
 
 
 def _granted(
-    session: Session, free: Sequence[Any], annotator_id: int, *, now: datetime, expires_at: datetime
+    session: Session, free: Sequence[tuple[Any, Seat]], annotator_id: int, *, now: datetime, expires_at: datetime
 ) -> list[Held]:
     """New leases of these regions, in their order."""
     if not free:
         return []
     connection = session.connection()
-    if expired := [row.lease_id for row in free if row.lease_id is not None]:
+    if expired := [lease_id for _, seat in free for lease_id in seat.run_out]:
         connection.execute(_RUN_OUT, {"ids": expired, "now": now})
     new = {"annotator_id": annotator_id, "created_at": now, "expires_at": expires_at}
     # A lease committed between the statement's snapshot and the row's lock shows only now, as a conflict.
-    given = connection.execute(_GRANT[connection.dialect.name], [{"region_id": row.id, **new} for row in free])
+    rows = [{"region_id": row.id, "seat": seat.number, **new} for row, seat in free]
+    given = connection.execute(_GRANT[connection.dialect.name], one_or_many(rows))
     leases = {region_id: lease_id for lease_id, region_id in given}
-    return [_held(row, annotator_id, leases[row.id], expires_at) for row in free if row.id in leases]
+    share: float = setting(free[0][0].settings, "gold_share")
+    return [
+        replace(_held(row, annotator_id, leases[row.id], expires_at), gold_share=share)
+        for row, _ in free
+        if row.id in leases
+    ]
 
 
 def renew(session: Session, lease_id: int, annotator_id: int, *, now: datetime, default_minutes: float) -> Lease:
@@ -200,11 +232,6 @@ def renew(session: Session, lease_id: int, annotator_id: int, *, now: datetime, 
         raise Conflict(sentence, code="held", detail={"region_id": region_id})
     lease.expires_at = max(lease.expires_at, min(now + lease_time(project.settings, default_minutes), last))
     return lease
-
-
-def unknown_lease() -> NotFound:
-    """The error for a lease that there is none of, or that is somebody else's."""
-    return NotFound("There is no such lease of yours.", code="lease_not_found")
 
 
 def project_of(session: Session, lease_id: int) -> int | None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from service.domain.gold import GOLD
 from service.errors import Conflict, NotFound
 from service.store import events
 from service.store.turns import one_at_a_time
@@ -51,6 +52,8 @@ _PROJECT = {
         ("checkpoint", Checkpoint),
     )
 }
+# The round that holds gold regions is nobody's to see.
+_PROJECT["round"] = _PROJECT["round"].where(Round.state != GOLD)
 
 
 def _given(chosen: ColumnElement[bool]) -> ColumnElement[bool]:

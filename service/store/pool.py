@@ -4,10 +4,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from service.tables import Image, ImageGroup, Label, Region, Round
+from service.domain.gold import GOLD
+from service.domain.label_kinds import REVIEWED
+from service.tables import Image, ImageGroup, Label, Project, Region, Round
+
+_decided = aliased(Label)
+_LEARN_FROM = select(Project.settings["learn_from"].as_string()).where(Project.id == Region.project_id)
+LEARNED = or_(
+    func.coalesce(_LEARN_FROM.correlate(Region).scalar_subquery(), "newest") != "reviewed",
+    Label.kind.in_(REVIEWED),
+    # What a change of classes has made of it.
+    (Label.kind == "migrated") & exists().where(_decided.region_id == Label.region_id, _decided.kind.in_(REVIEWED)),
+)
+"""Whether a label is learned from: where a project says `reviewed`, what a reviewer has decided or imported alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +55,36 @@ def image_in_group(session: Session, group_id: int, ordinal: int) -> Image:
     return session.scalars(select(Image).where(Image.group_id == group_id, Image.ordinal == ordinal)).one()
 
 
+def images_in_group(session: Session, group_id: int, ordinals: Sequence[int]) -> list[Image]:
+    """The images at some places of a group, in no order."""
+    chosen, found = select(Image).where(Image.group_id == group_id), list[Image]()
+    for start in range(0, len(ordinals), 500):  # SQLite bounds the parameters of a statement
+        found += session.scalars(chosen.where(Image.ordinal.in_(ordinals[start : start + 500])))
+    return found
+
+
 def whole_images(session: Session, project_id: int, splits: Iterable[str]) -> list[tuple[int, int, int]]:
     """(height, width, how many) of the splits' images that are labelled as a whole."""
-    chosen = select(Image.height, Image.width, func.count()).where(
-        Image.project_id == project_id, Image.split.in_(splits), Image.label_key.is_not(None)
+    # By way of the groups: a pool of a million images is not gone through for a few others.
+    chosen = select(ImageGroup.height, ImageGroup.width, func.count()).join(Image, Image.group_id == ImageGroup.id)
+    chosen = chosen.where(
+        ImageGroup.project_id == project_id, ImageGroup.split.in_(splits), Image.label_key.is_not(None)
     )
-    return [(h, w, count) for h, w, count in session.execute(chosen.group_by(Image.height, Image.width))]
+    return [(h, w, count) for h, w, count in session.execute(chosen.group_by(ImageGroup.height, ImageGroup.width))]
 
 
 def proposed_cells(session: Session, project_id: int) -> Sequence[tuple[int, int, int]]:
     """(group id, ordinal, cell) of every region ever proposed: what is no longer in U_t."""
     chosen = select(Image.group_id, Image.ordinal, Region.cell).join(Image, Region.image_id == Image.id)
-    return [(g, o, c) for g, o, c in session.execute(chosen.where(Region.project_id == project_id))]
+    chosen = chosen.where(Region.project_id == project_id, Region.state != GOLD)
+    return [(g, o, c) for g, o, c in session.execute(chosen)]
+
+
+def gold_cells(session: Session, project_id: int) -> Sequence[tuple[int, int, int]]:
+    """(group id, ordinal, cell) of every gold region."""
+    chosen = select(Image.group_id, Image.ordinal, Region.cell).join(Image, Region.image_id == Image.id)
+    chosen = chosen.where(Region.project_id == project_id, Region.state == GOLD)
+    return [(g, o, c) for g, o, c in session.execute(chosen)]
 
 
 def label_counts(session: Session, project_id: int) -> list[list[Any]]:
@@ -63,24 +93,24 @@ def label_counts(session: Session, project_id: int) -> list[list[Any]]:
     A round that is being labelled is left out: what a round ahead of it chooses must not depend on who is fast.
     """
     chosen = latest_labels(select(Label.class_counts)).join(Round, Region.round_id == Round.id)
-    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", Round.state == "told")
+    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", Round.state == "told", LEARNED)
     return list(session.scalars(chosen.order_by(Region.id)))
 
 
 def labelled_parts(session: Session, project_id: int, per_cell: int) -> list[int]:
     """Which part of its cell each region of `label_counts` is, in the same order; `per_cell` is how many a cell has."""
-    chosen = select(Region.cell).join(Round, Region.round_id == Round.id)
-    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", Round.state == "told")
+    chosen = latest_labels(select(Region.cell)).join(Round, Region.round_id == Round.id)
+    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", Round.state == "told", LEARNED)
     return [cell % per_cell for cell in session.scalars(chosen.order_by(Region.id))]
 
 
 def labelled_regions(
     session: Session, project_id: int, *, told: bool = False, image_ids: Iterable[int] | None = None
 ) -> list[LabelledRegion]:
-    """Labelled regions with their latest masks, oldest first: of the project, of its `told` rounds, or of some images."""
+    """Labelled regions to learn from with their latest masks, oldest first: of the project, its `told` rounds, or some images."""
     columns = select(Region.id, Region.round_id, Image.group_id, Image.ordinal, Region.cell, Label.mask)
     chosen = latest_labels(columns).join(Image, Region.image_id == Image.id)
-    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled").order_by(Region.id)
+    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", LEARNED).order_by(Region.id)
     if told:
         chosen = chosen.join(Round, Region.round_id == Round.id).where(Round.state == "told")
     if image_ids is not None:
@@ -103,6 +133,35 @@ def timed_labels(session: Session, project_id: int, *, limit: int) -> list[Timed
 def image_ids_of_round(session: Session, round_id: int) -> list[int]:
     """Images that hold a region of the round."""
     return list(session.scalars(select(Region.image_id).where(Region.round_id == round_id).distinct()))
+
+
+def changed_since_told(session: Session, project_id: int) -> dict[int, int]:
+    """By their numbers the images of regions whose label came after their round was over, and that no tell since has seen.
+
+    A tell has seen it that knew of labels so new, if the label's round was told by then: before the label came, or before the
+    tell's own round was labelled. Of two tells side by side both may learn from a label, but never none.
+    """
+    later = aliased(Round)
+    seen = exists().where(
+        later.project_id == project_id,
+        later.learned_label_id >= Label.id,
+        or_(Label.created_at >= Round.told_at, later.labelled_at >= Round.told_at),
+    )
+    chosen = latest_labels(select(Region.id, Region.image_id)).join(Round, Region.round_id == Round.id)
+    chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", Round.state == "told")
+    chosen = chosen.where(Label.created_at > Round.labelled_at, ~seen)
+    chosen = chosen.where(or_(Round.learned_label_id.is_(None), Label.id > Round.learned_label_id))
+    return {row[0]: row[1] for row in session.execute(chosen)}
+
+
+def labels_upto(session: Session, project_id: int) -> int | None:
+    """The newest label of a project, of which no older one is still being written: what a snapshot taken from now on has.
+
+    Whoever writes a label holds its round, so all are locked for a moment.
+    """
+    session.execute(select(Round.id).where(Round.project_id == project_id).order_by(Round.id).with_for_update()).all()
+    chosen = select(func.max(Label.id)).join(Region, Label.region_id == Region.id)
+    return session.scalar(chosen.where(Region.project_id == project_id))
 
 
 def latest_labels(columns: Any) -> Any:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.domain.waits import Waits, at_once
+from service.store.job_lines import note_failure
 from service.store.jobs import end_job, postpone_job, send, set_back, wake_waiting
-from service.tables import Job, WorkerHost
+from service.tables import Job, WorkerHost, table_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,26 +35,30 @@ def sweep(
     stale_after: timedelta,
     max_attempts: int,
     waits: Waits = at_once,
+    longest_wait: timedelta = timedelta(days=1),
 ) -> int:
     """Send what is due, what the broker forgot and what a dead worker held; returns how many.
 
     A queued job that waits is due at its time, another one if it was sent longer than `resend_after` ago. A running one that was
-    silent for `stale_after` has lost its worker.
+    silent for `stale_after` has lost its worker. Where the clock was set back, times lie further ahead than any that it sets
+    now, `longest_wait` and `resend_after` from here: such jobs are sent at once, not when the clock has come there again.
     """
-    forgotten = and_(Job.due_at.is_(None), or_(Job.sent_at.is_(None), Job.sent_at < now - resend_after))
+    sent_when = or_(Job.sent_at.is_(None), Job.sent_at < now - resend_after, Job.sent_at > now + resend_after)
+    forgotten = and_(Job.due_at.is_(None), sent_when)
     due = select(Job).where(
         or_(
-            and_(Job.state == "queued", or_(forgotten, Job.due_at <= now)),
+            and_(Job.state == "queued", or_(forgotten, Job.due_at <= now, Job.due_at > now + longest_wait)),
             and_(Job.state == "running", Job.heartbeat_at < now - stale_after),
         )
     )
     jobs = session.scalars(due.order_by(Job.id).limit(100).with_for_update(skip_locked=True)).all()
     for job in jobs:
-        if job.state == "running" and not _worker_lost(session, job, now, max_attempts, waits):
+        if job.state == "running" and not (
+            _worker_lost(session, job, now, max_attempts, waits) and job.due_at is not None and job.due_at <= now
+        ):
             continue
-        if job.due_at is None or job.due_at <= now:
-            job.state, job.lock, job.sent_at, job.due_at = "queued", None, now, None
-            send(session, [job])
+        job.state, job.lock, job.sent_at, job.due_at = "queued", None, now, None
+        send(session, [job])
     return len(jobs)
 
 
@@ -62,10 +67,12 @@ def _worker_lost(session: Session, job: Job, now: datetime, max_attempts: int, w
     if job.attempt >= max_attempts:
         job.error = f"The worker stopped without a word {job.attempt} times, without any progress in between."
         end_job(job, "failed", now)
+        note_failure(session, job, now)
         wake_waiting(session, job.project_id, now)
         return False
     job.error = "The worker stopped without a word: killed, or out of memory."
     set_back(job, now=now, wait=timedelta(0) if job.attempt <= 1 else waits(job.attempt - 1))
+    note_failure(session, job, now)
     return True
 
 
@@ -115,6 +122,14 @@ def restart_jobs(session: Session, now: datetime, *, max_attempts: int) -> None:
         _worker_lost(session, job, now, max_attempts, at_once)
     session.execute(update(Job).where(Job.state == "queued").values(sent_at=now, due_at=None))
     send(session, session.scalars(select(Job).where(Job.state == "queued").order_by(Job.id)).all())
+
+
+def set_back_restored(connection: Connection) -> None:
+    """Queue what ran when a backup was taken: no worker has it. A sweep sends it."""
+    jobs = table_of(Job)
+    idle = {"state": "queued", "lock": None, "sent_at": None, "due_at": None}
+    running = update(jobs).where(jobs.c.state == "running")
+    connection.execute(running.values(**idle, error="The backup was taken while it ran."))
 
 
 def give_back(session: Session, worker: str, now: datetime) -> None:

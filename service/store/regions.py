@@ -1,17 +1,18 @@
 """Regions in the database: found, described, and locked in the one order that cannot deadlock."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, case, select
 from sqlalchemy.orm import Session, defer
 
 from service.domain.classes import ClassSet
+from service.domain.label_kinds import DRAWN
 from service.domain.regions import Box
 from service.errors import NotFound
-from service.store.rounds import lock_round, lock_rounds
-from service.tables import Image, Label, Lease, Project, Region, Round
+from service.store.rounds import lock_round
+from service.tables import GoldTurn, Image, Label, Lease, Project, Region, Round, by_dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class Placed:
     round_number: int
     image_name: str
     has_prediction: bool
+    overlap: int
+    answers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,36 +57,21 @@ _CLASSES: dict[int, tuple[dict[str, Any], ClassSet]] = {}
 _PROJECTS_KEPT = 256
 
 # Built once: building takes longer than the database's answer.
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_FRAMES = (
-    select(Region.id, Region.height, Region.width, Region.round_id, Region.project_id, Project.classes)
-    .join(Project, Region.project_id == Project.id)
-    .where(Region.id.in_(_IDS))
+_FRAMES = by_dialect(
+    lambda among: (
+        select(Region.id, Region.height, Region.width, Region.round_id, Region.project_id, Project.classes)
+        .join(Project, Region.project_id == Project.id)
+        .where(among(Region.id, "ids"))
+    )
 )
 _LOCK = (
     select(Region)
-    .where(Region.id.in_(_IDS))
+    .where(Region.id.in_(bindparam("ids", expanding=True)))
     .order_by(Region.id)
     .options(defer(Region.prediction))
     .with_for_update()
     .execution_options(populate_existing=True)
 )
-# A lease's number, region and annotator never change, so that the row may be read beside the one that is waited for.
-_LOCK_LEASED = (
-    select(Region.id, Region.round_id, Region.project_id, Region.state, Lease.id.label("lease_id"))
-    .outerjoin(
-        Lease,
-        and_(
-            Lease.region_id == Region.id,
-            Lease.annotator_id == bindparam("annotator"),
-            Lease.id.in_(bindparam("leases", expanding=True)),
-        ),
-    )
-    .where(Region.id.in_(_IDS))
-    .order_by(Region.id)
-    .with_for_update(of=Region)
-)
-
 
 PLACED = (
     Region.id,
@@ -100,6 +88,8 @@ PLACED = (
     Round.number.label("round_number"),
     Image.name.label("image_name"),
     Region.prediction.is_not(None).label("has_prediction"),
+    Region.overlap,
+    Region.answers,
 )
 """Columns for `placed`; the prediction's bytes stay where they are."""
 
@@ -118,6 +108,8 @@ def placed(row: Any) -> Placed:
         round_number=row.round_number,
         image_name=row.image_name,
         has_prediction=bool(row.has_prediction),
+        overlap=row.overlap,
+        answers=row.answers,
     )
 
 
@@ -147,10 +139,18 @@ def image_of(session: Session, region_id: int) -> tuple[Region, Image]:
     return row[0], row[1]
 
 
-def prediction_of(session: Session, region_id: int) -> Prediction:
-    """The model's label map of a region, or NotFound."""
-    columns = select(Region.prediction, Region.prediction_checkpoint_id)
-    row = session.execute(columns.where(Region.id == region_id)).one_or_none()
+def prediction_of(session: Session, region_id: int, *, seen_by: int) -> Prediction:
+    """The model's label map of a region, or NotFound: of a gold one that somebody has done with, that of then."""
+    ended = and_(GoldTurn.region_id == Region.id, GoldTurn.annotator_id == seen_by, GoldTurn.state != "open")
+    columns = (
+        case((GoldTurn.id.is_not(None), of_then), else_=of_now)
+        for of_then, of_now in (
+            (GoldTurn.prediction, Region.prediction),
+            (GoldTurn.prediction_checkpoint_id, Region.prediction_checkpoint_id),
+        )
+    )
+    chosen = select(*columns).select_from(Region).outerjoin(GoldTurn, ended)
+    row = session.execute(chosen.where(Region.id == region_id)).one_or_none()
     if row is None:
         raise missing([region_id])
     if row[0] is None:
@@ -159,9 +159,10 @@ def prediction_of(session: Session, region_id: int) -> Prediction:
 
 
 def latest_label(session: Session, region_id: int, *, by: int | None = None) -> Label | None:
-    """The version that counts, if there is one; the newest of an annotator's own where they are named."""
+    """The version that counts, if there is one; the newest that an annotator drew where they are named."""
     chosen = select(Label).where(Label.region_id == region_id).order_by(Label.version.desc()).limit(1)
-    return session.scalars(chosen if by is None else chosen.where(Label.annotator_id == by)).one_or_none()
+    own = (Label.annotator_id == by, Label.kind.in_((*DRAWN, "corrected")))
+    return session.scalars(chosen if by is None else chosen.where(*own)).one_or_none()
 
 
 def counting_label(session: Session, region_id: int, *, by: int | None = None) -> Label:
@@ -174,13 +175,15 @@ def counting_label(session: Session, region_id: int, *, by: int | None = None) -
 
 
 def active_lease(session: Session, region_id: int) -> Lease | None:
-    """The lease without an end, if there is one; it may have expired."""
-    return session.scalar(select(Lease).where(Lease.region_id == region_id, Lease.ended_at.is_(None)))
+    """The lease without an end that lasts longest, if there is one; it may have expired."""
+    chosen = select(Lease).where(Lease.region_id == region_id, Lease.ended_at.is_(None))
+    return session.scalar(chosen.order_by(Lease.expires_at.desc()).limit(1))
 
 
 def frames(session: Session | Connection, region_ids: Collection[int]) -> dict[int, Frame]:
     """Size and classes of each region. Raises NotFound naming those that do not exist."""
-    rows = session.execute(_FRAMES, {"ids": list(region_ids)}).all()
+    connection = session.connection() if isinstance(session, Session) else session
+    rows = connection.execute(_FRAMES[connection.dialect.name], {"ids": list(region_ids)}).all()
     absent = set(region_ids) - {row.id for row in rows}
     if absent:
         raise missing(absent)
@@ -221,40 +224,12 @@ def lock_regions(
     return locked, rounds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leased:
-    """A region that is locked, as it is now."""
-
-    id: int
-    round_id: int
-    project_id: int
-    state: str
-
-
-def lock_leased(
-    session: Session, leases: Mapping[int, int | None], annotator_id: int, round_ids: Collection[int]
-) -> dict[int, Leased]:
-    """Like `lock_regions`, of regions by the lease that each was given to the annotator by, whether that lasts or has ended.
-
-    Raises NotFound where there is no such lease.
-    """
-    lock_rounds(session, round_ids)
-    values = {"ids": list(leases), "annotator": annotator_id, "leases": [each or 0 for each in leases.values()]}
-    rows = session.connection().execute(_LOCK_LEASED, values).all()
-    # Of two leases of one region that were sent, which is refused afterwards, each has its row.
-    found = {(row.id, row.lease_id) for row in rows}
-    locked = {
-        row.id: Leased(id=row.id, round_id=row.round_id, project_id=row.project_id, state=row.state) for row in rows
-    }
-    if absent := leases.keys() - locked.keys():
-        raise missing(absent)
-    for region_id, lease_id in leases.items():
-        if (region_id, lease_id) not in found or lease_id is None:
-            raise no_lease(region_id)
-    return locked
-
-
 def no_lease(region_id: int) -> NotFound:
     """The error for a lease that the annotator was never given."""
     sentence = f"There is no such lease of yours of region {region_id}: ask GET /next-regions, and send it with what that gives."
     return NotFound(sentence, code="lease_not_found", detail={"region_id": region_id})
+
+
+def unknown_lease() -> NotFound:
+    """The error for a lease that there is none of, or that is somebody else's."""
+    return NotFound("There is no such lease of yours.", code="lease_not_found")

@@ -3,15 +3,20 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, or_, select, text, update
+from sqlalchemy import Select, delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
+from service.domain.gold import GOLD
 from service.schemas.project_settings import ProjectSettings
 from service.store import removals
 from service.store.jobs import ENDED
 from service.store.rounds import UNFINISHED
-from service.tables import BlobRemoval, Checkpoint, Event, EventArchive, Job, Lease, Project, Region, Round
+from service.tables import BlobRemoval, Checkpoint, Event, EventArchive, Job, JobLine, Lease, Project, Region, Round
 
+# Who has skipped a region is not given it again while it is open for others.
+_STILL_KNOWN = Lease.end.is_not_distinct_from("skipped") & exists().where(
+    Region.id == Lease.region_id, Region.state == "open"
+)
 _TURN = 7_461_020_232  # any number, but the same in all processes
 
 
@@ -57,7 +62,8 @@ def spare_segmenters(session: Session, project_id: int, *, limit: int, lock: boo
 def _in_use(session: Session, project_id: int) -> set[int]:
     best = select(Round.result_checkpoint_id).where(Round.project_id == project_id, Round.miou_after.is_not(None))
     best = best.where(Round.result_checkpoint_id.is_not(None)).order_by(Round.miou_after.desc(), Round.id).limit(1)
-    shown = select(Region.prediction_checkpoint_id).where(Region.project_id == project_id, Region.state == "open")
+    shown = select(Region.prediction_checkpoint_id)
+    shown = shown.where(Region.project_id == project_id, Region.state.in_(("open", GOLD)))
     asked = select(Round.checkpoint_id).where(Round.project_id == project_id, Round.state.in_(UNFINISHED))
     found = {*session.scalars(best), *session.scalars(shown.distinct()), *session.scalars(asked.distinct())}
     return {each for each in found if each is not None}
@@ -81,13 +87,14 @@ def let_go(session: Session, checkpoints: Sequence[Checkpoint], now: datetime, *
 
 
 def ended_leases(session: Session, before: datetime) -> int:
-    """How many leases ended before a moment."""
-    return session.scalar(select(func.count()).select_from(Lease).where(Lease.ended_at < before)) or 0
+    """How many leases that are of no more use ended before a moment."""
+    return session.scalar(select(func.count()).select_from(Lease).where(Lease.ended_at < before, ~_STILL_KNOWN)) or 0
 
 
 def old_leases(session: Session, before: datetime, *, limit: int) -> Sequence[int]:
-    """The numbers of leases that ended before a moment. Reads all leases where there are few of those: not while writing."""
-    return session.scalars(select(Lease.id).where(Lease.ended_at < before).order_by(Lease.id).limit(limit)).all()
+    """The numbers of leases of no more use that ended before a moment. Reads all where there are few: not while writing."""
+    chosen = select(Lease.id).where(Lease.ended_at < before, ~_STILL_KNOWN)
+    return session.scalars(chosen.order_by(Lease.id).limit(limit)).all()
 
 
 def delete_leases(session: Session, ids: Sequence[int]) -> None:
@@ -131,6 +138,23 @@ def ended_jobs(session: Session, ids: Collection[int], *, done: datetime, given_
         ),
     )
     return set(ids) - set(session.scalars(living))
+
+
+def count_lines(session: Session, before: datetime) -> int:
+    """How many lines there are of the logs of jobs that ended before a moment."""
+    return session.scalar(select(func.count()).select_from(_of_ended(before).subquery())) or 0
+
+
+def delete_lines(session: Session, before: datetime, *, limit: int) -> int:
+    """Delete some lines of the logs of jobs that ended before a moment; returns how many."""
+    ids = session.scalars(_of_ended(before).order_by(JobLine.id).limit(limit)).all()
+    session.execute(delete(JobLine).where(JobLine.id.in_(ids)), execution_options={"synchronize_session": False})
+    return len(ids)
+
+
+def _of_ended(before: datetime) -> Select[int]:
+    chosen = select(JobLine.id).join(Job, Job.id == JobLine.job_id)
+    return chosen.where(Job.state.in_(ENDED), Job.finished_at < before)
 
 
 def noted(session: Session, keys: Collection[str]) -> set[str]:

@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.domain.regions import Box
+from service.store.predictions import NewHints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRegion:
-    """A chosen cell of an image. `number` is its number in the pool, `prediction` an 8-bit PNG of class ids, if any."""
+    """A chosen cell of an image. `number` is its number in the pool, `prediction` an 8-bit PNG of class ids, if any.
+
+    `hints` are of the segmenter that predicted it.
+    """
 
     image_id: int
     cell: int
@@ -16,6 +20,19 @@ class NewRegion:
     box: Box
     score: float
     prediction: bytes | None = None
+    hints: NewHints | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewGold:
+    """A cell of an image of D_T whose truth tests something: `truth` and `prediction` are 8-bit PNGs of class ids."""
+
+    image_id: int
+    cell: int
+    box: Box
+    truth: bytes
+    prediction: bytes | None = None
+    hints: NewHints | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +40,8 @@ class RoundProposal:
     """The regions that a round asks for, none where the pool is empty; what they were chosen with, and the seconds it took.
 
     `note` says why where they were not chosen as the project wishes; `seconds` is by phase; `seen_key` is of the bytes of what a
-    policy saw; `warning` is what is to be said of that policy.
+    policy saw; `warning` is what is to be said of that policy. `gold` regions come along, and are no part of the round.
+    `pool_shares`: of the candidates' pixels, those that each class was predicted for, in [0, 1]; None where nobody looked.
     """
 
     regions: Sequence[NewRegion]
@@ -34,6 +52,8 @@ class RoundProposal:
     seen_key: str | None = None
     warning: str = ""
     seconds: Mapping[str, float]
+    gold: Sequence[NewGold] = ()
+    pool_shares: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,21 +7,23 @@ from typing import Literal
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from service.domain.doubts import together
+from service.domain.doubts import of_order, together
+from service.domain.gold import GOLD
 from service.engines import finite
 from service.errors import NotFound
 from service.schemas.project_settings import ProjectSettings
 from service.store import events, removals
 from service.store.budget import pool_left, regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
+from service.store.gold_rows import gold_regions, spread
 from service.store.jobs import pending_job, queue_job
-from service.store.predictions import refresh_predictions
+from service.store.predictions import NewHints, refresh_predictions, write_hints
 from service.store.retraining import retrain_if_due
 from service.store.round_values import NewRegion, RoundFigures, RoundProposal, SeenRound, ToldRound
 from service.store.taken import still_free
-from service.tables import Project, Region, Round
+from service.tables import Project, Region, Round, by_dialect
 
-WaitingReason = Literal["scoring", "all_leased", "budget_reached", "pool_empty", "not_started"]
+WaitingReason = Literal["scoring", "all_leased", "in_review", "budget_reached", "pool_empty", "not_started"]
 UNFINISHED = ("scoring", "open", "labelled")
 
 
@@ -59,7 +61,7 @@ def _unfinished_states(session: Session, project_id: int) -> list[str]:
 
 def _finish_campaign(session: Session, project: Project, now: datetime) -> None:
     """The budget is spent and learned from: train to convergence, once."""
-    told = session.scalar(select(func.count()).select_from(Round).where(Round.project_id == project.id))
+    told = session.scalar(select(func.count()).where(Round.project_id == project.id, Round.state != GOLD))
     if told:
         queue_job(session, project_id=project.id, kind="finish", now=now, key=f"finish:{told}")
 
@@ -80,15 +82,16 @@ def lock_round(session: Session, round_id: int) -> Round:
     return round_
 
 
-_LOCK = select(Round.id).where(Round.id.in_(bindparam("ids", expanding=True))).order_by(Round.id).with_for_update()
+_LOCK = by_dialect(lambda among: select(Round.id).where(among(Round.id, "ids")).order_by(Round.id).with_for_update())
 
 
 def lock_rounds(session: Session, round_ids: Collection[int]) -> None:
     """Lock rounds until the transaction ends, by id. On SQLite whoever writes is alone anyway. Raises NotFound."""
-    if session.get_bind().dialect.name == "sqlite":
+    dialect = session.get_bind().dialect.name
+    if dialect == "sqlite":
         return
     ids = set(round_ids)
-    found = session.connection().execute(_LOCK, {"ids": list(ids)}).scalars().all()
+    found = session.connection().execute(_LOCK[dialect], {"ids": list(ids)}).scalars().all()
     if absent := ids - set(found):
         raise NotFound(f"There is no round {min(absent)}.")
 
@@ -106,8 +109,12 @@ def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now:
     round_.strategy, round_.note, round_.size = proposal.strategy, proposal.note, len(regions)
     round_.checkpoint_id, round_.policy_id = proposal.checkpoint_id, proposal.policy_id
     round_.seen_key, round_.warning = proposal.seen_key, proposal.warning or None
+    round_.pool_shares = None if proposal.pool_shares is None else list(proposal.pool_shares)
     removals.keep(session, [proposal.seen_key])
-    session.add_all(_open_region(round_, each) for each in regions)
+    overlap = ProjectSettings.model_validate(session.get_one(Project, round_.project_id).settings).overlap
+    gold = gold_regions(session, round_.project_id, proposal.gold, proposal.checkpoint_id, now)
+    opened = spread([(_open_region(round_, each, overlap), each.hints) for each in regions], gold)
+    session.add_all([region for region, _ in opened])
     round_.seconds = _seconds("ask", proposal.seconds)
     round_.state, round_.opened_at = ("open", now) if regions else ("told", now)
     events.record(
@@ -120,11 +127,13 @@ def open_round(session: Session, round_id: int, proposal: RoundProposal, *, now:
         strategy=round_.strategy,
     )
     session.flush()
+    hints = {region.id: each for region, each in opened if each is not None}
+    write_hints(session, proposal.checkpoint_id, hints)
     advance(session, session.get_one(Project, round_.project_id), now)
     return True
 
 
-def _open_region(round_: Round, new: NewRegion) -> Region:
+def _open_region(round_: Round, new: NewRegion, overlap: int) -> Region:
     return Region(
         project_id=round_.project_id,
         round_id=round_.id,
@@ -137,6 +146,7 @@ def _open_region(round_: Round, new: NewRegion) -> Region:
         width=new.box.width,
         score=new.score,
         state="open",
+        overlap=overlap,
         prediction=new.prediction,
         prediction_checkpoint_id=None if new.prediction is None else round_.checkpoint_id,
     )
@@ -150,11 +160,14 @@ def close_round(
     now: datetime,
     note: str = "",
     predictions: Mapping[int, bytes] = {},
+    hints: Mapping[int, NewHints] = {},
+    learned_upto: int | None = None,
 ) -> bool:
     """A labelled round is told: write its figures and the segmenter that learned from it, and propose the next round.
 
-    `predictions` are what that segmenter says of regions that wait for labels (see `refresh_predictions`). Without `learned`
-    the round was passed over, and `note` says why. Returns False, and writes nothing, where another delivery has closed it.
+    `predictions` and `hints` are what that segmenter says of regions that wait for labels (see `refresh_predictions`);
+    `learned_upto` is the newest label that it was learned from with (see `labels_upto`). Without `learned` the round was
+    passed over, and `note` says why. Returns False, and writes nothing, where another delivery has closed it.
     """
     round_ = lock_round(session, round_id)
     if round_.state != "labelled":
@@ -162,8 +175,10 @@ def close_round(
     if learned is not None:
         figures, checkpoint = learned
         _write_figures(round_, figures)
+        round_.warning = together(round_.warning, of_order(_learned_later(session, round_))) or None
         round_.result_checkpoint_id = add_checkpoint(session, checkpoint, now).id
-        refresh_predictions(session, round_.result_checkpoint_id, predictions)
+        refresh_predictions(session, round_.result_checkpoint_id, predictions, hints)
+        round_.learned_label_id = learned_upto
     round_.state, round_.told_at = "told", now
     round_.note = " ".join(filter(None, (round_.note, note)))
     events.record(session, now=now, kind="round_told", project_id=round_.project_id, round=round_.number)
@@ -172,6 +187,13 @@ def close_round(
     advance(session, project, now)
     retrain_if_due(session, project, round_, now)
     return True
+
+
+def _learned_later(session: Session, round_: Round) -> Sequence[int]:
+    """The numbers of later rounds that have been learned from already: a job that is tried again is overtaken by others."""
+    later = select(Round.number).where(Round.project_id == round_.project_id, Round.number > round_.number)
+    learned = later.where(Round.state == "told", Round.result_checkpoint_id.is_not(None))
+    return session.scalars(learned.order_by(Round.number)).all()
 
 
 def _write_figures(round_: Round, figures: RoundFigures) -> None:
@@ -187,7 +209,8 @@ def _seconds(task: str, by_phase: Mapping[str, float]) -> dict[str, float]:
     return {f"{task}_{phase}": round(value, 4) for phase, value in by_phase.items()}
 
 
-_WAITING = select(Region.id).where(Region.round_id == bindparam("round"), Region.state == "open").limit(1)
+_UNDECIDED = Region.state.in_(("open", "review"))
+_WAITING = select(Region.id).where(Region.round_id == bindparam("round"), _UNDECIDED).limit(1)
 
 
 def close_those_done(session: Session, round_ids: Collection[int], now: datetime) -> None:
@@ -199,10 +222,14 @@ def close_those_done(session: Session, round_ids: Collection[int], now: datetime
 
 
 def close_if_done(session: Session, round_: Round, now: datetime) -> None:
-    """Once no region of an open round waits for a label, the round is labelled and its tell job queued."""
+    """Once no region of an open round waits for a label or a review, the round is labelled and its tell job queued."""
     session.flush()
-    if round_.state != "open" or session.scalar(_WAITING, {"round": round_.id}) is not None:
-        return
+    if round_.state == "open" and session.scalar(_WAITING, {"round": round_.id}) is None:
+        close_now(session, round_, now)
+
+
+def close_now(session: Session, round_: Round, now: datetime) -> None:
+    """An open round is labelled, whatever still waits for a review, and its tell job queued."""
     round_.state, round_.labelled_at = "labelled", now
     queue_job(
         session,
@@ -223,13 +250,21 @@ def waiting_reason(session: Session, project: Project) -> WaitingReason:
     if "scoring" in states:
         return "scoring"
     if "open" in states:
-        return "all_leased"
+        return _why_open(session, project.id)
     if "labelled" in states:
         return "scoring"
-    has_rounds = session.scalar(select(Round.id).where(Round.project_id == project.id).limit(1)) is not None
+    rounds = select(Round.id).where(Round.project_id == project.id, Round.state != GOLD)
+    has_rounds = session.scalar(rounds.limit(1)) is not None
     if not has_rounds or regions_left(session, project) > 0:
         return "not_started"
     return "budget_reached" if pool_left(session, project) > 0 else "pool_empty"
+
+
+def _why_open(session: Session, project_id: int) -> WaitingReason:
+    """Why nothing of the rounds that are open can be given out."""
+    chosen = select(Region.state).join(Round, Region.round_id == Round.id).where(Region.project_id == project_id)
+    states = set(session.scalars(chosen.where(Round.state == "open", _UNDECIDED).distinct()))
+    return "in_review" if states == {"review"} else "all_leased"
 
 
 def list_rounds(session: Session, project_id: int, *, limit: int, after: int) -> Sequence[Round]:

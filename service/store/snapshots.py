@@ -11,9 +11,12 @@ from service.domain.quarters import nodes, share
 from service.schemas.project_settings import ProjectSettings
 from service.store.budget import imported_area
 from service.store.checkpoints import latest_checkpoint
+from service.store.migrated import last_altered
 from service.store.pool import (
     LabelledRegion,
     TimedLabel,
+    changed_since_told,
+    gold_cells,
     groups_of_split,
     image_ids_of_round,
     label_counts,
@@ -23,7 +26,7 @@ from service.store.pool import (
     timed_labels,
     whole_images,
 )
-from service.store.predictions import OpenRegion, open_regions_of
+from service.store.predictions import OpenRegion, gold_regions_of, open_regions_of
 from service.store.projects import get_project
 from service.store.round_values import ToldRound
 from service.store.rounds import get_round, is_pretraining, told_rounds
@@ -39,7 +42,7 @@ class AskSnapshot:
     `label_counts`, `label_area` (as many undivided regions are as large) and `told_regions` are of the rounds learned from; the
     last empty where the strategy looks at none. `imported_area`: what no budget was spent on. `whole_images`:
     (height, width, how many) of the images of D_S and D_T that a refit learns from. `timed_labels` for a project whose regions
-    cost seconds.
+    cost seconds; `train` and `gold_cells` (group id, ordinal, cell) for one that wishes gold regions.
     """
 
     project: Project
@@ -55,13 +58,16 @@ class AskSnapshot:
     told_regions: Sequence[LabelledRegion]
     whole_images: Sequence[tuple[int, int, int]]
     timed_labels: Sequence[TimedLabel]
+    train: Sequence[ImageGroup]
+    gold_cells: Sequence[tuple[int, int, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellSnapshot:
     """What a labelled round is learned from: the newest segmenter, the splits, the round's regions and those of earlier rounds.
 
-    `earlier` has those in the round's images, all of them where the project refits; `open_regions` wait for labels; `course` is
+    `changed` are regions of rounds told before whose labels no tell has seen yet; `earlier` has the others in the images of all
+    these, all of them where the project refits; `open_regions` wait for labels; `course` is
     mIoU after each round that was learned from and measured, first to last; `reward_ids` are those of the images that is
     measured on, in their order.
     """
@@ -75,8 +81,10 @@ class TellSnapshot:
     state: Sequence[ImageGroup]
     reward: Sequence[ImageGroup]
     regions: Sequence[LabelledRegion]
+    changed: Sequence[LabelledRegion]
     earlier: Sequence[LabelledRegion]
     open_regions: Sequence[OpenRegion]
+    gold_regions: Sequence[OpenRegion]
     course: Sequence[float]
     reward_ids: Sequence[int]
 
@@ -113,6 +121,8 @@ def ask_snapshot(session: Session, round_id: int, *, places_for: Collection[str]
         told_regions=labelled_regions(session, project.id, told=True) if settings.strategy in places_for else (),
         whole_images=whole_images(session, project.id, ("state", "train")) if settings.learning == "refit" else (),
         timed_labels=timed_labels(session, project.id, limit=_MOST_TIMED) if settings.cost == "seconds" else (),
+        train=groups_of_split(session, project.id, "train") if settings.gold_share else (),
+        gold_cells=gold_cells(session, project.id) if settings.gold_share else (),
     )
 
 
@@ -121,7 +131,8 @@ def tell_snapshot(session: Session, round_id: int) -> TellSnapshot:
     round_ = get_round(session, round_id)
     project = get_project(session, round_.project_id)
     refits = ProjectSettings.model_validate(project.settings).learning == "refit"
-    image_ids = None if refits else image_ids_of_round(session, round_id)
+    changed = changed_since_told(session, project.id)
+    image_ids = None if refits else {*image_ids_of_round(session, round_id), *changed.values()}
     labelled = labelled_regions(session, project.id, image_ids=image_ids)
     # A refit takes in whatever is told, also of a later round that was labelled, and told, before this one.
     told = {each.id for each in told_rounds(session, project.id)} if refits else set()
@@ -135,22 +146,33 @@ def tell_snapshot(session: Session, round_id: int) -> TellSnapshot:
         state=groups_of_split(session, project.id, "state"),
         reward=groups_of_split(session, project.id, "reward"),
         regions=[each for each in labelled if each.round_id == round_id],
+        changed=[each for each in labelled if each.region_id in changed],
         # A later round that is labelled ahead, and not told yet, waits for its turn.
-        earlier=[e for e in labelled if e.round_id != round_id and (e.round_id < round_id or e.round_id in told)],
+        earlier=[
+            e
+            for e in labelled
+            if e.round_id != round_id and e.region_id not in changed and (e.round_id < round_id or e.round_id in told)
+        ],
         open_regions=open_regions_of(session, project.id),
+        gold_regions=gold_regions_of(session, project.id),
         course=course_of(session, project.id),
         reward_ids=_reward_ids(session, project.id),
     )
 
 
 def _reward_ids(session: Session, project_id: int) -> list[int]:
-    chosen = select(Image.id).where(Image.project_id == project_id, Image.split == "reward")
+    chosen = select(Image.id).join(ImageGroup, Image.group_id == ImageGroup.id)
+    chosen = chosen.where(ImageGroup.project_id == project_id, ImageGroup.split == "reward")
     return list(session.scalars(chosen.where(Image.label_key.is_not(None)).order_by(Image.group_id, Image.ordinal)))
 
 
 def course_of(session: Session, project_id: int) -> list[float]:
-    """mIoU on D_R, in [0, 1], after each round that was learned from and measured, first to last."""
+    """mIoU on D_R, in [0, 1], after each round that was learned from and measured, first to last.
+
+    Of other classes it would be another measure: rounds learned from before they were changed are left out.
+    """
     chosen = select(Round.miou_after).where(Round.project_id == project_id, Round.state == "told")
+    chosen = chosen.where(Round.class_changes >= last_altered(project_id))
     return [each for each in session.scalars(chosen.order_by(Round.number)) if each is not None]
 
 

@@ -95,11 +95,28 @@ def revoke_all(session: Session, annotator: Annotator, now: datetime) -> None:
     annotator.token_hash = _of_no_token()
 
 
-def replace_all(session: Session, annotator: Annotator, *, token_hash: str, prefix: str, now: datetime) -> None:
+def replace_all(
+    session: Session,
+    annotator: Annotator,
+    *,
+    token_hash: str,
+    prefix: str,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> None:
     """A new token, and no other works any more."""
     revoke_all(session, annotator, now)
     annotator.token_hash = token_hash
-    session.add(Token(annotator_id=annotator.id, name="first", token_hash=token_hash, prefix=prefix, created_at=now))
+    add_first(session, annotator, token_hash=token_hash, prefix=prefix, now=now, expires_at=expires_at)
+
+
+def add_first(
+    session: Session, annotator: Annotator, *, token_hash: str, prefix: str, now: datetime, expires_at: datetime | None
+) -> None:
+    """The token that somebody begins with, and begins again with."""
+    first = Token(annotator_id=annotator.id, name="first", token_hash=token_hash, prefix=prefix, created_at=now)
+    first.expires_at = expires_at
+    session.add(first)
     session.flush()
 
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from sqlalchemy import case, func, select, text
 from sqlalchemy.orm import Session, aliased
 
+from service.domain.gold import GOLD
 from service.domain.job_kinds import ROUND_KINDS
 from service.store.jobs import ENDED
-from service.tables import Job, Label, Lease, Project, Region, Round
+from service.tables import Comparison, Job, Label, Lease, Project, Region, Round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,14 @@ class Pending:
     running: int
     failed_before: int  # are tried again after an error
     waits_since: datetime | None  # since when the one that no worker has looked at for longest waits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """Mean mIoU by project: of labels of gold regions with the truth, and of labels of one region by different people."""
+
+    gold: Mapping[int, float]
+    agreement: Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +74,8 @@ def open_regions(session: Session) -> dict[int, int]:
 
 def rounds(session: Session) -> dict[tuple[int, str], int]:
     """How many rounds of each project are in each state."""
-    chosen = select(Round.project_id, Round.state, func.count()).group_by(Round.project_id, Round.state)
+    chosen = select(Round.project_id, Round.state, func.count()).where(Round.state != GOLD)
+    chosen = chosen.group_by(Round.project_id, Round.state)
     return {(row[0], row[1]): row[2] for row in session.execute(chosen)}
 
 
@@ -76,6 +86,16 @@ def miou(session: Session) -> dict[int, float]:
     newest = told.order_by(other.number.desc()).limit(1).correlate(Project).scalar_subquery()
     chosen = select(Project.id, Round.miou_after).join(Round, Round.id == newest)
     return {row[0]: row[1] for row in session.execute(chosen) if row[1] is not None}
+
+
+def quality(session: Session) -> Quality:
+    """The mean mIoU of all comparisons of labels, by project."""
+    is_gold = Comparison.other_annotator_id.is_(None)
+    chosen = select(Comparison.project_id, is_gold, func.avg(Comparison.miou)).group_by(Comparison.project_id, is_gold)
+    rows = session.execute(chosen).all()
+    return Quality(
+        gold={row[0]: row[2] for row in rows if row[1]}, agreement={row[0]: row[2] for row in rows if not row[1]}
+    )
 
 
 def names(session: Session) -> dict[int, str]:

@@ -1,12 +1,14 @@
 """What workers' processes say of themselves: that they are alive, what they are at, and which segmenters they cannot build."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from service.tables import WorkerHost
+from service.domain.job_kinds import QUEUES
+from service.tables import Job, Project, WorkerHost
 
 # A process that has not been heard of for so long says nothing about what can be built now.
 _RECENT = timedelta(minutes=1)
@@ -22,14 +24,18 @@ def announce(
     *,
     host: str | None = None,
     pid: int | None = None,
+    queues: str | None = None,
 ) -> None:
-    """A worker of this name starts; `missing` has, by the beginnings of segmenters' names, a sentence on how to get them."""
+    """A worker of this name starts; `missing` has, by the beginnings of segmenters' names, a sentence on how to get them.
+
+    `queues` are those that it takes jobs from, with commas between them; None: all.
+    """
     found = session.scalars(select(WorkerHost).where(WorkerHost.name == name).with_for_update()).one_or_none()
     if found is None:
         found = WorkerHost(name=name)
         session.add(found)
     found.missing, found.started_at, found.seen_at = dict(missing), now, now
-    found.host, found.pid = host, pid
+    found.host, found.pid, found.queues = host, pid, queues
 
 
 def heard_of(session: Session, name: str, now: datetime, *, job_id: int | None) -> bool:
@@ -65,7 +71,48 @@ def missing_everywhere(session: Session, segmenter: str, now: datetime) -> str:
     return found
 
 
+def is_alive(now: datetime) -> ColumnElement[bool]:
+    """Whether a worker's process was heard of within a minute, for a statement."""
+    return WorkerHost.seen_at.is_not(None) & (WorkerHost.seen_at > now - _RECENT)
+
+
 def workers_alive(session: Session, now: datetime) -> int:
     """How many processes of workers were heard of within a minute."""
-    alive = select(func.count()).select_from(WorkerHost).where(WorkerHost.seen_at > now - _RECENT)
+    alive = select(func.count()).select_from(WorkerHost).where(is_alive(now))
     return session.scalar(alive) or 0
+
+
+def queues_taken(session: Session, now: datetime) -> frozenset[str]:
+    """The queues that some worker takes jobs from that was heard of within a minute."""
+    found = session.scalars(select(WorkerHost.queues).where(is_alive(now)).distinct())
+    return frozenset(name for queues in found for name in _named(queues))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtWork:
+    """A worker's process, whether it is alive, the job that it is at, if any, and the name of the job's project."""
+
+    host: WorkerHost
+    alive: bool
+    job: Job | None
+    project: str
+
+
+def list_workers(session: Session, now: datetime, *, limit: int, after: int) -> list[AtWork]:
+    """Processes with ids above `after`, and the jobs that they run now."""
+    at = and_(Job.id == WorkerHost.job_id, Job.state == "running", Job.worker == WorkerHost.name)
+    chosen = select(WorkerHost, is_alive(now), Job, Project.name).join(Job, at, isouter=True)
+    chosen = chosen.join(Project, Project.id == Job.project_id, isouter=True).where(WorkerHost.id > after)
+    return [
+        AtWork(host=host, alive=bool(alive), job=job, project=project or "")
+        for host, alive, job, project in session.execute(chosen.order_by(WorkerHost.id).limit(limit))
+    ]
+
+
+def queues_of(host: WorkerHost) -> list[str]:
+    """The queues that a process takes jobs from."""
+    return list(_named(host.queues))
+
+
+def _named(queues: str | None) -> Sequence[str]:
+    return queues.split(",") if queues else QUEUES

@@ -1,10 +1,29 @@
 """What every table shares: keys, times in UTC, names of constraints."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, LargeBinary, MetaData, Table, TypeDecorator
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    TypeDecorator,
+    any_,
+    bindparam,
+)
 from sqlalchemy.orm import DeclarativeBase
+
+Statement = TypeVar("Statement")
+Among = Callable[[Any, str], ColumnElement[bool]]
+"""That a column of numbers is among the values of the parameter of that name, a list."""
 
 Key = BigInteger().with_variant(Integer, "sqlite")
 NUMBERED_ONCE: dict[str, Any] = {"sqlite_autoincrement": True}
@@ -49,3 +68,20 @@ class Base(DeclarativeBase):
 def table_of(entity: type[Base]) -> Table:
     """The table behind an entity, for statements that go without the ORM: those that every label needs."""
     return cast(Table, entity.__table__)
+
+
+def one_or_many(rows: list[dict[str, Any]]) -> dict[str, Any] | list[dict[str, Any]]:
+    """Rows for a statement of Core, a single one by itself: of many, SQLAlchemy takes much more trouble."""
+    return rows[0] if len(rows) == 1 else rows
+
+
+def by_dialect(build: Callable[[Among], Statement]) -> Mapping[str, Statement]:
+    """A statement for each dialect, by its name, built with what says there that a number is among some.
+
+    As many parameters as there are values make another statement for each number of them, which is written anew at every call;
+    PostgreSQL takes them as one.
+    """
+    return {
+        "sqlite": build(lambda column, name: column.in_(bindparam(name, expanding=True))),
+        "postgresql": build(lambda column, name: column == any_(bindparam(name, type_=ARRAY(BigInteger)))),
+    }

@@ -3,10 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.tables.base import NUMBERED_ONCE, Base, Key
+
+
+def _active(name: str, column: str) -> Index:
+    """At most one lease of a region without an end has each value of the column."""
+    active = text("ended_at IS NULL")
+    return Index(name, "region_id", column, unique=True, sqlite_where=active, postgresql_where=active)
 
 
 class Round(Base):
@@ -17,7 +23,9 @@ class Round(Base):
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
     number: Mapped[int]
-    state: Mapped[str] = mapped_column(String(20))  # scoring, open, labelled, told
+    state: Mapped[str] = mapped_column(
+        String(20)
+    )  # scoring, open, labelled, told; gold: holds gold regions, no step of the game
     size: Mapped[int]  # regions asked for
     strategy: Mapped[str | None] = mapped_column(String(50))
     checkpoint_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"))
@@ -28,6 +36,9 @@ class Round(Base):
     reward: Mapped[float | None]
     iou_per_class: Mapped[list[Any] | None] = mapped_column(JSON)
     class_counts: Mapped[list[Any] | None] = mapped_column(JSON)
+    pool_shares: Mapped[list[Any] | None] = mapped_column(
+        JSON
+    )  # of its candidates, drawn from the pool: the share of pixels that each class was predicted for
     seconds: Mapped[dict[str, Any]] = mapped_column(default=dict)  # phase -> seconds
     note: Mapped[str] = mapped_column(Text, default="")
     warning: Mapped[str | None] = mapped_column(Text)  # mIoU fell by more than its noise
@@ -36,6 +47,10 @@ class Round(Base):
     opened_at: Mapped[datetime | None]
     labelled_at: Mapped[datetime | None]
     told_at: Mapped[datetime | None]
+    learned_label_id: Mapped[int | None] = mapped_column(Key)  # the newest label that it was learned from with
+    class_changes: Mapped[int] = mapped_column(
+        default=0, server_default="0"
+    )  # how often classes had been changed when it was learned from: those that its figures are of
 
 
 class Region(Base):
@@ -59,24 +74,26 @@ class Region(Base):
     height: Mapped[int]
     width: Mapped[int]
     score: Mapped[float]
-    state: Mapped[str] = mapped_column(String(20), default="open")  # open, labelled, skipped
+    state: Mapped[str] = mapped_column(String(20), default="open")  # open, review, labelled, skipped, gold
     skip_reason: Mapped[str | None] = mapped_column(Text)
     prediction: Mapped[bytes | None]  # the model's label map of class ids, 8-bit PNG
     prediction_checkpoint_id: Mapped[int | None] = mapped_column(ForeignKey("checkpoints.id"))  # which model's
+    overlap: Mapped[int] = mapped_column(default=1, server_default="1")  # annotators who are asked
+    answers: Mapped[int] = mapped_column(default=0, server_default="0")  # of them, those whose label is there
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")  # given out before those with less
+    gold: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # its truth is known: nobody learns from it
+    truth: Mapped[bytes | None]  # of a gold region: an 8-bit PNG of class ids
 
 
 class Lease(Base):
-    """A region held by an annotator; at most one lease of a region has no end."""
+    """A region held by an annotator; of leases that have no end there is one for each seat at a region, and one a person."""
 
     __tablename__ = "leases"
     __table_args__ = (
-        Index(
-            "uq_leases_active_region",
-            "region_id",
-            unique=True,
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
-        ),
+        _active("uq_leases_active_seat", "seat"),
+        _active("uq_leases_active_annotator", "annotator_id"),
         Index(None, "annotator_id", "ended_at"),
         Index(None, "region_id"),
         NUMBERED_ONCE,
@@ -84,6 +101,7 @@ class Lease(Base):
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     region_id: Mapped[int] = mapped_column(ForeignKey("regions.id"))
     annotator_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"))
+    seat: Mapped[int] = mapped_column(default=0, server_default="0")  # below the region's overlap
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
@@ -94,7 +112,7 @@ class Label(Base):
     """One version of a region's label map; the highest version counts."""
 
     __tablename__ = "labels"
-    __table_args__ = (UniqueConstraint("region_id", "version"), NUMBERED_ONCE)
+    __table_args__ = (UniqueConstraint("region_id", "version"), Index(None, "annotator_id", "id"), NUMBERED_ONCE)
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     region_id: Mapped[int] = mapped_column(ForeignKey("regions.id"))
     annotator_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"))
@@ -103,4 +121,9 @@ class Label(Base):
     digest: Mapped[str] = mapped_column(String(64))  # of the decoded pixels
     class_counts: Mapped[list[Any]]  # pixels of each class, in class order
     seconds: Mapped[float | None]
+    idle_seconds: Mapped[float | None]  # not among `seconds`
+    kind: Mapped[str] = mapped_column(
+        String(20), default="annotated", server_default="annotated"
+    )  # annotated, imported, agreed, accepted, corrected, migrated
+    corrects_id: Mapped[int | None] = mapped_column(Key)  # the label of the same region that this one was made from
     created_at: Mapped[datetime]

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.tables.base import NUMBERED_ONCE, Base, Key
@@ -58,3 +58,7 @@ class Membership(Base):
     annotator_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"))
     role: Mapped[str] = mapped_column(String(20))
     created_at: Mapped[datetime]
+    paused_at: Mapped[datetime | None]  # since then no regions are given
+    pause_reason: Mapped[str | None] = mapped_column(Text)
+    resumed_at: Mapped[datetime | None]  # gold regions answered before do not count towards the next pause
+    tested: Mapped[bool] = mapped_column(default=False, server_default=false())  # gold regions were given

@@ -47,6 +47,18 @@ class Job(Base):
     )  # of the request that queued it, by itself or by another job
 
 
+class JobLine(Base):
+    """A line of a job's log: what it said while it went on."""
+
+    __tablename__ = "job_lines"
+    __table_args__ = (Index(None, "job_id", "id"), NUMBERED_ONCE)
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    at: Mapped[datetime]
+    level: Mapped[str] = mapped_column(String(10))  # info, warning, error
+    text: Mapped[str] = mapped_column(Text)
+
+
 class WorkerHost(Base):
     """A worker's process: that it is alive, what it does, and what it lacks of what is optional.
 
@@ -58,6 +70,7 @@ class WorkerHost(Base):
     name: Mapped[str] = mapped_column(String(255), unique=True)
     host: Mapped[str | None] = mapped_column(String(255))
     pid: Mapped[int | None]
+    queues: Mapped[str | None] = mapped_column(String(100))  # with commas between them; without any, all
     missing: Mapped[dict[str, Any]]  # by prefixes of segmenters' names, how to get them
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime | None]

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.store.jobs import queue_job
-from service.tables import Job, Round
+from service.tables import Base, Comparison, Job, Label, Project, Round
 from tests.conftest import FakeClock
 from tests.maker import Maker
 
@@ -37,6 +37,7 @@ def samples(admin: TestClient, make: Maker, database: Database, clock: FakeClock
     admin.get("/next-regions")
     with database.write() as session:
         session.execute(update(Round).values(state="told", miou_after=0.5))
+        session.add_all(compared(project, clock))
         for kind in ("ask", "tell"):
             queue_job(session, project_id=project.id, kind="pretrain" if kind == "ask" else "tell", now=clock())
     app.state.metrics.text()
@@ -48,6 +49,22 @@ def samples(admin: TestClient, make: Maker, database: Database, clock: FakeClock
     app.state.metrics.forget()
     families = text_string_to_metric_families(app.state.metrics.text().decode())
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+def compared(project: Project, clock: FakeClock) -> Iterator[Base]:
+    """A label of the one region, held against the truth and against another."""
+    pixels = {"region_id": 1, "annotator_id": 1, "mask": b"", "class_counts": [], "created_at": clock()}
+    yield from (Label(id=number, version=number, digest=str(number), **pixels) for number in (1, 2))
+    said: dict[str, Any] = {
+        "project_id": project.id,
+        "region_id": 1,
+        "annotator_id": 1,
+        "miou": 0.5,
+        "pixel_accuracy": 0.5,
+    }
+    said |= {"by_class": {"0": [1, 2]}, "created_at": clock()}
+    yield Comparison(label_id=1, **said)
+    yield Comparison(label_id=1, other_label_id=2, other_annotator_id=1, **said)
 
 
 def named(expression: str) -> Iterator[tuple[str, set[str]]]:
@@ -83,6 +100,23 @@ def test_every_metric_is_explained_and_every_one_explained_is_there(samples: dic
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_an_expression_is_one_that_prometheus_understands(expression: str) -> None:
     promql_parser.parse(expression)  # raises where it is not
+
+
+def test_panels_of_the_dashboard_have_each_their_number_their_place_and_the_source_that_it_offers() -> None:
+    dashboard = json.loads((DOCS / "dashboard.json").read_text())
+    (source,) = dashboard["templating"]["list"]
+    assert (source["type"], source["query"]) == ("datasource", "prometheus")
+    taken: set[tuple[int, int]] = set()
+    for panel in PANELS:
+        assert panel["datasource"] == {"type": "prometheus", "uid": f"${{{source['name']}}}"}
+        assert len({each["refId"] for each in panel["targets"]}) == len(panel["targets"]) > 0
+        place = panel["gridPos"]
+        assert 0 <= place["x"] < place["x"] + place["w"] <= 24  # columns of Grafana's grid
+        rows, cols = (range(place[at], place[at] + place[size]) for at, size in (("y", "h"), ("x", "w")))
+        own = {(row, col) for row in rows for col in cols}
+        assert not own & taken, panel["title"]
+        taken |= own
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter
 from sqlalchemy import String
 
-from service.domain.job_kinds import JOB_KINDS, ROUND_KINDS
+from service.domain.job_kinds import JOB_KINDS, QUEUE_OF, ROUND_KINDS
 from service.schemas.jobs import JobRequest
 from service.tables import Job
 from workers.jobs.tasks import HANDLERS
@@ -16,6 +16,7 @@ STARTED = set(TypeAdapter(JobRequest).json_schema()["discriminator"]["mapping"])
 PLACES = {
     "JobKind in service/domain/job_kinds.py": set(JOB_KINDS),
     "JobRequest in service/schemas/jobs.py, or RoundKind in service/domain/job_kinds.py": STARTED | set(ROUND_KINDS),
+    "QUEUE_OF in service/domain/job_kinds.py": set(QUEUE_OF),
     "HANDLERS in workers/jobs/tasks.py": set(HANDLERS),
 }
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.domain.waits import at_once, wait_after, waits_of
+from service.domain.waits import at_once, longest_of, wait_after, waits_of
 
 
 def test_each_further_failure_waits_twice_as_long_up_to_the_longest() -> None:
@@ -26,3 +26,9 @@ def test_two_processes_wait_differently() -> None:
     one, other = waits_of(60.0), waits_of(60.0)
     assert [one(9) for _ in range(4)] != [other(9) for _ in range(4)]
     assert at_once(9) == timedelta(0)
+
+
+def test_no_wait_is_longer_than_the_longest() -> None:
+    waits = waits_of(60.0)
+    assert longest_of(60.0) == timedelta(seconds=75)
+    assert max(waits(9) for _ in range(100)) <= longest_of(60.0)

@@ -210,6 +210,18 @@ class TestBald:
         apart = [bald_map(segmenter, one, self.size, passes=2, generator=generator) for one in features.split(1)]
         assert torch.equal(together, torch.cat(apart))
 
+    def test_of_some_pixels_it_is_what_it_is_of_all_and_masks_are_drawn_alike(
+        self, segmenter: Segmenter, features: Tensor
+    ) -> None:
+        chosen = torch.rand(3, 24 * 32, generator=seeded(9)) < torch.tensor([[0.1], [0.0], [1.0]])
+        both = seeded(1), seeded(1)
+        whole = bald_map(segmenter, features, self.size, passes=3, generator=both[0])
+        asked = [of_image.nonzero()[:, 0] for of_image in chosen]
+        some = bald_map(segmenter, features, self.size, passes=3, generator=both[1], asked=asked)
+        expected = torch.where(chosen.view_as(whole), whole, torch.zeros(()))
+        torch.testing.assert_close(some, expected, rtol=0, atol=1e-6)
+        assert torch.equal(both[0].get_state(), both[1].get_state())
+
     def test_torch_s_own_randomness_is_neither_used_nor_disturbed(self, segmenter: Segmenter, features: Tensor) -> None:
         before = torch.get_rng_state()
         first = bald_map(segmenter, features, self.size, passes=2, generator=seeded(1))

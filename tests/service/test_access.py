@@ -13,7 +13,7 @@ from tests.maker import Maker
 Login = Callable[..., TestClient]
 
 # The least that a caller must be. given: an annotator to whom the region, or a region of the image, was given, or a reviewer.
-# self, own: whom it is about, or an admin of the server.
+# self, own: whom it is about, or an admin of the server. reviewer of any: of any project.
 # holder: who holds the lease. anybody: with a token; of others' projects nothing is in the answer. public: without one, too.
 RULES = {
     ("GET", "/healthz"): "public",
@@ -30,6 +30,16 @@ RULES = {
     ("POST", "/projects/{id}/members"): "project admin",
     ("PATCH", "/projects/{id}/members/{annotator_id}"): "project admin",
     ("DELETE", "/projects/{id}/members/{annotator_id}"): "project admin",
+    ("POST", "/projects/{id}/members/{annotator_id}/pause"): "project admin",
+    ("POST", "/projects/{id}/members/{annotator_id}/resume"): "project admin",
+    ("GET", "/projects/{id}/annotators"): "annotator",
+    ("GET", "/projects/{id}/agreement/regions"): "annotator",
+    ("GET", "/projects/{id}/agreement/classes"): "annotator",
+    ("GET", "/projects/{id}/agreement/pairs"): "annotator",
+    ("POST", "/projects/{id}/class-changes"): "project admin",
+    ("GET", "/projects/{id}/class-changes"): "reviewer",
+    ("POST", "/projects/{id}/class-changes/{number}/revert"): "project admin",
+    ("GET", "/projects/{id}/class-changes/{number}/regions"): "reviewer",
     ("GET", "/projects/{id}/images"): "reviewer",
     ("POST", "/projects/{id}/images"): "project admin",
     ("POST", "/projects/{id}/images/references"): "project admin",
@@ -38,12 +48,21 @@ RULES = {
     ("GET", "/images/{id}/seen"): "given",
     ("PATCH", "/images/{id}"): "project admin",
     ("DELETE", "/images/{id}"): "project admin",
+    ("GET", "/projects/{id}/regions"): "reviewer",
     ("GET", "/next-regions"): "annotator",
     ("GET", "/regions/{id}"): "given",
     ("GET", "/regions/{id}/crop"): "given",
     ("GET", "/regions/{id}/context"): "given",
     ("GET", "/regions/{id}/prediction"): "given",
+    ("GET", "/regions/{id}/hints"): "given",
     ("GET", "/regions/{id}/label"): "given",
+    ("GET", "/regions/{id}/labels"): "given",
+    ("GET", "/regions/{id}/labels/{version}"): "given",
+    ("GET", "/regions/{id}/reviews"): "reviewer",
+    ("POST", "/regions/{id}/reviews"): "reviewer",
+    ("POST", "/regions/{id}/reopen"): "annotator",
+    ("GET", "/projects/{id}/reviews"): "reviewer",
+    ("GET", "/labels"): "anybody",
     ("POST", "/regions/{id}/release"): "annotator",
     ("POST", "/regions/{id}/renew"): "annotator",
     ("POST", "/regions/{id}/skip"): "annotator",
@@ -52,13 +71,17 @@ RULES = {
     ("POST", "/labels"): "annotator",
     ("POST", "/projects/{id}/label-maps"): "reviewer",
     ("GET", "/projects/{id}/rounds"): "reviewer",
+    ("GET", "/projects/{id}/progress"): "reviewer",
     ("POST", "/rounds/{id}/finish"): "project admin",
     ("POST", "/rounds/{id}/close"): "project admin",
     ("GET", "/projects/{id}/jobs"): "reviewer",
     ("POST", "/projects/{id}/jobs"): "project admin",
     ("GET", "/jobs/{id}"): "reviewer",
+    ("GET", "/jobs/{id}/log"): "reviewer",
     ("POST", "/jobs/{id}/cancel"): "project admin",
     ("POST", "/jobs/{id}/retry"): "project admin",
+    ("GET", "/workers"): "reviewer of any",
+    ("GET", "/projects/{id}/live"): "reviewer",
     ("GET", "/projects/{id}/checkpoints"): "reviewer",
     ("POST", "/projects/{id}/checkpoints"): "project admin",
     ("GET", "/checkpoints/{id}/file"): "project admin",
@@ -78,6 +101,7 @@ RULES = {
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/labels"): {"json": {"labels": [{"region_id": 1, "lease_token": "1-0", "rle": {}}]}},
     ("GET", "/next-regions"): {"params": {"project": 1}},
+    ("POST", "/regions/{id}/reviews"): {"json": {"decision": "accepted"}},
 }
 ANY = frozenset({"public", "anybody"})
 ANNOTATING = ANY | {"annotator"}
@@ -88,17 +112,18 @@ CALLERS = {
     "stranger": (ANY, 404),
     "annotator given nothing": (ANNOTATING, 403),
     "annotator": (ANNOTATING | {"given", "holder", "self", "own"}, 403),
-    "reviewer": (ANNOTATING | {"given", "reviewer"}, 403),
-    "project admin": (ANNOTATING | {"given", "reviewer", "project admin"}, 403),
+    "reviewer": (ANNOTATING | {"given", "reviewer", "reviewer of any"}, 403),
+    "project admin": (ANNOTATING | {"given", "reviewer", "reviewer of any", "project admin"}, 403),
     "server admin": (
-        ANNOTATING | {"given", "reviewer", "project admin", "server reviewer", "server admin", "self", "own"},
+        ANNOTATING
+        | {"given", "reviewer", "reviewer of any", "project admin", "server reviewer", "server admin", "self", "own"},
         403,
     ),
 }
 # Of what is in no project there is a single refusal.
-ALIKE = {"server admin": 403, "server reviewer": 403, "self": 403, "holder": 404, "own": 404}
+ALIKE = {"server admin": 403, "server reviewer": 403, "reviewer of any": 403, "self": 403, "holder": 404, "own": 404}
 # There was nothing to find for somebody who was let in.
-LET_IN = {"no_label", "member_not_found", "annotator_not_found"}
+LET_IN = {"no_label", "member_not_found", "annotator_not_found", "class_change_not_found"}
 
 
 def routes(app: FastAPI) -> set[tuple[str, str]]:
@@ -108,6 +133,7 @@ def routes(app: FastAPI) -> set[tuple[str, str]]:
 @pytest.fixture
 def people(app: FastAPI, make: Maker, login: Login) -> dict[str, TestClient]:
     """A project that is not open to all, its people, and a stranger, who is a member of another project."""
+    app.state.live.close()  # for ten minutes nobody here listens
     project, other = make.project(open_to_all=False), make.project("other", open_to_all=False)
     make.round_(project, make.images(project, 1), regions=3, prediction=True)
     make.checkpoint(project)
@@ -141,7 +167,7 @@ def test_a_caller_is_let_in_where_the_rules_say_so_and_nowhere_else(
     for method, path in sorted(RULES):
         # The annotator is the first person, and has a token to spare, the newest.
         place = path.replace("/tokens/{id}", f"/tokens/{len(CALLERS)}")
-        place = place.format(id=1, token=f"1-{'0' * 32}", annotator_id=2)
+        place = place.format(id=1, token=f"1-{'0' * 32}", annotator_id=2, version=1, number=1)
         response = people[name].request(method, place, **BODIES.get((method, path), {}))
         error = response.json().get("error", {}) if response.headers["content-type"] == "application/json" else {}
         status = response.status_code

@@ -19,8 +19,9 @@ from service.db import Database
 from service.engines import make_engine
 from service.removal import remove_due
 from service.store import copying, removals
+from service.store.jobs import queue_job
 from service.store.removals import GRACE
-from service.tables import BlobRemoval, Image, Label
+from service.tables import BlobRemoval, Image, Job, Label
 from tests.conftest import FakeClock
 from tests.maker import Maker
 from tests.service.labelled import exported, make_labelled
@@ -79,6 +80,29 @@ def test_a_backup_comes_back_in_either_kind_of_database(
     assert Maker(other, blobs, clock).project("next").id == gone.id + 1
     other.engine.dispose()
     assert exported(admin, labelled.project).testzip() is None
+
+
+def test_a_job_that_ran_meanwhile_is_queued_again_and_says_why(
+    make: Maker, database: Database, clock: FakeClock, tmp_path: Path, target: str
+) -> None:
+    project = make.project()
+    with database.write() as session:
+        for state in ("running", "done"):
+            job = queue_job(session, project_id=project.id, kind="pretrain", now=clock.now, key=state)
+            job.state, job.lock, job.worker, job.attempt = state, "here", "one", 1
+    Backup(database=database, blobs=make.blobs, to=str(tmp_path / "b"), clock=clock).run()
+    restored(tmp_path, str(tmp_path / "b"), target)
+    other = Database(target)
+    with other.read() as session:
+        ran, done = session.scalars(select(Job).order_by(Job.id))
+    assert (ran.state, ran.lock, ran.sent_at, ran.error) == (
+        "queued",
+        None,
+        None,
+        "The backup was taken while it ran.",
+    )
+    assert (done.state, done.error) == ("done", None)
+    other.engine.dispose()
 
 
 def test_a_second_backup_copies_only_what_is_new(

@@ -7,9 +7,11 @@ import pytest
 from service.blobs import Blobs
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "s3"])
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    """Blobs on a disk and on another file system of fsspec's."""
+    """Blobs on a disk, on another file system of fsspec's, and in S3."""
+    if request.param == "s3":
+        return Blobs(request.getfixturevalue("s3_url"))
     return Blobs(tmp_path.as_uri() if request.param == "file" else f"memory://{tmp_path.name}")
 
 

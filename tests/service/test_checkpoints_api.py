@@ -92,6 +92,8 @@ def test_what_held_out_games_said_of_a_file_elsewhere_does_not_count_here(admin:
         "by": "random",
         "areas": None,
         "saved": None,
+        "games": None,
+        "courses": {},
     }  # no segmenter yet
 
 

@@ -16,7 +16,6 @@ class Stand:
 
     among: Connections
     address: str
-    touched: float = 0.0
     idle: bool = True
     waits: bool = True
     due: float = float("inf")
@@ -42,19 +41,20 @@ def connections(most: int, per_address: int, *proxies: str) -> Connections:
 
 def test_of_an_address_with_too_many_the_one_goes_that_has_waited_longest() -> None:
     among = connections(100, 3)
-    other = Stand(among, "b", touched=-9)
+    other = Stand(among, "b")
     halfway, older, newer = (
-        Stand(among, "a", touched=1, idle=False),
-        Stand(among, "a", touched=2),
-        Stand(among, "a", touched=3),
+        Stand(among, "a", idle=False),
+        Stand(among, "a"),
+        Stand(among, "a"),
     )
     assert all(each.come() for each in (other, halfway, older, newer))
-    assert Stand(among, "a", touched=4).come()
+    assert Stand(among, "a").come()
     assert [each.ended for each in (other, halfway, older, newer)] == [False, False, True, False]
     newer.idle = newer.waits = False
-    newest = Stand(among, "a", touched=5, idle=False, waits=False)
+    among.heard(cast(Connection, newer))
+    newest = Stand(among, "a", idle=False, waits=False)
     assert newest.come()  # for the one that came fourth, which is idle
-    assert Stand(among, "a", touched=6, idle=False, waits=False).come()  # for the body that nothing has come of
+    assert Stand(among, "a", idle=False, waits=False).come()  # for the body that nothing has come of
     assert [each.ended for each in (other, halfway, newer, newest)] == [False, True, False, False]
     assert len(among) == 4
 
@@ -70,11 +70,25 @@ def test_where_all_are_being_answered_no_other_is_let_in() -> None:
     assert Stand(among, "a").come()
 
 
+def test_bodies_that_do_not_come_go_in_their_order_and_one_that_is_heard_of_goes_last() -> None:
+    among = connections(4, 4)
+    first, second, _, _ = halfway = [Stand(among, address, idle=False) for address in "abab"]
+    assert all(each.come() for each in halfway)
+    among.heard(cast(Connection, first))
+    gone = []
+    for _ in range(3):
+        assert Stand(among, "c", idle=False).come()
+        gone.append([each.ended for each in halfway])
+    assert gone == [[False, True, False, False], [False, True, True, False], [False, True, True, True]]
+    among.heard(cast(Connection, second))  # one that is gone is not taken in again
+    assert len(among) == 4
+
+
 def test_a_process_with_too_many_closes_one_of_any_address() -> None:
     among = connections(3, 3)
-    old, *_ = all_of_them = [Stand(among, address, touched=place) for place, address in enumerate("abc")]
+    old, *_ = all_of_them = [Stand(among, address) for place, address in enumerate("abc")]
     assert all(each.come() for each in all_of_them)
-    assert Stand(among, "d", touched=9).come()
+    assert Stand(among, "d").come()
     assert old.ended
     assert len(among) == 3
 
@@ -85,7 +99,7 @@ def test_a_trusted_proxy_has_as_many_as_the_process(proxy: str, address: str) ->
     stands = [Stand(among, address) for _ in range(10)]
     assert all(each.come() for each in stands)
     assert not any(each.ended for each in stands)
-    others = [Stand(among, "192.0.2.1", touched=place + 1) for place in range(3)]
+    others = [Stand(among, "192.0.2.1") for place in range(3)]
     assert all(each.come() for each in others)
     assert others[0].ended
 

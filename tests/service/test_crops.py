@@ -50,7 +50,7 @@ def test_pixels_from_tiles_are_those_of_the_image(kind: str, mode: str, box: Box
         Picture.open(io.BytesIO(data)).convert(mode).save(buffer, format=kind)
         data = buffer.getvalue()
     expected = np.asarray(Picture.open(io.BytesIO(data)).convert("RGB"))
-    np.testing.assert_array_equal(tiled(data).pixels(box), expected[box.slices])
+    np.testing.assert_array_equal(tiled(data).read(box), expected[box.slices])
     np.testing.assert_array_equal(pixels(crop_png(data, box)), expected[box.slices])
     np.testing.assert_array_equal(np.concatenate(list(rgb_strips(data, 16))), expected)
     np.testing.assert_array_equal(rgb(data), expected)

@@ -89,6 +89,7 @@ def test_a_project_is_deleted_with_all_that_is_its_own_and_its_events_stay(
     assert rows(database) == {
         **dict.fromkeys(("image_groups", "images", "projects"), 1),
         **dict.fromkeys(("checkpoints", "jobs", "rounds", "regions"), 0),
+        **dict.fromkeys(("class_changes", "comparisons", "gold_turns", "reviews"), 0),
         "events": events + 1,
         "memberships": 2,  # of the other project
     }

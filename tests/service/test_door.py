@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -154,4 +155,22 @@ def test_a_client_that_goes_before_its_body_is_there_is_no_failure(
 
         scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
         asyncio.run(app(scope, receive, send))
+    assert caplog.records == []
+
+
+def test_a_client_that_goes_at_the_door_is_answered_all_the_same(
+    app: FastAPI, make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = [(b"authorization", f"Bearer {make.annotator('admin')}".encode())]
+    answered: list[object] = []
+
+    async def send(message: Any) -> None:
+        answered.append(message.get("status"))
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": "/projects", "headers": headers, "query_string": b""}
+    asyncio.run(app({**scope, "gone": lambda: True}, receive, send))
+    assert answered[0] == 408  # else the server makes a 500 of it, and says in the log that the service has failed
     assert caplog.records == []

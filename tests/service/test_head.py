@@ -15,7 +15,8 @@ VARYING = ("x-request-id",)
 
 
 @pytest.fixture
-def world(make: Maker) -> None:
+def world(app: FastAPI, make: Maker) -> None:
+    app.state.live.close()  # or a stream would not end
     project = make.project()
     make.checkpoint(project)
     make.round_(project, make.images(project, 1), regions=2, prediction=True)
@@ -38,7 +39,7 @@ def test_head_is_answered_as_get_is_without_a_body(admin: TestClient, world: Non
 
 
 def test_head_of_what_only_takes_other_methods_is_405(admin: TestClient) -> None:
-    assert admin.head("/labels").status_code == 405
+    assert admin.head("/regions/1/skip").status_code == 405
     assert admin.head("/nowhere").status_code == 404
 
 

@@ -1,6 +1,7 @@
 """Headers that guard browsers, on every kind of answer; pages of other origins; and the API's page without the internet."""
 
 import re
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from service.app import create_app
 from service.blobs import Blobs
 from service.db import Database
 from service.headers import GUARDS
+from service.pages import add_pages
 from service.settings import Settings
 
 
@@ -66,4 +68,20 @@ def test_the_api_s_page_needs_nothing_from_elsewhere_and_has_no_script_in_it(str
     assert re.findall(r"<script[^>]*>([^<]*)</script>", page.text) == ["", ""]
     kinds = [stranger.get(f"/{each}").headers["Content-Type"].partition(";")[0] for each in named]
     assert kinds == ["text/css", "image/png", "text/javascript", "text/javascript"]
-    assert stranger.get("/", follow_redirects=False).headers["location"] == "/docs"
+    assert stranger.get("/", follow_redirects=False).headers["location"] == "/app/"
+
+
+def test_the_pages_run_and_show_nothing_but_their_own_files(stranger: TestClient, tmp_path: Path) -> None:
+    policy = stranger.get("/app/").headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "index.html").write_text("<!DOCTYPE html>")
+    (tmp_path / "assets" / "a-1.js").write_text("1")
+    app = FastAPI()
+    add_pages(app, tmp_path)
+    client = TestClient(app)
+    page, file = client.get("/app/"), client.get("/app/assets/a-1.js")
+    assert (page.headers["Cache-Control"], page.headers["Content-Security-Policy"]) == ("no-cache", policy)
+    assert file.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert client.get("/app/../pyproject.toml").status_code == 404

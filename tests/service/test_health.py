@@ -149,3 +149,23 @@ def test_the_application_starts_and_stops_whole(database: Database, blobs: Blobs
     app = create_app(Settings(data_dir=tmp_path, sweep_seconds=0.01), database=database, blobs=blobs)
     with TestClient(app) as client:
         assert client.get("/readyz").status_code == 200
+
+
+def test_a_queue_that_no_worker_takes_is_named_once_jobs_wait_in_it(
+    database: Database, blobs: Blobs, tmp_path: Path, make: Maker
+) -> None:
+    settings = Settings(data_dir=tmp_path, broker_url="filesystem://")
+    client = TestClient(create_app(settings, database=database, blobs=blobs))
+    with database.write() as session:
+        announce(session, "a machine", {}, datetime.now(UTC), queues="rounds,cpu")
+    assert client.get("/readyz").json()["checks"]["workers"] == "ok"
+    with database.write() as session:
+        queue_job(session, project_id=make.project().id, kind="pretrain", now=datetime.now(UTC))
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "degraded")
+    assert response.json()["checks"]["workers"] == (
+        "No worker takes jobs of the queue gpu, where pretrain waits: start one with `regionwise worker --queues gpu`."
+    )
+    with database.write() as session:  # one of the release before takes all
+        announce(session, "another", {}, datetime.now(UTC))
+    assert client.get("/readyz").json()["checks"]["workers"] == "ok"

@@ -105,6 +105,45 @@ def test_jobs_of_other_projects_do_not_wait_for_each_other(database: Database, m
     assert claim(database, queue(database, other, "tell")) is not None
 
 
+@pytest.mark.parametrize(("first", "second"), [("train-policy", "ask"), ("tell", "ask"), ("finish", "evaluate")])
+def test_a_project_has_one_job_at_a_time(
+    database: Database, project_id: int, outbox: Outbox, first: JobKind, second: JobKind
+) -> None:
+    one, other = queue(database, project_id, first), queue(database, project_id, second)
+    running = claim(database, one)
+    assert running is not None
+    assert claim(database, other) is None
+    outbox.clear()
+    with database.write() as session:
+        jobs.yield_job(session, jobs.owned_job(session, one, str(running.lock)), now=START)
+    assert outbox == [(other, second), (one, first)]
+    assert claim(database, other) is not None
+    assert claim(database, one) is None
+
+
+def test_a_job_whose_worker_fell_silent_holds_nobody_back(database: Database, project_id: int) -> None:
+    assert claim(database, queue(database, project_id, "finish")) is not None
+    ask = queue(database, project_id, "ask")
+    assert claim(database, ask, START + timedelta(seconds=59)) is None
+    assert claim(database, ask, START + timedelta(seconds=61)) is not None
+
+
+def test_an_ask_that_a_worker_came_for_is_known_to_be_held_back(database: Database, project_id: int) -> None:
+    running, ask = claim(database, queue(database, project_id, "finish")), queue(database, project_id, "ask")
+    assert running is not None
+
+    def held_back() -> bool:
+        with database.read() as session:
+            return jobs.ask_held_back(session, project_id)
+
+    assert not held_back()
+    assert claim(database, ask) is None
+    assert held_back()
+    with database.write() as session:
+        jobs.yield_job(session, jobs.owned_job(session, running.id, str(running.lock)), now=START)
+    assert not held_back()
+
+
 def test_a_yielded_job_is_queued_again_with_its_attempts_forgotten(
     database: Database, project_id: int, outbox: Outbox
 ) -> None:
@@ -250,3 +289,9 @@ def test_an_embedded_worker_takes_up_all_that_its_last_life_left(
         recovery.restart_jobs(session, START, max_attempts=3)
     assert [job for job, _ in outbox] == [running, waiting]
     assert claim(database, running) is not None
+
+
+def test_a_tell_waits_for_an_ask_that_was_queued_before_it(database: Database, project_id: int) -> None:
+    ask, tell = (queue(database, project_id, kind, kind) for kind in ("ask", "tell"))
+    assert claim(database, tell) is None
+    assert claim(database, ask) is not None

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -20,6 +19,7 @@ from service.store.projects import get_project
 from service.tables import Event, Label, Lease, Region
 from tests.conftest import START
 from tests.maker import Maker
+from tests.service.stateful import play
 
 ANNOTATORS = 3
 REVIEWER = ANNOTATORS + 1
@@ -218,16 +218,6 @@ class LeaseRules(RuleBasedStateMachine):
 
 
 def test_a_region_has_one_holder_whatever_happens(database: Database, blobs: Blobs, tmp_path: Path) -> None:
-    rules = type("Rules", (LeaseRules,), {"database": database, "blobs": blobs})
-    few = settings(
-        max_examples=15,
-        stateful_step_count=20,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        derandomize=True,
-        database=None,
-        phases=(Phase.explicit, Phase.generate),  # shrinking takes minutes, and the steps are few
-    )
-    run_state_machine_as_test(rules, settings=few)
+    play(LeaseRules, database, blobs, examples=15, steps=20)
     with database.read() as session:
         assert session.scalars(select(Event).where(Event.kind == "region_labelled").limit(1)).first() is not None

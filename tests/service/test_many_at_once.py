@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.store import labels, leases
+from service.store.offers import Seat
 from service.tables import Annotator, Image, ImageGroup, Job, Label, Lease, Region, Round
 from tests.conftest import Outbox
 from tests.maker import Maker
@@ -153,7 +154,12 @@ def test_a_region_leased_since_it_was_looked_at_is_not_leased_again(make: Maker,
         (held,) = leases.claim(session, project.id, 1, count=1, now=now, default_minutes=15)
     # What a statement on PostgreSQL does whose snapshot is older than the first lease.
     with database.write() as session:
-        free = [SimpleNamespace(id=held.placed.id, lease_id=None, expires_at=None)]
+        free = [
+            (
+                SimpleNamespace(id=held.placed.id, settings={}),
+                Seat(lease_id=None, expires_at=None, number=0, run_out=()),
+            )
+        ]
         assert leases._granted(session, free, 2, now=now, expires_at=now) == []
     with database.read() as session:
         assert session.scalars(select(Lease.annotator_id)).all() == [1]

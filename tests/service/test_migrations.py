@@ -30,9 +30,10 @@ def test_the_migrated_schema_is_the_one_of_the_tables(database: Database) -> Non
 def test_one_lease_of_a_region_is_active_by_the_databases_own_word(database: Database) -> None:
     with database.engine.connect() as connection:
         (index,) = [
-            each for each in inspect(connection).get_indexes("leases") if each["name"] == "uq_leases_active_region"
+            each for each in inspect(connection).get_indexes("leases") if each["name"] == "uq_leases_active_seat"
         ]
     assert index["unique"]
+    assert index["column_names"] == ["region_id", "seat"]
     (condition,) = [value for key, value in index["dialect_options"].items() if key.endswith("_where")]
     assert "ended_at IS NULL" in str(condition)
 

@@ -35,6 +35,7 @@ def served(app: FastAPI, make: Maker, monkeypatch: pytest.MonkeyPatch) -> Maker:
     make.round_(project, make.images(project, 2), regions=3, prediction=True)
     monkeypatch.setattr(SERVED, "state", app.state)
     app.state.giving.close()  # for a minute nobody here waits
+    app.state.live.close()  # nor listens for ten
     return make
 
 

@@ -34,7 +34,8 @@ def test_a_project_has_the_preset_classes_and_the_default_settings(admin: TestCl
 
 def test_a_project_may_have_classes_of_its_own(admin: TestClient) -> None:
     project = admin.post("/projects", json={"name": "own", "classes": TWO_CLASSES}).json()
-    assert project["classes"] == CLASSES
+    assert project["classes"] == [{**each, "was": []} for each in CLASSES]
+    assert (project["retired"], project["changes"]) == ([], 0)
     assert project["ignore_id"] == 9
 
 
@@ -112,7 +113,7 @@ def test_a_project_tells_how_far_it_has_come(client: TestClient, make: Maker, da
     detail = client.get(f"/projects/{project.id}").json()
     assert detail["images"] == {"pool": 2, "reward": 3}
     assert detail["pool_regions"] == 8  # two images of 180 x 160 in cells of 90 x 80
-    assert detail["regions"] == {"open": 4, "labelled": 1, "skipped": 1}
+    assert detail["regions"] == {"open": 4, "review": 0, "labelled": 1, "skipped": 1}
     assert detail["rounds"] == {"scoring": 0, "open": 1, "labelled": 0, "told": 1}
     assert detail["budget_left"] == 5  # a skipped region costs nothing
     assert {kind: each["id"] for kind, each in detail["checkpoints"].items()} == {"segmenter": 2, "policy": 3}

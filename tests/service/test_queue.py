@@ -6,6 +6,7 @@ import time
 import pytest
 
 from service import queue
+from service.domain.job_kinds import QUEUES
 
 
 @pytest.fixture
@@ -40,8 +41,13 @@ def test_a_broker_that_says_nothing_is_given_up_too(
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("ask", "rounds"), ("tell", "rounds"), ("pretrain", "training"), ("evaluate", "training")]
+    ("kind", "name"),
+    [("ask", "rounds"), ("tell", "rounds"), ("pretrain", "gpu"), ("evaluate", "cpu"), ("newer", "cpu")],
 )
-def test_rounds_have_a_queue_of_their_own(kind: str, name: str) -> None:
-    assert queue.queue_of(kind) == name
-    assert queue.QUICK_QUEUE < queue.TRAINING_QUEUE  # workers take from queues in the order of their names
+def test_each_kind_waits_in_its_queue(kind: str, name: str) -> None:
+    assert queue.queue_of(kind) == queue.NAMES[name]
+
+
+def test_rounds_go_first() -> None:
+    assert set(queue.NAMES) == set(QUEUES)
+    assert min(queue.NAMES.values()) == queue.NAMES["rounds"]  # workers take from queues in the order of their names

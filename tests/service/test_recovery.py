@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from service.blobs import Blobs
 from service.db import Database
 from service.domain.job_kinds import JobKind
 from service.domain.waits import at_once
 from service.settings import Settings
 from service.store import jobs, recovery, workers
+from service.sweeper import Sweeper
 from service.tables import Job, WorkerHost
 from service.watcher import Watcher
 from tests.conftest import START, FakeClock, Outbox
@@ -220,3 +222,39 @@ def test_a_claim_says_at_once_which_job_its_process_is_at(database: Database, qu
     with database.read() as session:
         (held,) = recovery.held_jobs(session)
     assert (held.job_id, held.at_work, held.attempt) == (job, True, 1)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=91), timedelta(hours=1)])
+def test_what_a_clock_that_was_set_back_since_had_put_off_is_sent_at_once(
+    database: Database, queued: Callable[..., int], outbox: Outbox, ahead: timedelta
+) -> None:
+    waits, forgotten = queued(), queued("ask")
+    with database.write() as session:
+        jobs.get_job(session, waits).due_at = START + ahead
+        jobs.get_job(session, forgotten).sent_at = START + ahead
+    outbox.clear()
+    for _ in range(2):
+        with database.write() as session:
+            recovery.sweep(
+                session,
+                now=START,
+                resend_after=timedelta(seconds=30),
+                stale_after=STALE,
+                max_attempts=3,
+                longest_wait=timedelta(seconds=90),
+            )
+    assert outbox == [(waits, "finish"), (forgotten, "ask")]
+    assert row(database, waits).due_at is None
+
+
+def test_what_waits_no_longer_than_a_job_may_is_left_to_wait(
+    database: Database, queued: Callable[..., int], outbox: Outbox, settings: Settings, blobs: Blobs, clock: FakeClock
+) -> None:
+    job = queued()
+    sweeper = Sweeper(database, blobs, settings, clock)
+    for ahead, sent in ((74.9, []), (75.1, [(job, "finish")])):
+        with database.write() as session:
+            jobs.get_job(session, job).due_at = START + timedelta(seconds=ahead)
+        outbox.clear()
+        sweeper.sweep_once()
+        assert outbox == sent

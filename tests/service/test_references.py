@@ -235,3 +235,29 @@ def test_to_delete_an_image_leaves_its_file_where_it_is(
     assert remove_due(database, blobs, START + timedelta(days=365)) > 0
     assert fsspec.filesystem("memory").cat("/lab/a.png") == data
     assert refer(admin, ("a.png", url)).status_code == 201
+
+
+@pytest.mark.parametrize("how", ["reference", "upload"])
+def test_what_encoders_saw_of_a_deleted_image_goes_too_unless_it_is_somebody_elses(
+    how: str, admin: TestClient, make: Maker, lab: Any, database: Database, blobs: Blobs, tmp_path: Path
+) -> None:
+    other, digests = make.project("other"), []
+    for name, seed, projects in (("a.png", 1, (1,)), ("shared.png", 2, (1, other.id))):
+        data = make.picture(60, 50, seed=seed)
+        digests.append(hashlib.sha256(data).hexdigest())
+        url = lab(name, data)
+        for project in projects:
+            if how == "upload":
+                form = {"data": FORM, "files": {"image": (name, data)}}
+                assert admin.post(f"/projects/{project}/images", **form).status_code == 201
+            else:
+                form = {"data": {**FORM, "name": [name], "url": [url]}}
+                assert admin.post(f"/projects/{project}/images/references", **form).status_code == 201
+    kept = [tmp_path / "features" / sight / each[:2] / f"{each}.npy" for each in digests for sight in ("eye", "other")]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"seen")
+    for number, name in ((1, "a.png"), (2, "shared.png")):
+        assert admin.delete(f"/images/{number}", params={"confirm": name}).status_code == 200
+    assert remove_due(database, blobs, START + timedelta(days=1), tmp_path / "features") == 2
+    assert [path.exists() for path in kept] == [False, False, True, True]

@@ -37,9 +37,9 @@ def scoring(database: Database, project: Project) -> int:
         return session.scalars(select(Round.id).where(Round.state == "scoring")).one()
 
 
-def labelled(database: Database, make: Maker, project: Project, **changes: Any) -> int:
+def labelled(database: Database, make: Maker, project: Project, *, number: int = 1, **changes: Any) -> int:
     """The id of a round of two regions, labelled."""
-    regions = make.round_(project, make.images(project, 1), regions=2)
+    regions = make.round_(project, make.images(project, 1), regions=2, number=number)
     with database.write() as session:
         round_ = session.get_one(Round, regions[0].round_id)
         round_.state, round_.labelled_at = "labelled", START
@@ -185,6 +185,18 @@ def test_closing_keeps_the_warning_of_the_figures(database: Database, make: Make
     round_id = labelled(database, make, project)
     assert close(database, round_id, replace(FIGURES, warning="mIoU fell."), weights(project))
     assert round_of(database, round_id).warning == "mIoU fell."
+
+
+def test_a_round_that_was_overtaken_says_which_were_learned_from_before_it(database: Database, make: Maker) -> None:
+    project = make.project()
+    first, second, third = (labelled(database, make, project, number=each) for each in (1, 2, 3))
+    assert close(database, third, note="Passed over.")  # of which nothing was learned
+    assert close(database, second, FIGURES, weights(project))
+    assert close(database, first, replace(FIGURES, warning="mIoU fell."), weights(project))
+    assert round_of(database, second).warning is None
+    assert str(round_of(database, first).warning).startswith(
+        "mIoU fell. Later rounds (2) were learned from before this one"
+    )
 
 
 def test_closing_twice_writes_nothing_the_second_time(database: Database, make: Maker, outbox: Outbox) -> None:

@@ -130,7 +130,7 @@ def test_a_skipped_region_of_a_round_that_is_over_goes_back_to_the_pool(
         session.get_one(Round, 1).state = "told"
     assert reviewer.post("/regions/1/unskip").json() == {"id": 1, "state": "withdrawn"}
     assert code(reviewer.post("/regions/1/unskip")) == (404, "region_not_found")
-    assert admin.get("/projects/1").json()["regions"] == {"open": 0, "labelled": 3, "skipped": 0}
+    assert admin.get("/projects/1").json()["regions"] == {"open": 0, "review": 0, "labelled": 3, "skipped": 0}
     assert told(database, "region_unskipped") == [{"region": 1, "reason": "dark", "withdrawn": True}]
     # One of four is left of the budget, and it may be this one.
     assert client.get("/next-regions").json()["reason"] == "scoring"

@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 from starlette.testclient import TestClient
 
 from service.db import Database
-from service.redaction import Redacting
+from service.logs import Redacting
 from service.tables import Annotator, Event, Token
 from tests.conftest import FakeClock
 from tests.maker import Maker
@@ -78,6 +78,23 @@ def test_nor_by_one_that_takes_the_place_of_a_longer_one(client: TestClient, clo
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "outlasts_token")
     assert [each["works"] for each in client.get(ADA).json()["items"]] == [True, True, True]
     assert client.post(f"/tokens/{made['id']}/rotate", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("asked", ["annotators/2/token", "annotators/2/reactivate", "annotators"])
+def test_nor_by_the_first_token_of_somebody_who_is_added_or_begins_again(
+    asked: str, admin: TestClient, client: TestClient, clock: FakeClock
+) -> None:
+    short = admin.post("/annotators/1/tokens", json={"name": "short", "expires_in_days": 2}).json()
+    if asked.endswith("reactivate"):
+        admin.delete("/annotators/2")
+    body = {"name": "bob"} if asked == "annotators" else None
+    made = admin.post(f"/{asked}", json=body, headers={"Authorization": f"Bearer {short['token']}"}).json()
+    assert made["expires_at"] == short["expires_at"]
+    assert by(client, made["token"]) == 200
+    clock.advance(days=2)
+    assert by(client, made["token"]) == 401
+    if asked == "annotators/2/token":
+        assert admin.post(f"/{asked}").json()["expires_at"] is None
 
 
 def test_one_token_is_rotated_or_revoked_and_the_others_go_on(client: TestClient, clock: FakeClock) -> None:

@@ -121,6 +121,11 @@ class World:
         )
         self.slice_seconds(600.0)
         self.client = TestClient(app, headers={"Authorization": f"Bearer {make.annotator('admin')}"})
+        self._app = app
+
+    def reviewer(self) -> TestClient:
+        """A client of somebody who labels nothing."""
+        return TestClient(self._app, headers={"Authorization": f"Bearer {self.make.annotator('reviewer')}"})
 
     def slice_seconds(self, seconds: float, players: int = 1) -> None:
         """From now on jobs yield this often, and a search's games are played by so many processes."""

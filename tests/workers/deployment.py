@@ -20,7 +20,7 @@ from service.auth import hash_token, new_token
 from service.client import Client
 from service.db import Database
 from service.domain.masks import encode_label_png
-from service.queue import QUICK_QUEUE, TRAINING_QUEUE
+from service.queue import NAMES
 from service.store.annotators import add_annotator
 from tests.conftest import REDIS
 from tests.workers.conftest import CLASSES, SETTINGS, Rectangles
@@ -30,92 +30,11 @@ ROOT = Path(__file__).parents[2]
 TRUTH = Rectangles(4, 1)
 
 
-class Deployment:
-    """The two processes, as a compose file starts them, and an admin who calls them."""
+class Campaigner:
+    """What an admin does over HTTP to have a campaign: a project of TRUTH, an annotator who knows it, jobs."""
 
-    def __init__(self, folder: Path, database_url: str, **changes: str) -> None:
-        """`changes`: other settings of its processes, by their variables' names."""
-        self.folder = folder
-        self.broker = redis.Redis.from_url(REDIS) if REDIS else None
-        self.database = Database(database_url)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        self._environment = os.environ | {
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(ROOT),
-            "REGIONWISE_BROKER_URL": REDIS,
-            "REGIONWISE_DATA_DIR": str(folder),
-            "REGIONWISE_DATABASE_URL": database_url,
-            "REGIONWISE_DEVICE": "cpu",
-            "REGIONWISE_HEARTBEAT_SECONDS": "0.5",
-            "REGIONWISE_PORT": port,
-            "REGIONWISE_SLICE_SECONDS": "1",
-            "REGIONWISE_STALE_SECONDS": "4",
-            "REGIONWISE_SWEEP_SECONDS": "0.5",
-            **changes,
-        }
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.token = new_token()
-        with self.database.write() as session:
-            now = datetime.now(UTC)
-            add_annotator(session, name=uuid.uuid4().hex, role="admin", token_hash=hash_token(self.token), now=now)
-        self._server = f"http://127.0.0.1:{port}"
-        self.client = Client(self._server, self.token)
-
-    def start(self, command: str, name: str | None = None) -> None:
-        """Start `serve`, and wait until it is ready, or `worker`, unless it runs; `name` tells several apart."""
-        name = name or command
-        if name in self._processes:
-            return
-        with (self.folder / f"{command}.log").open("ab") as log:
-            # In a group of its own: a worker dies with its pool process.
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "service", command],
-                cwd=self.folder,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        if command == "serve":
-            until(self._ready, "the API was ready")
-
-    def signal(self, command: str, number: signal.Signals) -> None:
-        """Send a signal to a process and its children, if it runs."""
-        if command in self._processes:
-            os.killpg(self._processes[command].pid, number)
-
-    def group(self, name: str) -> int:
-        """The number of a process, and of the group that its children are in."""
-        return self._processes[name].pid
-
-    def kill(self, command: str) -> None:
-        """End a process that has no say in it."""
-        self.signal(command, signal.SIGKILL)
-        if command in self._processes:
-            self._processes.pop(command).wait()
-
-    def terminate(self, name: str, *, to_all: bool = False) -> int:
-        """Ask a process to end, alone or `to_all` of its group as service managers do; returns its status."""
-        process = self._processes.pop(name)
-        (os.killpg if to_all else os.kill)(process.pid, signal.SIGTERM)
-        return process.wait(timeout=60)
-
-    def forget(self) -> None:
-        """Have the broker forget every job; what else is in it stays."""
-        if self.broker is not None:
-            self.broker.delete(QUICK_QUEUE, TRAINING_QUEUE, "unacked", "unacked_index")
-
-    def close(self) -> None:
-        """Leave nothing behind."""
-        for name in list(self._processes):
-            self.kill(name)
-        self.client.close()
-        self.forget()
-        if self.broker is not None:
-            self.broker.close()
-        self.database.engine.dispose()
+    folder: Path
+    client: Client
 
     def project(self, **changes: Any) -> int:
         """A project whose pool is TRUTH, uploaded over HTTP."""
@@ -165,9 +84,107 @@ class Deployment:
                 files.append(("label_map", (name, encode_label_png(CLASSES.to_ids(source.label_map(number))))))
         self.client.call("POST", f"/projects/{project}/images", files=files, data={"split": split})
 
-    def _ready(self) -> bool:
+
+class Deployment(Campaigner):
+    """The two processes, as a compose file starts them, and an admin who calls them."""
+
+    def __init__(self, folder: Path, database_url: str, **changes: str) -> None:
+        """`changes`: other settings of its processes, by their variables' names."""
+        self.folder = folder
+        self.broker = redis.Redis.from_url(REDIS) if REDIS else None
+        self.database = Database(database_url)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        self._environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+            "REGIONWISE_BROKER_URL": REDIS,
+            "REGIONWISE_DATA_DIR": str(folder),
+            "REGIONWISE_DATABASE_URL": database_url,
+            "REGIONWISE_DEVICE": "cpu",
+            "REGIONWISE_HEARTBEAT_SECONDS": "0.5",
+            "REGIONWISE_PORT": port,
+            "REGIONWISE_SLICE_SECONDS": "1",
+            "REGIONWISE_STALE_SECONDS": "4",
+            "REGIONWISE_SWEEP_SECONDS": "0.5",
+            **changes,
+        }
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.token = new_token()
+        with self.database.write() as session:
+            now = datetime.now(UTC)
+            add_annotator(session, name=uuid.uuid4().hex, role="admin", token_hash=hash_token(self.token), now=now)
+        self._server = f"http://127.0.0.1:{port}"
+        self.client = Client(self._server, self.token)
+
+    def start(self, command: str, name: str | None = None, *options: str) -> None:
+        """Start `serve`, and wait until it is ready, or `worker`, unless it runs; `name` tells several apart."""
+        name = name or command
+        if name in self._processes:
+            return
+        with (self.folder / f"{command}.log").open("ab") as log:
+            # In a group of its own: a worker dies with its pool process.
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "service", command, *options],
+                cwd=self.folder,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if command == "serve":
+            until(self._ready, "the API was ready")
+
+    def second_api(self) -> str:
+        """Start another API beside the first, and wait until it is ready; returns its address."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        self.start("serve", "second API", "--port", port)
+        address = f"http://127.0.0.1:{port}"
+        until(lambda: self._ready(address), "the second API was ready")
+        return address
+
+    def signal(self, command: str, number: signal.Signals) -> None:
+        """Send a signal to a process and its children, if it runs."""
+        if command in self._processes:
+            os.killpg(self._processes[command].pid, number)
+
+    def group(self, name: str) -> int:
+        """The number of a process, and of the group that its children are in."""
+        return self._processes[name].pid
+
+    def kill(self, command: str) -> None:
+        """End a process that has no say in it."""
+        self.signal(command, signal.SIGKILL)
+        if command in self._processes:
+            self._processes.pop(command).wait()
+
+    def terminate(self, name: str, *, to_all: bool = False) -> int:
+        """Ask a process to end, alone or `to_all` of its group as service managers do; returns its status."""
+        process = self._processes.pop(name)
+        (os.killpg if to_all else os.kill)(process.pid, signal.SIGTERM)
+        return process.wait(timeout=60)
+
+    def forget(self) -> None:
+        """Have the broker forget every job; what else is in it stays."""
+        if self.broker is not None:
+            self.broker.delete(*NAMES.values(), "unacked", "unacked_index")
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for name in list(self._processes):
+            self.kill(name)
+        self.client.close()
+        self.forget()
+        if self.broker is not None:
+            self.broker.close()
+        self.database.engine.dispose()
+
+    def _ready(self, address: str | None = None) -> bool:
         try:
-            return httpx.get(f"{self._server}/readyz").is_success
+            return httpx.get(f"{address or self._server}/readyz").is_success
         except httpx.TransportError:
             return False
 

@@ -40,9 +40,7 @@ class _Room:
 
     def place(self, name: str, into: Path) -> Path | None:
         """Where a file goes; None for what is left out. Raises DatasetError for one that leads outside, or is there already."""
-        path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in (path.parts or ("",))[0] or "\x00" in name:
-            raise DatasetError(f"It holds {name!a}, which leads outside.")
+        path = _inside(name)
         if _MADE_BY_SYSTEMS in path.parts or path == PurePosixPath():
             return None
         self.files_left -= 1
@@ -63,6 +61,13 @@ class _Room:
                     raise DatasetError(self.too_much)
                 file.write(piece)
                 self.advance(len(piece))
+
+
+def _inside(name: str) -> PurePosixPath:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in (path.parts or ("",))[0] or "\x00" in name:
+        raise DatasetError(f"It holds {name!a}, which leads outside.")
+    return path
 
 
 def unpack(archive: Path, into: Path, *, advance: Callable[[int], None] = lambda size: None) -> Path:
@@ -117,7 +122,7 @@ def _unzip(archive: Path, into: Path, room: _Room) -> None:
 def _untar(archive: Path, into: Path, room: _Room) -> None:
     with tarfile.open(archive, "r:*") as opened:
         for member in opened:
-            tarfile.data_filter(member, str(into))  # which raises for what leads outside, and for devices
+            _inside(member.name)  # of folders too; not by tarfile's own filter, which the first releases of 3.11 lack
             if not (member.isdir() or member.isreg()):
                 raise DatasetError(f"It holds {member.name!a}, which is a link or no file.")
             target = None if member.isdir() else room.place(member.name, into)

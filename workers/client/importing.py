@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from service.client import Client
+from service.domain.class_changes import reads
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.domain.image_names import image_name
 from service.domain.label_readings import LabelReading
@@ -182,7 +183,7 @@ def _project(client: Client, name: str, classes: ClassSet, order: ImportOrder) -
 
 
 def _require_classes(project: Mapping[str, Any], classes: ClassSet) -> None:
-    if ClassSet.from_json(project) != classes:
+    if not reads(ClassSet.from_json(project), classes):
         raise DatasetError(f"The project {project['name']!r} has other classes, ids or colours than the data set.")
 
 
@@ -191,7 +192,7 @@ def _named(client: Client, name: str) -> dict[str, Any] | None:
 
 
 def _made(client: Client, name: str, classes: ClassSet, settings: Mapping[str, Any]) -> int:
-    wire = _PRESETS.get(classes) or classes.to_json()
+    wire = _PRESETS.get(classes) or classes.without_history().to_json()
     return int(client.call("POST", "/projects", json={"name": name, "classes": wire, "settings": dict(settings)})["id"])
 
 

@@ -12,6 +12,8 @@ def print_rounds(client: Client, project: int, console: Console) -> None:
     """Three tables: the rounds, the IoU of each class after each, and the classes of the labelled pixels."""
     rounds = list(client.pages(f"/projects/{project}/rounds"))
     names = [each["name"] for each in client.call("GET", f"/projects/{project}")["classes"]]
+    # Rounds speak of the classes that there were, and as they were called.
+    names = list(dict.fromkeys([*names, *(name for each in rounds for name in each["iou_per_class"] or ())]))
     console.print(_rounds_table(rounds))
     console.print(_class_table("IoU on the reward images after each round, %", rounds, names, _iou))
     console.print(_class_table("Labelled pixels of each round, %", rounds, names, _share))
@@ -59,12 +61,14 @@ def _class_table(title: str, rounds: list[dict[str, Any]], names: list[str], val
 
 
 def _iou(each: dict[str, Any], name: str) -> str:
-    return "-" if each["iou_per_class"] is None else _percent(each["iou_per_class"][name])
+    return "-" if each["iou_per_class"] is None else _percent(each["iou_per_class"].get(name))
 
 
 def _share(each: dict[str, Any], name: str) -> str:
     counts = each["class_counts"]
-    return "-" if not counts or not sum(counts.values()) else _percent(counts[name] / sum(counts.values()))
+    if not counts or not sum(counts.values()) or name not in counts:
+        return "-"
+    return _percent(counts[name] / sum(counts.values()))
 
 
 def _percent(value: float | None) -> str:

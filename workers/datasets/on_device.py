@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.tiles import WHOLE_PIXELS
 from workers.datasets.base import Dataset, Forwarding, ImageSource, behind
 from workers.datasets.decoded import DecodedCache
 
@@ -58,8 +59,10 @@ def stack_label_maps(source: ImageSource, numbers: Sequence[int]) -> Tensor:
 
 
 def image_tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """height x width x 3 -> 3 x height x width, uint8."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    """height x width x 3 -> 3 x height x width, uint8; of a large image the same memory, pixel by pixel, and no copy."""
+    pixels_3HW = pixels.transpose(2, 0, 1)
+    large = pixels.shape[0] * pixels.shape[1] > WHOLE_PIXELS and pixels.flags.writeable
+    return torch.from_numpy(pixels_3HW if large else np.ascontiguousarray(pixels_3HW))
 
 
 def _image(source: ImageSource, number: int) -> Tensor:

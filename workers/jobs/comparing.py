@@ -91,6 +91,7 @@ def _result(comparison: Comparison) -> dict[str, Any]:
                 for name in areas
                 if name != winner
             },
+            "courses": {name: comparison.course(name) for name in dict.fromkeys((winner, RANDOM))},
         },
         "saved": None if winner == RANDOM else asdict(saved(comparison.of(winner), comparison.of(RANDOM))),
     }

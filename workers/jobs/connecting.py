@@ -7,7 +7,8 @@ from service.db import Database
 from service.settings import Settings
 from workers.jobs.delivery import Worker
 from workers.training.device import resolve_device
-from workers.training.looking import FeatureCache, keep_features
+from workers.training.feature_cache import FeatureCache
+from workers.training.looking import keep_features
 
 
 def worker_of(settings: Settings, database: Database) -> Worker:

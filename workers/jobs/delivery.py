@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NoReturn, Protocol, runtime_checkable
+from typing import Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -18,23 +18,19 @@ from service.blobs import Blobs
 from service.db import Database
 from service.domain.waits import Waits, at_once
 from service.settings import Settings
+from service.store import job_lines
 from service.store import jobs as job_store
 from service.tables import Job
 from workers.datasets.base import Pixels
 from workers.datasets.decoded import DecodedCache
 from workers.jobs.job_state import JobState
+from workers.jobs.kept import let_go
 from workers.jobs.passing import passes
+from workers.jobs.patience import patiently
 from workers.jobs.presence import Presence
+from workers.jobs.said import Said
 
 log = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class Closing(Protocol):
-    """What has something running for it that is to be ended."""
-
-    def close(self) -> None:
-        """End it."""
 
 
 class JobStopped(Exception):
@@ -68,10 +64,7 @@ class Worker:
 
     def forget_slices(self) -> None:
         """Drop what is kept between slices, and end what runs for it."""
-        for kept in self.between_slices.values():
-            if isinstance(kept, Closing):
-                kept.close()
-        self.between_slices.clear()
+        let_go(self.between_slices)
 
 
 @dataclass(kw_only=True)
@@ -92,12 +85,16 @@ class JobRun:
     request_id: str | None = None  # of whoever queued it
     cancelled: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
+    # Set when a worker was turned away that had come for an `ask` of the project.
+    wanted: threading.Event = field(default_factory=threading.Event)
     # Set when something was saved, until the row says so.
     moved: threading.Event = field(default_factory=threading.Event)
+    said: Said = field(default_factory=Said)
 
     def report(self, progress: float, message: str) -> None:
         """Say how far the job is, in [0, 1]."""
         self.progress, self.message = progress, message
+        self.said.add(self.worker.clock(), message)
 
     def step(self, progress: float, message: str) -> None:
         """Report, then stop if need be. Raises JobStopped when somebody cancelled it, JobLost when it was taken away."""
@@ -119,7 +116,8 @@ class JobRun:
     @property
     def slice_over(self) -> bool:
         """Whether the job should save its state and let others have the worker."""
-        return self.worker.stopping.is_set() or time.monotonic() - self.started > self.worker.settings.slice_seconds
+        hurried = self.worker.stopping.is_set() or self.wanted.is_set()
+        return hurried or time.monotonic() - self.started > self.worker.settings.slice_seconds
 
     @property
     def called_off(self) -> bool:
@@ -163,7 +161,7 @@ def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> st
         worker.forget_slices()  # nobody goes on from them here
         return "not claimed"  # the sweeper sends it to another worker
     with nullcontext() if worker.presence is None else worker.presence.at(job_id):
-        run = _claimed(worker, job_id)
+        run = patiently(lambda: _claimed(worker, job_id), worker.stopping)
         if run is None:
             return "not claimed"
         belongs = {"job_id": run.job_id, "job_kind": run.kind, "project": run.project_id, "request_id": run.request_id}
@@ -220,11 +218,8 @@ def _run(run: JobRun, handler: Handler) -> str:
 
 def _failed(run: JobRun, error: Exception) -> str:
     """Give the job up, count the try, or wait for what is away, whichever the error asks for."""
-    worker, now = run.worker, run.worker.clock()
-    if isinstance(error, JobFailed):
-        text, final = str(error), True
-    else:
-        text, final = f"{type(error).__name__}: {error}", False
+    worker, now, final = run.worker, run.worker.clock(), isinstance(error, JobFailed)
+    text = str(error) if final else f"{type(error).__name__}: {error}"
 
     def postpone(session: Session, job: Job) -> None:
         job_store.postpone_job(session, job, now=now, error=text, wait=worker.waits(job.postponed + 1))
@@ -239,11 +234,15 @@ def _failed(run: JobRun, error: Exception) -> str:
 
 
 def _end(run: JobRun, outcome: str, write: Callable[[Session, Job], None]) -> str:
-    try:
-        with run.worker.database.write() as session:
+    def end() -> None:
+        with run.said.taken() as lines, run.worker.database.write() as session:
             job = job_store.owned_job(session, run.job_id, run.lock)
             job.progress, job.message = run.progress, run.message
+            job_lines.say(session, run.job_id, lines)
             write(session, job)
+
+    try:
+        patiently(end, run.worker.stopping)
     except job_store.JobLost as error:
         log.warning("%s", error)
         return "lost"
@@ -284,11 +283,13 @@ def _heartbeat(run: JobRun) -> Iterator[None]:
 
 def _beat(run: JobRun, *, moved: bool, excuse: bool) -> None:
     """Raises JobLost where the job was taken away."""
-    job_id, lock = run.job_id, run.lock
-    with run.worker.database.write() as session:
-        now = run.worker.clock()
+    job_id, lock, now = run.job_id, run.lock, run.worker.clock()
+    with run.said.taken() as lines, run.worker.database.write() as session:
         if job_store.beat(session, job_id, lock, now=now, progress=run.progress, message=run.message):
             run.cancelled.set()
+        job_lines.say(session, job_id, lines)
+        if job_store.ask_held_back(session, run.project_id):
+            run.wanted.set()
         if moved:
             job_store.note_progress(session, job_id, lock)
         if excuse:

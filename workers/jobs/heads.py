@@ -11,12 +11,12 @@ from models.segmenter import Segmenter
 from service.schemas.jobs import FinishPayload
 from service.store import pool as pool_store
 from service.store.checkpoints import NewCheckpoint, checkpoint_of_job, record_checkpoint
-from service.store.predictions import open_regions_of, refresh_predictions
+from service.store.predictions import gold_regions_of, open_regions_of, refresh_predictions
 from service.tables import Checkpoint
 from workers.datasets.base import ImageSource
 from workers.jobs.delivery import JobRun
 from workers.jobs.fitting import Taught, fit_head, labelled_at_first, labelled_regions, look_at, made_of
-from workers.jobs.learning import predicted
+from workers.jobs.predicting import places_of, predicted
 from workers.jobs.project import ProjectData, ProjectImages, labelled_part
 from workers.jobs.saving import forget, measured, save_checkpoint, save_network
 from workers.jobs.tuning import fine_tuned
@@ -97,12 +97,14 @@ def _save_first(
 ) -> None:
     """Keep a head, and with it what it predicts of the regions that are open."""
     with project.worker.database.snapshot() as session:
-        waiting = open_regions_of(session, project.id)
-        groups = pool_store.groups_of_split(session, project.id, "pool")
-    predictions = predicted(project, head, project.images_of(groups), waiting)
+        waiting, gold = open_regions_of(session, project.id), gold_regions_of(session, project.id)
+        pool, train = (pool_store.groups_of_split(session, project.id, split) for split in ("pool", "train"))
+    images, gold_images = project.images_of(pool), project.images_of(train)
+    found = predicted(project, head, images, places_of(images, waiting))
+    found |= predicted(project, head, gold_images, places_of(gold_images, gold))
 
     def write(session: Session, new: NewCheckpoint, now: datetime) -> None:
-        refresh_predictions(session, record_checkpoint(session, new, now).id, predictions)
+        refresh_predictions(session, record_checkpoint(session, new, now).id, found.maps, found.hints)
 
     data = save_segmenter(head, project.classes, **description)
     save_checkpoint(run, data, kind="segmenter", description=description, parent=source, write=write)

@@ -1,7 +1,6 @@
 """What jobs that learn from rounds share: the learner as it was, what is kept of it, and what it says."""
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,6 @@ from torch import Tensor
 
 from models.segmenter import Segmenter
 from service.domain import doubts
-from service.domain.masks import encode_label_png
-from service.store.predictions import OpenRegion
 from service.store.snapshots import TellSnapshot, told_snapshot
 from workers.datasets.base import ImageSource
 from workers.jobs.project import ProjectData, ProjectImages, labelled_part
@@ -21,11 +18,10 @@ from workers.loop.labelled import Answer, LabelledSet
 from workers.loop.learner import Learner
 from workers.loop.round import RoundResult
 from workers.training.checkpoints import Checkpoint
-from workers.training.convergence import predicted_label_map
 
 
-def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, list[Answer]]:
-    """The learner as it was before the round, and the round's answers."""
+def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, list[Answer], list[Answer]]:
+    """The learner as it was before the round, the round's answers, and those of earlier rounds that came since they were told."""
     images = project.images_of(known.pool)
     labelled = LabelledSet(len(project.classes))
     # Crops of this round also show what earlier rounds labelled nearby; a head is fitted to all of them.
@@ -41,7 +37,7 @@ def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, 
     )
     if saved is not None:
         learner.resume(*resumed(saved, measured_on(known)))
-    return learner, project.answers(images, known.regions)
+    return learner, project.answers(images, known.regions), project.answers(images, known.changed)
 
 
 def measured_on(known: TellSnapshot) -> Tensor:
@@ -85,23 +81,6 @@ def learner_of(
         seed=project.settings.seed,
         known=project.known() if known is None else known,
     )
-
-
-def predicted(
-    project: ProjectData, segmenter: Segmenter, images: ProjectImages, regions: Sequence[OpenRegion]
-) -> dict[int, bytes]:
-    """By a region's id the label map that the segmenter predicts of it, as an 8-bit PNG, for those still to be labelled."""
-    cells: dict[int, list[OpenRegion]] = defaultdict(list)
-    for region in regions:
-        cells[images.number(region.group_id, region.ordinal)].append(region)
-    found, palette = {}, project.classes.palette()
-    for image, of_image in cells.items():
-        size = images.size(image)
-        label_map = predicted_label_map(segmenter, images, image)
-        for region in of_image:
-            ids = project.classes.to_ids(label_map[project.grid(*size).box(region.cell).slices])
-            found[region.id] = encode_label_png(ids, palette)
-    return found
 
 
 def tell_again(project: ProjectData, segmenter: Segmenter) -> int:

@@ -27,9 +27,11 @@ class Presence:
         missing: Mapping[str, str],
         *,
         seconds: float,
+        queues: str | None = None,
     ) -> None:
-        """`missing`: what this process lacks, see `announce`; `seconds` lie between two words of it."""
+        """`missing` and `queues`: what this process lacks and takes, see `announce`; `seconds` lie between two words of it."""
         self._database, self._clock, self._missing, self._seconds = database, clock, missing, seconds
+        self._queues = queues
         self._host, self._pid = platform.node(), os.getpid()
         self.name = f"{self._host}:{self._pid}:{uuid4().hex[:8]}"[-255:]
         self._job: int | None = None
@@ -79,7 +81,8 @@ class Presence:
 
     def _announce(self) -> None:
         with self._database.write(durable=False) as session:
-            store.announce(session, self.name, self._missing, self._clock(), host=self._host, pid=self._pid)
+            host, pid, queues = self._host, self._pid, self._queues
+            store.announce(session, self.name, self._missing, self._clock(), host=host, pid=pid, queues=queues)
 
     def _leave(self) -> None:
         with self._database.write(durable=False) as session:

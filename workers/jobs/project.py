@@ -1,5 +1,6 @@
 """A project's rows as the loop sees them: classes, settings, image sources, the pool and the labels."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -26,6 +27,7 @@ from service.tables import Checkpoint, Image, Project
 from service.tables import ImageGroup as ImageGroupRow
 from workers.datasets.base import ImageSource, Pixels, Subset
 from workers.datasets.decoded import DecodedCache
+from workers.files import settings_hash
 from workers.jobs.delivery import JobFailed, Worker
 from workers.loop.labelled import Answer
 from workers.loop.round import LoopSettings, group_of
@@ -53,6 +55,8 @@ class ProjectImages:
     ) -> None:
         self._database, self._blobs, self._classes = database, blobs, classes
         self.groups, self._decoded = groups, decoded
+        # Other classes are other indices of the same label map.
+        self._indices = f"indices {settings_hash(classes.to_json())}"
         self._starts = np.array([group.first for group in groups], np.int64)
         self._rows: dict[int, Image] = {}
 
@@ -85,7 +89,7 @@ class ProjectImages:
         def decode() -> Pixels:
             return self._classes.to_indices(decode_label_png(self._blobs.get(key), height=row.height, width=row.width))
 
-        return self._decoded.get(f"indices {key}", decode)
+        return self._decoded.get(f"{self._indices} {key}", decode)
 
     def row(self, number: int) -> Image:
         """The image's row."""
@@ -94,6 +98,18 @@ class ProjectImages:
             with self._database.read() as session:
                 self._rows[number] = pool_store.image_in_group(session, group.id, number - group.first)
         return self._rows[number]
+
+    def expect(self, numbers: Sequence[int]) -> None:
+        """These images are about to be read: their rows are, together."""
+        by_group: dict[int, list[int]] = defaultdict(list)
+        for number in set(numbers) - self._rows.keys():
+            group = self._group(number)
+            by_group[group.id].append(number - group.first)
+        firsts = {group.id: group.first for group in self.groups}
+        for group_id, ordinals in by_group.items():
+            with self._database.read() as session:
+                for row in pool_store.images_in_group(session, group_id, sorted(ordinals)):
+                    self._rows[firsts[group_id] + row.ordinal] = row
 
     def number(self, group_id: int, ordinal: int) -> int:
         """The image's number in this split."""

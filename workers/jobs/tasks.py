@@ -48,7 +48,8 @@ def make_worker(
         settings.resolved_database_url, celery_sender(app), connections=settings.database_connections
     )
     worker = worker_of(settings, database)
-    presence = Presence(database, worker.clock, missing_segmenters(), seconds=settings.heartbeat_seconds / 2)
+    queues, seconds = None if settings.embedded else settings.queues, settings.heartbeat_seconds / 2
+    presence = Presence(database, worker.clock, missing_segmenters(), seconds=seconds, queues=queues)
     presence.start()
     waits = waits_of(settings.retry_seconds)
     made = replace(worker, presence=presence, waits=waits, stopping=stopping or worker.stopping)

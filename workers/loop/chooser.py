@@ -11,12 +11,14 @@ from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from service.domain.costs import DrawingCost
 from service.domain.divided import AnyPool
+from service.domain.regions import Box
 from workers.chance import numpy_generator, torch_generator
 from workers.loop.costs import by_cost, by_pixels, drawing_costs
 from workers.loop.observer import LabelMaps, Observer
 from workers.loop.round import LoopSettings, Proposal, ProposedRegion, choose, timed
+from workers.loop.shares import predicted_shares
 
-# Shapes: K chosen regions, M candidates, N candidates of one pool, A features of an action.
+# Shapes: K chosen regions, M candidates, N candidates of one pool, A features of an action, C classes.
 
 
 Drawing = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -66,7 +68,8 @@ class Chooser:
         """Choose `count` regions (default K) and take them out of the pool.
 
         With `epsilon`, each choice is random with that probability. `predict` adds the segmenter's label map of every chosen
-        region. `picks`: places in the pools, which are chosen whatever the strategy makes of them. Raises ScoresNotFinite.
+        region, and what it predicts of all candidates together. `picks`: places in the pools, which are chosen whatever the
+        strategy makes of them. Raises ScoresNotFinite.
         """
         seconds: dict[str, float] = {}
         with timed(seconds, "draw"):
@@ -105,6 +108,7 @@ class Chooser:
             strategy=self.strategy.name,
             regions=self._proposed(picked, scores[chosen], label_maps),
             candidates=tuple(pools),
+            class_shares_C=self._class_shares(numbers, candidates) if predict else None,
             state_SF=candidates.state_SF,
             actions=() if actions_MA is None else tuple(torch.split(actions_MA, sizes)),
             chosen=() if actions_MA is None else tuple((chosen - np.cumsum([0, *sizes[:-1]])).tolist()),
@@ -131,6 +135,19 @@ class Chooser:
         where = self.pool.locate(numbers)
         return self.observer.candidates(self.segmenter, self.strategy, known, where, generator, predict=predict)
 
+    def _class_shares(self, numbers: NDArray[np.int64], candidates: Candidates) -> NDArray[np.float64] | None:
+        """What is predicted of the candidates in all; None where the strategy looked at none."""
+        if candidates.rows is None:
+            return None
+        spans_M2 = None if candidates.spans_M2 is None else candidates.spans_M2.numpy()
+        pixels_M = np.array([box.height * box.width for box in self._boxes(numbers)], np.int64)
+        return predicted_shares(candidates.rows.class_part_RC, pixels_M, spans_M2)
+
+    def _boxes(self, numbers: NDArray[np.int64]) -> list[Box]:
+        images, cells = (each.tolist() for each in self.pool.locate(numbers))
+        grids = {image: self.settings.grid(self.observer.images.size(image)) for image in set(images)}
+        return [grids[image].box(cell) for image, cell in zip(images, cells, strict=True)]
+
     def _compared(
         self, scores: NDArray[np.float64], spans: NDArray[np.int64], drawn: Drawing | None
     ) -> NDArray[np.float64]:
@@ -141,11 +158,8 @@ class Chooser:
 
     def _drawing(self, cost: DrawingCost, numbers: NDArray[np.int64], label_maps: LabelMaps) -> Drawing:
         """The pixels of candidates, and what drawing what is predicted of them would cost."""
-        images, cells = (each.tolist() for each in self.pool.locate(numbers))
-        grids = {image: self.settings.grid(self.observer.images.size(image)) for image in set(images)}
-        predicted = [
-            label_maps[image][grids[image].box(cell).slices] for image, cell in zip(images, cells, strict=True)
-        ]
+        images = self.pool.locate(numbers)[0].tolist()
+        predicted = [label_maps[image][box.slices] for image, box in zip(images, self._boxes(numbers), strict=True)]
         return np.array([each.size for each in predicted]), drawing_costs(cost, predicted)
 
     def _missing_label_maps(self, picked: NDArray[np.int64], there: LabelMaps, round_number: int) -> LabelMaps:
@@ -160,10 +174,6 @@ class Chooser:
         self, picked: NDArray[np.int64], scores: NDArray[np.float64], maps: LabelMaps
     ) -> tuple[ProposedRegion, ...]:
         images, cells = (each.tolist() for each in self.pool.locate(picked))
-        boxes = [
-            self.settings.grid(self.observer.images.size(image)).box(cell)
-            for image, cell in zip(images, cells, strict=True)
-        ]
         return tuple(
             ProposedRegion(
                 number=number,
@@ -175,6 +185,6 @@ class Chooser:
                 prediction=maps[image][box.slices] if image in maps else None,
             )
             for number, image, cell, box, score in zip(
-                picked.tolist(), images, cells, boxes, scores.tolist(), strict=True
+                picked.tolist(), images, cells, self._boxes(picked), scores.tolist(), strict=True
             )
         )

@@ -51,14 +51,20 @@ class Learner:
         """What learning remembers between rounds."""
         return self._lesson.momentum
 
-    def tell(self, answers: Sequence[Answer], *, round_number: int, measured: bool = True) -> RoundResult:
-        """Learn from labelled regions: docs/method.md 2, steps 5 and 6. Without `measured` (or D_R) mIoU and reward are None."""
+    def tell(
+        self, answers: Sequence[Answer], *, round_number: int, measured: bool = True, changed: Sequence[Answer] = ()
+    ) -> RoundResult:
+        """Learn from labelled regions: docs/method.md 2, steps 5 and 6. Without `measured` (or D_R) mIoU and reward are None.
+
+        `changed` are learned from too, but are of earlier rounds, and in no figure of this one.
+        """
         seconds: dict[str, float] = {}
-        self.labelled.add(answers)
+        learned = [*answers, *changed]
+        self.labelled.add(learned)
         with timed(seconds, "measure"):
             before = self.measured() if measured else None
         with timed(seconds, "train"):
-            loss = self._lesson.learn(answers, round_number)
+            loss = self._lesson.learn(learned, round_number)
             self.confusions = None
         with timed(seconds, "measure"):
             after = self.measured() if measured else None

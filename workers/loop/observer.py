@@ -17,6 +17,7 @@ from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from service.domain.metrics import class_counts, confusion_matrix
 from workers.datasets.base import ImageSource
+from workers.datasets.expecting import Expecting
 from workers.loop.influencing import influence_of, region_gains
 from workers.loop.labelled import LabelledSet, LabelledView
 from workers.loop.round import LoopSettings, cells_in
@@ -137,6 +138,8 @@ class Observer:
         """Rows of the wanted cells, image by image in the order of `cells`; label maps of predicted indices where kept."""
         parts: list[RegionRows] = []
         maps: LabelMaps = {}
+        if isinstance(source, Expecting):
+            source.expect(list(cells))
         influence = self._influence(segmenter, generator) if "influence" in vectors else None
         for run in same_size_runs(source, list(cells)):
             size = source.size(run[0])

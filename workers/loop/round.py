@@ -19,7 +19,8 @@ from service.domain.pool import ImageGroup
 from service.domain.regions import Box, Grid
 from workers.datasets.base import ImageSource
 
-# Shapes: K chosen regions, M candidates, N candidates of one pool, S regions of D_S, F state features, A action features.
+# Shapes: K chosen regions, M candidates, N candidates of one pool, S regions of D_S, F state features, A action features,
+# C classes.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +64,15 @@ class Proposal:
     """Regions to label, and the state and action rows behind the choice (None where no policy looks at them).
 
     `candidates[k]` holds the numbers of the regions of the k-th candidate pool, `actions[k]` their (N, A) rows, `chosen[k]` the
-    row picked from it.
+    row picked from it. `class_shares_C`: of the candidates' pixels, those that each class is predicted for, where that is
+    wished and the strategy looked at them.
     """
 
     round_number: int
     strategy: str
     regions: tuple[ProposedRegion, ...]
     candidates: tuple[NDArray[np.int64], ...] = ()
+    class_shares_C: NDArray[np.float64] | None = None
     state_SF: Tensor | None = None
     actions: tuple[Tensor, ...] = ()
     chosen: tuple[int, ...] = ()

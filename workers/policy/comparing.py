@@ -78,6 +78,21 @@ class Comparison:
         """Mean areas by contender, in points of mIoU; none where no game can be compared."""
         return {name: float(np.mean([curve.area for curve in self.of(name)])) for name in self.curves if self.whole}
 
+    def course(self, name: str) -> dict[str, list[float]]:
+        """The mean of a contender's curves, in points, by what is labelled, and its 95 % interval by Student's t over games.
+
+        `low` and `high` are empty where there is one game.
+        """
+        curves = self.of(name)
+        values_M = list(zip(*(curve.mious for curve in curves), strict=True))
+        ends = [t_interval(values_G) for values_G in values_M] if len(curves) > 1 else []
+        return {
+            "cells": list(curves[0].cells),
+            "mean": [round(float(np.mean(values_G)), 3) for values_G in values_M],
+            "low": [round(low, 3) for low, _ in ends],
+            "high": [round(high, 3) for _, high in ends],
+        }
+
     def ahead(self, first: str, second: str) -> tuple[float, float, float]:
         """By how many points of area the first is ahead in a game, and the 95 % interval of that by Student's t over games."""
         ahead_G = [a.area - b.area for a, b in zip(self.of(first), self.of(second), strict=True)]

@@ -17,14 +17,23 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils import vector_to_parameters
 
-from models.strategies import build_strategy
+from models.strategies import Strategy, build_strategy
 from workers.policy.contest import Contest
 
+Numbers = NDArray[np.float64]
 Build = Callable[[], tuple[Sequence[Contest], nn.Module]]
 """Makes the contests and a network whose numbers are to be tried: a plain function, or whatever else can be pickled."""
 
 
-def take_up(network: nn.Module, numbers_P: NDArray[np.float64]) -> None:
+def asking(network: nn.Module, numbers_P: Numbers | None) -> Strategy:
+    """The strategy of a policy of these numbers, which the network takes up; None: at random."""
+    if numbers_P is None:
+        return build_strategy("random")
+    take_up(network, numbers_P)
+    return build_strategy("learned", network)
+
+
+def take_up(network: nn.Module, numbers_P: Numbers) -> None:
     """Give a network its numbers, in place."""
     like = next(network.parameters())
     vector_to_parameters(torch.from_numpy(numbers_P).to(like), network.parameters())
@@ -37,8 +46,8 @@ class Players:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(build,))
 
-    def area(self, numbers_P: NDArray[np.float64], generation: int) -> "Future[float]":
-        """What the policy of these numbers reaches in the game of a generation, in points."""
+    def area(self, numbers_P: Numbers | None, generation: int) -> "Future[float]":
+        """What the policy of these numbers, or none, reaches in the game of a generation, in points."""
         return self._pool.submit(_area, numbers_P, generation)
 
     def close(self) -> None:
@@ -82,7 +91,6 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _area(numbers_P: NDArray[np.float64], generation: int) -> float:
+def _area(numbers_P: Numbers | None, generation: int) -> float:
     contests, network = _made
-    take_up(network, numbers_P)
-    return contests[generation % len(contests)].play(build_strategy("learned", network), generation).area
+    return contests[generation % len(contests)].play(asking(network, numbers_P), generation).area

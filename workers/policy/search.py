@@ -1,10 +1,12 @@
 """The trainer of policies with few numbers: a search by playing whole games, put away between any two of them, exactly.
 
-Each generation draws policies around the best guess, has all play the same game, and moves the guess towards those that did
-better (separable covariance matrix adaptation, Ros & Hansen 2008, with mirrored draws, Brockhoff et al. 2010). What a policy is
-judged by is what it is for, the area under the curve; nothing has to be said of single regions.
+What a policy is judged by is what it is for, the area under the curve; nothing has to be said of single regions. But one game
+says little: where a policy wins or loses a point, most of it is chance. So nothing follows from any one of them. Policies are
+drawn around the beginning in mirrored pairs, of which each plays one game, and how the area changes with each number is
+estimated from all pairs at once, drawn towards 0 by as much as the pairs do not agree (ridge regression by its evidence, MacKay
+1992). Where they tell nothing, what comes of it is the beginning.
 
-Shapes: P numbers of a policy, N policies of a generation.
+Shapes: P numbers of a policy, N policies of a generation, X pairs.
 """
 
 import math
@@ -15,31 +17,33 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from models.strategies import build_strategy
 from workers.chance import numpy_generator
 from workers.policy.contest import Contest
-from workers.policy.players import Players, take_up
+from workers.policy.players import Numbers, Players, asking, take_up
 from workers.policy.progress import Progress
 from workers.policy.trials import UNHEARD, Trying
 
-FORMAT = "search 1"
+FORMAT = "search 2"
 HEARD_EVERY = 1.0  # seconds, while others play
+BEGINNING, RANDOM = 0, 1  # places in a generation
+LEAST_GAIN = 1.0
+"""Points that the beginning is taken to have over chance at least: a step is longer the less it has."""
+# How much more the slopes vary than the pairs' chance does, for each unit of the draws: none, and a grid.
+_RATIOS = np.concatenate([[0.0], np.logspace(-5, 2, 141)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
-    """games: in all, of whole generations. population: N. deviation: of the first draws. adapt: what a generation counts in
-    the variances.
+    """games: in all, of whole generations. population: N, of which one is the beginning, one asks at random, and the others are
+    pairs. deviation: of the draws.
     """
 
     games: int = 120
     population: int = 12
-    deviation: float = 0.5
-    adapt: float = 0.2
+    deviation: float = 1.0
 
     @property
     def generations(self) -> int:
@@ -63,9 +67,7 @@ class Search:
         self.contests, self.network, self.settings, self.seed = list(contests), network, settings, seed
         self._players = players
         self._underway: list[Future[float]] = []  # games of this generation that have not been taken in
-        self._strategy = build_strategy("learned", network)
-        self.mean_P = parameters_to_vector(network.parameters()).detach().double().cpu().numpy().copy()
-        self.variance_P = np.full_like(self.mean_P, settings.deviation**2)
+        self.beginning_P = parameters_to_vector(network.parameters()).detach().double().cpu().numpy().copy()
         self.areas: list[float] = []  # of all games, in their order
         self.trials: list[float] = []  # means of the generations
 
@@ -95,12 +97,11 @@ class Search:
         return max(self.trials, default=-math.inf)
 
     def play_round(self, trying: Trying = UNHEARD) -> Progress:
-        """One game; after the last of a generation the guess moves. Where `trying` raises, the game is played again."""
+        """One game. Where `trying` raises, it is played again."""
         generation, place = divmod(len(self.areas), self.settings.population)
-        drawn_NP = self._drawn(generation)
-        area = self._area(drawn_NP, generation, place, trying)
+        area = self._area(self._drawn(generation), generation, place, trying)
         self.areas.append(area)
-        trial = self._move(drawn_NP) if place == self.settings.population - 1 else None
+        trial = self._tried() if place == self.settings.population - 1 else None
         return Progress(
             episode=len(self.areas) - 1,
             round_number=0,
@@ -116,40 +117,57 @@ class Search:
             trial=trial,
         )
 
-    def _area(self, drawn_NP: NDArray[np.float64], generation: int, place: int, trying: Trying) -> float:
+    def _area(self, drawn_N: Sequence[Numbers | None], generation: int, place: int, trying: Trying) -> float:
         if self._players is None:
-            take_up(self.network, drawn_NP[place])
             contest = self.contests[generation % len(self.contests)]
-            return contest.play(self._strategy, generation, trying.on_round).area
+            return contest.play(asking(self.network, drawn_N[place]), generation, trying.on_round).area
         if not self._underway:
-            self._underway = [self._players.area(numbers_P, generation) for numbers_P in drawn_NP[place:]]
+            self._underway = [self._players.area(numbers_P, generation) for numbers_P in drawn_N[place:]]
         while not wait(self._underway[:1], timeout=HEARD_EVERY).done:
             trying.on_round()
         return self._underway.pop(0).result()
 
-    def _drawn(self, generation: int) -> NDArray[np.float64]:
-        """(N, P): a generation's policies, each beside its mirror image."""
-        rng = numpy_generator(self.seed, "search", generation)
-        half = rng.standard_normal((-(-self.settings.population // 2), len(self.mean_P)))
-        steps_NP = np.concatenate([half, -half])[: self.settings.population]
-        return np.asarray(self.mean_P + np.sqrt(self.variance_P) * steps_NP)
+    def _drawn(self, generation: int) -> list[Numbers | None]:
+        """Numbers of N policies: the beginning, none, which asks at random, and others, each with its mirror image later."""
+        steps_nP = self._steps(generation)
+        odd = [self.beginning_P] * (self.settings.population % 2)
+        return [self.beginning_P, None, *(self.beginning_P + steps_nP), *(self.beginning_P - steps_nP), *odd]
 
-    def _move(self, drawn_NP: NDArray[np.float64]) -> float:
-        """Towards the better half of a generation, the best most; the mean area."""
-        areas_N = np.array(self.areas[-len(drawn_NP) :])
-        parents = len(drawn_NP) // 2
-        weights_n = math.log(parents + 0.5) - np.log(np.arange(1, parents + 1))
-        weights_n /= weights_n.sum()
-        steps_nP = drawn_NP[np.argsort(-areas_N, kind="stable")[:parents]] - self.mean_P
-        adapt = self.settings.adapt
-        self.variance_P = (1 - adapt) * self.variance_P + adapt * (weights_n @ steps_nP**2)
-        self.mean_P = self.mean_P + weights_n @ steps_nP
-        self.trials.append(float(areas_N.mean()))
+    def _steps(self, generation: int) -> Numbers:
+        rng = numpy_generator(self.seed, "search", generation)
+        pairs = (self.settings.population - 2) // 2
+        return np.asarray(self.settings.deviation * rng.standard_normal((pairs, len(self.beginning_P))))
+
+    def _tried(self) -> float:
+        """Takes in the generation that ended; the mean of its policies but for the one that asks at random."""
+        areas_N = np.array(self.areas[-self.settings.population :])
+        self.trials.append(float(np.delete(areas_N, RANDOM).mean()))
         return self.trials[-1]
+
+    def found(self) -> Numbers:
+        """(P,): the beginning, moved by what the generations tell that have ended.
+
+        What is chosen depends on the direction of the numbers alone. If a candidate is worth v z, z being its scores and v what
+        they should count, whoever asks by w gains w v / |w| over chance. So steps s up and down from w differ by twice
+        s v / sqrt(|w|^2 + |s|^2), the slope at w is the part of v beside w over |w|, and v lies along w + slope |w|^2 / gain. The
+        step there is at most as long as w.
+        """
+        size, generations = self.settings.population, len(self.trials)
+        if generations == 0:
+            return self.beginning_P
+        areas_GN = np.array(self.areas[: generations * size]).reshape(generations, size)
+        pairs = (size - 2) // 2
+        steps_XP = np.concatenate([self._steps(generation) for generation in range(generations)])
+        halves_X = (areas_GN[:, 2 : 2 + pairs] - areas_GN[:, 2 + pairs : 2 + 2 * pairs]).ravel() / 2
+        gain = max(LEAST_GAIN, float((areas_GN[:, BEGINNING] - areas_GN[:, RANDOM]).mean()))
+        length = float(np.linalg.norm(self.beginning_P))
+        shorter_X = np.hypot(1.0, np.linalg.norm(steps_XP, axis=1) / length)
+        step_P = slope(steps_XP / shorter_X[:, None], halves_X) * length**2 / gain
+        return self.beginning_P + step_P * min(1.0, length / max(float(np.linalg.norm(step_P)), 1e-12))
 
     def best_policy(self) -> nn.Module:
         """The network with the numbers that the search has come to, in evaluation mode."""
-        take_up(self.network, self.mean_P)
+        take_up(self.network, self.found())
         return self.network.eval()
 
     def close(self) -> None:
@@ -163,7 +181,7 @@ class Search:
 
     def tensors(self) -> dict[str, Tensor]:
         """What must be kept beside `meta`."""
-        return {"mean": torch.from_numpy(self.mean_P), "variance": torch.from_numpy(self.variance_P)}
+        return {"beginning": torch.from_numpy(self.beginning_P)}
 
     def meta(self) -> dict[str, Any]:
         """The numbers, for JSON."""
@@ -176,4 +194,19 @@ class Search:
     def load(self, meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go on from what `meta` and `tensors` gave."""
         self.areas, self.trials = list(meta["areas"]), list(meta["trials"])
-        self.mean_P, self.variance_P = (tensors[key].double().cpu().numpy().copy() for key in ("mean", "variance"))
+        self.beginning_P = tensors["beginning"].double().cpu().numpy().copy()
+
+
+def slope(steps_XP: Numbers, halves_X: Numbers) -> Numbers:
+    """(P,): how the area changes with each number, from half the difference of each pair that is a step up and a step down.
+
+    Slopes and chance are taken for normal, all slopes with one variance, whose ratio to that of chance is the likeliest
+    (MacKay 1992); a ratio of 0, and slopes of 0, where no other is likelier.
+    """
+    values_X, vectors_XX = np.linalg.eigh(steps_XP @ steps_XP.T)
+    along_X = vectors_XX.T @ halves_X
+    spread_RX = 1 + _RATIOS[:, None] * values_X.clip(min=0)
+    chance_R = np.maximum((along_X**2 / spread_RX).mean(1), 1e-12)
+    evidence_R = -len(halves_X) * np.log(chance_R) - np.log(spread_RX).sum(1)
+    best = int(evidence_R.argmax())
+    return np.asarray(_RATIOS[best] * steps_XP.T @ (vectors_XX @ (along_X / spread_RX[best])))

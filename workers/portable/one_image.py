@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from models.segmenter import Segmenter
 from workers.datasets.base import Pixels
 from workers.training.convergence import predicted_label_map
-from workers.training.looking import FeatureCache, features_kept_in
+from workers.training.feature_cache import FeatureCache
+from workers.training.looking import features_kept_in
 
 
 class OneImage:

@@ -29,7 +29,8 @@ from workers.policy.trainer import EPISODES_PER_TRIAL, RETURN_WINDOW
 from workers.runs.room import feature_bound
 from workers.runs.works import Run, Work
 from workers.training.checkpoints import from_bytes
-from workers.training.looking import FeatureCache, keep_features
+from workers.training.feature_cache import FeatureCache
+from workers.training.looking import keep_features
 
 # The data set that this process opened last: its works nearly always share one, and two would not fit many machines.
 _kept: dict[str, Dataset] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from models.projection import COMPONENTS
 from workers.datasets.base import Dataset
 from workers.experiments.settings import Experiment
-from workers.training.looking import DISK_BYTES, FeatureCache
+from workers.training.feature_cache import DISK_BYTES, FeatureCache
 
 # Beside the data set's images there are those that policies play on, and files under way.
 SPARE = 1.2

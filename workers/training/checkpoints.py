@@ -13,15 +13,18 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from models.blend import Blend
+from models.carrying import carried_rows
 from models.frozen import FrozenSegmenter, build_frozen
 from models.projection import Projection
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork
 from models.segmenter import Segmenter, build
 from models.turns_network import TurnsNetwork
+from service.domain.class_changes import carried_from, named_so
 from service.domain.classes import ClassSet
 from service.domain.policy_files import check_policy
 from service.domain.weights import FORMAT, WeightsError, check_format, check_kind
+from workers.chance import torch_generator
 from workers.files import settings_hash
 from workers.training.encoders import frozen_eye
 
@@ -32,6 +35,7 @@ _NETWORKS: dict[str, type[RegionwiseNetwork | Blend | TurnsNetwork]] = {
 }
 Policy = QueryNetwork | RegionwiseNetwork | Blend | TurnsNetwork
 _PROJECTION = "projection."
+_WEIGHT, _BIAS = "classifier.weight", "classifier.bias"
 
 
 class CheckpointError(ValueError):
@@ -106,17 +110,14 @@ def save_segmenter(
 def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = "cpu") -> tuple[Segmenter, Checkpoint]:
     """The segmenter in evaluation mode, and the further tensors that were saved beside it.
 
-    Raises CheckpointError where kind or classes do not fit, or a frozen encoder cannot be had; EncoderOutOfReach where it
-    cannot be had right now.
+    Where the classes were changed since it was saved, its classifier is carried over to those of now, and nothing that was saved
+    beside it fits any more; a head on a frozen encoder counts as not fitted yet. Raises CheckpointError where kind or classes do
+    not fit, or a frozen encoder cannot be had; EncoderOutOfReach where it cannot be had right now.
     """
     checkpoint = from_bytes(data)
     with _refused_here():
         check_kind(checkpoint.description, "segmenter")
-    if checkpoint.description["classes"] != list(classes.names):
-        raise CheckpointError(
-            f"The checkpoint knows the classes {', '.join(checkpoint.description['classes'])}, the project has "
-            f"{', '.join(classes.names)}. Train a new one with a pretrain job."
-        )
+    checkpoint = _carried_over(checkpoint, classes)
     projection, rest = dict[str, Tensor](), dict[str, Tensor]()
     for key, tensor in checkpoint.extra.items():
         part = projection if key.startswith(_PROJECTION) else rest
@@ -124,6 +125,29 @@ def load_segmenter(data: bytes, classes: ClassSet, device: str | torch.device = 
     segmenter = _built(checkpoint, projection, len(classes))
     _load(segmenter, checkpoint)
     return segmenter.to(device).eval(), replace(checkpoint, extra=rest)
+
+
+def _carried_over(checkpoint: Checkpoint, classes: ClassSet) -> Checkpoint:
+    """The checkpoint, its classifier brought to these classes. Raises CheckpointError where it is of classes never theirs."""
+    try:
+        names = checkpoint.description["classes"]
+        then = classes_of(checkpoint) or (named_so(names, classes) if classes.changes else None)
+        if then is None and names != list(classes.names):
+            raise ValueError("The classes are others.")
+        sources = None if then is None else carried_from(then, classes)
+    except ValueError as error:
+        raise CheckpointError(
+            f"The checkpoint knows the classes {', '.join(checkpoint.description['classes'])}, the project has "
+            f"{', '.join(classes.names)}. Train a new one with a pretrain job."
+        ) from error
+    if sources is None:
+        return checkpoint
+    weights, generator = dict(checkpoint.weights), torch_generator(0, "new classes")
+    weights[_WEIGHT], weights[_BIAS] = carried_rows(weights[_WEIGHT], weights[_BIAS], sources, generator)
+    if "fitted" in weights:
+        weights["fitted"] = torch.zeros_like(weights["fitted"])
+    extra = {key: tensor for key, tensor in checkpoint.extra.items() if key.startswith(_PROJECTION)}
+    return replace(checkpoint, weights=weights, extra=extra)
 
 
 def _built(checkpoint: Checkpoint, projection: dict[str, Tensor], classes: int) -> Segmenter:

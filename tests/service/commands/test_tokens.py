@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service import migrate
-from service.commands.serving import _demo_tokens
+from service.commands.serving import _demo_lines
 from service.settings import Settings
 from tests.maker import Maker
 from tests.service.commands.conftest import Run
@@ -52,9 +52,11 @@ def test_a_token_more_is_made_in_the_database_of_this_machine(run: Run) -> None:
 def test_the_demo_s_tokens_are_said_once_and_then_where_they_are(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, database_url="")
     migrate.upgrade(settings.resolved_database_url)
-    first, again = _demo_tokens(settings), _demo_tokens(settings)
+    page = "http://127.0.0.1:8000/app/"
+    first, again = _demo_lines(settings, page), _demo_lines(settings, page)
     file = tmp_path / "demo-tokens.json"
     tokens = json.loads(file.read_text())
     assert file.stat().st_mode & 0o777 == 0o600
     assert all(any(token in line for line in first) for token in tokens.values())
-    assert again == [f"The admin's and the annotator's token are in {file}."]
+    assert first[0] == f"Open {page}#token={tokens['admin']}"
+    assert again == [f"Open {page}", f"The admin's and the annotator's token are in {file}."]

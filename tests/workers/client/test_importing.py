@@ -52,7 +52,7 @@ def test_classes_are_the_folders_own_though_their_names_are_a_presets(
     folder(tmp_path, own, values=(20, 22))
     run(tmp_path, name="own", anyway=True)
     (project,) = admin.get("/projects").json()["items"]
-    assert (project["classes"], project["ignore_id"]) == (own["classes"], 0)
+    assert (project["classes"], project["ignore_id"]) == ([{**each, "was": []} for each in own["classes"]], 0)
     np.testing.assert_array_equal(kept_labels(database, blobs, 1), ids(0, [20, 22], 40, 40))
 
 

@@ -45,14 +45,25 @@ def test_the_result_says_who_won_by_how_much_and_what_that_saves(world: World) -
         assert low <= mean <= high
         assert mean == pytest.approx(areas[result["winner"]] - areas[name], abs=2e-3)
     project = world.call("GET", f"/projects/{world.project.id}")
-    assert project["choice"] == {"by": result["winner"], "areas": areas, "saved": result["saved"]}
+    courses = result["compared"]["courses"]
+    assert project["choice"] == {
+        "by": result["winner"],
+        "areas": areas,
+        "saved": result["saved"],
+        "games": 2,
+        "courses": courses,
+    }
+    assert set(courses) == {result["winner"], "random"}
+    for name, course in courses.items():
+        assert course["cells"] == [4.0, 8.0]
+        assert sum(course["mean"]) / 2 == pytest.approx(areas[name], abs=2e-3)
 
 
 def test_without_games_nothing_is_compared_and_the_policy_is_used(world: World) -> None:
     job = train(world, **SMALL, compare_games=0)
     assert "winner" not in job["result"]
     choice = world.call("GET", f"/projects/{world.project.id}")["choice"]
-    assert choice == {"by": "own", "areas": None, "saved": None}
+    assert choice == {"by": "own", "areas": None, "saved": None, "games": None, "courses": {}}
 
 
 def test_neither_slices_nor_workers_that_know_nothing_change_the_comparison(

@@ -58,5 +58,5 @@ def test_a_round_that_ends_early_is_learned_from_and_every_region_of_the_pool_ge
     while world.label_all():
         world.work()
     project = world.call("GET", f"/projects/{world.project.id}")
-    assert project["regions"] == {"open": 0, "labelled": 8, "skipped": 0}
+    assert project["regions"] == {"open": 0, "review": 0, "labelled": 8, "skipped": 0}
     assert {each["state"] for each in world.rounds()} == {"told"}

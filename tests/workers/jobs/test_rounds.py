@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from models.segmenter import build
 from service.db import Database
@@ -90,18 +90,24 @@ def count_sessions(database: Database, monkeypatch: pytest.MonkeyPatch) -> Count
     return opened
 
 
-@pytest.mark.parametrize(("kind", "task", "images"), [("ask", ask, POOL + STATE), ("tell", tell, POOL + REWARD)])
+@pytest.mark.parametrize(
+    # A tell locks its project's rounds for a moment, to know what its snapshot will have.
+    ("kind", "task", "images", "writes"),
+    [("ask", ask, POOL + STATE, 1), ("tell", tell, POOL + REWARD, 2)],
+)
 def test_a_task_takes_one_snapshot_computes_with_none_open_and_writes_once(
-    world: World, monkeypatch: pytest.MonkeyPatch, kind: str, task: Callable[..., Any], images: int
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str, task: Callable[..., Any], images: int, writes: int
 ) -> None:
     world.work()
     world.label_all()
     if kind == "ask":
         tell(run_of(world, "tell"))  # now the second round is to be proposed, and coreset looks at the first's labels
+        with world.database.write() as session:  # a project has one job at a time
+            session.execute(update(Job).where(Job.kind == "tell").values(state="done"))
     run = run_of(world, kind)
     opened = count_sessions(world.database, monkeypatch)
     task(run)
-    assert (opened["snapshot"], opened["write"]) == (1, 1)
+    assert (opened["snapshot"], opened["write"]) == (1, writes)
     assert opened["read"] <= images  # the row of each image that was looked at, once
     assert run.open_at_steps == [0]
 
@@ -146,3 +152,24 @@ def test_a_networks_bytes_are_stored_before_its_row_and_its_row_with_an_event(wo
     with world.database.read() as session:
         found = session.scalars(select(Event).where(Event.kind == "checkpoint_saved")).one()
     assert found.detail == {"checkpoint": "final", "job": run.job_id}
+
+
+def test_a_round_says_what_its_candidates_were_predicted_to_hold(make_world: Callable[..., World]) -> None:
+    world = make_world(strategy="entropy", budget=8)
+    world.add("pool", Rectangles(POOL, 1), labelled=False).add("state", Rectangles(STATE, 2))
+    world.add_checkpoint("segmenter", save_segmenter(build("fpn", classes=3, width=4), CLASSES))
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    world.work()
+    shares = world.rounds()[0]["pool_shares"]
+    assert list(shares) == list(CLASSES.names)
+    assert sum(shares.values()) == pytest.approx(1.0)
+    progress = world.call("GET", f"/projects/{world.project.id}/progress")
+    assert progress["pool"]["shares"] == pytest.approx(shares)
+
+
+def test_a_round_that_nobody_looked_for_says_nothing_of_the_pool(make_world: Callable[..., World]) -> None:
+    world = make_world(strategy="entropy", budget=8)
+    world.add("pool", Rectangles(POOL, 1), labelled=False)
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    world.work()
+    assert world.rounds()[0]["pool_shares"] is None

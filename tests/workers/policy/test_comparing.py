@@ -42,6 +42,10 @@ def test_all_play_the_same_games_which_no_search_plays() -> None:
     assert two.heard == [(name, HELD_OUT + game) for game in (1, 3) for name in names]
     assert found.areas() == pytest.approx({"random": 46.5, "entropy": 48.5, "bvsb": 47.5})
     assert found.ahead("entropy", "bvsb") == pytest.approx((1.0, 1.0, 1.0))
+    course = found.course("entropy")
+    assert (course["cells"], course["mean"]) == ([24.0, 48.0, 96.0], [43.5, 48.5, 53.5])
+    assert [(low + high) / 2 for low, high in zip(course["low"], course["high"], strict=True)] == course["mean"]
+    assert course["high"][0] - 43.5 == pytest.approx(3.182446 * np.std([0, 1, 2, 3], ddof=1) / 2, abs=1e-3)
 
 
 def test_of_a_single_game_nothing_is_known_for_sure() -> None:

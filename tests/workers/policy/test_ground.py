@@ -206,7 +206,7 @@ def test_who_builds_a_search_has_others_play_its_games() -> None:
         def __init__(self) -> None:
             pass
 
-        def area(self, numbers_P: NDArray[np.float64], generation: int) -> "Future[float]":
+        def area(self, numbers_P: NDArray[np.float64] | None, generation: int) -> "Future[float]":
             asked.append(generation)
             played: Future[float] = Future()
             played.set_result(50.0)

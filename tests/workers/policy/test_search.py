@@ -7,33 +7,48 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
+from scipy.stats import multivariate_normal
 
-from models.blend import BLENDED, Blend
+from models.blend import Blend
 from models.strategies import Learned, Strategy
 from tests.workers.policy.test_contest import contest
 from workers.files import FileState
 from workers.policy.contest import Contest, Curve
 from workers.policy.players import Players
 from workers.policy.playing import describe_progress, play_resumably
-from workers.policy.search import Search, SearchSettings
+from workers.policy.search import Search, SearchSettings, slope
 from workers.policy.trials import Trying
 
-RUNNER_UP = BLENDED.index("runner-up")
 
+class Worth:
+    """A contest in which candidates are worth v z: whoever asks by w gains w v / |w|; noisy by the number of the game."""
 
-class Bowl:
-    """A contest that is won by one vector of weights: the nearer, the better; noisy by the number of the game."""
+    def __init__(self, worth: torch.Tensor, noise: float = 0.0) -> None:
+        self.worth, self.noise, self.played = worth, noise, 0
 
-    def __init__(self, goal: torch.Tensor, noise: float = 0.0) -> None:
-        self.goal, self.noise, self.played = goal, noise, 0
+    def gain(self, ends: torch.Tensor) -> float:
+        gained = (ends * self.worth).sum() / ends.norm()
+        return float(gained)
 
     def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> Curve:
         on_round()
         self.played += 1
-        ends = cast(Learned, strategy).policy.state_dict()["ends"]
-        rng = np.random.default_rng(self.played)
-        area = 50.0 - float((ends - self.goal).square().sum()) + self.noise * float(rng.standard_normal())
+        gain = self.gain(strategy.policy.state_dict()["ends"]) if isinstance(strategy, Learned) else 0.0
+        area = 50.0 + gain + self.noise * float(np.random.default_rng(self.played).standard_normal())
         return Curve(cells=(1.0,), mious=(area,))
+
+
+START = Blend().ends.detach()
+ALONG = START / START.norm()
+
+
+def beside(size: float) -> torch.Tensor:
+    """What counts beside what the beginning counts."""
+    drawn = torch.randn(START.shape, generator=torch.Generator().manual_seed(1))
+    drawn -= (drawn * ALONG).sum() * ALONG
+    rest: torch.Tensor = size * drawn / drawn.norm()
+    return rest
 
 
 def search(*contests: Any, **settings: Any) -> Search:
@@ -41,26 +56,47 @@ def search(*contests: Any, **settings: Any) -> Search:
     return Search(contests=contests, network=Blend(), settings=given, seed=3)
 
 
-def distance(network: Any, goal: torch.Tensor) -> float:
-    return float((network.ends.detach() - goal).norm())
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.5])
-def test_it_comes_nearer_to_what_wins(noise: float) -> None:
-    goal = Blend().ends.detach() + torch.tensor([[0.8], [-0.8]])
-    found = search(Bowl(goal, noise), games=1200, population=12)
+def gained(contest: Worth, **settings: Any) -> float:
+    """What a search wins over its beginning."""
+    found = search(contest, **settings)
     while not found.done:
         found.play_round()
-    assert distance(found.best_policy(), goal) < 0.5 * distance(Blend(), goal)
-    assert found.trials[-1] > found.trials[0]
+    ends = cast(Any, found.best_policy()).ends.detach()
+    return contest.gain(ends) - contest.gain(START)
+
+
+@pytest.mark.parametrize(("noise", "share"), [(0.0, 0.75), (1.0, 0.4)])
+def test_it_comes_to_what_wins(noise: float, share: float) -> None:
+    contest = Worth(2.5 * ALONG + beside(2.0), noise)
+    best = float(contest.worth.norm()) - 2.5
+    assert share * best < gained(contest, games=480, population=12) <= best
+
+
+def test_where_a_game_tells_little_and_there_is_nothing_to_be_found_it_stays_where_it_began() -> None:
+    assert gained(Worth(2.5 * ALONG, noise=1.4), games=120, population=12) > -0.1
+
+
+def test_its_slope_is_that_of_ridge_regression_by_the_likeliest_ratio() -> None:
+    rng = np.random.default_rng(0)
+    steps, truth = rng.standard_normal((60, 7)), rng.standard_normal(7)
+    halves = steps @ truth + rng.standard_normal(60)
+
+    def unlikely(logs: np.ndarray) -> float:
+        slopes, chance = np.exp(logs)
+        return -float(multivariate_normal(cov=slopes * steps @ steps.T + chance * np.eye(60)).logpdf(halves))
+
+    slopes, chance = np.exp(minimize(unlikely, np.zeros(2), method="Nelder-Mead").x)
+    expected = np.linalg.solve(steps.T @ steps / chance + np.eye(7) / slopes, steps.T @ halves / chance)
+    np.testing.assert_allclose(slope(steps, halves), expected, rtol=0.02, atol=0.005)
+    np.testing.assert_array_equal(slope(steps, np.zeros(60)), np.zeros(7))
 
 
 def test_every_policy_of_a_generation_plays_the_same_game_and_generations_go_round_the_contests() -> None:
     heard: list[tuple[str, int]] = []
 
-    class Heard(Bowl):
+    class Heard(Worth):
         def __init__(self, name: str) -> None:
-            super().__init__(torch.zeros(2, len(BLENDED) + 1))
+            super().__init__(START)
             self.name = name
 
         def play(self, strategy: Strategy, number: int, on_round: Callable[[], None] = lambda: None) -> Curve:
@@ -89,7 +125,7 @@ def test_put_away_after_any_game_it_goes_on_exactly(tmp_path: Path) -> None:
 
 
 def test_a_game_that_was_called_off_is_played_again() -> None:
-    found = search(Bowl(torch.zeros(2, len(BLENDED) + 1)))
+    found = search(Worth(START))
 
     def stop() -> None:
         raise KeyboardInterrupt

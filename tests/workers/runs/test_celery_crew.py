@@ -252,6 +252,17 @@ def test_only_a_worker_for_simulations_takes_from_their_queue(monkeypatch: pytes
         monkeypatch.setattr(worker_app, "get_settings", lambda: settings)
         worker_app.run_worker(concurrency=1, log_level="INFO", simulations=simulations)
     assert [each for each in taken if each.startswith("--queues")] == [
-        "--queues=rounds,training",
-        "--queues=rounds,training,simulations",
+        "--queues=rounds,training-cpu,training-gpu",
+        "--queues=rounds,training-cpu,training-gpu,simulations",
     ]
+
+
+def test_a_worker_whose_lines_are_json_greets_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for log_format in ("text", "json"):
+        settings = Settings(broker_url="redis://127.0.0.1:1/0", log_format=log_format)
+        app, taken = make_app(settings), list[str]()
+        monkeypatch.setattr(app, "worker_main", taken.extend)
+        monkeypatch.setattr(worker_app, "app", app)
+        monkeypatch.setattr(worker_app, "get_settings", lambda settings=settings: settings)
+        worker_app.run_worker(concurrency=1, log_level="INFO")
+        assert ("--quiet" in taken[: taken.index("worker")]) == (log_format == "json")

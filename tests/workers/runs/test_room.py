@@ -14,7 +14,7 @@ from workers.runs import perform as performing
 from workers.runs.perform import perform
 from workers.runs.room import feature_bound, features_needed
 from workers.runs.works import Run, Work
-from workers.training.looking import FeatureCache
+from workers.training.feature_cache import FeatureCache
 
 GIB = 1 << 30
 FROZEN = ("encoder=frozen", "learning=refit", "segmenter=efficientnet-lite0")

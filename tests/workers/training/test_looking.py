@@ -13,7 +13,8 @@ from tests.models.eyes import some_segmenter
 from tests.workers.conftest import Rectangles
 from workers.datasets.on_device import stack_images
 from workers.training import looking
-from workers.training.looking import FeatureCache, Features, features, keep_features, seen
+from workers.training.feature_cache import FeatureCache, Features
+from workers.training.looking import features, keep_features, seen
 
 
 class Looking:

@@ -1,0 +1,247 @@
+/** What lies before an annotator: one region that is worked on, the next ones ready, and the last ones that were sent. */
+
+import { batch, signal } from "@preact/signals";
+import { ApiError, ask, type Schemas, Unreachable } from "../api/client";
+import { Outbox } from "./outbox";
+import { type Region, Task } from "./task";
+import type { Parcel } from "./work";
+
+const AHEAD = 2;
+const REMEMBERED = 10;
+const WAIT_SECONDS = 20;
+const RENEW_WHEN_LEFT = 0.5;
+const AT_WORK_SECONDS = 120;
+
+type Done = Schemas["DoneOut"];
+
+/** Why there is nothing to paint. */
+export interface Nothing {
+  readonly reason: string;
+  readonly sentence: string | null;
+}
+
+export class Desk {
+  readonly current = signal<Task | null>(null);
+  readonly ready = signal<readonly Task[]>([]);
+  readonly done = signal<readonly Task[]>([]);
+  readonly earlier = signal<readonly Done[]>([]);
+  readonly nothing = signal<Nothing | null>(null);
+  readonly trouble = signal<string | null>(null);
+  readonly submitted = signal(0);
+  readonly outbox: Outbox;
+  private readonly closed = new AbortController();
+  private filling = false;
+  private retry: number | undefined;
+  private heartbeat: number;
+  private lastSign = Date.now();
+
+  constructor(
+    readonly annotator: number,
+    readonly project: number,
+    readonly unlabelled: number,
+  ) {
+    this.outbox = new Outbox(annotator);
+    this.heartbeat = window.setInterval(() => void this.holdOn(), 5000);
+  }
+
+  async open(): Promise<void> {
+    await this.outbox.load();
+    await Promise.all([this.fill(), this.remember()]);
+  }
+
+  /** What was done before this visit. */
+  private async remember(): Promise<void> {
+    const path = `/labels?mine=true&project=${this.project}&limit=${REMEMBERED}`;
+    try {
+      this.earlier.value = (await ask<{ items: Done[] }>("GET", path, { signal: this.closed.signal })).items;
+    } catch {
+      // Without it there is no way back to earlier visits, and all else works.
+    }
+  }
+
+  close(): void {
+    this.closed.abort();
+    this.outbox.close();
+    clearTimeout(this.retry);
+    clearInterval(this.heartbeat);
+    this.current.value?.stopwatch.pause();
+    void this.current.value?.save();
+  }
+
+  /** The person did something. */
+  sign(): void {
+    this.lastSign = Date.now();
+    this.current.value?.stopwatch.tick();
+  }
+
+  /** Send what is painted, and go on to the next region. Once this returns the work survives the browser. */
+  async submit(): Promise<void> {
+    const task = this.current.value;
+    if (task === null) return;
+    task.stopwatch.pause();
+    const { region } = task;
+    const parcel: Parcel = {
+      ...task.draft(),
+      project: this.project,
+      leaseToken: task.leaseToken,
+      imageName: region.image_name,
+    };
+    const kept = this.outbox.add(parcel);
+    batch(() => {
+      this.done.value = [task, ...this.done.value.filter((each) => each.key !== task.key)].slice(0, REMEMBERED);
+      this.submitted.value += 1;
+      this.next();
+    });
+    await kept;
+    await this.fill();
+  }
+
+  /** Set the region aside, with a reason. */
+  async skip(reason: string): Promise<void> {
+    const task = this.current.value;
+    if (task === null) return;
+    try {
+      await ask("POST", `/regions/${task.region.id}/skip`, { body: { lease_token: task.leaseToken, reason } });
+    } catch (error) {
+      this.trouble.value = sentence(error);
+      return;
+    }
+    task.skipped = true;
+    batch(() => {
+      this.done.value = [task, ...this.done.value.filter((each) => each.key !== task.key)].slice(0, REMEMBERED);
+      this.next();
+    });
+    await this.fill();
+  }
+
+  /** Look again at one that was sent or skipped. What is on the desk stays there, as it is. */
+  async goBack(task: Task): Promise<void> {
+    if (task.skipped) {
+      try {
+        task.holdBy(await ask<Region>("POST", `/regions/${task.region.id}/reopen`));
+      } catch (error) {
+        this.trouble.value = sentence(error);
+        return;
+      }
+      task.skipped = false;
+    }
+    this.done.value = this.done.value.filter((each) => each !== task);
+    this.turnTo(task);
+  }
+
+  /** Look again at one of an earlier visit. */
+  async goBackTo(done: Done): Promise<void> {
+    const { signal } = this.closed;
+    try {
+      const region = await ask<Region>("POST", `/regions/${done.region_id}/reopen`, { signal });
+      this.turnTo(await Task.again(region, this.annotator, this.unlabelled, signal));
+      this.earlier.value = this.earlier.value.filter((each) => each !== done);
+    } catch (error) {
+      this.trouble.value = sentence(error);
+    }
+  }
+
+  /** Go on with another one of those that are ready. */
+  turnTo(task: Task): void {
+    const now = this.current.value;
+    now?.stopwatch.pause();
+    void now?.save();
+    batch(() => {
+      const others = this.ready.value.filter((each) => each !== task);
+      this.ready.value = now === null ? others : [now, ...others];
+      this.current.value = task;
+    });
+  }
+
+  private next(): void {
+    this.current.value = this.ready.value[0] ?? null;
+    this.ready.value = this.ready.value.slice(1);
+    this.lastSign = Date.now();
+  }
+
+  /** Fetch regions until enough are ready. */
+  async fill(): Promise<void> {
+    if (this.filling || this.closed.signal.aborted) return;
+    this.filling = true;
+    clearTimeout(this.retry);
+    let again: number | null;
+    try {
+      again = await this.fetchSome();
+      this.trouble.value = null;
+    } catch (error) {
+      if (this.closed.signal.aborted) return;
+      this.trouble.value = sentence(error);
+      again = error instanceof ApiError ? (error.retryAfter ?? 5) : 2;
+    } finally {
+      this.filling = false;
+    }
+    if (again !== null) this.retry = window.setTimeout(() => void this.fill(), 1000 * again);
+  }
+
+  /** Returns after how many seconds to ask again; null where there is enough. */
+  private async fetchSome(): Promise<number | null> {
+    const here = this.here();
+    const missing = AHEAD + 1 - here.length;
+    if (missing <= 0) return null;
+    const wait = here.length === 0 ? WAIT_SECONDS : 0;
+    const query = `project=${this.project}&count=${AHEAD + 1 + this.outbox.waiting.value.length}&wait=${wait}`;
+    const { signal } = this.closed;
+    const given = await ask<Schemas["NextRegions"]>("GET", `/next-regions?${query}`, { signal });
+    const known = new Map(this.here().map((task) => [task.region.id, task]));
+    for (const region of given.items) known.get(region.id)?.holdBy(region);
+    const fresh = given.items.filter((region) => !known.has(region.id) && !this.outbox.has(region.id));
+    for (const region of fresh) this.place(await Task.load(region, this.annotator, this.unlabelled, signal));
+    if (this.here().length > 0) {
+      this.nothing.value = null;
+      return fresh.length > 0 && this.here().length <= AHEAD ? 0 : 2;
+    }
+    this.nothing.value = { reason: given.reason ?? "scoring", sentence: given.sentence ?? null };
+    return given.retry_after ?? 1;
+  }
+
+  private here(): Task[] {
+    const now = this.current.value;
+    return now === null ? [...this.ready.value] : [now, ...this.ready.value];
+  }
+
+  private place(task: Task): void {
+    if (this.current.value === null) this.current.value = task;
+    else this.ready.value = [...this.ready.value, task];
+    void task.widen(this.closed.signal).then(
+      () => {
+        this.widened.value += 1; // who looks at the task sees more of its image
+      },
+      () => undefined,
+    );
+  }
+
+  readonly widened = signal(0);
+
+  /** Renew leases while somebody is at work. */
+  private async holdOn(): Promise<void> {
+    if (Date.now() - this.lastSign > 1000 * AT_WORK_SECONDS) return;
+    for (const task of this.here()) {
+      const left = task.leasedUntil.value - Date.now();
+      const whole = Date.parse(task.region.lease_expires_at) - task.begun;
+      if (task.lost.value !== null || left > RENEW_WHEN_LEFT * whole) continue;
+      await this.renew(task);
+    }
+  }
+
+  private async renew(task: Task): Promise<void> {
+    try {
+      const body = { lease_token: task.leaseToken };
+      const lease = await ask<Schemas["LeaseOut"]>("POST", `/regions/${task.region.id}/renew`, { body });
+      task.leasedUntil.value = Date.parse(lease.lease_expires_at);
+    } catch (error) {
+      if (error instanceof ApiError && !error.passing) task.lost.value = error.message;
+    }
+  }
+}
+
+export function sentence(error: unknown): string {
+  if (error instanceof Unreachable) return "The service cannot be reached; your work is kept in this browser.";
+  return error instanceof Error ? error.message : String(error);
+}
+
+export type { Region };

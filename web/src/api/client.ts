@@ -1,0 +1,85 @@
+/** Calls of the service, with the cookie of the session. */
+
+import type { components } from "./schema";
+
+export type Schemas = components["schemas"];
+
+/** What the service refused, in its own words. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly detail: Record<string, unknown> = {},
+    readonly retryAfter: number | null = null,
+  ) {
+    super(message);
+  }
+
+  /** Whether the same request may succeed later. */
+  get passing(): boolean {
+    return this.status === 408 || this.status === 429 || this.status >= 500;
+  }
+}
+
+/** The service could not be reached. */
+export class Unreachable extends Error {}
+
+/** Paths of the API begin above the page's own folder. */
+export function apiUrl(path: string): string {
+  return new URL(`..${path}`, document.baseURI).href;
+}
+
+export interface Asked {
+  readonly body?: unknown;
+  readonly signal?: AbortSignal;
+}
+
+/** Throws ApiError for what was refused, Unreachable where nobody answered. */
+export async function ask<T>(method: string, path: string, asked: Asked = {}): Promise<T> {
+  const response = await answered(method, path, asked);
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+/** The bytes of a file of the service. */
+export async function bytes(path: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await answered("GET", path, signal === undefined ? {} : { signal });
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** An image of the service, ready to be drawn. */
+export async function picture(path: string, signal?: AbortSignal): Promise<ImageBitmap> {
+  const response = await answered("GET", path, signal === undefined ? {} : { signal });
+  return createImageBitmap(await response.blob(), { imageOrientation: "none" });
+}
+
+async function answered(method: string, path: string, { body, signal }: Asked): Promise<Response> {
+  const headers: Record<string, string> = { "X-Requested-With": "regionwise" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response: Response;
+  try {
+    response = await fetch(apiUrl(path), {
+      method,
+      headers,
+      credentials: "same-origin",
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new Unreachable("The service cannot be reached.");
+  }
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+async function refusal(response: Response): Promise<ApiError> {
+  const after = Number(response.headers.get("Retry-After") ?? Number.NaN);
+  const retryAfter = Number.isFinite(after) ? after : null;
+  try {
+    const { error } = (await response.json()) as Schemas["ErrorResponse"];
+    return new ApiError(response.status, error.code, error.message, error.detail, retryAfter);
+  } catch {
+    return new ApiError(response.status, "no_answer", `The service answered ${response.status}.`, {}, retryAfter);
+  }
+}

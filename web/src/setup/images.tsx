@@ -1,0 +1,153 @@
+/** Images and label maps dropped into a project. */
+
+import { useSignal } from "@preact/signals";
+import { useMemo } from "preact/hooks";
+import type { Schemas } from "../api/client";
+import type { Waiting } from "./pairs";
+import { type Target, Upload } from "./upload";
+
+const SPLITS: readonly [string, string][] = [
+  ["pool", "Regions of these are asked for"],
+  ["state", "What policies look at (labelled)"],
+  ["train", "Labelled already: to start from"],
+  ["reward", "Labelled already: mIoU is measured on these"],
+  ["test", "Labelled already: for a last measure"],
+];
+
+/** Nothing can be measured on images without label maps. */
+const MEASURED = "reward";
+
+/** How label maps are read, in the words of the API. */
+const READINGS: readonly [string, string][] = [
+  ["", "the numbers of classes"],
+  ["colors", "the colours of classes"],
+  ["binary", "0 for the first class, anything else for the second"],
+];
+
+export function Images({ project }: { project: Schemas["ProjectDetail"] }) {
+  const upload = useMemo(() => new Upload(project.id), [project.id]);
+  const split = useSignal("pool");
+  const reading = useSignal("");
+  const target = () => ({ split: split.value, reading: reading.value });
+  const pool = split.value === "pool";
+  return (
+    <section>
+      <h2>Images</h2>
+      <label>
+        Into
+        <select value={split.value} onChange={(event) => (split.value = event.currentTarget.value)}>
+          {SPLITS.map(([name, says]) => (
+            <option key={name} value={name}>
+              {name}: {says} ({project.images[name] ?? 0} so far)
+            </option>
+          ))}
+        </select>
+      </label>
+      <div class="drops">
+        <Drop
+          says="Drop images or a zip here, or choose them"
+          accept=".png,.jpg,.jpeg,.webp,.tif,.tiff,.bmp,.zip"
+          take={(files) => void upload.take(files, "images", target())}
+        />
+        <Drop
+          says={pool ? "Label maps of images that are here already" : "Their label maps, each called as its image"}
+          accept=".png,.tif,.tiff,.bmp,.npy,.zip"
+          take={(files) => void upload.take(files, "labels", target())}
+        />
+      </div>
+      <label>
+        Label maps hold
+        <select value={reading.value} onChange={(event) => (reading.value = event.currentTarget.value)}>
+          {READINGS.map(([word, says]) => (
+            <option key={word} value={word}>
+              {says}
+            </option>
+          ))}
+        </select>
+      </label>
+      <p class="hint">
+        {pool
+          ? "Regions that a label map labels as a whole are learned from, and nobody is asked for them."
+          : "Images wait here until their label maps come. A zip may hold both, in folders called images and labels."}
+      </p>
+      <Alone upload={upload} target={target} />
+      {upload.total.value > 0 && (
+        <p role="status">
+          <progress aria-label="Files sent" value={upload.sent.value} max={upload.total.value} /> {upload.sent.value} of{" "}
+          {upload.total.value} sent, {upload.added.value} new
+          {upload.labelled.value > 0 && `, ${upload.labelled.value} regions labelled`}
+        </p>
+      )}
+      {upload.refused.value.length > 0 && (
+        <ul class="refused">
+          {upload.refused.value.map(({ name, reason }) => (
+            <li key={name} class="warning">
+              <strong>{name}</strong>: {reason}
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+interface DropProps {
+  readonly says: string;
+  readonly accept: string;
+  readonly take: (files: File[]) => void;
+}
+
+function Drop({ says, accept, take }: DropProps) {
+  const over = useSignal(false);
+  return (
+    <label
+      class={over.value ? "drop over" : "drop"}
+      onDragOver={(event) => {
+        event.preventDefault();
+        over.value = true;
+      }}
+      onDragLeave={() => (over.value = false)}
+      onDrop={(event) => {
+        event.preventDefault();
+        over.value = false;
+        take([...(event.dataTransfer?.files ?? [])]);
+      }}
+    >
+      {says}
+      <input
+        type="file"
+        multiple
+        accept={accept}
+        onChange={(event) => {
+          take([...(event.currentTarget.files ?? [])]);
+          event.currentTarget.value = ""; // so that the same file can be chosen again
+        }}
+      />
+    </label>
+  );
+}
+
+/** What has not found its other half. */
+function Alone({ upload, target }: { upload: Upload; target: () => Target }) {
+  const [images, labels] = [upload.pairs.images.value, upload.pairs.labels.value];
+  return (
+    <>
+      {images.length > 0 && (
+        <p class="row" role="status">
+          <span>Waiting for a label map: {listed(images)}</span>
+          {target().split !== MEASURED && (
+            <button type="button" onClick={() => void upload.sendWithout(target())}>
+              Send without
+            </button>
+          )}
+        </p>
+      )}
+      {labels.length > 0 && <p role="status">Waiting for an image: {listed(labels)}</p>}
+    </>
+  );
+}
+
+function listed(files: readonly Waiting[]): string {
+  const names = files.slice(0, 5).map((each) => each.name);
+  return names.join(", ") + (files.length > 5 ? ` and ${files.length - 5} more` : "");
+}

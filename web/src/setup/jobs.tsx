@@ -1,0 +1,47 @@
+/** Networks that are trained when somebody says so. */
+
+import { useSignal } from "@preact/signals";
+import { ask, type Schemas } from "../api/client";
+
+const KINDS = [
+  ["pretrain", "Train a first segmenter", "From label maps of the split train, or from synthetic streets."],
+  ["train-policy", "Train a policy on this project", "Plays the campaign on labelled images; used where it does best."],
+  ["finish", "Train the final segmenter", "To convergence, on everything labelled."],
+] as const;
+
+export function Jobs({ project }: { project: Schemas["ProjectDetail"] }) {
+  const said = useSignal<string | null>(null);
+  const active = useSignal(project.active);
+  const start = async (kind: string) => {
+    const job = await ask<Schemas["JobOut"]>("POST", `/projects/${project.id}/jobs`, { body: { kind } });
+    said.value = `Job ${job.id} (${kind}) is ${job.state}; the overview shows how it goes.`;
+  };
+  const pause = async () => {
+    const changed = await ask<Schemas["ProjectOut"]>("PATCH", `/projects/${project.id}`, {
+      body: { active: !active.value },
+    });
+    active.value = changed.active;
+  };
+  const told = (doing: Promise<unknown>) => void doing.catch((error: Error) => (said.value = error.message));
+  return (
+    <section>
+      <h2>Networks</h2>
+      <ul class="kinds">
+        {KINDS.map(([kind, says, what]) => (
+          <li key={kind}>
+            <button type="button" onClick={() => told(start(kind))}>
+              {says}
+            </button>{" "}
+            <span class="hint">{what}</span>
+          </li>
+        ))}
+        <li>
+          <button type="button" onClick={() => told(pause())}>
+            {active.value ? "Pause the campaign" : "Go on with the campaign"}
+          </button>
+        </li>
+      </ul>
+      {said.value !== null && <p role="status">{said.value}</p>}
+    </section>
+  );
+}

@@ -1,0 +1,70 @@
+/** Images and label maps that wait for each other: a label map is called as its image, but for the suffix. */
+
+import { signal } from "@preact/signals";
+
+/** A file that is read once it is sent. */
+export interface Waiting {
+  readonly name: string;
+  readonly size: number;
+  read(): Promise<Blob>;
+}
+
+export interface Pair {
+  readonly image: Waiting;
+  readonly label: Waiting | null;
+}
+
+export interface Sorted {
+  readonly images: Waiting[];
+  readonly labels: Waiting[];
+}
+
+const IMAGES = /\.(png|jpe?g|webp|tiff?|bmp)$/i;
+const LABELS = /\.(png|tiff?|bmp|npy)$/i;
+const OF_LABELS = /(^|\/)labels\//;
+const OF_EITHER = /(^|\/)(images|labels)\//;
+
+/** The files of an archive: in folders called `labels` are label maps; the folders that tell them apart are in no name. */
+export function sorted(files: readonly Waiting[]): Sorted {
+  const labels = files.filter(({ name }) => OF_LABELS.test(name) && LABELS.test(name));
+  const images = files.filter(({ name }) => !OF_LABELS.test(name) && IMAGES.test(name));
+  if (labels.length === 0) return { images, labels };
+  return { images: images.map(bare), labels: labels.map(bare) };
+}
+
+function bare(file: Waiting): Waiting {
+  return { ...file, name: file.name.replace(OF_EITHER, "$1") };
+}
+
+export class Pairs {
+  readonly images = signal<readonly Waiting[]>([]);
+  readonly labels = signal<readonly Waiting[]>([]);
+
+  /** Take files in, and give out those that have found each other. */
+  match({ images, labels }: Sorted): Pair[] {
+    const waiting = new Map([...this.labels.value, ...labels].map((each) => [stemOf(each.name), each]));
+    const found: Pair[] = [];
+    const alone: Waiting[] = [];
+    for (const image of [...this.images.value, ...images]) {
+      const stem = stemOf(image.name);
+      const label = waiting.get(stem);
+      if (label === undefined) alone.push(image);
+      else found.push({ image, label });
+      waiting.delete(stem);
+    }
+    this.images.value = alone;
+    this.labels.value = [...waiting.values()];
+    return found;
+  }
+
+  /** The images that have no label map, as they are. */
+  without(): Pair[] {
+    const found = this.images.value.map((image) => ({ image, label: null }));
+    this.images.value = [];
+    return found;
+  }
+}
+
+function stemOf(name: string): string {
+  return name.replace(/\.[^./]+$/, "");
+}

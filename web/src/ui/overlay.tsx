@@ -1,0 +1,95 @@
+/** A label map over the region's pixels, or where it differs from others. */
+
+import { useEffect, useRef } from "preact/hooks";
+import { differing } from "../mask/differences";
+import type { LabelMap } from "../mask/label_map";
+import "./overlay.css";
+import { imageAt, mapAt, type MapAt } from "./pixels";
+
+interface OverlayProps {
+  /** What is shown, for those who do not see it. */
+  readonly title: string;
+  readonly crop: string;
+  readonly width: number;
+  readonly height: number;
+  /** None: the pixels alone. */
+  readonly mask: MapAt | null;
+  /** Where the label map differs from one of these it is shown, and the rest fades; none: it is shown as it is. */
+  readonly against?: readonly MapAt[] | undefined;
+  readonly colours: ReadonlyMap<number, readonly number[]>;
+  readonly opacity: number;
+}
+
+const UNLABELLED = [255, 0, 255];
+const FADED = 0.55;
+const STRONG = 0.85;
+
+export function Overlay({ title, crop, width, height, mask, against, colours, opacity }: OverlayProps) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const shown = JSON.stringify([crop, mask, against]);
+  useEffect(() => {
+    let stale = false;
+    void Promise.all([
+      imageAt(crop),
+      mask === null ? null : mapAt(mask),
+      against === undefined ? undefined : Promise.all(against.map(mapAt)),
+    ]).then(
+      ([pixels, map, others]) => {
+        if (!stale && canvas.current !== null) draw(canvas.current, pixels, map, others, colours, opacity);
+      },
+      () => undefined, // what cannot be fetched stays blank
+    );
+    return () => (stale = true);
+  }, [shown, opacity]);
+  return (
+    <canvas
+      ref={canvas}
+      class="overlay"
+      role="img"
+      aria-label={title}
+      width={width}
+      height={height}
+      style={{ aspectRatio: `${width} / ${height}` }}
+    />
+  );
+}
+
+function draw(
+  canvas: HTMLCanvasElement,
+  pixels: ImageBitmap,
+  map: LabelMap | null,
+  others: readonly LabelMap[] | undefined,
+  colours: ReadonlyMap<number, readonly number[]>,
+  opacity: number,
+): void {
+  canvas.width = pixels.width;
+  canvas.height = pixels.height;
+  const context = canvas.getContext("2d", { willReadFrequently: true })!;
+  context.drawImage(pixels, 0, 0);
+  if (map === null) return;
+  const image = context.getImageData(0, 0, map.width, map.height);
+  const { data } = image;
+  const different = others === undefined ? null : differing(map, others);
+  for (let at = 0; at < map.ids.length; at++) {
+    if (different?.[at] === 0) {
+      fade(data, 4 * at);
+      continue;
+    }
+    const colour = colours.get(map.ids[at]!) ?? (different === null ? undefined : UNLABELLED);
+    if (colour !== undefined) blend(data, 4 * at, colour, different === null ? opacity : STRONG);
+  }
+  context.putImageData(image, 0, 0);
+}
+
+function blend(data: Uint8ClampedArray, at: number, colour: readonly number[], opacity: number): void {
+  for (let channel = 0; channel < 3; channel++) {
+    const under = data[at + channel]!;
+    data[at + channel] = under + opacity * (colour[channel]! - under);
+  }
+}
+
+/** Grey and dark, so that what differs stands out. */
+function fade(data: Uint8ClampedArray, at: number): void {
+  const grey = FADED * (0.3 * data[at]! + 0.59 * data[at + 1]! + 0.11 * data[at + 2]!);
+  data.fill(grey, at, at + 3);
+}

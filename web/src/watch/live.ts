@@ -1,0 +1,137 @@
+/** What is shown is what is: looked at again whenever the service says that it has changed. */
+
+import { type Signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { apiUrl } from "../api/client";
+
+const EVERY_MILLISECONDS = 3000;
+const TRY_AGAIN_MILLISECONDS = 30_000;
+
+/** What of a project may change. */
+export type Subject = "project" | "rounds" | "regions" | "jobs" | "workers";
+
+/** Looks now, and again whenever one of the subjects has changed; returns why it could not the last time. */
+export function useLive(
+  project: number,
+  subjects: readonly Subject[],
+  look: (signal: AbortSignal) => Promise<void>,
+): Signal<string | null> {
+  const trouble = useSignal<string | null>(null);
+  useEffect(() => {
+    const stopped = new AbortController();
+    const once = async () => {
+      try {
+        await look(stopped.signal);
+        trouble.value = null;
+      } catch (error) {
+        if (!stopped.signal.aborted) trouble.value = error instanceof Error ? error.message : String(error);
+      }
+    };
+    const listener = { subjects, again: oneAtATime(once, stopped.signal) };
+    listener.again();
+    const leave = listen(project, listener);
+    return () => {
+      leave();
+      stopped.abort();
+    };
+  }, [project, subjects.join()]);
+  return trouble;
+}
+
+/** Who is called while it works works once more afterwards, however often it was called. */
+function oneAtATime(work: () => Promise<void>, stopped: AbortSignal): () => void {
+  let [working, wanted] = [false, false];
+  const begin = async () => {
+    wanted = true;
+    if (working) return;
+    working = true;
+    while (wanted && !stopped.aborted) {
+      wanted = false;
+      await work();
+    }
+    working = false;
+  };
+  return () => void begin();
+}
+
+interface Listener {
+  readonly subjects: readonly Subject[];
+  readonly again: () => void;
+}
+
+const channels = new Map<number, Channel>();
+
+function listen(project: number, listener: Listener): () => void {
+  const channel = channels.get(project) ?? new Channel(project);
+  channels.set(project, channel);
+  channel.listeners.add(listener);
+  return () => {
+    channel.listeners.delete(listener);
+    if (channel.listeners.size > 0) return;
+    channel.close();
+    channels.delete(project);
+  };
+}
+
+/** One stream of a project for all who listen, while the page is seen. Where there is none, all look now and then. */
+class Channel {
+  readonly listeners = new Set<Listener>();
+  private source: EventSource | null = null;
+  private polling = 0;
+  private waiting = 0;
+
+  constructor(private readonly project: number) {
+    document.addEventListener("visibilitychange", this.turn);
+    if (document.visibilityState === "visible") this.open();
+  }
+
+  close(): void {
+    document.removeEventListener("visibilitychange", this.turn);
+    this.pause();
+  }
+
+  /** A page that nobody sees holds no connection: browsers allow few. */
+  private readonly turn = (): void => {
+    this.pause();
+    if (document.visibilityState !== "visible") return;
+    this.open();
+    this.tell(null);
+  };
+
+  private open(): void {
+    const source = new EventSource(apiUrl(`/projects/${this.project}/live`));
+    this.source = source;
+    source.addEventListener("listening", () => {
+      this.poll(false);
+      this.tell(null);
+    });
+    source.addEventListener("changed", (event: MessageEvent<string>) =>
+      this.tell((JSON.parse(event.data) as { subjects: Subject[] }).subjects),
+    );
+    source.addEventListener("error", () => {
+      this.poll(true);
+      if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+      this.waiting = window.setTimeout(() => this.open(), TRY_AGAIN_MILLISECONDS);
+    });
+  }
+
+  private pause(): void {
+    this.source?.close();
+    this.source = null;
+    this.poll(false);
+    clearTimeout(this.waiting);
+  }
+
+  private poll(wanted: boolean): void {
+    if (wanted === this.polling > 0) return;
+    clearInterval(this.polling);
+    this.polling = wanted ? window.setInterval(() => this.tell(null), EVERY_MILLISECONDS) : 0;
+  }
+
+  /** Has those look whom one of the subjects concerns; null: anything may have changed. */
+  private tell(subjects: readonly Subject[] | null): void {
+    for (const each of this.listeners) {
+      if (subjects === null || each.subjects.some((subject) => subjects.includes(subject))) each.again();
+    }
+  }
+}
