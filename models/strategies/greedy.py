@@ -31,13 +31,14 @@ def scores_of_turns(game: Game, candidates: Candidates) -> Tensor:
     With pools, each has its turn in the order in which they come: where one candidate is taken of each, scores are what each
     candidate was worth at its pool's turn. Without, and where several are, those that are taken score n, ... 2, 1 in the order of
     being taken, the others by what they are worth in the end, 0 at most. Of candidates that say how dear they are, e to the power
-    of what they are worth is divided by the cost of a pixel.
+    of what they are worth, in deviations from the candidates' mean, is divided by the cost of a pixel.
     """
     turns, dear_M = candidates.turns(), candidates.dear_M
 
     def worth() -> Tensor:
         worth_M = game.worth()
-        return worth_M if dear_M is None else worth_M - dear_M.to(worth_M)
+        # A sum's own unit is any: an order is the same in each, what it weighs against a cost is not.
+        return worth_M if dear_M is None else standard(worth_M) - dear_M.to(worth_M)
 
     at_turn_M = worth().clone()
     while len(open_m := turns.open):

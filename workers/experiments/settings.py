@@ -249,7 +249,7 @@ class Experiment(_Settings):
 
     def method_key(self, method: Method, seed: int) -> str:
         """A hash of what a method's trajectory with a seed depends on."""
-        weighs = ["weighs cost"] if self.levels > 1 and self.cost != "pixels" and self._in_turn(method) else []
+        weighs = ["weighs cost 2"] if self.levels > 1 and self.cost != "pixels" and self._in_turn(method) else []
         if method.is_learned:
             return self.key("trajectory", method.head, seed, self.policy_key(method.policy, 0), *weighs)
         if method.is_untrained:
@@ -257,7 +257,7 @@ class Experiment(_Settings):
         return self.key("trajectory", str(method), seed, *weighs)
 
     def _in_turn(self, method: Method) -> bool:
-        """Whether it weighs costs by itself; an earlier version did not."""
+        """Whether it weighs costs by itself; one version did not, and another in the sum's own unit."""
         return str(method) == "diverse" or (not method.is_plain and self.policy(method.policy).in_turn)
 
     def _policy_values(self, name: str) -> dict[str, Any]:

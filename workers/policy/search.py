@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
@@ -49,6 +48,11 @@ class SearchSettings:
     def generations(self) -> int:
         """How many there are."""
         return max(1, self.games // self.population)
+
+    @property
+    def pairs(self) -> int:
+        """How many a generation has."""
+        return (self.population - 2) // 2
 
 
 class Search:
@@ -135,8 +139,7 @@ class Search:
 
     def _steps(self, generation: int) -> Numbers:
         rng = numpy_generator(self.seed, "search", generation)
-        pairs = (self.settings.population - 2) // 2
-        return np.asarray(self.settings.deviation * rng.standard_normal((pairs, len(self.beginning_P))))
+        return np.asarray(self.settings.deviation * rng.standard_normal((self.settings.pairs, len(self.beginning_P))))
 
     def _tried(self) -> float:
         """Takes in the generation that ended; the mean of its policies but for the one that asks at random."""
@@ -152,11 +155,10 @@ class Search:
         s v / sqrt(|w|^2 + |s|^2), the slope at w is the part of v beside w over |w|, and v lies along w + slope |w|^2 / gain. The
         step there is at most as long as w.
         """
-        size, generations = self.settings.population, len(self.trials)
+        size, pairs, generations = self.settings.population, self.settings.pairs, len(self.trials)
         if generations == 0:
             return self.beginning_P
         areas_GN = np.array(self.areas[: generations * size]).reshape(generations, size)
-        pairs = (size - 2) // 2
         steps_XP = np.concatenate([self._steps(generation) for generation in range(generations)])
         halves_X = (areas_GN[:, 2 : 2 + pairs] - areas_GN[:, 2 + pairs : 2 + 2 * pairs]).ravel() / 2
         gain = max(LEAST_GAIN, float((areas_GN[:, BEGINNING] - areas_GN[:, RANDOM]).mean()))
@@ -180,8 +182,8 @@ class Search:
         return {"returns": self.areas, "trials": self.trials}
 
     def tensors(self) -> dict[str, Tensor]:
-        """What must be kept beside `meta`."""
-        return {"beginning": torch.from_numpy(self.beginning_P)}
+        """What must be kept beside `meta`: nothing."""
+        return {}
 
     def meta(self) -> dict[str, Any]:
         """The numbers, for JSON."""
@@ -192,9 +194,8 @@ class Search:
         return len(self.areas) == len(meta["areas"])
 
     def load(self, meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `meta` and `tensors` gave."""
+        """Go on from what `meta` gave."""
         self.areas, self.trials = list(meta["areas"]), list(meta["trials"])
-        self.beginning_P = tensors["beginning"].double().cpu().numpy().copy()
 
 
 def slope(steps_XP: Numbers, halves_X: Numbers) -> Numbers:

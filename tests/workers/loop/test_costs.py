@@ -177,16 +177,17 @@ def test_what_is_chosen_in_turn_is_weighed_against_its_cost(learner_of: Callable
     assert by_clicks < by_pixels_alone
 
 
-def test_of_equal_worth_the_cheapest_pixel_is_taken_first_and_e_times_as_dear_counts_a_deviation() -> None:
+@pytest.mark.parametrize("unit", [0.1, 1.0, 10.0])
+def test_a_deviation_more_is_worth_e_times_as_much_in_whatever_unit_worth_is(unit: float) -> None:
     spans_M2 = torch.tensor([[0, 1], [1, 2], [2, 3], [3, 4]])
-    known = Candidates(count=4, spans_M2=spans_M2, cell=1, wanted=4, dear_M=torch.tensor([2.0, 0.0, 1.0, 3.0]))
+    known = Candidates(count=4, spans_M2=spans_M2, cell=1, wanted=4, dear_M=torch.tensor([2.0, 0.0, 1.5, 2.5]))
 
     class Worth:
         def worth(self) -> torch.Tensor:
-            return torch.tensor([0.0, 0.0, 1.5, 4.0], dtype=torch.float64)
+            return 7 + unit * torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=torch.float64)
 
         def take(self, place: int) -> None:
             pass
 
-    # Worth less its dearness: -2, 0, 0.5, 1.
-    assert scores_of_turns(Worth(), known).argsort(descending=True).tolist() == [3, 2, 1, 0]
+    # Deviations less dearness: -3, -1, -0.5, -1.5.
+    assert scores_of_turns(Worth(), known).argsort(descending=True).tolist() == [2, 1, 3, 0]
