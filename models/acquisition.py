@@ -64,18 +64,32 @@ def acquisition_scores(
 ) -> Tensor:
     """Return SCORES of all candidates of a round, (M, 14), as z-scores over them, at most FARTHEST from 0."""
     histogram_MC = rows.class_part_RC
-    dearth_C = 1 / (labelled_share_C + _LABELLED)
-    scores_MZ = torch.stack(
-        [
-            *(entropy_M, _entropy(histogram_MC), _entropy(mass_MC), runner_up_M),
-            *(class_balanced(runner_up_M, histogram_MC), impurity(histogram_MC, entropy_M), novelty_M),
-            *(mass_MC @ dearth_C, mass_MC @ (1 / (mass_MC.mean(0) + _CANDIDATES))),
-            *(mass_MC @ (1 - recall_C), mass_MC @ ((1 - recall_C) * dearth_C)),
-            *(histogram_MC.amax(1), mass_MC.amax(1), mass_MC @ ((1 - precision_C) * dearth_C)),
-        ],
-        1,
+    dearth_C = _dearth(labelled_share_C)
+    return _scored(
+        torch.stack(
+            [
+                *(entropy_M, _entropy(histogram_MC), _entropy(mass_MC), runner_up_M),
+                *(class_balanced(runner_up_M, histogram_MC), impurity(histogram_MC, entropy_M), novelty_M),
+                *(mass_MC @ dearth_C, mass_MC @ (1 / (mass_MC.mean(0) + _CANDIDATES))),
+                *(mass_MC @ (1 - recall_C), mass_MC @ ((1 - recall_C) * dearth_C)),
+                *(histogram_MC.amax(1), mass_MC.amax(1), mass_MC @ ((1 - precision_C) * dearth_C)),
+            ],
+            1,
+        )
     )
-    return z_scores(scores_MZ, _ROUNDING * scores_MZ.abs().amax(0) + 1e-9).clamp(-FARTHEST, FARTHEST)
+
+
+def rare_among_labels(mass_MC: Tensor, labelled_share_C: Tensor) -> Tensor:
+    """Return the one of SCORES that has this name alone, (M,): of labels of other shares, it may be."""
+    return _scored(mass_MC @ _dearth(labelled_share_C))
+
+
+def _dearth(labelled_share_C: Tensor) -> Tensor:
+    return 1 / (labelled_share_C + _LABELLED)
+
+
+def _scored(values: Tensor) -> Tensor:
+    return z_scores(values, _ROUNDING * values.abs().amax(0) + 1e-9).clamp(-FARTHEST, FARTHEST)
 
 
 def z_scores(values: Tensor, least: float | Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.acquisition import SCORES, acquisition_scores
+from models.acquisition import SCORES, acquisition_scores, rare_among_labels
 from models.features import RegionRows
 from models.inference import on_one_thread
 from models.observation import RoundContext
@@ -39,6 +39,7 @@ FIRST, LAST = 24.0, 384.0
 # A sum of what the literature has: p2 / p1, classes that are rare, and distance, which counts less and less.
 _BEGINNING = {"runner-up": (1.0, 1.0), "rare among labels": (0.25, 0.25), "distance": (1.0, 0.25)}
 _PLACES = [SCORES.index(name) for name in BLENDED]
+_RARE = BLENDED.index("rare among labels")
 
 
 class BlendView:
@@ -74,6 +75,11 @@ class BlendView:
         of_the_round_2 = scores_MZ.new_tensor([moved(context.cells), context.known_share])
         return torch.cat([scores_MZ, of_the_round_2.expand(len(scores_MZ), 2)], 1)
 
+    def after(self, actions_MA: Tensor, mass_MC: Tensor, covered_C: Tensor) -> Tensor:
+        """Return the rows as they are once so much of each class, in any unit, is labelled or chosen."""
+        rare_M = rare_among_labels(mass_MC, shares_of(covered_C, mass_MC))
+        return torch.cat([actions_MA[:, :_RARE], rare_M[:, None], actions_MA[:, _RARE + 1 :]], 1)
+
 
 class Blend(nn.Module):
     """Q of a candidate: a weighted sum of its scores; in its turn its distance to what is labelled or chosen is added."""
@@ -82,10 +88,12 @@ class Blend(nn.Module):
     in_turn = True
     classes = None
 
-    def __init__(self, *, known: bool = False) -> None:
-        """With the weights that a search begins at. known: they have a third number, for what is known as whole images."""
+    def __init__(self, *, known: bool = False, covers: bool = False) -> None:
+        """With the weights that a search begins at. known: they have a third number, for what is known as whole images.
+        covers: what is chosen counts as labelled, with the classes predicted of it, in the turns after it.
+        """
         super().__init__()
-        self.view = BlendView()
+        self.view, self.covers = BlendView(), covers
         names = (*BLENDED, "distance")
         self.ends = nn.Parameter(
             torch.tensor([[_BEGINNING.get(name, (0.0, 0.0))[end] for name in names] for end in (0, 1)])
@@ -94,13 +102,15 @@ class Blend(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """The settings as JSON values, for `from_description`."""
-        return {} if self.known is None else {"known": True}
+        return ({} if self.known is None else {"known": True}) | ({"covers": True} if self.covers else {})
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> "Blend":
         """The inverse of `describe`. Raises ValueError for what it does not know."""
-        if set(description) - {"known"} or type(description.get("known", False)) is not bool:
-            raise ValueError(f"A blend has one setting, known, true or false, and here are {dict(description)}.")
+        if set(description) - {"known", "covers"} or any(type(each) is not bool for each in description.values()):
+            raise ValueError(
+                f"A blend has two settings, known and covers, true or false, and here are {dict(description)}."
+            )
         return cls(**description)
 
     def forward(self, state_BSF: Tensor, actions_BNA: Tensor, mask_BN: Tensor | None = None) -> Tensor:

@@ -32,15 +32,16 @@ class TurnsNetwork(nn.Module):
     in_turn = True
     classes = None
 
-    def __init__(self, width: int = 32, generator: torch.Generator | None = None) -> None:
+    def __init__(self, width: int = 32, generator: torch.Generator | None = None, *, covers: bool = False) -> None:
         """Weights of the hidden layers are drawn from `generator`; without one they are the same every time.
 
+        covers: as a blend's.
         Raises ValueError for a width below 2.
         """
         super().__init__()
         if width < 2:
             raise ValueError(f"The width is 2 or more, not {width}.")
-        self.width, self.view = width, BlendView()
+        self.width, self.view, self.covers = width, BlendView(), covers
         self.sum = Blend(known=True)
         with drawn_from(generator):
             self.hidden = nn.Sequential(nn.Linear(FEATURES, width), nn.ReLU(), nn.Linear(width, 1))
@@ -53,13 +54,15 @@ class TurnsNetwork(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """The settings as JSON values, for `from_description`."""
-        return {"width": self.width}
+        return {"width": self.width} | ({"covers": True} if self.covers else {})
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> "TurnsNetwork":
         """The inverse of `describe`. Raises ValueError for what it does not know."""
-        if description.keys() - {"width"}:
-            raise ValueError(f"This network has one setting, width, and here are {', '.join(description)}.")
+        if description.keys() - {"width", "covers"} or type(description.get("covers", False)) is not bool:
+            raise ValueError(
+                f"This network has two settings, width, and covers, true or false, and here are {dict(description)}."
+            )
         return cls(**description)
 
     def forward(self, state_BSF: Tensor, actions_BNA: Tensor, mask_BN: Tensor | None = None) -> Tensor:

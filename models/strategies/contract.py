@@ -28,6 +28,7 @@ class Candidates:
     wanted: K, how many will be taken in all.
     truth_MC, labelled_counts_C: true pixels of each class in each candidate and in all that is labelled so far, where
         it needs the truth.
+    labelled_cells_C: how many cells' worth of each class is labelled, where it needs the policy.
     labelled_embeddings_LE: of every labelled region, described with the segmenter as it is now, where it needs them.
     gains_M: the influence of each candidate's true labels, where it needs that.
     dear_M: the logarithm of what a pixel of each candidate costs, in any unit, where costs count and the strategy weighs them.
@@ -43,6 +44,7 @@ class Candidates:
     wanted: int = 1
     truth_MC: Tensor | None = None
     labelled_counts_C: Tensor | None = None
+    labelled_cells_C: Tensor | None = None
     labelled_embeddings_LE: Tensor | None = None
     gains_M: Tensor | None = None
     dear_M: Tensor | None = None

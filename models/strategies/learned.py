@@ -10,14 +10,22 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from models.blend import BlendView
 from models.inference import evaluating
 from models.observation import PAPER, View
+from models.regionwise_view import MASS
 from models.strategies.contract import Candidates, described
 from models.strategies.greedy import Cover, scores_of_turns, standard
 
 
 class InTurn(Protocol):
-    """What a policy with `in_turn` has besides Q."""
+    """What a policy with `in_turn` has besides Q.
+
+    covers: it is told in each turn of the classes, too, that are predicted of what is chosen before, by its view's `after`.
+    """
+
+    covers: bool
+    view: BlendView
 
     def worth_in_turn(self, state_SF: Tensor, actions_MA: Tensor, far_M: Tensor) -> Tensor:
         """Return what each candidate is worth in its turn, (M,) float64.
@@ -76,7 +84,7 @@ class Learned:
             raise ValueError(f"strategy {self.name!r} needs the state's and the candidates' rows")
         with evaluating(self.policy):
             if self.needs_labelled:
-                return scores_of_turns(_Told(self.policy, candidates, self._cover(candidates)), candidates)
+                return scores_of_turns(self._told(candidates), candidates)
             q_1M: Tensor = self.policy(candidates.state_SF[None], candidates.actions_MA[None])
             return q_1M[0]
 
@@ -88,34 +96,64 @@ class Learned:
         actions_MA, pools_M = candidates.actions_MA, candidates.pools_M
         if actions_MA is None or pools_M is None or not self.needs_labelled:
             return actions_MA
-        cover, far_M = self._cover(candidates), actions_MA.new_zeros(len(actions_MA))
+        told, seen_MA = self._told(candidates), nn.functional.pad(actions_MA, (0, 1))
         for place in chosen:
-            members_M = (pools_M == pools_M[place]).to(far_M.device)
-            far_M = torch.where(members_M, _far(cover, far_M).to(far_M), far_M)
-            cover.take(place)
-        return torch.cat([actions_MA, far_M[:, None]], 1)
+            members_M1 = (pools_M == pools_M[place]).to(seen_MA.device)[:, None]
+            now_MA, far_M = told.seen()
+            seen_MA = torch.where(members_M1, torch.cat([now_MA, far_M[:, None].to(now_MA)], 1), seen_MA)
+            told.take(place)
+        return seen_MA
 
-    def _cover(self, candidates: Candidates) -> Cover:
+    def _told(self, candidates: Candidates) -> "_Told":
         if candidates.labelled_embeddings_LE is None:
             raise ValueError(f"strategy {self.name!r} needs the labelled regions' embeddings")
-        return Cover(described(candidates, self).vectors["embedding"], candidates.labelled_embeddings_LE)
+        vectors = described(candidates, self).vectors
+        cover = Cover(vectors["embedding"], candidates.labelled_embeddings_LE)
+        if not cast(InTurn, self.policy).covers:
+            return _Told(self.policy, candidates, cover, None)
+        if candidates.labelled_cells_C is None:
+            raise ValueError(f"strategy {self.name!r} needs to know how much of each class is labelled")
+        return _Told(self.policy, candidates, cover, _Covered(candidates, vectors[MASS], candidates.labelled_cells_C))
+
+
+class _Covered:
+    """How many cells' worth of each class is labelled or, by what is predicted, chosen."""
+
+    def __init__(self, candidates: Candidates, mass_MC: Tensor, labelled_C: Tensor) -> None:
+        spans_M2, self.mass_MC, self.cells_C = candidates.spans_M2, mass_MC, labelled_C.to(mass_MC)
+        cells_M = None if spans_M2 is None else (spans_M2[:, 1] - spans_M2[:, 0]) / candidates.cell
+        self._added_MC = mass_MC if cells_M is None else mass_MC * cells_M[:, None].to(mass_MC)
+
+    def take(self, place: int) -> None:
+        """Count the candidate as labelled with what is predicted of it."""
+        self.cells_C = self.cells_C + self._added_MC[place]
 
 
 class _Told:
-    """A candidate is worth what the policy makes of it, told of its distance to what is labelled or chosen."""
+    """A candidate is worth what the policy makes of it, told of its distance to what is labelled or chosen, and of the classes of
+    that where it covers them.
+    """
 
-    def __init__(self, policy: nn.Module, candidates: Candidates, cover: Cover) -> None:
+    def __init__(self, policy: nn.Module, candidates: Candidates, cover: Cover, covered: _Covered | None) -> None:
         assert candidates.state_SF is not None
         assert candidates.actions_MA is not None
-        self._policy, self._cover = cast(InTurn, policy), cover
+        self._policy, self._cover, self._covered = cast(InTurn, policy), cover, covered
         self._state_SF, self._actions_MA = candidates.state_SF, candidates.actions_MA
 
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """Return the action rows as they are now, and `far_M`."""
+        far_M, covered = _far(self._cover, self._actions_MA[:, 0]), self._covered
+        if covered is None:
+            return self._actions_MA, far_M
+        return self._policy.view.after(self._actions_MA, covered.mass_MC, covered.cells_C), far_M
+
     def worth(self) -> Tensor:
-        far_M = _far(self._cover, self._actions_MA[:, 0])
-        return self._policy.worth_in_turn(self._state_SF, self._actions_MA, far_M)
+        return self._policy.worth_in_turn(self._state_SF, *self.seen())
 
     def take(self, place: int) -> None:
         self._cover.take(place)
+        if self._covered is not None:
+            self._covered.take(place)
 
 
 def _far(cover: Cover, like_M: Tensor) -> Tensor:

@@ -167,11 +167,14 @@ def _architecture(described: Any) -> Architecture:
     sizes = dict(described)
     network = sizes.pop("network", "paper")
     _check(network in ("paper", "regionwise", "blend", "turns"), "network is paper, regionwise, blend or turns")
+    if network in ("turns", "blend"):
+        # It is no weight's shape.
+        _check(type(sizes.pop("covers", False)) is bool, "covers is true or false")
     if network == "turns":
-        _check(sizes.keys() <= {"width"}, "turns has just width")
+        _check(sizes.keys() <= {"width"}, "turns has just width and covers")
         return TurnsArchitecture(**sizes)
     if network == "blend":
-        _check(sizes.keys() <= {"known"}, "blend has just known")
+        _check(sizes.keys() <= {"known"}, "blend has just known and covers")
         _check(type(sizes.get("known", False)) is bool, "known is true or false")
         return BlendArchitecture(**sizes)
     if network == "paper":

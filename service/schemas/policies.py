@@ -36,7 +36,7 @@ _OF_DQN = (
     *("feature_dropout", "explore", "feature_noise", "loss", "double", "epsilon_rounds", "n_step"),
     *("prioritised_alpha", "prioritised_beta", "twin", "standardise", "influence", "imitate", "halves"),
 )
-CAME_LAST = frozenset({"known", "halves", "imitate"})
+CAME_LAST = frozenset({"known", "halves", "imitate", "covers"})
 CAME_LATER = frozenset({"influence", "ready", "population", "deviation", "blank"}) | CAME_LAST
 # Settings that an earlier version's jobs may carry, of a game that is gone.
 _GONE = ("game", "redraw")
@@ -138,6 +138,11 @@ class PolicySettings(BaseModel):
     known: bool = Field(
         False, description="Of a search: each weight has a number more, for what is known beforehand as whole images."
     )
+    covers: bool = Field(
+        False,
+        description="Where regions are chosen in turn: what is chosen counts as labelled, with the classes predicted of it, for "
+        "those after it.",
+    )
 
     @model_validator(mode="after")
     def _uses_what_it_sets(self) -> "PolicySettings":
@@ -164,6 +169,8 @@ class PolicySettings(BaseModel):
             unused.append(("deviation", f"the network {self.network}", "network = 'blend' or 'turns'"))
         if not self.prioritised_alpha:
             unused.append(("prioritised_beta", "uniform replay", "prioritised_alpha above 0"))
+        if not self.in_turn:
+            unused.append(("covers", f"the network {self.network}", "network = 'blend' or 'turns'"))
         for name, user, instead in unused:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is not used by {user}: leave it at its default, or set {instead}.")

@@ -59,23 +59,22 @@ def test_regionwise_networks_have_the_weights_that_the_domain_expects_or_neither
     assert 20 < made < len(REGIONWISE)
 
 
-def test_a_blend_has_the_weights_that_the_domain_expects_and_one_setting() -> None:
+def test_a_blend_has_the_weights_that_the_domain_expects_and_two_settings() -> None:
     architecture = architecture_of({"architecture": {"network": "blend", **Blend().describe()}})
     assert architecture.shapes() == shapes_of(Blend())
-    three = Blend(known=True)
-    assert architecture_of({"architecture": {"network": "blend", **three.describe()}}).shapes() == shapes_of(three)
+    for other in (Blend(known=True), Blend(covers=True), Blend(known=True, covers=True)):
+        assert architecture_of({"architecture": {"network": "blend", **other.describe()}}).shapes() == shapes_of(other)
     assert (architecture.classes, architecture.bound_to_regions) == (None, None)
     with pytest.raises(WeightsError, match="blend has just known"):
         architecture_of({"architecture": {"network": "blend", "width": 8}})
 
 
 def test_the_network_of_turns_has_the_weights_that_the_domain_expects() -> None:
-    for width in (2, 32):
-        network = TurnsNetwork(width)
+    for network in (TurnsNetwork(2), TurnsNetwork(32), TurnsNetwork(covers=True)):
         architecture = architecture_of({"architecture": {"network": "turns", **network.describe()}})
         assert architecture.shapes() == shapes_of(network)
     assert architecture == architecture_of({"architecture": {"network": "turns"}})
-    for wrong in ({"width": 1}, {"width": True}, {"deep": True}):
+    for wrong in ({"width": 1}, {"width": True}, {"deep": True}, {"covers": 1}):
         with pytest.raises(WeightsError):
             architecture_of({"architecture": {"network": "turns", **wrong}})
 

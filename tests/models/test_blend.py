@@ -1,5 +1,6 @@
 """The blend: what it sees, what it adds up, and how its weights move."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -51,8 +52,8 @@ def candidates(some: RegionRows, actions_MA: Tensor, labelled: Tensor, **more: A
     )
 
 
-def drawn(seed: int, *, known: bool = False) -> Blend:
-    blend, generator = Blend(known=known), seeded(seed)
+def drawn(seed: int, *, known: bool = False, covers: bool = False) -> Blend:
+    blend, generator = Blend(known=known, covers=covers), seeded(seed)
     with torch.no_grad():
         for weights in blend.parameters():
             weights.copy_(torch.randn(weights.shape, generator=generator))
@@ -82,32 +83,51 @@ def test_weights_move_with_the_logarithm_of_what_is_labelled(cells: float, share
     assert moved(cells) == pytest.approx(share)
 
 
+def rare(mass_MC: np.ndarray, covered_C: np.ndarray) -> np.ndarray:
+    """z-scores of sum s / (l + 0.01), at most 4 from 0."""
+    values_M = (mass_MC / (covered_C / covered_C.sum() + 0.01)).sum(1)
+    return np.asarray(np.clip((values_M - values_M.mean()) / (values_M.std() + 1e-4 * values_M.max()), -4, 4))
+
+
 @pytest.mark.parametrize("pools", [None, (6, 6, 6, 6)])
 @pytest.mark.parametrize("labelled", [0, 5])
 @pytest.mark.parametrize(("cells", "known_share"), [(24.0, None), (100.0, None), (100.0, 0.0), (100.0, 0.6)])
+@pytest.mark.parametrize("covers", [False, True])
 def test_it_chooses_by_the_sum_written_out(
-    pools: tuple[int, ...] | None, labelled: int, cells: float, known_share: float | None
+    pools: tuple[int, ...] | None, labelled: int, cells: float, known_share: float | None, covers: bool
 ) -> None:
-    some, blend = rows(seeded(2)), drawn(3, known=known_share is not None)
+    some, blend = rows(seeded(2)), drawn(3, known=known_share is not None, covers=covers)
     centres = torch.rand(labelled, 4, generator=seeded(4))
     actions_MA = blend.view.actions(some, context(cells, known_share=known_share or 0.0))
-    known = candidates(some, actions_MA, centres, wanted=4, pools_M=None if pools is None else pools_of(*pools))
+    classes = torch.tensor([3.0, 1.0, 0.0])
+    known = candidates(
+        some,
+        actions_MA,
+        centres,
+        wanted=4,
+        pools_M=None if pools is None else pools_of(*pools),
+        labelled_cells_C=classes,
+    )
 
     ends, share = blend.ends.detach().double().numpy(), moved(cells)
     weights = (1 - share) * ends[0] + share * ends[1]
     if blend.known is not None:
         weights += (known_share or 0.0) * blend.known.detach().double().numpy()
-    scores = actions_MA[:, :-2].double().numpy() @ weights[:-1]
+    scores_MZ = actions_MA[:, :-2].double().numpy()
+    mass_MC, covered_C = some.vectors["class_mass"].double().numpy(), classes.double().numpy()
     points, near = some.vectors["embedding"].double().numpy(), list(centres.double().numpy())
     expected: list[int] = []
     for pick in range(4):
-        worth = scores.copy()
+        if covers:
+            scores_MZ[:, BLENDED.index("rare among labels")] = rare(mass_MC, covered_C)
+        worth = scores_MZ @ weights[:-1]
         if near:
             distance = np.min([np.linalg.norm(points - centre, axis=1) for centre in near], axis=0)
             worth += weights[-1] * (distance - distance.mean()) / distance.std()
         allowed = range(COUNT) if pools is None else range(6 * pick, 6 * pick + 6)
         expected.append(max((place for place in allowed if place not in expected), key=worth.__getitem__))
         near.append(points[expected[-1]])
+        covered_C = covered_C + mass_MC[expected[-1]]
 
     strategy = build_strategy("learned", blend)
     assert strategy.needs_labelled
@@ -130,8 +150,37 @@ def test_rows_of_another_width_are_refused() -> None:
 
 
 def test_its_description_makes_it_again_and_an_unknown_setting_is_refused() -> None:
-    for known in (False, True):
-        again = Blend.from_description(Blend(known=known).describe())
-        assert (again.known is not None) == known
-    with pytest.raises(ValueError, match="width"):
-        Blend.from_description({"width": 3})
+    for known, covers in product((False, True), repeat=2):
+        again = Blend.from_description(Blend(known=known, covers=covers).describe())
+        assert (again.known is not None, again.covers) == (known, covers)
+    for wrong in ({"width": 3}, {"covers": 1}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Blend.from_description(wrong)
+
+
+def test_what_is_chosen_of_a_rare_class_makes_it_less_rare_by_as_much_of_a_cell_as_it_is() -> None:
+    some, blend = rows(seeded(2)), drawn(3, covers=True)
+    actions_MA, spans_M2 = blend.view.actions(some, context()), torch.arange(COUNT)[:, None] + torch.tensor([0, 1])
+    known = candidates(
+        some,
+        actions_MA,
+        torch.zeros(0, 4),
+        pools_M=pools_of(12, 12),
+        spans_M2=spans_M2,
+        cell=4,
+        labelled_cells_C=torch.tensor([1.0, 0.0, 0.0]),
+    )
+    seen_MA = build_strategy("learned", blend).seen_in_turn(known, [0, 12])
+    assert seen_MA is not None
+    mass_MC, column = some.vectors["class_mass"].double().numpy(), BLENDED.index("rare among labels")
+    for pool, covered_C in ((slice(12), np.eye(3)[0]), (slice(12, 24), np.eye(3)[0] + mass_MC[0] / 4)):
+        np.testing.assert_allclose(seen_MA[pool, column].numpy(), rare(mass_MC, covered_C)[pool], atol=1e-4)
+    others = [place for place in range(actions_MA.shape[1]) if place != column]
+    assert torch.equal(seen_MA[:, others], actions_MA[:, others])
+
+
+def test_without_what_is_labelled_of_each_class_it_says_so() -> None:
+    some, blend = rows(seeded(2)), Blend(covers=True)
+    known = candidates(some, blend.view.actions(some, context()), torch.zeros(0, 4))
+    with pytest.raises(ValueError, match="how much of each class is labelled"):
+        build_strategy("learned", blend).scores(known, seeded(0))

@@ -13,6 +13,7 @@ from torch import Tensor
 from models.features import RegionRows, describe, embeddings
 from models.influence import Influence
 from models.observation import PAPER, RoundContext, View
+from models.regionwise_view import shares_of
 from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy
 from service.domain.metrics import class_counts, confusion_matrix
@@ -94,7 +95,9 @@ class Observer:
             self._round(segmenter, view, generator) if view.needs_state else (rows, self._context(rows))
         )
         actions_MA = view.actions(rows, context)
-        return replace(known, actions_MA=actions_MA, state_SF=view.state(state_rows, context)), maps
+        labelled_C = self._labelled.cells * shares_of(context.labelled_counts_C, actions_MA)
+        state_SF = view.state(state_rows, context)
+        return replace(known, actions_MA=actions_MA, state_SF=state_SF, labelled_cells_C=labelled_C), maps
 
     def gains(
         self,

@@ -22,10 +22,10 @@ from workers.training.checkpoints import Policy
 def build_network(settings: PolicySettings, classes: int, state_regions: int, seed: int) -> Policy:
     """A policy's network with weights drawn from the seed, as it is before training; a blend always begins with the same."""
     if settings.network == "blend":
-        return Blend(known=settings.known)
+        return Blend(known=settings.known, covers=settings.covers)
     generator = torch_generator(seed, "policy")
     if settings.network == "turns":
-        return TurnsNetwork(settings.width, generator)
+        return TurnsNetwork(settings.width, generator, covers=settings.covers)
     if settings.network == "paper":
         return QueryNetwork(classes, state_regions, generator=generator)
     shape = RegionwiseSettings(
@@ -59,7 +59,7 @@ def search(settings: PolicySettings, ground: Ground, seed: int, players: Players
     searching = SearchSettings(games=settings.episodes, population=settings.population, deviation=settings.deviation)
     return Search(
         contests=contests_of(settings, ground, seed),
-        network=Blend(known=settings.known).to(ground.device),
+        network=Blend(known=settings.known, covers=settings.covers).to(ground.device),
         settings=searching,
         seed=seed,
         players=players,

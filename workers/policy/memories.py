@@ -43,7 +43,7 @@ def rows_of(policy: nn.Module) -> str:
     """How a policy looks at a round, in words that are the same for policies that look alike."""
     view = getattr(policy, "view", PAPER)
     settings = getattr(view, "settings", None)
-    told = {"in_turn": True} if getattr(policy, "in_turn", False) else {}
+    told = {name: True for name in ("in_turn", "covers") if getattr(policy, name, False)}
     return json.dumps([type(view).__name__, told if settings is None else asdict(settings)])
 
 

@@ -72,6 +72,7 @@ def test_a_cost_changes_a_trajectory_s_key_alone_and_only_where_it_is_not_pixels
         ("regionwise", "explore='rounds'", "explore='regions'"),
         ("regionwise", "refit_steps=40", "refit_steps=60"),
         ("regionwise", "deep=true", "deep=false"),
+        ("blend", "covers=false", "covers=true"),
     ],
 )
 def test_settings_of_policies_change_keys_only_where_they_are_used(
@@ -91,6 +92,7 @@ def test_settings_of_policies_change_keys_only_where_they_are_used(
             "deep is not used by the paper's network: leave it at its default, or set network = 'regionwise'",
         ),
         ("width=8", "width is not used by the paper's network"),
+        ("covers=true", "covers is not used by the network paper"),
         ("capacity=3", "capacity is at least batch, 4"),
         ('sources=["own", "own"]', "each named once"),
         ("sources=[]", "each named once"),
