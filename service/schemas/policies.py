@@ -21,15 +21,7 @@ from service.schemas.sources import OWN, Source, city_of
 MAIN = "main"
 MAKING = "making"  # not played, but to make another
 # A network that does not use a setting refuses it: it would enter the cache's key and do nothing.
-_OF_REGIONWISE = (
-    "deep",
-    "width",
-    "dueling",
-    "state_encoder",
-    "class_relative",
-    "uncertainty",
-    "state",
-)
+_OF_REGIONWISE = ("deep", "width", "dueling", "state_encoder", "class_relative", "uncertainty", "state")
 _OF_SEARCH = ("population", "known")
 _OF_DQN = (
     *("updates_per_round", "capacity", "batch", "gamma", "sync_every", "optimizer", "lr", "weight_decay", "clip"),

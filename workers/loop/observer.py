@@ -193,13 +193,7 @@ class Observer:
     ) -> tuple[RegionRows, LabelMaps]:
         by_image, order = _by_image(where)
         rows, maps = self.rows(
-            segmenter,
-            self.images,
-            by_image,
-            generator,
-            statistics=statistics,
-            vectors=vectors,
-            keep_maps=keep_maps,
+            segmenter, self.images, by_image, generator, statistics=statistics, vectors=vectors, keep_maps=keep_maps
         )
         return rows[torch.as_tensor(order, device=rows.class_part_RC.device)], maps
 
