@@ -1,5 +1,9 @@
 """Clicks of polygons worked out by hand, and what must hold for any label map."""
 
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from service.domain.classes import IGNORE
-from service.domain.outlines import polygon_clicks
+from service.domain.outlines import clicks_of_each, polygon_clicks
 
 LABEL_MAPS = arrays.arrays(
     np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.sampled_from([0, 1, 2, IGNORE])
@@ -121,7 +125,100 @@ def test_which_class_is_which_does_not_matter_and_tolerance_only_saves(label_map
     assert (clicks == 0) == bool((label_map == IGNORE).all())
 
 
+@given(st.lists(LABEL_MAPS, max_size=8), st.sampled_from([0.0, 1.0, 2.5]))
+@settings(max_examples=150, deadline=None)
+def test_many_are_outlined_at_once_as_each_is_by_walking_along_its_borders(
+    label_maps: list[np.ndarray], tolerance: float
+) -> None:
+    # Noise has many junctions, and what is drawn larger long borders.
+    label_maps += [np.kron(each, np.ones((4, 3), np.uint8)) for each in label_maps]
+    assert clicks_of_each(label_maps, tolerance).tolist() == [walked(each, tolerance) for each in label_maps]
+
+
+def test_more_than_one_canvas_holds_are_told_in_their_order() -> None:
+    label_maps = [with_box(slice(5, 15), slice(5, 5 + width)) for width in (0, 10)] + [
+        plain(800, 900),
+        np.eye(900, dtype=np.uint8),
+    ]
+    label_maps[2][100:700, 100:800] = np.eye(600, 700, dtype=np.uint8)
+    told = [polygon_clicks(each) for each in label_maps]
+    assert clicks_of_each(label_maps).tolist() == told
+    assert clicks_of_each(label_maps[::-1]).tolist() == told[::-1]
+
+
 @pytest.mark.parametrize(("shape", "tolerance"), [((4,), 1.0), ((0, 4), 1.0), ((4, 4), -1.0), ((4, 4), float("nan"))])
 def test_what_cannot_be_outlined_is_refused(shape: tuple[int, ...], tolerance: float) -> None:
     with pytest.raises(ValueError, match=r"not of shape|0 or more pixels"):
         polygon_clicks(np.zeros(shape, np.uint8), tolerance)
+
+
+Vertex = tuple[int, int]
+
+
+def walked(label_map: np.ndarray, tolerance: float) -> int:
+    """Clicks by walking along one border after the other, pixel by pixel."""
+    if (label_map == label_map[0, 0]).all():
+        return 0 if label_map[0, 0] == IGNORE else 4
+    leads = neighbours(label_map)
+    turning = {at for at, to in leads.items() if len(to) > 2 or (to[0][0] != to[1][0] and to[0][1] != to[1][1])}
+    junctions = {at for at, to in leads.items() if len(to) > 2}
+    clicks, straight = len(junctions), Counter[tuple[Vertex, Vertex]]()
+    for path in walks(leads, junctions):
+        kept = kept_between([at for at in path[1:-1] if at in turning], path[0], path[-1], tolerance)
+        if path[0] == path[-1]:
+            clicks += max(kept, 2) + (path[0] not in junctions)
+        else:
+            clicks += kept
+            straight[path[0], path[-1]] += kept == 0
+    return clicks + sum(count - 1 for count in straight.values() if count > 1)
+
+
+def neighbours(label_map: np.ndarray) -> dict[Vertex, list[Vertex]]:
+    """To which corners between pixels a border leads from each, in the order of rows."""
+    framed = np.pad(label_map, 1, constant_values=IGNORE)
+    leads: dict[Vertex, list[Vertex]] = {}
+    for row in range(label_map.shape[0] + 1):
+        for col in range(label_map.shape[1] + 1):
+            (a, b), (c, d) = framed[row : row + 2, col : col + 2]
+            ways = (
+                (a != c, (row, col - 1)),
+                (b != d, (row, col + 1)),
+                (a != b, (row - 1, col)),
+                (c != d, (row + 1, col)),
+            )
+            if onward := [to for there, to in ways if there]:
+                leads[row, col] = onward
+    return leads
+
+
+def walks(leads: dict[Vertex, list[Vertex]], junctions: set[Vertex]) -> Iterator[list[Vertex]]:
+    """Every border once, from its first end or corner: between junctions, then those that meet none."""
+    seen: set[tuple[Vertex, Vertex]] = set()
+    for start in (*sorted(junctions), *leads):
+        for onward in leads[start]:
+            if (start, onward) in seen:
+                continue
+            path = [start, onward]
+            while path[-1] != start and path[-1] not in junctions:
+                path += [to for to in leads[path[-1]] if to != path[-2]]
+            seen.update((*pairwise(path), *pairwise(path[::-1])))
+            yield path
+
+
+def kept_between(corners: list[Vertex], start: Vertex, end: Vertex, tolerance: float) -> int:
+    """Corners that are left between two others (Douglas & Peucker 1973)."""
+    line = np.subtract(end, start)
+    offs = []
+    for corner in corners:
+        off = np.subtract(corner, start)
+        share = np.clip(off @ line / max(line @ line, 1), 0, 1)
+        offs.append(np.hypot(*(off - share * line)))
+    if max(offs, default=0.0) <= tolerance:
+        return 0
+    middle = int(np.argmax(offs))
+    before, after = corners[:middle], corners[middle + 1 :]
+    return (
+        1
+        + kept_between(before, start, corners[middle], tolerance)
+        + kept_between(after, corners[middle], end, tolerance)
+    )

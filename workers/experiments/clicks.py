@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.outlines import polygon_clicks
+from service.domain.outlines import clicks_of_each
 from service.domain.regions import Grid
 from workers.datasets.base import ImageSource
 from workers.experiments.stages import Bench
@@ -37,14 +37,15 @@ class Clicks:
 
     def of(self, asked: Iterable[Sequence[int]]) -> int:
         """Clicks of the regions [image, region] together."""
-        return sum(self._of_region(image, region) for image, region in asked)
-
-    def _of_region(self, image: int, region: int) -> int:
-        grid = self._grids[image]
-        cell, part = divmod(region, grid.per_cell)
-        if not part:
-            return int(self._clicks_R[self._starts[image] + cell])
-        return polygon_clicks(self._source.label_map(image)[grid.box(region).slices])
+        clicks, parts = 0, []
+        for image, region in asked:
+            grid = self._grids[image]
+            cell, part = divmod(region, grid.per_cell)
+            if part:
+                parts.append(self._source.label_map(image)[grid.box(region).slices])
+            else:
+                clicks += int(self._clicks_R[self._starts[image] + cell])
+        return clicks + int(clicks_of_each(parts).sum())
 
 
 def clicks_of_split(bench: Bench, split: str) -> Clicks:
@@ -81,10 +82,10 @@ def region_grids(bench: Bench, split: str) -> list[Grid]:
 
 
 def _counted(bench: Bench, source: ImageSource, grids: Sequence[Grid], split: str) -> NDArray[np.int64]:
-    counts = []
+    counts = list[int]()
     for number, grid in enumerate(grids):
         label_map_HW = source.label_map(number)
-        counts += [polygon_clicks(label_map_HW[grid.box(cell).slices]) for cell in grid.cells.tolist()]
+        counts += clicks_of_each([label_map_HW[grid.box(cell).slices] for cell in grid.cells.tolist()]).tolist()
         bench.report(number / len(grids), f"polygon clicks of {split}: image {number + 1} of {len(grids)}")
     return np.array(counts, np.int64)
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.strategies import Strategy
 from service.domain.costs import DrawingCost
-from service.domain.outlines import polygon_clicks
+from service.domain.outlines import clicks_of_each
 
 # Shapes: M candidates, H x W pixels.
 
@@ -37,4 +37,4 @@ def by_cost(
 
 def drawing_costs(cost: DrawingCost, predicted: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
     """(M,) costs of drawing what is predicted of candidates: H x W class indices of each."""
-    return cost.of([polygon_clicks(label_map_HW) for label_map_HW in predicted])
+    return cost.of(clicks_of_each(predicted))
