@@ -12,6 +12,7 @@ from service.arms import offered
 from service.command_options import takes
 from service.commands.connection import Connection, ServerOption, TokenFileOption, TokenOption
 from service.domain.pages import PagesTaken
+from service.reading_options import ReadingOptions
 
 HELP = """Make a project of a data set: its images with their splits, and label maps but for the pool's.
 
@@ -31,8 +32,8 @@ Examples: `regionwise import folder --root nuclei --binary --dry-run`,
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportOptions:
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions(ReadingOptions):
     """What `import` is told."""
 
     dataset: Annotated[
@@ -50,22 +51,6 @@ class ImportOptions:
     name: Annotated[str | None, typer.Option(help="Of the new project; none: the folder's, or the archive's.")] = None
     into: Annotated[str | None, typer.Option(help="Name of a project that is there, to add to.")] = None
     settings: Annotated[str, typer.Option(help="Project settings as JSON.")] = "{}"
-    labels: Annotated[
-        str, typer.Option(help="How label maps are named, without suffix: '{stem}_mask' for a_mask.png of a.jpg.")
-    ] = "{stem}"
-    values: Annotated[
-        list[str] | None, typer.Option("--map", help="A value of label maps and the class id it stands for: 255=1.")
-    ] = None
-    binary: Annotated[bool, typer.Option("--binary", help="Label maps: 0 is the first class, all else the second.")] = (
-        False
-    )
-    colors: Annotated[bool, typer.Option("--colors", help="Label maps are in the classes' colours.")] = False
-    ignore_unlisted: Annotated[
-        bool, typer.Option("--ignore-unlisted", help="Values and colours of no class are ignored pixels.")
-    ] = False
-    scale: Annotated[
-        str | None, typer.Option(help="Of more than 8 bits: minmax, percentile, bits:12, range:LOW:HIGH.")
-    ] = None
     pages: Annotated[
         PagesTaken | None, typer.Option(help="Of TIFFs with several pages: all, as images, or the first.")
     ] = None
@@ -74,7 +59,6 @@ class ImportOptions:
         bool, typer.Option("--reference", help="Leave images at their URL, where the service reads them itself.")
     ] = False
     background: Annotated[str, typer.Option(help="Under what is transparent: red,green,blue.")] = "255,255,255"
-    most_ignored: Annotated[float, typer.Option(help="Stop where a larger share of labelled pixels is ignored.")] = 0.5
     split: Annotated[str, typer.Option(help="Of images for which another tool's files say none; none: the pool.")] = ""
     rest: Annotated[
         str, typer.Option(help="The class of pixels that are in no shape, of formats of shapes; none: no label.")
@@ -89,10 +73,6 @@ class ImportOptions:
     keep_duplicates: Annotated[
         bool, typer.Option("--keep-duplicates", help="Take a picture under each of its names.")
     ] = False
-    ignore_strays: Annotated[
-        bool, typer.Option("--ignore-strays", help="Leave out label maps that match no image.")
-    ] = False
-    anyway: Annotated[bool, typer.Option("--anyway", help="Go on where label maps or splits look wrong.")] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")] = False
     server: ServerOption = None
     token: TokenOption = None
@@ -106,9 +86,6 @@ class ImportOptions:
 
 @takes(ImportOptions)
 def _import(context: typer.Context, given: ImportOptions) -> None:
-    words = [*(given.values or ())]
-    words += [word for word, on in (("binary", given.binary), ("colors", given.colors)) if on]
-    words += ["ignore-unlisted"] * given.ignore_unlisted
     with closing(given.connection) as connection:
         client = connection.client_without_need() if given.dry_run else connection.client(tries=6)
         made = offered("import")(
@@ -119,7 +96,7 @@ def _import(context: typer.Context, given: ImportOptions) -> None:
             into=given.into,
             settings=json.loads(given.settings),
             labels=given.labels,
-            label_reading=",".join(words),
+            label_reading=given.label_reading,
             scale=given.scale,
             background=given.background,
             pages=given.pages,

@@ -37,7 +37,7 @@ def simulate(context: typer.Context, given: Everything) -> None:
     shared = Shared(
         experiment=options.checked(
             lambda: options.chosen_experiment(
-                given.preset, given.dataset, given.override or (), given.start, given.root
+                given.preset, given.dataset, given.override or (), given.start, given.root, given
             )
         ),
         root=given.root,
@@ -46,6 +46,8 @@ def simulate(context: typer.Context, given: Everything) -> None:
         tensorboard=given.tensorboard,
         evaluation=given,
         at_once=1 if given.celery else options.checked(lambda: at_once(given.jobs, given.device)),
+        most_ignored=given.most_ignored,
+        anyway=given.anyway,
         feature_bytes=None if given.feature_gib is None else int(given.feature_gib * 2**30),
     )
     context.obj = shared

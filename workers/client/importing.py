@@ -13,6 +13,7 @@ from service.client import Client
 from service.domain.class_changes import reads
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.domain.image_names import image_name
+from service.domain.label_doubts import SAY_HOW
 from service.domain.label_readings import LabelReading
 from service.domain.readings import Reading, color_of
 from service.progress import Progress
@@ -145,10 +146,7 @@ def _require_sound(plan: Plan, order: ImportOrder) -> None:
         )
     doubts = plan.doubts(order.most_ignored)
     if doubts and not order.anyway:
-        raise DatasetError(
-            f"{' '.join(doubts)} If label maps hold other values than class ids, say how they are read (--binary, --map 255=1, "
-            "--colors); if all is as it should be, go on with --anyway."
-        )
+        raise DatasetError(f"{' '.join(doubts)} {SAY_HOW}")
     if useless := plan.useless():
         more = f" ({len(useless) - 1} more are like it)" if len(useless) > 1 else ""
         raise DatasetError(

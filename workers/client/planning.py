@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from service.domain.classes import IGNORE, ClassSet
 from service.domain.image_names import image_name
+from service.domain.label_doubts import of_label_maps
 from service.domain.metrics import class_counts
 from service.domain.readings import Reading
 from service.domain.usable import LABELLED_SPLITS, require_usable
@@ -109,16 +110,8 @@ class Plan:
             )
             if names
         ]
-        if self.measured_maps:
-            never = [each.name for each, n in zip(self.classes.classes, self.images_C.tolist(), strict=True) if not n]
-            if never:
-                found.append(f"No label map holds {', '.join(never)}.")
-        if self.share_ignored > most_ignored:
-            found.append(
-                f"{self.share_ignored:.0%} of the label maps' pixels are ignored, more than {most_ignored:.0%}: is "
-                f"{self.classes.ignore_id} a class there?"
-            )
-        return found
+        classes_C = self.images_C.tolist() if self.measured_maps else [1] * len(self.classes)
+        return found + of_label_maps(self.classes, classes_C, ignored=self.share_ignored, most_ignored=most_ignored)
 
 
 def plan_of(

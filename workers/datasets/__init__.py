@@ -10,7 +10,7 @@ from pathlib import Path
 from workers.datasets.base import Dataset, DatasetError, ImageSource, Resized
 from workers.datasets.camvid import open_camvid
 from workers.datasets.cityscapes import open_cityscapes
-from workers.datasets.folder import open_folder
+from workers.datasets.folder import FolderReading, open_folder
 from workers.datasets.formats import FORMATS, FormatReading
 from workers.datasets.streets import streets_dataset
 
@@ -22,10 +22,9 @@ def _of_format(name: str, root: Path, seed: int) -> Dataset:
 _IN_A_FOLDER: dict[str, Callable[[Path, int], Dataset]] = {
     "camvid": lambda root, seed: open_camvid(root),
     "cityscapes": lambda root, seed: open_cityscapes(root),
-    "folder": lambda root, seed: open_folder(root, seed=seed),
     **{name: partial(_of_format, name) for name in FORMATS},
 }
-NAMES = (*_IN_A_FOLDER, "streets")
+NAMES = ("folder", *_IN_A_FOLDER, "streets")
 STREETS_SIZE = (360, 480)
 
 __all__ = ["NAMES", "Dataset", "DatasetError", "ImageSource", "open_dataset"]
@@ -39,12 +38,13 @@ def open_dataset(
     width: int | None = None,
     seed: int = 0,
     counts: Mapping[str, int] | None = None,
+    reading: FolderReading | None = None,
 ) -> Dataset:
     """The data set `name`, read from the folder `root`, every image at height x width where these are given.
 
     `seed` draws a folder's splits, where it has none, and the scenes of streets; `counts` is the number of scenes in
-    each split of streets. Raises DatasetError with a sentence for an unknown name, a missing or unreadable folder, and
-    for arguments that the data set has no use for.
+    each split of streets, `reading` how the files of a folder are read. Raises DatasetError with a sentence for an unknown
+    name, a missing or unreadable folder, and for arguments that the data set has no use for.
     """
     if name not in NAMES:
         raise DatasetError(f"There is no data set {name!r}; there are {', '.join(NAMES)}.")
@@ -57,7 +57,10 @@ def open_dataset(
         raise DatasetError(f"Numbers of images per split are for streets; those of {name} are what they are.")
     if root is None:
         raise DatasetError(f"The data set {name} needs the folder that it lies in (root).")
-    opened = _IN_A_FOLDER[name](Path(root), seed)
+    own = name == "folder"
+    if reading is not None and not own:
+        raise DatasetError(f"How files are read is said of the data set folder, not of {name}.")
+    opened = open_folder(Path(root), seed=seed, reading=reading) if own else _IN_A_FOLDER[name](Path(root), seed)
     if height is None or width is None:
         return opened
     splits = {split: Resized(source, height, width) for split, source in opened.splits.items()}

@@ -69,10 +69,13 @@ def headroom(bench: Bench, seeds: Sequence[int], out: Path) -> Record:
     """The record of docs/metrics.md, "Headroom", written to out/headroom.json."""
     start = _tested(bench, theta_0(bench, 0))
     full = [full_supervision(bench, seed) for seed in seeds]
-    labels = {split: _labels(bench, split) for split in ("train", "reward", "state", "pool")}
+    labels = {
+        split: _labels(bench, split) for split in ("train", "reward", "state", "pool") if split in bench.dataset.splits
+    }
     mious = [each["miou"] for each in full]
     spreads = [stdev(values) for values in (mious, random_mious(bench, out)) if len(values) > 1]
     std = max(spreads) if spreads else None
+    gain = mean(mious) - start["miou"]
     record = {
         "dataset": bench.experiment.dataset,
         "preset": bench.experiment.name,
@@ -82,7 +85,7 @@ def headroom(bench: Bench, seeds: Sequence[int], out: Path) -> Record:
         "full": {"miou": mious, "iou_per_class": [each["iou_per_class"] for each in full], **labels["pool"]},
         "labels": labels,
         "std": std,
-        "informative": None if std is None else mean(mious) - start["miou"] >= INFORMATIVE_STD * std,
+        "informative": None if std is None else gain > 0 and gain >= INFORMATIVE_STD * std,
     }
     write_atomically(out / "headroom.json", json.dumps(record, indent=1).encode())
     return record
@@ -101,9 +104,10 @@ def headroom_table(record: Record) -> str:
     spread = "unknown, of one seed" if std is None else f"{100 * std:.2f} points"
     lines += ["", f"Headroom {100 * (full - start):.2f} points, std from seed to seed {spread}."]
     if record["informative"] is False:
+        little = f"less than {INFORMATIVE_STD:g} std" if full > start else "not above it at all"
         lines.append(
             f"uninformative: full supervision lies {100 * (full - start):.2f} points above theta_0, "
-            f"less than {INFORMATIVE_STD:g} std; this pool cannot tell methods apart."
+            f"{little}; this pool cannot tell methods apart."
         )
     lines += ["", "| labels | regions | pixels | clicks |", "|---|---|---|---|"]
     lines += [f"| {name} | {e['regions']} | {e['pixels']} | {e['clicks']} |" for name, e in record["labels"].items()]

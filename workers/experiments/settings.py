@@ -2,130 +2,25 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from models.fit import TrainSettings
 from models.frozen import MAGNIFICATIONS
-from models.refit import RefitSettings
 from service.domain.costs import COST_OF_ONE_SIZE, CostName, drawing_cost
 from service.domain.methods import Method
 from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import Grid
 from service.schemas.policies import PolicySettings
+from workers.experiments.parts import Convergence, OwnFiles, Refit, Settings, Source, Training
 from workers.files import settings_hash
 from workers.loop.round import LoopSettings
 from workers.policy.shipped import shipped_digest
 from workers.training.building import Architecture, stride_for
-from workers.training.convergence import ConvergeSettings
 
 # They change figures only where a head is refitted: other experiments keep the keys that they had before.
 _OF_REFIT = ("encoder", "learning", "stride", "magnification", "refit")
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Training(_Settings):
-    """Training on crops, docs/method.md, 8."""
-
-    crop_height: int = Field(224, ge=8)
-    crop_width: int = Field(224, ge=8)
-    batch: int = Field(32, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    momentum: float = 0.95
-    weight_decay: float = 1e-4
-    clip: float = 4.0
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-
-    def built(self) -> TrainSettings:
-        """As the models take it."""
-        return TrainSettings(
-            crop=(self.crop_height, self.crop_width),
-            batch=self.batch,
-            lr=self.lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            clip=self.clip,
-            optimizer=self.optimizer,
-        )
-
-
-class Convergence(Training):
-    """Training until mIoU on D_R stops rising, or, with `steps`, for that many steps and some more for each region."""
-
-    patience: int = Field(150, ge=1)
-    max_epochs: int = Field(1000, ge=1)
-    evaluate_every: int = Field(1, ge=1)
-    steps: int = Field(0, ge=0)
-    steps_per_region: float = Field(0.0, ge=0)
-
-    def converge(self) -> ConvergeSettings:
-        """As workers.training takes it."""
-        return ConvergeSettings(
-            train=self.built(),
-            patience=self.patience,
-            max_epochs=self.max_epochs,
-            evaluate_every=self.evaluate_every,
-            steps=self.steps,
-            steps_per_region=self.steps_per_region,
-        )
-
-
-class Source(Convergence):
-    """theta_pre: trained on synthetic streets, early stopping on scenes held out."""
-
-    images: int = Field(1000, ge=0, description="Scenes; 0: theta_pre is fresh weights.")
-
-
-class Refit(_Settings):
-    """How the head of a frozen encoder is fitted, docs/method.md, 11: steps of theta_0's fit and of full supervision's, which
-    nothing else here changes (see `long`); of the first in a trajectory that starts from no label, with `lr`; of each round's
-    and of the one that a budget is judged by, with `next_lr`.
-    """
-
-    theta0_steps: int = Field(1200, ge=1)
-    first_steps: int = Field(400, ge=1)
-    steps: int = Field(60, ge=1)
-    judge_steps: int = Field(200, ge=1)
-    full_steps: int = Field(3000, ge=1)
-    lr: float = Field(1e-2, gt=0)
-    next_lr: float = Field(3e-3, gt=0)
-    balance: float = Field(0.3, ge=0, le=1)
-    window: int = Field(12, ge=8)
-    batch: int = Field(10, ge=1)
-    noise: float = Field(0.0, ge=0)
-
-    def built(self) -> RefitSettings:
-        """As the models take it."""
-        return RefitSettings(
-            first_steps=self.first_steps,
-            steps=self.steps,
-            lr=self.lr,
-            next_lr=self.next_lr,
-            balance=self.balance,
-            window=self.window,
-            batch=self.batch,
-            noise=self.noise,
-            hold=0.0,  # a round's fit is short here, and should learn all it can
-        )
-
-    def long(self, steps: int) -> RefitSettings:
-        """Of a fit in many steps to whole images, which larger windows and lower rates suit better: by numbers of its own."""
-        return RefitSettings(
-            first_steps=steps,
-            lr=3e-3,
-            weight_decay=1e-2,
-            batch=6,
-            window=16,
-            balance=0.2,
-            hide=0.1,
-            noise=0.1,
-            hold=0.0,
-        )
-
-
-class Experiment(_Settings):
+class Experiment(Settings):
     """Everything that decides an experiment's figures, but for strategies, seeds and budgets."""
 
     name: str = ""
@@ -164,6 +59,7 @@ class Experiment(_Settings):
         "D_S too where it is refitted.",
     )
     counts: dict[str, int] = Field(default_factory=dict, description="Images per split, for synthetic streets.")
+    reading: OwnFiles = Field(OwnFiles(), description="How own images and label maps are read, of the data set folder.")
     amp: bool = Field(False, description="bfloat16 in the segmenter's encoder and decoder, on CUDA alone.")
     compile: bool = Field(False, description="torch.compile for the segmenter's encoder and decoder, on CUDA alone.")
     round: Training = Training()
@@ -181,6 +77,8 @@ class Experiment(_Settings):
             )
         if self.theta0 == "state" and self.learning == "pass":
             raise ValueError("Only a refitted head starts from D_S: set theta0 to 'source' or 'dt'.")
+        if self.reading != OwnFiles() and self.dataset != "folder":
+            raise ValueError(f"How files are read is said of own images (--dataset folder), not of {self.dataset}.")
         if self.cost != "pixels" and self.levels == 1:
             raise ValueError(COST_OF_ONE_SIZE)
         if self.magnification not in MAGNIFICATIONS:
@@ -272,9 +170,10 @@ class Experiment(_Settings):
         on = {name for name in ("amp", "compile") if everything[name]} | (
             {*_OF_REFIT} if self.learning == "refit" else set()
         )
+        on |= {"reading"} if self.reading != OwnFiles() else set()
         if stage == "trajectory":
             on |= {name for name, used in (("levels", self.levels > 1), ("cost", self.cost != "pixels")) if used}
-        off = {"amp", "compile", "levels", "cost", *_OF_REFIT} - on
+        off = {"amp", "compile", "levels", "cost", "reading", *_OF_REFIT} - on
         shared = ("dataset", "height", "width", "segmenter", "segmenter_width", "dropout", "counts", *sorted(on))
         cells = ("cell_height", "cell_width")
         parts: dict[str, tuple[str, ...]] = {

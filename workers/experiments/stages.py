@@ -13,8 +13,9 @@ from service.domain.methods import Method
 from workers.datasets import open_dataset
 from workers.datasets.base import Cached, Dataset, ImageSource, Subset
 from workers.datasets.streets import Streets
+from workers.experiments.parts import Convergence
 from workers.experiments.scalars import NullScalars, Scalars
-from workers.experiments.settings import Convergence, Experiment
+from workers.experiments.settings import Experiment
 from workers.files import FileState, write_atomically
 from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
@@ -68,6 +69,8 @@ class Bench:
 def open_experiment_data(experiment: Experiment, root: Path | None) -> Dataset:
     """The data set at the experiment's size, decoded once and kept in memory."""
     options: dict[str, Any] = {"counts": experiment.counts} if experiment.counts else {}
+    if experiment.dataset == "folder":
+        options["reading"] = experiment.reading.built()
     dataset = open_dataset(experiment.dataset, root, height=experiment.height, width=experiment.width, **options)
     splits = {name: Cached(source) for name, source in dataset.splits.items()}
     return Dataset(name=dataset.name, classes=dataset.classes, splits=splits)

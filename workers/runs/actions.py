@@ -14,6 +14,7 @@ from workers.report import write_report
 from workers.runs.options import DEFAULTS, Evaluation, Shared, checked, checked_budgets, numbers_of
 from workers.runs.perform import kept_data
 from workers.runs.processes import Failure, run_works
+from workers.runs.soundness import require_sound, require_split
 from workers.runs.works import (
     FULL_SEEDS,
     Run,
@@ -89,7 +90,9 @@ def _evaluation(shared: Shared, evaluation: Evaluation) -> tuple[Run, list[Work]
 
 def pool_regions(experiment: Experiment, root: Path | None) -> int:
     """How many regions D_V has. Raises ValueError for a data set that cannot be read."""
-    pool = kept_data(experiment, root).splits["pool"]
+    dataset = kept_data(experiment, root)
+    require_split(dataset, "pool", filled=True)
+    pool = dataset.splits["pool"]
     return sum(experiment.grid(pool.size(number)).cells.size for number in range(len(pool)))
 
 
@@ -109,6 +112,8 @@ def _run(shared: Shared, *, budgets: tuple[int, ...] = (), group: str = "main", 
 def _do(shared: Shared, run: Run, works: Sequence[Work]) -> list[Failure]:
     console = Console()
     try:
+        dataset = kept_data(shared.experiment, shared.root)
+        require_sound(run, dataset, works, most_ignored=shared.most_ignored, anyway=shared.anyway, console=console)
         return run_works(works, shared.crew(replace(run, players=_players(shared, works))), console)
     except KeyboardInterrupt:
         console.print("Stopped. The same command goes on from here.")

@@ -1,14 +1,19 @@
 """The options that all commands of the simulation share, and their reading; what is wrong with them is told in a sentence."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import typer
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from service.domain.methods import BASELINES
+from service.reading_options import ReadingOptions
 from workers.datasets import NAMES
+from workers.experiments.parts import OwnFiles
 from workers.experiments.presets import read_preset
 from workers.experiments.settings import Experiment
 from workers.runs.processes import Crew
@@ -23,8 +28,8 @@ STRATEGY_HELP = (
     "of the preset (learned alone: the paper's); greedy-oracle, a reference that knows the truth; or all."
 )
 DATASET_HELP = f"{', '.join(NAMES)}; streets without it, which need no data."
-SEEDS_HELP = "Seeds with commas. The same seed gives every method the same draws."
-BUDGETS_HELP = "Labelled regions at which a copy is trained to convergence and tested."
+SEEDS_HELP = "Seeds with commas; 0 without it. The same seed gives every method the same draws."
+BUDGETS_HELP = "Labelled regions at which a copy is trained to convergence and tested; 240,480 without it."
 PROTOCOL_HELP = (
     "per-pool (one region of each candidate pool), global (the best of all candidates), or both with a comma."
 )
@@ -47,8 +52,8 @@ class Evaluation:
         return replace(other, **{name: value for name, value in values.items() if value is not None})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Everything(Evaluation):
+@dataclass(frozen=True, kw_only=True)
+class Everything(ReadingOptions, Evaluation):
     """The options before the command's name, and those of `evaluate`, as they were typed."""
 
     dataset: Annotated[str | None, typer.Option(help=DATASET_HELP)] = None
@@ -106,20 +111,38 @@ class Shared:
     evaluation: Evaluation
     feature_bytes: int | None = None
     at_once: int = 1
+    most_ignored: float = 0.5
+    anyway: bool = False
 
 
 def checked(read: Callable[[], T]) -> T:
     """What `read` gives; its ValueError as one of the command line."""
     try:
         return read()
+    except ValidationError as error:
+        raise typer.BadParameter(" ".join(map(_of_setting, error.errors()))) from error
     except (ValueError, FileNotFoundError, ConnectionError) as error:
         raise typer.BadParameter(str(error)) from error
 
 
+def _of_setting(error: ErrorDetails) -> str:
+    place = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"There is no setting {place}: the command `settings` prints those that there are."
+    said = error["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{place}: {said}." if place else f"{said}."
+
+
 def chosen_experiment(
-    preset: str, dataset: str | None, overrides: Sequence[str], start: Start | None, root: Path | None = None
+    preset: str,
+    dataset: str | None,
+    overrides: Sequence[str],
+    start: Start | None,
+    root: Path | None = None,
+    reading: ReadingOptions | None = None,
 ) -> Experiment:
-    """The experiment of a preset; the data set, unless it is given, is the one that the preset's name ends in.
+    """The experiment of a preset; the data set, unless it is given, is the one that the preset's name ends in. `reading`: how
+    own files are read, over the preset.
 
     Raises ValueError, also for a folder that nobody would look into.
     """
@@ -130,7 +153,13 @@ def chosen_experiment(
         raise ValueError(
             f"Synthetic streets need no {root}: say what lies there, --dataset folder, camvid or cityscapes."
         )
-    return read_preset(preset, name, [*overrides, *more])
+    return read_preset(preset, name, [*_said(reading or ReadingOptions()), *overrides, *more])
+
+
+def _said(reading: ReadingOptions) -> list[str]:
+    """What is said of own files, as settings."""
+    said = {name: getattr(reading, name) for name in OwnFiles.model_fields}
+    return [f"reading.{name}={json.dumps(value)}" for name, value in said.items() if value != getattr(OwnFiles(), name)]
 
 
 def numbers_of(text: str, name: str) -> list[int]:
@@ -150,5 +179,7 @@ def checked_budgets(text: str, experiment: Experiment, pool_regions: int) -> lis
     if budgets[0] < experiment.batch_size:
         raise ValueError(f"A budget is at least one round, {experiment.batch_size} regions.")
     if budgets[-1] > pool_regions:
-        raise ValueError(f"The pool has {pool_regions} regions, less than the budget {budgets[-1]}.")
+        raise ValueError(
+            f"The pool has {pool_regions} regions, less than the budget {budgets[-1]}: set smaller ones by --budgets."
+        )
     return budgets

@@ -81,7 +81,7 @@ class ForPlayers:
 
 def kept_data(experiment: Experiment, root: Path | None, device: str = "cpu") -> Dataset:
     """The experiment's data set, opened unless this process has it open; on an accelerator it stays there."""
-    names = {"dataset", "height", "width", "counts"}
+    names = {"dataset", "height", "width", "counts", "reading"}
     key = settings_hash([experiment.model_dump(mode="json", include=names), str(root), device])
     if key not in _kept:
         _kept.clear()

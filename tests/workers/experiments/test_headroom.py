@@ -98,6 +98,17 @@ def test_a_pool_without_headroom_is_called_uninformative(
     assert ("uninformative: full supervision lies 2.00 points" in headroom_table(record)) is not informative
 
 
+def test_full_supervision_that_brings_nothing_is_uninformative_however_little_seeds_spread(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested = {"miou": 1.0, "iou_per_class": [1.0] * 11}
+    monkeypatch.setattr(module, "_tested", lambda bench, segmenter: tested)
+    monkeypatch.setattr(module, "full_supervision", lambda bench, seed: tested)
+    record = headroom(bench, [0, 1], tmp_path)
+    assert record["informative"] is False
+    assert "not above it at all; this pool cannot tell methods apart" in headroom_table(record)
+
+
 def test_of_one_seed_the_spread_is_not_known(bench: Bench, tmp_path: Path) -> None:
     record = headroom(bench, [0], tmp_path)
     assert record["std"] is None

@@ -1,0 +1,142 @@
+"""Whether works can be done with the images and label maps at hand, seen before any of them begins.
+
+Shapes: C classes.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from service.domain.classes import IGNORE
+from service.domain.label_doubts import SAY_HOW, of_label_maps
+from service.domain.metrics import class_counts
+from workers.datasets.base import SPLITS, Dataset, DatasetError
+from workers.datasets.formats import FORMATS
+from workers.experiments.settings import Experiment
+from workers.files import settings_hash, write_atomically
+from workers.runs.works import Run, Work
+
+# Whose label maps nobody has looked at yet.
+OWN = ("folder", *FORMATS)
+_NAMED = 5  # of several images or files in a sentence
+
+
+def require_sound(
+    run: Run, dataset: Dataset, works: Sequence[Work], *, most_ignored: float, anyway: bool, console: Console
+) -> None:
+    """Raises ValueError where a split is missing or empty, an image that is played on has no label map, a label map cannot be
+    read, or label maps look wrong, which `anyway` lets pass. Label maps are read once for each `out`.
+    """
+    filled, there = splits_of(run.experiment, works)
+    for split in SPLITS:
+        if split in filled | there:
+            require_split(dataset, split, filled=split in filled)
+    if run.experiment.dataset not in OWN or not filled:
+        return
+    seen = run.out / "cache" / f"labels-{_key(run, dataset, filled | there)}.json"
+    if seen.exists():
+        return
+    found = _LabelMaps(dataset, console)
+    found.require_readable(filled | there)
+    doubts = of_label_maps(
+        dataset.classes, found.images_C.tolist(), ignored=found.share_ignored, most_ignored=most_ignored
+    )
+    if doubts and not anyway:
+        raise ValueError(f"{' '.join(doubts)} {SAY_HOW}")
+    write_atomically(seen, b"{}")
+
+
+def require_split(dataset: Dataset, split: str, *, filled: bool) -> None:
+    """Raises ValueError where there is no such split, or, if it should be `filled`, no image in it."""
+    if split not in dataset.splits:
+        raise ValueError(
+            f"The data set {dataset.name} has no split `{split}`: a simulation needs label maps for at least as many images as "
+            f"splits are drawn from, or a splits.json that lists {', '.join(SPLITS)}."
+        )
+    if filled and not len(dataset.splits[split]):
+        raise ValueError(
+            f"The split `{split}` of {dataset.name} has no image, and this run needs some: list them in splits.json, or take "
+            "that file away to have splits drawn."
+        )
+
+
+def splits_of(experiment: Experiment, works: Sequence[Work]) -> tuple[set[str], set[str]]:
+    """The splits in which works need images, and those that only have to be there."""
+    stages = {work.stage for work in works}
+    filled, there = set[str](), set[str]()
+    if stages & {"theta0", "full", "headroom", "trajectory"}:
+        filled |= {*experiment.known_splits}
+        if experiment.learning == "pass" and experiment.theta0 == "dt":
+            filled |= {"train"}
+    if stages & {"full", "headroom", "trajectory"}:
+        filled |= {"pool", "test"}
+    if "clicks" in stages:
+        filled |= {"pool"}
+    if "trajectory" in stages:
+        there |= {"state", "reward"}
+    for work in works:
+        if work.stage == "policy" and not (policy := experiment.policy(work.name)).ready:
+            filled |= {"train", "reward"}
+            (there if policy.in_turn else filled).add("state")
+    return filled, there
+
+
+class _LabelMaps:
+    """What all label maps of a data set hold."""
+
+    def __init__(self, dataset: Dataset, console: Console) -> None:
+        self.images_C = np.zeros(len(dataset.classes), np.int64)
+        self._bare, self._labelled = defaultdict[str, list[str]](list), defaultdict[str, int](int)
+        self._wrong, self._ignored = list[str](), 0
+        places = [(split, number) for split in SPLITS for number in range(len(dataset.splits.get(split, ())))]
+        for split, number in track(places, "Reading label maps", console=console, transient=True):
+            source = dataset.splits[split]
+            try:
+                label_map_HW = source.label_map(number)
+            except LookupError:
+                self._bare[split].append(source.name(number))
+                continue
+            except DatasetError as error:
+                self._wrong.append(str(error))
+                continue
+            counts_C = class_counts(label_map_HW, len(dataset.classes))
+            self.images_C += counts_C > 0
+            self._labelled[split] += int(counts_C.sum())
+            self._ignored += int((label_map_HW == IGNORE).sum())
+
+    @property
+    def share_ignored(self) -> float:
+        """Of all pixels of label maps."""
+        return self._ignored / max(1, self._ignored + sum(self._labelled.values()))
+
+    def require_readable(self, splits: set[str]) -> None:
+        """Raises ValueError for label maps that cannot be read, and those missing or void in these splits."""
+        if self._wrong:
+            raise ValueError(f"{' '.join(self._wrong[:_NAMED])}{_and_more(self._wrong)}")
+        for split, names in self._bare.items():
+            if split in splits:
+                raise ValueError(
+                    f"{len(names)} of the images of the split `{split}` have no label map: {', '.join(names[:_NAMED])}"
+                    f"{_and_more(names)}. A simulation asks label maps in place of people: put them beside the others, or take "
+                    "these images out. Where splits are drawn, images without one are the pool."
+                )
+        for split in ("test", "pool"):
+            if split in splits and not self._labelled[split]:
+                raise ValueError(f"No label map of the split `{split}` has a labelled pixel. {SAY_HOW}")
+
+
+def _and_more(things: Sequence[str]) -> str:
+    return f", and {len(things) - _NAMED} more" if len(things) > _NAMED else ""
+
+
+def _key(run: Run, dataset: Dataset, splits: set[str]) -> str:
+    settings = run.experiment.model_dump(mode="json", include={"dataset", "reading"})
+    names: Mapping[str, list[str]] = {
+        split: [source.name(number) for number in range(len(source))] for split, source in dataset.splits.items()
+    }
+    place = None if run.root is None else str(Path(run.root).absolute())
+    return settings_hash([settings, place, names, sorted(splits)])
