@@ -11,7 +11,7 @@ from models.segmenter import Segmenter
 from service.domain.classes import CAMVID
 from service.domain.methods import Method
 from workers.datasets import open_dataset
-from workers.datasets.base import Cached, Dataset, ImageSource, Subset
+from workers.datasets.base import SPLITS, Cached, Dataset, ImageSource, Subset
 from workers.datasets.streets import Streets
 from workers.experiments.parts import Convergence
 from workers.experiments.scalars import NullScalars, Scalars
@@ -51,10 +51,7 @@ class Bench:
     def split(self, name: str) -> ImageSource:
         """A split's images; of D_R only as many as the experiment looks at, evenly spaced."""
         if name not in self.dataset.splits:
-            raise ValueError(
-                f"The data set {self.dataset.name} has no split `{name}`: a simulation needs label maps for all splits, at least "
-                "for as many images as splits are drawn from, or a splits.json."
-            )
+            raise ValueError(no_split(self.dataset, name))
         source = self.dataset.splits[name]
         wanted = self.experiment.reward_images
         if name != "reward" or wanted is None or wanted >= len(source):
@@ -64,6 +61,14 @@ class Bench:
     def path(self, stage: str, key: str) -> Path:
         """Where a stage's outcome is kept."""
         return self.cache / f"{stage}-{key}.safetensors"
+
+
+def no_split(dataset: Dataset, name: str) -> str:
+    """What is said of a data set without a split that is looked at."""
+    return (
+        f"The data set {dataset.name} has no split `{name}`: a simulation needs label maps for at least as many images as splits "
+        f"are drawn from, or a splits.json that lists {', '.join(SPLITS)}."
+    )
 
 
 def open_experiment_data(experiment: Experiment, root: Path | None) -> Dataset:

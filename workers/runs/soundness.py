@@ -17,6 +17,7 @@ from service.domain.metrics import class_counts
 from workers.datasets.base import SPLITS, Dataset, DatasetError
 from workers.datasets.formats import FORMATS
 from workers.experiments.settings import Experiment
+from workers.experiments.stages import no_split
 from workers.files import settings_hash, write_atomically
 from workers.runs.works import Run, Work
 
@@ -53,10 +54,7 @@ def require_sound(
 def require_split(dataset: Dataset, split: str, *, filled: bool) -> None:
     """Raises ValueError where there is no such split, or, if it should be `filled`, no image in it."""
     if split not in dataset.splits:
-        raise ValueError(
-            f"The data set {dataset.name} has no split `{split}`: a simulation needs label maps for at least as many images as "
-            f"splits are drawn from, or a splits.json that lists {', '.join(SPLITS)}."
-        )
+        raise ValueError(no_split(dataset, split))
     if filled and not len(dataset.splits[split]):
         raise ValueError(
             f"The split `{split}` of {dataset.name} has no image, and this run needs some: list them in splits.json, or take "
