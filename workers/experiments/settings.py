@@ -87,6 +87,12 @@ class Experiment(Settings):
             )
         return self
 
+    def recorded(self) -> dict[str, Any]:
+        """As JSON values beside figures: without policies, and without how files are read where nothing is said of that."""
+        return self.model_dump(
+            mode="json", exclude={"policies"} | ({"reading"} if self.reading == OwnFiles() else set())
+        )
+
     @property
     def architecture(self) -> Architecture:
         """The segmenter's."""

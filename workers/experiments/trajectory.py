@@ -86,7 +86,7 @@ class Trajectory:
             "protocol": experiment.protocol,
             "seed": self.seed,
             "group": self._group,
-            "experiment": experiment.model_dump(mode="json", exclude={"policies"}),
+            "experiment": experiment.recorded(),
             "budgets": {},
         }
 
