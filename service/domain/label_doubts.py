@@ -13,14 +13,16 @@ SAY_HOW = (
 )
 
 
-def of_label_maps(classes: ClassSet, images_C: Sequence[int], *, ignored: float, most_ignored: float) -> list[str]:
-    """Sentences; none where nothing looks wrong. images_C: how many label maps hold each class; ignored: share of pixels."""
-    found = []
-    if never := [each.name for each, images in zip(classes.classes, images_C, strict=True) if not images]:
-        found.append(f"No label map holds {', '.join(never)}.")
-    if ignored > most_ignored:
-        found.append(
-            f"{ignored:.0%} of the label maps' pixels are ignored, more than {most_ignored:.0%}: is {classes.ignore_id} a class "
-            "there?"
-        )
-    return found
+def of_classes(classes: ClassSet, images_C: Sequence[int]) -> list[str]:
+    """A sentence where classes are in no label map, else none. images_C: how many label maps hold each class."""
+    never = [each.name for each, images in zip(classes.classes, images_C, strict=True) if not images]
+    return [f"No label map holds {', '.join(never)}."] if never else []
+
+
+def of_ignored(classes: ClassSet, share: float, most: float) -> list[str]:
+    """A sentence where a larger share of pixels is ignored than should be at most, else none."""
+    if share <= most:
+        return []
+    return [
+        f"{share:.0%} of the label maps' pixels are ignored, more than {most:.0%}: is {classes.ignore_id} a class there?"
+    ]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from service.domain.classes import IGNORE, LabelMap
 
@@ -91,11 +91,9 @@ def _clicks_on_canvas(label_maps: Sequence[LabelMap], tolerance: float) -> Ints:
     _, firsts = np.unique(ends_A[:, straight_A], axis=1, return_index=True)
     clicks_A[np.delete(straight_A, firsts)] += 1
 
-    def by_map(vertices: Ints, counts: ArrayLike | None = None) -> NDArray[np.float64]:
-        maps = np.searchsorted(begins_M, borders.rows_V[vertices], side="right") - 1
-        return np.bincount(maps, counts, minlength=len(label_maps)).astype(np.float64)
-
-    return (by_map(np.flatnonzero(borders.junctions_V)) + by_map(ends_A[0], clicks_A)).astype(np.int64)
+    counts_V = borders.junctions_V + np.bincount(ends_A[0], clicks_A, minlength=len(borders.junctions_V))
+    maps_V = np.searchsorted(begins_M, borders.rows_V, side="right") - 1
+    return np.bincount(maps_V, counts_V, minlength=len(label_maps)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

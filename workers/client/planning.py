@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.domain.classes import IGNORE, ClassSet
 from service.domain.image_names import image_name
-from service.domain.label_doubts import of_label_maps
+from service.domain.label_doubts import of_classes, of_ignored
 from service.domain.metrics import class_counts
 from service.domain.readings import Reading
 from service.domain.usable import LABELLED_SPLITS, require_usable
@@ -110,8 +110,9 @@ class Plan:
             )
             if names
         ]
-        classes_C = self.images_C.tolist() if self.measured_maps else [1] * len(self.classes)
-        return found + of_label_maps(self.classes, classes_C, ignored=self.share_ignored, most_ignored=most_ignored)
+        if self.measured_maps:
+            found += of_classes(self.classes, self.images_C.tolist())
+        return found + of_ignored(self.classes, self.share_ignored, most_ignored)
 
 
 def plan_of(

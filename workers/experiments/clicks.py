@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from service.domain.outlines import clicks_of_each
 from service.domain.regions import Grid
 from workers.datasets.base import ImageSource
-from workers.experiments.parts import OwnFiles
 from workers.experiments.stages import Bench
 from workers.files import settings_hash, write_atomically
 
@@ -94,5 +93,5 @@ def _counted(bench: Bench, source: ImageSource, grids: Sequence[Grid], split: st
 def _key(bench: Bench, split: str) -> str:
     names = {"dataset", "height", "width", "cell_height", "cell_width", "counts"}
     names |= {"reward_images"} if split == "reward" else set()
-    names |= {"reading"} if bench.experiment.reading != OwnFiles() else set()
+    names |= {"reading"} if bench.experiment.says_how_read else set()
     return settings_hash([FORMAT, split, bench.experiment.model_dump(mode="json", include=names)])

@@ -77,7 +77,7 @@ class Experiment(Settings):
             )
         if self.theta0 == "state" and self.learning == "pass":
             raise ValueError("Only a refitted head starts from D_S: set theta0 to 'source' or 'dt'.")
-        if self.reading != OwnFiles() and self.dataset != "folder":
+        if self.says_how_read and self.dataset != "folder":
             raise ValueError(f"How files are read is said of own images (--dataset folder), not of {self.dataset}.")
         if self.cost != "pixels" and self.levels == 1:
             raise ValueError(COST_OF_ONE_SIZE)
@@ -87,11 +87,14 @@ class Experiment(Settings):
             )
         return self
 
+    @property
+    def says_how_read(self) -> bool:
+        """Whether anything is said of how files are read: keys and records of other experiments are those of before."""
+        return self.reading != OwnFiles()
+
     def recorded(self) -> dict[str, Any]:
         """As JSON values beside figures: without policies, and without how files are read where nothing is said of that."""
-        return self.model_dump(
-            mode="json", exclude={"policies"} | ({"reading"} if self.reading == OwnFiles() else set())
-        )
+        return self.model_dump(mode="json", exclude={"policies"} | (set() if self.says_how_read else {"reading"}))
 
     @property
     def architecture(self) -> Architecture:
@@ -176,7 +179,7 @@ class Experiment(Settings):
         on = {name for name in ("amp", "compile") if everything[name]} | (
             {*_OF_REFIT} if self.learning == "refit" else set()
         )
-        on |= {"reading"} if self.reading != OwnFiles() else set()
+        on |= {"reading"} if self.says_how_read else set()
         if stage == "trajectory":
             on |= {name for name, used in (("levels", self.levels > 1), ("cost", self.cost != "pixels")) if used}
         off = {"amp", "compile", "levels", "cost", "reading", *_OF_REFIT} - on

@@ -28,8 +28,9 @@ STRATEGY_HELP = (
     "of the preset (learned alone: the paper's); greedy-oracle, a reference that knows the truth; or all."
 )
 DATASET_HELP = f"{', '.join(NAMES)}; streets without it, which need no data."
-SEEDS_HELP = "Seeds with commas; 0 without it. The same seed gives every method the same draws."
-BUDGETS_HELP = "Labelled regions at which a copy is trained to convergence and tested; 240,480 without it."
+_SEEDS, _BUDGETS = "0", "240,480"
+SEEDS_HELP = f"Seeds with commas; {_SEEDS} without it. The same seed gives every method the same draws."
+BUDGETS_HELP = f"Labelled regions at which a copy is trained to convergence and tested; {_BUDGETS} without it."
 PROTOCOL_HELP = (
     "per-pool (one region of each candidate pool), global (the best of all candidates), or both with a comma."
 )
@@ -95,7 +96,7 @@ class Everything(ReadingOptions, Evaluation):
 
 
 DEFAULTS = Evaluation(
-    strategy="learned,entropy,random", protocol="per-pool", seeds="0", budgets="240,480", group="main"
+    strategy="learned,entropy,random", protocol="per-pool", seeds=_SEEDS, budgets=_BUDGETS, group="main"
 )
 
 

@@ -5,14 +5,13 @@ Shapes: C classes.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from service.domain.classes import IGNORE
-from service.domain.label_doubts import SAY_HOW, of_label_maps
+from service.domain.label_doubts import SAY_HOW, of_classes, of_ignored
 from service.domain.metrics import class_counts
 from workers.datasets.base import SPLITS, Dataset, DatasetError
 from workers.datasets.formats import FORMATS
@@ -43,9 +42,8 @@ def require_sound(
         return
     found = _LabelMaps(dataset, console)
     found.require_readable(filled | there)
-    doubts = of_label_maps(
-        dataset.classes, found.images_C.tolist(), ignored=found.share_ignored, most_ignored=most_ignored
-    )
+    doubts = of_classes(dataset.classes, found.images_C.tolist())
+    doubts += of_ignored(dataset.classes, found.share_ignored, most_ignored)
     if doubts and not anyway:
         raise ValueError(f"{' '.join(doubts)} {SAY_HOW}")
     write_atomically(seen, b"{}")
@@ -136,5 +134,4 @@ def _key(run: Run, dataset: Dataset, splits: set[str]) -> str:
     names: Mapping[str, list[str]] = {
         split: [source.name(number) for number in range(len(source))] for split, source in dataset.splits.items()
     }
-    place = None if run.root is None else str(Path(run.root).absolute())
-    return settings_hash([settings, place, names, sorted(splits)])
+    return settings_hash([settings, run.to_json()["root"], names, sorted(splits)])
