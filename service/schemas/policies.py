@@ -16,19 +16,19 @@ from pydantic.fields import FieldInfo
 
 from service.schemas.fields import Input
 from service.schemas.named_policies import named_policies
-from service.schemas.sources import OWN, Source, city_of
+from service.schemas.sources import OWN, Source, check_source
 
 MAIN = "main"
 MAKING = "making"  # not played, but to make another
 # A network that does not use a setting refuses it: it would enter the cache's key and do nothing.
 _OF_REGIONWISE = ("deep", "width", "dueling", "state_encoder", "class_relative", "uncertainty", "state")
-_OF_SEARCH = ("population", "known")
+_OF_SEARCH = ("population", "known", "begins")
 _OF_DQN = (
     *("updates_per_round", "capacity", "batch", "gamma", "sync_every", "optimizer", "lr", "weight_decay", "clip"),
     *("feature_dropout", "explore", "feature_noise", "loss", "double", "epsilon_rounds", "n_step"),
     *("prioritised_alpha", "prioritised_beta", "twin", "standardise", "influence", "imitate", "halves"),
 )
-CAME_LAST = frozenset({"known", "halves", "imitate", "covers"})
+CAME_LAST = frozenset({"known", "halves", "imitate", "covers", "begins"})
 CAME_LATER = frozenset({"influence", "ready", "population", "deviation", "blank"}) | CAME_LAST
 # Settings that an earlier version's jobs may carry, of a game that is gone.
 _GONE = ("game", "redraw")
@@ -48,8 +48,8 @@ class PolicySettings(BaseModel):
     sources: tuple[str, ...] = Field(
         ("own",),
         max_length=32,
-        description='Where it plays: "own" (D_T), or, on a frozen encoder, "streets:SEED" and "streets:SEED:CLASSES", any number '
-        "of them.",
+        description='Where it plays: "own" (D_T), or, on a frozen encoder, "streets:SEED", "streets:SEED:CLASSES" and '
+        '"shapes:SEED", any number of them.',
     )
     episodes: int = Field(100, ge=1, le=10_000, description="Games to play; of a search, in whole generations.")
     budget: int = Field(480, ge=1, le=10_000_000, description="Regions per game, or all that there are.")
@@ -130,6 +130,9 @@ class PolicySettings(BaseModel):
     known: bool = Field(
         False, description="Of a search: each weight has a number more, for what is known beforehand as whole images."
     )
+    begins: Literal["sum", "shipped"] = Field(
+        "sum", description="Of a search: at a sum made by hand, or at the policy that comes with regionwise, which is `known`."
+    )
     covers: bool = Field(
         False,
         description="Where regions are chosen in turn: what is chosen counts as labelled, with the classes predicted of it, for "
@@ -170,6 +173,8 @@ class PolicySettings(BaseModel):
             raise ValueError("influence is mixed with rewards of about its size: set standardise = true.")
         if self.network == "blend" and self.episodes < self.population:
             raise ValueError(f"episodes is at least population, {self.population}: a search plays whole generations.")
+        if self.begins == "shipped" and not (self.known and not self.covers):
+            raise ValueError("The policy that comes with regionwise is known and does not cover: set known = true.")
         if self.imitate > self.episodes:
             raise ValueError(f"imitate is at most episodes, {self.episodes}: they are the first of these.")
         if self.capacity < self.batch:
@@ -198,8 +203,7 @@ class PolicySettings(BaseModel):
         if not sources or len(set(sources)) < len(sources):
             raise ValueError('A policy plays on one source or several, each named once: ["own"], say.')
         for source in sources:
-            if source != OWN:
-                city_of(source)
+            check_source(source)
         return sources
 
 

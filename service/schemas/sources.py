@@ -9,11 +9,26 @@ OWN = "own"
 # As long as a city's that names each of 255 classes, and some.
 Source = Annotated[str, StringConstraints(max_length=1100)]
 _STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
+_SHAPES = re.compile(r"shapes:(\d{1,9})")
+
+
+def check_source(source: str) -> None:
+    """Raises ValueError for what is no source."""
+    if source != OWN and world_of(source) is None:
+        city_of(source)
+
+
+def world_of(source: str) -> int | None:
+    """The seed of a world of shapes; None for another source."""
+    found = _SHAPES.fullmatch(source)
+    return None if found is None else int(found[1])
 
 
 def city_of(source: str) -> tuple[int, tuple[int, ...] | None]:
     """The seed of a city of streets, and the classes to play with there; None: all. Raises ValueError for another source."""
     found = _STREETS.fullmatch(source)
     if found is None:
-        raise ValueError(f'A policy plays on "own" or on "streets:SEED" or "streets:SEED:0-1-3", not on {source!r}.')
+        raise ValueError(
+            f'A policy plays on "own", on "streets:SEED" or "streets:SEED:0-1-3", or on "shapes:SEED", not on {source!r}.'
+        )
     return int(found[1]), tuple(int(each) for each in found[2].split("-")) if found[2] else None

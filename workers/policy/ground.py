@@ -9,9 +9,10 @@ from models.refit import RefitSettings
 from models.segmenter import Segmenter
 from service.domain.classes import CAMVID, ClassSet
 from service.schemas.policies import PolicySettings
-from service.schemas.sources import OWN, city_of
+from service.schemas.sources import OWN, city_of, world_of
 from workers.datasets.base import Cached, Dataset, ImageSource, SomeClasses
 from workers.datasets.on_device import on_device
+from workers.datasets.shapes import shapes_dataset
 from workers.datasets.streets import streets_dataset
 from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
@@ -20,7 +21,7 @@ from workers.policy.contest import Contest, smallest_half
 from workers.policy.labelling import LabellingGame, Place
 from workers.training.building import copy_of, with_fresh_head
 
-# Scenes of a street city that a policy plays on: D_T, D_S and D_R of its game.
+# Scenes of a city or a world that a policy plays on: D_T, D_S and D_R of its game.
 CITY = {"train": 60, "state": 10, "reward": 30}
 # Games that a policy is tried on where a head is refitted; where f is trained as a whole they are too dear.
 TRIALS = 3
@@ -61,10 +62,11 @@ class Ground:
 
 
 def game_of(settings: PolicySettings, ground: Ground, source: str, seed: int) -> LabellingGame:
-    """The game on D_T ("own"), or on a city of streets: "streets:SEED", "streets:SEED:0-1-3" for some classes.
+    """The game on D_T ("own"), on a city of streets, "streets:SEED" or "streets:SEED:0-1-3" for some classes, or on a world of
+    shapes, "shapes:SEED", which has classes of its own.
 
-    Raises ValueError for another source, SourceError for a city where f is trained as a whole, or where the classes are not
-    those of the streets, and for games on halves where f is trained as a whole.
+    Raises ValueError for another source, SourceError for a city or a world where f is trained as a whole, or a city where the
+    classes are not those of the streets, and for games on halves where f is trained as a whole.
     """
     if settings.halves:
         _require_refits(ground)
@@ -114,7 +116,19 @@ def _contest(settings: PolicySettings, ground: Ground, seed: int) -> Contest:
 
 
 def _there(ground: Ground, source: str, seed: int) -> Ground:
-    return ground if source == OWN else _city(ground, source, seed)
+    if source == OWN:
+        return ground
+    height, width = ground.splits["train"].size(0)
+    world = world_of(source)
+    if world is None:
+        number, kept = city_of(source)
+        classes = _classes_of_city(ground, source, kept)
+        drawn = streets_dataset(number, height, width, CITY)
+        splits = {split: SomeClasses(each, kept) if kept else each for split, each in drawn.splits.items()}
+        return _elsewhere(ground, source, classes, splits, seed)
+    _require_a_head(ground, source)
+    drawn = shapes_dataset(world, height, width, CITY)
+    return _elsewhere(ground, source, drawn.classes, drawn.splits, seed)
 
 
 def _place(ground: Ground, seed: int) -> Place:
@@ -148,16 +162,12 @@ def _beginning(ground: Ground, seed: int) -> Callable[[], Segmenter]:
     return lambda: copy_of(fitted())
 
 
-def _city(ground: Ground, source: str, seed: int) -> Ground:
-    """The ground of a street city, under the encoder and projection of this one's. What is known there is its D_S."""
-    number, kept = city_of(source)
-    classes = _classes_of_city(ground, source, kept)
-    height, width = ground.splits["train"].size(0)
-    city = streets_dataset(number, height, width, CITY)
-    splits: dict[str, ImageSource] = {
-        split: Cached(SomeClasses(city.splits[split], kept) if kept else city.splits[split]) for split in CITY
-    }
-    splits = dict(on_device(Dataset(name=source, classes=classes, splits=splits), ground.device).splits)
+def _elsewhere(
+    ground: Ground, source: str, classes: ClassSet, drawn: Mapping[str, ImageSource], seed: int
+) -> Ground:
+    """The ground of drawn images, under the encoder and projection of this one's. What is known there is its D_S."""
+    kept = Dataset(name=source, classes=classes, splits={split: Cached(drawn[split]) for split in CITY})
+    splits = dict(on_device(kept, ground.device).splits)
     return replace(
         ground,
         splits=splits,
@@ -178,12 +188,16 @@ def _classes_of_city(ground: Ground, source: str, kept: tuple[int, ...] | None) 
         raise SourceError(
             f"The source {source!r} should name two or more different classes from 0 to {len(CAMVID) - 1}."
         )
+    _require_a_head(ground, source)
+    return CAMVID if kept is None else replace(CAMVID, classes=tuple(CAMVID.classes[each] for each in kept))
+
+
+def _require_a_head(ground: Ground, source: str) -> None:
     if not ground.refits:
         raise SourceError(
             f"The source {source!r} takes a head that is refitted on a frozen encoder, and here the segmenter is trained as "
             'a whole: set the policy\'s sources to ["own"], or keep the encoder frozen.'
         )
-    return CAMVID if kept is None else replace(CAMVID, classes=tuple(CAMVID.classes[each] for each in kept))
 
 
 def _loop_of_game(settings: PolicySettings, loop: LoopSettings) -> LoopSettings:
