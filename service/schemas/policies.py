@@ -131,7 +131,8 @@ class PolicySettings(BaseModel):
         False, description="Of a search: each weight has a number more, for what is known beforehand as whole images."
     )
     begins: Literal["sum", "shipped"] = Field(
-        "sum", description="Of a search: at a sum made by hand, or at the policy that comes with regionwise, which is `known`."
+        "sum",
+        description="Of a search: at a sum made by hand, or at the policy that comes with regionwise, which is `known`.",
     )
     covers: bool = Field(
         False,

@@ -162,9 +162,7 @@ def _beginning(ground: Ground, seed: int) -> Callable[[], Segmenter]:
     return lambda: copy_of(fitted())
 
 
-def _elsewhere(
-    ground: Ground, source: str, classes: ClassSet, drawn: Mapping[str, ImageSource], seed: int
-) -> Ground:
+def _elsewhere(ground: Ground, source: str, classes: ClassSet, drawn: Mapping[str, ImageSource], seed: int) -> Ground:
     """The ground of drawn images, under the encoder and projection of this one's. What is known there is its D_S."""
     kept = Dataset(name=source, classes=classes, splits={split: Cached(drawn[split]) for split in CITY})
     splits = dict(on_device(kept, ground.device).splits)

@@ -16,6 +16,7 @@ from service.schemas.policies import PolicySettings
 from tests.workers.conftest import CLASSES, Rectangles
 from tests.workers.games import POOL, QUICK, REWARD, STATE, frozen_loop, frozen_segmenter
 from workers.datasets.base import SomeClasses
+from workers.datasets.shapes import shapes_dataset
 from workers.datasets.streets import streets_dataset
 from workers.policy import ground as ground_module
 from workers.policy.building import dqn_trainer, search
@@ -83,6 +84,16 @@ def test_a_city_may_have_some_of_the_classes() -> None:
     assert (some.settings.classes, some.place.start().classes) == (3, 3)
 
 
+def test_a_world_of_shapes_has_classes_of_its_own_whatever_the_project_has() -> None:
+    for ground in (camvid(), home(classes=OTHERS)):
+        place = game_of(SETTINGS, ground, "shapes:5", 0).place
+        drawn = shapes_dataset(5, *ground.splits["train"].size(0), ground_module.CITY)
+        assert [len(each) for each in (place.images, place.state, place.reward)] == [60, 10, 30]
+        np.testing.assert_array_equal(place.images.image(0), drawn.splits["train"].image(0))
+        np.testing.assert_array_equal(place.reward.label_map(2), drawn.splits["reward"].label_map(2))
+        assert place.start().classes == len(drawn.classes) != 11
+
+
 def test_classes_are_numbered_anew_in_the_order_given() -> None:
     source = Rectangles(1, 5)
     found, labels = SomeClasses(source, [2, 0]).label_map(0), source.label_map(0)
@@ -94,7 +105,7 @@ def test_classes_are_numbered_anew_in_the_order_given() -> None:
     }
 
 
-@pytest.mark.parametrize("source", ["own", "streets:1", "streets:1:3-0-4"])
+@pytest.mark.parametrize("source", ["own", "streets:1", "streets:1:3-0-4", "shapes:1"])
 def test_episodes_begin_with_one_head_fitted_to_what_is_known(source: str) -> None:
     settings, begun = SETTINGS.model_copy(update={"refit_steps": 2}), []
 
@@ -149,6 +160,8 @@ def test_where_f_is_trained_as_a_whole_there_are_no_trials_and_no_cities() -> No
     assert game_of(SETTINGS, trained, "own", 0).place.start is trained.start
     with pytest.raises(SourceError, match=r"here the segmenter is trained as a whole: set the policy's sources"):
         game_of(SETTINGS, camvid(loop=frozen_loop(classes=11, learning="pass")), "streets:1", 0)
+    with pytest.raises(SourceError, match=r"'shapes:1' takes a head .* here the segmenter is trained as a whole"):
+        game_of(SETTINGS, camvid(loop=frozen_loop(classes=11, learning="pass")), "shapes:1", 0)
 
 
 def never() -> Segmenter:
@@ -158,7 +171,9 @@ def never() -> Segmenter:
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ("camvid", 'plays on "own" or on "streets:SEED" .* not on \'camvid\''),
+        ("camvid", 'plays on "own", on "streets:SEED" .* not on \'camvid\''),
+        ("shapes", "not on 'shapes'"),
+        ("shapes:1:0-1", "not on 'shapes:1:0-1'"),
         ("streets", "not on 'streets'"),
         ("streets:", "not on 'streets:'"),
         ("streets:one", "not on 'streets:one'"),

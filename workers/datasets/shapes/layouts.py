@@ -4,7 +4,6 @@ All lengths are shares of an image's height, so that a world looks alike at any 
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from workers.datasets.streets.textures import smooth_noise
 
 Tones = NDArray[np.float32]
 GROUND = 0
-_TONE = 0.1  # deviation of a shape's brightness
+_TONE = 0.15  # deviation of a shape's brightness
 _WARP = 256  # pixels of a side of the noise that borders are bent by
 _HEIGHT = 360  # at which borders are given
 _MOST_SITES = 400
@@ -50,9 +49,7 @@ class Sheet:
         return np.array(self.labels), np.array(self.tones, dtype=np.float32)
 
 
-def arrange(
-    world: World, series: Series, height: int, width: int, rng: np.random.Generator
-) -> tuple[Pixels, Tones]:
+def arrange(world: World, series: Series, height: int, width: int, rng: np.random.Generator) -> tuple[Pixels, Tones]:
     """The label map of an image, and the brightness of what it shows, around 1."""
     layout = {"plots": _plots, "cells": _cells, "lines": _lines, "layers": _layers}[world.layout]
     return layout(world, series, height, width, rng)
@@ -98,7 +95,7 @@ def _lines(world: World, series: Series, height: int, width: int, rng: np.random
     sheet, reach = Sheet(height, width, GROUND), width / height
     for _ in range(int(rng.integers(1, 7))):
         label = 1 + int(rng.choice(len(series.shares_C) - 1, p=_without_ground(series)))
-        breadth = world.scale * series.scale * rng.uniform(0.04, 0.25)
+        breadth = world.scale * series.scale * rng.uniform(0.06, 0.3)
         start, heading = rng.random(2) * [reach, 1.0], rng.uniform(0, 2 * math.pi)
         _wander(sheet, start, heading, label, breadth, rng.uniform(0.4, 1.6), rng)
     return sheet.done()
@@ -163,9 +160,7 @@ def _blob(radius: float, roundness: float, rng: np.random.Generator) -> NDArray[
     """(P, 2) points around 0: a rough polygon of a few corners, or nearly a circle."""
     corners = int(rng.integers(3, 8)) if roundness < 0.35 else 24
     angles = np.sort(rng.uniform(0, 2 * math.pi, corners)) if corners < 24 else np.linspace(0, 2 * math.pi, 25)[:-1]
-    bumps = sum(
-        rng.normal(0, 0.18 / part) * np.cos(part * angles + rng.uniform(0, 2 * math.pi)) for part in (1, 2, 3)
-    )
+    bumps = sum(rng.normal(0, 0.18 / part) * np.cos(part * angles + rng.uniform(0, 2 * math.pi)) for part in (1, 2, 3))
     reach = radius * np.clip(1 + bumps, 0.4, 1.8)
     return np.stack([reach * np.cos(angles), reach * np.sin(angles)], 1)
 

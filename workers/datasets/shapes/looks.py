@@ -14,9 +14,7 @@ from workers.datasets.streets.textures import TILE, color_grain, grain, laid, sm
 _BETWEEN = 40.0
 
 
-def paint(
-    world: World, series: Series, label_map_HW: Pixels, tones_HW: Tones, rng: np.random.Generator
-) -> Pixels:
+def paint(world: World, series: Series, label_map_HW: Pixels, tones_HW: Tones, rng: np.random.Generator) -> Pixels:
     """The photograph of a label map, uint8, height x width x 3."""
     height, width = label_map_HW.shape
     colors_HW3 = np.full((height, width, 3), _BETWEEN, np.float32)
@@ -24,7 +22,8 @@ def paint(
         inside_HW = label_map_HW == place
         texture_HW = _texture(world.looks[place], series, height, width, rng)
         bright_N = (tones_HW * texture_HW)[inside_HW]
-        colors_HW3[inside_HW] = np.asarray(world.looks[place].color, np.float32) * bright_N[:, None]
+        color_3 = np.asarray(world.looks[place].color * series.shifts_C3[place], np.float32)
+        colors_HW3[inside_HW] = color_3 * bright_N[:, None]
     lit_HW3 = colors_HW3 * series.gain_3.astype(np.float32) * _light(height, width, rng)[..., None]
     lit_HW3 = 255 * (lit_HW3.clip(0, 255) / 255) ** series.gamma
     image = Image.fromarray(lit_HW3.astype(np.uint8))

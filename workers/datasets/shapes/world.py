@@ -12,7 +12,9 @@ LAYOUTS = ("plots", "cells", "lines", "layers")
 # Classes of a world, at least and at most.
 _CLASSES = {"plots": (4, 14), "cells": (3, 20), "lines": (2, 4), "layers": (5, 14)}
 # The chance that a class looks nearly like another one.
-_ALIKE = 0.35
+_ALIKE = 0.45
+# How far colours of classes that look alike lie apart, and by which factor they differ from series to series: deviations.
+_APART, _SHIFT = 14.0, 0.08
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +52,13 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
-    """What images that follow each other share. gain_3: of the light in each channel. shares_C: of the classes that are there."""
+    """What images that follow each other share. gain_3: of the light in each channel. shares_C: of the classes that are there.
+    shifts_C3: factors on the colours of classes, which are not everywhere the same.
+    """
 
     shares_C: NDArray[np.float64]
     gain_3: NDArray[np.float64]
+    shifts_C3: NDArray[np.float64]
     gamma: float
     scale: float
     turn: float
@@ -76,11 +81,11 @@ def plan_world(seed: int) -> World:
         classes=ClassSet(classes=named),
         shares_C=shares_C / shares_C.sum(),
         looks=looks,
-        scale=float(rng.uniform(0.06, 0.22)),
+        scale=float(rng.uniform(0.1, 0.28)),
         roundness=float(rng.uniform(0.0, 1.0)),
         border=float(rng.choice([0.0, 0.0, 1.5, 3.0])),
-        noise=float(rng.uniform(1.0, 8.0)),
-        blur=float(rng.uniform(0.0, 1.2)),
+        noise=float(rng.uniform(1.0, 10.0)),
+        blur=float(rng.uniform(0.0, 1.5)),
     )
 
 
@@ -93,6 +98,7 @@ def plan_series(world: World, number: int) -> Series:
     return Series(
         shares_C=shares_C / shares_C.sum(),
         gain_3=rng.uniform(0.75, 1.2) * rng.uniform(0.92, 1.08, 3),
+        shifts_C3=rng.normal(1, _SHIFT, (len(there_C), 3)).clip(0.5, 1.5),
         gamma=float(rng.uniform(0.8, 1.25)),
         scale=float(rng.uniform(0.75, 1.35)),
         turn=float(rng.uniform(-0.3, 0.3)),
@@ -110,13 +116,13 @@ def _looks(count: int, rng: np.random.Generator) -> tuple[Look, ...]:
         hue, depth, light = rng.random(), rng.uniform(0.05, 0.75), rng.uniform(0.2, 0.9)
         color = np.array(colorsys.hsv_to_rgb(hue, depth, light)) * 255
         if looks and rng.random() < _ALIKE:
-            color = np.clip(np.array(looks[int(rng.integers(len(looks)))].color) + rng.normal(0, 14, 3), 8, 247)
+            color = np.clip(np.array(looks[int(rng.integers(len(looks)))].color) + rng.normal(0, _APART, 3), 8, 247)
         red, green, blue = color.tolist()
         looks.append(
             Look(
                 color=(red, green, blue),
-                grain=float(rng.uniform(0.0, 0.12)),
-                mottle=float(rng.uniform(0.0, 0.25)),
+                grain=float(rng.uniform(0.0, 0.2)),
+                mottle=float(rng.uniform(0.0, 0.28)),
                 coarse=int(rng.choice([8, 16, 32, 64, 128])),
                 stripes=float(rng.uniform(0.05, 0.25)) if rng.random() < 0.3 else 0.0,
                 period=float(rng.uniform(0.01, 0.06)),
