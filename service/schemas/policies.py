@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from service.schemas.fields import Input
 from service.schemas.named_policies import named_policies
-from service.schemas.sources import OWN, Source, check_source
+from service.schemas.sources import OWN, Source, check_all_classes, check_sources
 
 MAIN = "main"
 MAKING = "making"  # not played, but to make another
@@ -175,7 +175,11 @@ class PolicySettings(BaseModel):
         if self.network == "blend" and self.episodes < self.population:
             raise ValueError(f"episodes is at least population, {self.population}: a search plays whole generations.")
         if self.begins == "shipped" and not (self.known and not self.covers):
-            raise ValueError("The policy that comes with regionwise is known and does not cover: set known = true.")
+            raise ValueError(
+                "The policy that comes with regionwise is known, and does not cover: set known = true and covers = false."
+            )
+        if not self.class_relative:
+            check_all_classes(self.sources)
         if self.imitate > self.episodes:
             raise ValueError(f"imitate is at most episodes, {self.episodes}: they are the first of these.")
         if self.capacity < self.batch:
@@ -201,10 +205,7 @@ class PolicySettings(BaseModel):
     @field_validator("sources")
     @classmethod
     def _known_sources(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
-        if not sources or len(set(sources)) < len(sources):
-            raise ValueError('A policy plays on one source or several, each named once: ["own"], say.')
-        for source in sources:
-            check_source(source)
+        check_sources(sources)
         return sources
 
 

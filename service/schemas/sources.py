@@ -12,10 +12,26 @@ _STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
 _SHAPES = re.compile(r"shapes:(\d{1,9})")
 
 
-def check_source(source: str) -> None:
-    """Raises ValueError for what is no source."""
-    if source != OWN and world_of(source) is None:
-        city_of(source)
+def check_sources(sources: tuple[str, ...]) -> None:
+    """Raises ValueError with a sentence for what is no source, for one that is named twice, and for none at all."""
+    if not sources or len(set(sources)) < len(sources):
+        raise ValueError('A policy plays on one source or several, each named once: ["own"], say.')
+    for source in sources:
+        _has_classes_of_its_own(source)
+
+
+def check_all_classes(sources: tuple[str, ...]) -> None:
+    """Raises ValueError for sources that have other classes than the project: some of them, or their own."""
+    others = [source for source in sources if _has_classes_of_its_own(source)]
+    if others:
+        raise ValueError(
+            f"A policy without class_relative is bound to the project's classes, and {', '.join(others)} has others: leave such "
+            "sources out, or leave class_relative at true."
+        )
+
+
+def _has_classes_of_its_own(source: str) -> bool:
+    return source != OWN and (world_of(source) is not None or city_of(source)[1] is not None)
 
 
 def world_of(source: str) -> int | None:

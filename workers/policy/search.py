@@ -4,9 +4,10 @@ What a policy is judged by is what it is for, the area under the curve; nothing 
 says little: where a policy wins or loses a point, most of it is chance. So nothing follows from any one of them. Policies are
 drawn around the beginning in mirrored pairs, of which each plays one game, and how the area changes with each number is
 estimated from all pairs at once, drawn towards 0 by as much as the pairs do not agree (ridge regression by its evidence, MacKay
-1992). Where they tell nothing, what comes of it is the beginning.
+1992). Where they tell nothing, what comes of it is the beginning. In some games players lie ten times as far apart as in others:
+areas count in deviations of those who play the same one.
 
-Shapes: P numbers of a policy, N policies of a generation, X pairs.
+Shapes: P numbers of a policy, G generations, N policies of each, X pairs.
 """
 
 import math
@@ -28,8 +29,9 @@ from workers.policy.trials import UNHEARD, Trying
 FORMAT = "search 2"
 HEARD_EVERY = 1.0  # seconds, while others play
 BEGINNING, RANDOM = 0, 1  # places in a generation
-LEAST_GAIN = 1.0
-"""Points that the beginning is taken to have over chance at least: a step is longer the less it has."""
+LEAST_GAIN = 0.5
+"""Deviations that the beginning is taken to have over chance at least: a step is longer the less it has."""
+_LEAST_SPREAD = 1e-6  # points
 # How much more the slopes vary than the pairs' chance does, for each unit of the draws: none, and a grid.
 _RATIOS = np.concatenate([[0.0], np.logspace(-5, 2, 141)])
 
@@ -158,7 +160,7 @@ class Search:
         size, pairs, generations = self.settings.population, self.settings.pairs, len(self.trials)
         if generations == 0:
             return self.beginning_P
-        areas_GN = np.array(self.areas[: generations * size]).reshape(generations, size)
+        areas_GN = in_deviations(np.array(self.areas[: generations * size]).reshape(generations, size))
         steps_XP = np.concatenate([self._steps(generation) for generation in range(generations)])
         halves_X = (areas_GN[:, 2 : 2 + pairs] - areas_GN[:, 2 + pairs : 2 + 2 * pairs]).ravel() / 2
         gain = max(LEAST_GAIN, float((areas_GN[:, BEGINNING] - areas_GN[:, RANDOM]).mean()))
@@ -196,6 +198,17 @@ class Search:
     def load(self, meta: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go on from what `meta` gave."""
         self.areas, self.trials = list(meta["areas"]), list(meta["trials"])
+
+
+def in_deviations(areas_GN: Numbers) -> Numbers:
+    """Areas over the mean of their generation, in deviations of its policies, of whom the one that asks at random is none.
+
+    0 where all of them reach the same: such a game tells nothing.
+    """
+    policies_GM = np.delete(areas_GN, RANDOM, axis=1)
+    spread_G1 = policies_GM.std(1, ddof=1, keepdims=True)
+    ahead_GN = areas_GN - policies_GM.mean(1, keepdims=True)
+    return np.divide(ahead_GN, spread_G1, out=np.zeros_like(ahead_GN), where=spread_G1 > _LEAST_SPREAD)
 
 
 def slope(steps_XP: Numbers, halves_X: Numbers) -> Numbers:

@@ -96,6 +96,7 @@ def test_settings_of_policies_change_keys_only_where_they_are_used(
         ("capacity=3", "capacity is at least batch, 4"),
         ('sources=["own", "own"]', "each named once"),
         ("sources=[]", "each named once"),
+        ('sources=["planets:1"]', 'or on "shapes:SEED", not on'),
         ("prioritised_beta=0.9", "prioritised_beta is not used by uniform replay"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from tests.workers.conftest import CLASSES, Rectangles, World
 from tests.workers.jobs.test_policies import train
 from workers.jobs import comparing
+from workers.policy import ground
 from workers.policy.comparing import Comparison
 from workers.training.building import Architecture, fresh_segmenter
 from workers.training.checkpoints import save_segmenter
@@ -31,6 +32,15 @@ def world(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> 
     quick = {"refit_steps": 2, "batch_size": 4, "pool_size": 3, "network": "blend", "budget": 8}
     monkeypatch.setattr(comparing, "named_policies", lambda: {"blend": quick})
     return made
+
+
+def test_a_project_of_any_classes_plays_on_worlds_of_shapes_from_the_policy_that_comes_along(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ground, "CITY", {"train": 4, "state": 1, "reward": 2})
+    job = train(world, **SMALL, begins="shipped", known=True, sources=["shapes:1", "shapes:2"], compare_games=1)
+    assert (job["state"], job["error"]) == ("done", None)
+    assert len(job["result"]["returns"]) == 4
 
 
 def test_the_result_says_who_won_by_how_much_and_what_that_saves(world: World) -> None:

@@ -17,7 +17,7 @@ from workers.files import FileState
 from workers.policy.contest import Contest, Curve
 from workers.policy.players import Players
 from workers.policy.playing import describe_progress, play_resumably
-from workers.policy.search import Search, SearchSettings, slope
+from workers.policy.search import Search, SearchSettings, in_deviations, slope
 from workers.policy.trials import Trying
 
 
@@ -70,6 +70,33 @@ def test_it_comes_to_what_wins(noise: float, share: float) -> None:
     contest = Worth(2.5 * ALONG + beside(2.0), noise)
     best = float(contest.worth.norm()) - 2.5
     assert share * best < gained(contest, games=480, population=12) <= best
+
+
+class Louder(Worth):
+    """The same, with everything in it as many times as large."""
+
+    def __init__(self, worth: torch.Tensor, times: float) -> None:
+        super().__init__(times * worth, times)
+
+
+def test_games_in_which_players_lie_far_apart_do_not_drown_the_others() -> None:
+    quiet = Worth(2.5 * ALONG + beside(2.0), 1.0)
+    loud = Louder(2.5 * ALONG - beside(2.0), 30.0)
+    alone, both = search(quiet, games=480, population=12), search(quiet, quiet, loud, games=480, population=12)
+    for each in (alone, both):
+        while not each.done:
+            each.play_round()
+    gains = [quiet.gain(cast(Any, each.best_policy()).ends.detach()) - quiet.gain(START) for each in (alone, both)]
+    # Two games of three say the one, one says the contrary thirty times as loud.
+    assert 0 < gains[1] < gains[0]
+
+
+def test_areas_count_in_deviations_of_those_who_play_by_policies() -> None:
+    areas = np.array([[51.0, 20.0, 52.0, 53.0], [10.0, 9.0, 40.0, 70.0], [7.0, 3.0, 7.0, 7.0]])
+    found = in_deviations(areas)
+    np.testing.assert_allclose(found[0], [-1, -32, 0, 1])
+    np.testing.assert_allclose(found[1], [-1, -31 / 30, 0, 1])
+    np.testing.assert_array_equal(found[2], np.zeros(4))
 
 
 def test_where_a_game_tells_little_and_there_is_nothing_to_be_found_it_stays_where_it_began() -> None:
