@@ -1,9 +1,10 @@
-"""What is most likely wrong with label maps that can be read.
+"""What label maps hold, and what is most likely wrong with those that can be read.
 
 Shapes: C classes.
 """
 
-from collections.abc import Sequence
+import numpy as np
+from numpy.typing import NDArray
 
 from service.domain.classes import ClassSet
 
@@ -13,16 +14,41 @@ SAY_HOW = (
 )
 
 
-def of_classes(classes: ClassSet, images_C: Sequence[int]) -> list[str]:
-    """A sentence where classes are in no label map, else none. images_C: how many label maps hold each class."""
-    never = [each.name for each, images in zip(classes.classes, images_C, strict=True) if not images]
-    return [f"No label map holds {', '.join(never)}."] if never else []
+class Census:
+    """Counts of label maps: pixels of each class, maps that hold it, and pixels that are ignored."""
 
+    def __init__(self, classes: ClassSet) -> None:
+        self.classes = classes
+        self.pixels_C, self.images_C = (np.zeros(len(classes), np.int64) for _ in range(2))
+        self.ignored = 0
 
-def of_ignored(classes: ClassSet, share: float, most: float) -> list[str]:
-    """A sentence where a larger share of pixels is ignored than should be at most, else none."""
-    if share <= most:
-        return []
-    return [
-        f"{share:.0%} of the label maps' pixels are ignored, more than {most:.0%}: is {classes.ignore_id} a class there?"
-    ]
+    def add(self, counts_C: NDArray[np.int64], ignored: int) -> None:
+        """Take a label map in, by its pixels of each class and those that are ignored."""
+        self.pixels_C += counts_C
+        self.images_C += counts_C > 0
+        self.ignored += ignored
+
+    @property
+    def pixels(self) -> int:
+        """All of them, ignored ones too."""
+        return int(self.pixels_C.sum()) + self.ignored
+
+    @property
+    def share_ignored(self) -> float:
+        """Of all pixels; 0 without any."""
+        return self.ignored / max(1, self.pixels)
+
+    def lacks_classes(self) -> list[str]:
+        """A sentence where classes are in no label map, else none."""
+        pairs = zip(self.classes.classes, self.images_C.tolist(), strict=True)
+        never = [each.name for each, images in pairs if not images]
+        return [f"No label map holds {', '.join(never)}."] if never else []
+
+    def is_ignored(self, most: float) -> list[str]:
+        """A sentence where a larger share of pixels is ignored than should be at most, else none."""
+        if self.share_ignored <= most:
+            return []
+        return [
+            f"{self.share_ignored:.0%} of the label maps' pixels are ignored, more than {most:.0%}: is "
+            f"{self.classes.ignore_id} a class there?"
+        ]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.domain.classes import IGNORE, ClassSet
 from service.domain.image_names import image_name
-from service.domain.label_doubts import of_classes, of_ignored
+from service.domain.label_doubts import Census
 from service.domain.metrics import class_counts
 from service.domain.readings import Reading
 from service.domain.usable import LABELLED_SPLITS, require_usable
@@ -67,19 +67,16 @@ class Entry:
 class Plan:
     """What was found. bad: files and what is wrong with them, which are no entries; left_out: those that were taken for no
     images; twins: names of the same picture in a split, sent once; leaks: those of the same picture in several splits.
-    pixels_C, images_C, ignored: of the label maps that are sent, measured_maps of them not of the pool; void: names of those
-    without a labelled pixel; bare: images of splits that need label maps, and have none.
+    census: of the label maps that are sent, measured_maps of them not of the pool; void: names of those without a labelled
+    pixel; bare: images of splits that need label maps, and have none.
     """
 
-    classes: ClassSet
+    census: Census
     entries: list[Entry]
     bad: list[tuple[str, str]] = field(default_factory=list)
     twins: list[tuple[str, ...]] = field(default_factory=list)
     leaks: list[tuple[str, ...]] = field(default_factory=list)
     left_out: Sequence[Path] = ()
-    pixels_C: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    images_C: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    ignored: int = 0
     label_maps: int = 0
     measured_maps: int = 0
     void: list[str] = field(default_factory=list)
@@ -91,10 +88,9 @@ class Plan:
         return Counter(entry.split for entry in self.entries)
 
     @property
-    def share_ignored(self) -> float:
-        """Of the pixels of label maps; 0 without any."""
-        whole = int(self.pixels_C.sum()) + self.ignored
-        return self.ignored / whole if whole else 0.0
+    def classes(self) -> ClassSet:
+        """Those of the data set."""
+        return self.census.classes
 
     def useless(self) -> list[str]:
         """Of `bare` and `void` those that no service takes."""
@@ -111,8 +107,8 @@ class Plan:
             if names
         ]
         if self.measured_maps:
-            found += of_classes(self.classes, self.images_C.tolist())
-        return found + of_ignored(self.classes, self.share_ignored, most_ignored)
+            found += self.census.lacks_classes()
+        return found + self.census.is_ignored(most_ignored)
 
 
 def plan_of(
@@ -124,7 +120,7 @@ def plan_of(
     advance: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Read every image and every label map that would be sent, also `pool_labels`; `advance` hears of each image."""
-    plan = Plan(classes=dataset.classes, entries=entries_of(dataset, splits), left_out=dataset.left_out)
+    plan = Plan(census=Census(dataset.classes), entries=entries_of(dataset, splits), left_out=dataset.left_out)
     read = list[_Read]()
     for entry in plan.entries:
         try:
@@ -243,16 +239,13 @@ def _without_twins(plan: Plan, read: Sequence[_Read], keep: bool) -> list[_Read]
 
 
 def _count(plan: Plan, kept: Sequence[_Read]) -> None:
-    plan.pixels_C, plan.images_C = (np.zeros(len(plan.classes), np.int64) for _ in range(2))
     for each in kept:
         name = each.entry.title
         if each.counts_C is None:
             if each.entry.split in MEASURED:
                 plan.bare.append(name)
             continue
-        plan.pixels_C += each.counts_C
-        plan.images_C += each.counts_C > 0
-        plan.ignored += each.ignored
+        plan.census.add(each.counts_C, each.ignored)
         plan.label_maps += 1
         plan.measured_maps += each.entry.labelled
         if not each.counts_C.any():

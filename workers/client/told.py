@@ -35,10 +35,11 @@ def _title(path: Path) -> str:
 
 def _classes(plan: Plan) -> Table:
     table = Table("Class", "Id", "Pixels", "Images")
-    whole = int(plan.pixels_C.sum()) + plan.ignored or 1
-    for each, pixels, images in zip(plan.classes.classes, plan.pixels_C.tolist(), plan.images_C.tolist(), strict=True):
+    census = plan.census
+    whole, counts = census.pixels or 1, zip(census.pixels_C.tolist(), census.images_C.tolist(), strict=True)
+    for each, (pixels, images) in zip(plan.classes.classes, counts, strict=True):
         table.add_row(Text(each.name), str(each.id), f"{pixels / whole:.2%}", str(images))
-    table.add_row("ignored", str(plan.classes.ignore_id), f"{plan.ignored / whole:.2%}", "")
+    table.add_row("ignored", str(plan.classes.ignore_id), f"{census.ignored / whole:.2%}", "")
     return table
 
 

@@ -1,17 +1,13 @@
-"""Whether works can be done with the images and label maps at hand, seen before any of them begins.
-
-Shapes: C classes.
-"""
+"""Whether works can be done with the images and label maps at hand, seen before any of them begins."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from service.domain.classes import IGNORE
-from service.domain.label_doubts import SAY_HOW, of_classes, of_ignored
+from service.domain.label_doubts import SAY_HOW, Census
 from service.domain.metrics import class_counts
 from workers.datasets.base import SPLITS, Dataset, DatasetError
 from workers.datasets.formats import FORMATS
@@ -42,8 +38,7 @@ def require_sound(
         return
     found = _LabelMaps(dataset, console)
     found.require_readable(filled | there)
-    doubts = of_classes(dataset.classes, found.images_C.tolist())
-    doubts += of_ignored(dataset.classes, found.share_ignored, most_ignored)
+    doubts = [*found.census.lacks_classes(), *found.census.is_ignored(most_ignored)]
     if doubts and not anyway:
         raise ValueError(f"{' '.join(doubts)} {SAY_HOW}")
     write_atomically(seen, b"{}")
@@ -85,9 +80,9 @@ class _LabelMaps:
     """What all label maps of a data set hold."""
 
     def __init__(self, dataset: Dataset, console: Console) -> None:
-        self.images_C = np.zeros(len(dataset.classes), np.int64)
-        self._bare, self._labelled = defaultdict[str, list[str]](list), defaultdict[str, int](int)
-        self._wrong, self._ignored = list[str](), 0
+        self.census = Census(dataset.classes)
+        self._bare, self._labelled = defaultdict[str, list[str]](list), set[str]()
+        self._wrong = list[str]()
         places = [(split, number) for split in SPLITS for number in range(len(dataset.splits.get(split, ())))]
         for split, number in track(places, "Reading label maps", console=console, transient=True):
             source = dataset.splits[split]
@@ -100,14 +95,9 @@ class _LabelMaps:
                 self._wrong.append(str(error))
                 continue
             counts_C = class_counts(label_map_HW, len(dataset.classes))
-            self.images_C += counts_C > 0
-            self._labelled[split] += int(counts_C.sum())
-            self._ignored += int((label_map_HW == IGNORE).sum())
-
-    @property
-    def share_ignored(self) -> float:
-        """Of all pixels of label maps."""
-        return self._ignored / max(1, self._ignored + sum(self._labelled.values()))
+            self.census.add(counts_C, int((label_map_HW == IGNORE).sum()))
+            if counts_C.any():
+                self._labelled.add(split)
 
     def require_readable(self, splits: set[str]) -> None:
         """Raises ValueError for label maps that cannot be read, and those missing or void in these splits."""
@@ -121,7 +111,7 @@ class _LabelMaps:
                     "these images out. Where splits are drawn, images without one are the pool."
                 )
         for split in ("test", "pool"):
-            if split in splits and not self._labelled[split]:
+            if split in splits and split not in self._labelled:
                 raise ValueError(f"No label map of the split `{split}` has a labelled pixel. {SAY_HOW}")
 
 
