@@ -22,13 +22,13 @@ MAIN = "main"
 MAKING = "making"  # not played, but to make another
 # A network that does not use a setting refuses it: it would enter the cache's key and do nothing.
 _OF_REGIONWISE = ("deep", "width", "dueling", "state_encoder", "class_relative", "uncertainty", "state")
-_OF_SEARCH = ("population", "known", "begins")
+_OF_SEARCH = ("population", "known")
 _OF_DQN = (
     *("updates_per_round", "capacity", "batch", "gamma", "sync_every", "optimizer", "lr", "weight_decay", "clip"),
     *("feature_dropout", "explore", "feature_noise", "loss", "double", "epsilon_rounds", "n_step"),
     *("prioritised_alpha", "prioritised_beta", "twin", "standardise", "influence", "imitate", "halves"),
 )
-CAME_LAST = frozenset({"known", "halves", "imitate", "covers", "begins"})
+CAME_LAST = frozenset({"known", "halves", "imitate", "covers"})
 CAME_LATER = frozenset({"influence", "ready", "population", "deviation", "blank"}) | CAME_LAST
 # Settings that an earlier version's jobs may carry, of a game that is gone.
 _GONE = ("game", "redraw")
@@ -130,10 +130,6 @@ class PolicySettings(BaseModel):
     known: bool = Field(
         False, description="Of a search: each weight has a number more, for what is known beforehand as whole images."
     )
-    begins: Literal["sum", "shipped"] = Field(
-        "sum",
-        description="Of a search: at a sum made by hand, or at the policy that comes with regionwise, which is `known`.",
-    )
     covers: bool = Field(
         False,
         description="Where regions are chosen in turn: what is chosen counts as labelled, with the classes predicted of it, for "
@@ -174,10 +170,6 @@ class PolicySettings(BaseModel):
             raise ValueError("influence is mixed with rewards of about its size: set standardise = true.")
         if self.network == "blend" and self.episodes < self.population:
             raise ValueError(f"episodes is at least population, {self.population}: a search plays whole generations.")
-        if self.begins == "shipped" and not (self.known and not self.covers):
-            raise ValueError(
-                "The policy that comes with regionwise is known, and does not cover: set known = true and covers = false."
-            )
         if not self.class_relative:
             check_all_classes(self.sources)
         if self.imitate > self.episodes:

@@ -13,7 +13,7 @@ from service.schemas.policies import PolicySettings
 from workers.experiments.parts import Convergence, OwnFiles, Refit, Settings, Source, Training
 from workers.files import settings_hash
 from workers.loop.round import LoopSettings
-from workers.policy.shipped import beginning_of, shipped_digest
+from workers.policy.shipped import shipped_digest
 from workers.training.building import Architecture, stride_for
 
 # They change figures only where a head is refitted: other experiments keep the keys that they had before.
@@ -170,9 +170,7 @@ class Experiment(Settings):
     def _policy_values(self, name: str) -> dict[str, Any]:
         policy = self.policy(name)
         values = {key: each for key, each in policy.keyed().items() if key != "group"}
-        if policy.ready:
-            return {"ready": shipped_digest()}
-        return values | beginning_of(policy)
+        return {"ready": shipped_digest()} if policy.ready else values
 
     def key(self, stage: Literal["source", "theta0", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""

@@ -14,7 +14,6 @@ from workers.jobs.project import ProjectData, labelled_part
 from workers.loop.round import LoopSettings
 from workers.policy.ground import Ground
 from workers.policy.memories import LiveRound, remembered
-from workers.policy.shipped import beginning_of
 from workers.training.building import is_of
 from workers.training.checkpoints import CheckpointError
 
@@ -82,8 +81,7 @@ def games_made_of(
 ) -> str:
     """A hash of what games go by. Of the project's settings just those: others may change while a campaign runs."""
     sizes = {split: len(images) for split, images in splits.items()}
-    keyed = settings.keyed(CAME_LAST) | beginning_of(settings)
-    return settings_hash([source.id, sizes, keyed, asdict(loop), project.settings.seed])
+    return settings_hash([source.id, sizes, settings.keyed(CAME_LAST), asdict(loop), project.settings.seed])
 
 
 def ground_of(

@@ -15,7 +15,6 @@ from workers.policy.memories import LiveRound
 from workers.policy.players import Players
 from workers.policy.playing import PolicyTrainer
 from workers.policy.search import Search, SearchSettings
-from workers.policy.shipped import shipped_blend
 from workers.policy.trainer import Trainer, TrainerSettings
 from workers.training.checkpoints import Policy
 
@@ -23,7 +22,7 @@ from workers.training.checkpoints import Policy
 def build_network(settings: PolicySettings, classes: int, state_regions: int, seed: int) -> Policy:
     """A policy's network with weights drawn from the seed, as it is before training; a blend always begins with the same."""
     if settings.network == "blend":
-        return _blend(settings)
+        return Blend(known=settings.known, covers=settings.covers)
     generator = torch_generator(seed, "policy")
     if settings.network == "turns":
         return TurnsNetwork(settings.width, generator, covers=settings.covers)
@@ -60,15 +59,11 @@ def search(settings: PolicySettings, ground: Ground, seed: int, players: Players
     searching = SearchSettings(games=settings.episodes, population=settings.population, deviation=settings.deviation)
     return Search(
         contests=contests_of(settings, ground, seed),
-        network=_blend(settings).to(ground.device),
+        network=Blend(known=settings.known, covers=settings.covers).to(ground.device),
         settings=searching,
         seed=seed,
         players=players,
     )
-
-
-def _blend(settings: PolicySettings) -> Blend:
-    return shipped_blend() if settings.begins == "shipped" else Blend(known=settings.known, covers=settings.covers)
 
 
 def dqn_trainer(settings: PolicySettings, ground: Ground, seed: int, live: Sequence[LiveRound] = ()) -> Trainer:

@@ -34,11 +34,9 @@ def world(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> 
     return made
 
 
-def test_a_project_of_any_classes_plays_on_worlds_of_shapes_from_the_policy_that_comes_along(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_of_any_classes_plays_on_worlds_of_shapes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ground, "CITY", {"train": 4, "state": 1, "reward": 2})
-    job = train(world, **SMALL, begins="shipped", known=True, sources=["shapes:1", "shapes:2"], compare_games=1)
+    job = train(world, **SMALL, sources=["shapes:1", "shapes:2"], compare_games=1)
     assert (job["state"], job["error"]) == ("done", None)
     assert len(job["result"]["returns"]) == 4
 

@@ -107,7 +107,6 @@ def test_a_job_that_an_earlier_version_queued_trains_the_paper_s_policy(world: W
             {"policy": "absolute-classes", "sources": ["own", "shapes:1"]},
             "and shapes:1 has others: leave such sources out",
         ),
-        ({"policy": "blend", "begins": "shipped"}, "is known, and does not cover: set known = true"),
         ({"policy": "regionwise", "episodes": 0}, "greater than or equal to 1"),
         ({"policy": "regionwise", "epsiodes": 3}, "Extra inputs are not permitted"),
     ],
