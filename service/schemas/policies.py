@@ -9,7 +9,6 @@ from pydantic import (
     Field,
     ValidationError,
     create_model,
-    field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -49,7 +48,7 @@ class PolicySettings(BaseModel):
         ("own",),
         max_length=32,
         description='Where it plays: "own" (D_T), or, on a frozen encoder, "streets:SEED", "streets:SEED:CLASSES" and '
-        '"shapes:SEED", any number of them.',
+        '"shapes:SEED", any number of them. A search plays as often on one as it is named.',
     )
     episodes: int = Field(100, ge=1, le=10_000, description="Games to play; of a search, in whole generations.")
     budget: int = Field(480, ge=1, le=10_000_000, description="Regions per game, or all that there are.")
@@ -170,6 +169,7 @@ class PolicySettings(BaseModel):
             raise ValueError("influence is mixed with rewards of about its size: set standardise = true.")
         if self.network == "blend" and self.episodes < self.population:
             raise ValueError(f"episodes is at least population, {self.population}: a search plays whole generations.")
+        check_sources(self.sources, again=self.searched)
         if not self.class_relative:
             check_all_classes(self.sources)
         if self.imitate > self.episodes:
@@ -193,12 +193,6 @@ class PolicySettings(BaseModel):
         fields = type(self).model_fields
         values = self.model_dump(mode="json")
         return {name: each for name, each in values.items() if name not in later or each != fields[name].default}
-
-    @field_validator("sources")
-    @classmethod
-    def _known_sources(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
-        check_sources(sources)
-        return sources
 
 
 def _checked_name(name: str) -> str:

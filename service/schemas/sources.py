@@ -12,9 +12,11 @@ _STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
 _SHAPES = re.compile(r"shapes:(\d{1,9})")
 
 
-def check_sources(sources: tuple[str, ...]) -> None:
-    """Raises ValueError with a sentence for what is no source, for one that is named twice, and for none at all."""
-    if not sources or len(set(sources)) < len(sources):
+def check_sources(sources: tuple[str, ...], *, again: bool) -> None:
+    """Raises ValueError with a sentence for what is no source, for none at all, and, but for `again`, for one named twice."""
+    if not sources:
+        raise ValueError('A policy plays on one source or several: ["own"], say.')
+    if not again and len(set(sources)) < len(sources):
         raise ValueError('A policy plays on one source or several, each named once: ["own"], say.')
     for source in sources:
         _has_classes_of_its_own(source)

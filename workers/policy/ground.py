@@ -85,9 +85,13 @@ def game_of(settings: PolicySettings, ground: Ground, source: str, seed: int) ->
 
 
 def contests_of(settings: PolicySettings, ground: Ground, seed: int) -> list[Contest]:
-    """The games of a search on each of a policy's sources. Raises as `game_of`, and SourceError where f is trained as a whole."""
+    """The games of a search on each of a policy's sources, one for all places where it is named.
+
+    Raises as `game_of`, and SourceError where f is trained as a whole.
+    """
     _require_refits(ground)
-    return [_contest(settings, _there(ground, source, seed), seed) for source in settings.sources]
+    contests = {source: _contest(settings, _there(ground, source, seed), seed) for source in settings.sources}
+    return [contests[source] for source in settings.sources]
 
 
 def _require_refits(ground: Ground) -> None:
