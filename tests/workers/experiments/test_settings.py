@@ -95,7 +95,7 @@ def test_settings_of_policies_change_keys_only_where_they_are_used(
         ("covers=true", "covers is not used by the network paper"),
         ("capacity=3", "capacity is at least batch, 4"),
         ('sources=["own", "own"]', "each named once"),
-        ("sources=[]", "each named once"),
+        ("sources=[]", "plays on one source or several: "),
         ('sources=["planets:1"]', 'or on "shapes:SEED", not on'),
         ("prioritised_beta=0.9", "prioritised_beta is not used by uniform replay"),
     ],

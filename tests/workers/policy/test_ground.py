@@ -20,7 +20,7 @@ from workers.datasets.shapes import shapes_dataset
 from workers.datasets.streets import streets_dataset
 from workers.policy import ground as ground_module
 from workers.policy.building import dqn_trainer, search
-from workers.policy.ground import Ground, SourceError, game_of
+from workers.policy.ground import Ground, SourceError, contests_of, game_of
 from workers.policy.players import Players
 
 SETTINGS = PolicySettings(network="regionwise", episodes=2, budget=8, pool_size=3, batch=4, width=4)
@@ -233,3 +233,12 @@ def test_who_builds_a_search_has_others_play_its_games() -> None:
     while not found.done:
         found.play_round()
     assert (asked, found.areas) == ([0] * 4 + [1] * 4, [50.0] * 8)
+
+
+def test_a_search_plays_on_a_source_as_often_as_it_is_named_and_draws_it_once() -> None:
+    settings = PolicySettings(network="blend", sources=("shapes:1", "shapes:2", "shapes:1"), budget=8, pool_size=3)
+    first, other, again = contests_of(settings, home(), 0)
+    assert first is again
+    assert first.place.images is not other.place.images
+    with pytest.raises(ValueError, match="each named once"):
+        PolicySettings(network="regionwise", sources=("own", "own"))
