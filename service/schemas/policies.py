@@ -137,6 +137,7 @@ class PolicySettings(BaseModel):
 
     @model_validator(mode="after")
     def _uses_what_it_sets(self) -> "PolicySettings":
+        check_sources(self.sources, again=self.searched)
         unused = []
         if self.network == "paper":
             unused += [(name, "the paper's network", "network = 'regionwise'") for name in _OF_REGIONWISE]
@@ -169,7 +170,6 @@ class PolicySettings(BaseModel):
             raise ValueError("influence is mixed with rewards of about its size: set standardise = true.")
         if self.network == "blend" and self.episodes < self.population:
             raise ValueError(f"episodes is at least population, {self.population}: a search plays whole generations.")
-        check_sources(self.sources, again=self.searched)
         if not self.class_relative:
             check_all_classes(self.sources)
         if self.imitate > self.episodes:
