@@ -82,7 +82,7 @@ class _LabelMaps:
     def __init__(self, dataset: Dataset, console: Console) -> None:
         self.census = Census(dataset.classes)
         self._bare, self._labelled = defaultdict[str, list[str]](list), set[str]()
-        self._wrong = list[str]()
+        self._wrong, self._images = list[str](), {split: len(source) for split, source in dataset.splits.items()}
         places = [(split, number) for split in SPLITS for number in range(len(dataset.splits.get(split, ())))]
         for split, number in track(places, "Reading label maps", console=console, transient=True):
             source = dataset.splits[split]
@@ -106,7 +106,8 @@ class _LabelMaps:
         for split, names in self._bare.items():
             if split in splits:
                 raise ValueError(
-                    f"{len(names)} of the images of the split `{split}` have no label map: {', '.join(names[:_NAMED])}"
+                    f"{len(names)} of the {self._images[split]} images of the split `{split}` have no label map: "
+                    f"{', '.join(names[:_NAMED])}"
                     f"{_and_more(names)}. A simulation asks label maps in place of people: put them beside the others, or take "
                     "these images out. Where splits are drawn, images without one are the pool."
                 )

@@ -61,7 +61,7 @@ def evaluated(root: Path, *options: str, start: str = "none") -> tuple[int, str]
         (
             lambda root: (root / "labels/05.png").unlink(),
             "none",
-            "1 of the images of the split `pool` have no label map: 05.",
+            "1 of the 4 images of the split `pool` have no label map: 05.",
         ),
         (lambda root: recoded(root, by=255), "none", "No label map holds Crack. If label maps hold other values"),
         (
