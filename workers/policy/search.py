@@ -154,8 +154,7 @@ class Search:
 
         What is chosen depends on the direction of the numbers alone. If a candidate is worth v z, z being its scores and v what
         they should count, whoever asks by w gains w v / |w| over chance. So steps s up and down from w differ by twice
-        s v / sqrt(|w|^2 + |s|^2), the slope at w is the part of v beside w over |w|, and v lies along w + slope |w|^2 / gain. The
-        step there is at most as long as w.
+        s v / sqrt(|w|^2 + |s|^2), the slope at w is the part of v beside w over |w|, and v lies along w + slope |w|^2 / gain.
         """
         size, pairs, generations = self.settings.population, self.settings.pairs, len(self.trials)
         if generations == 0:
@@ -166,8 +165,7 @@ class Search:
         gain = max(LEAST_GAIN, float((areas_GN[:, BEGINNING] - areas_GN[:, RANDOM]).mean()))
         length = float(np.linalg.norm(self.beginning_P))
         shorter_X = np.hypot(1.0, np.linalg.norm(steps_XP, axis=1) / length)
-        step_P = slope(steps_XP / shorter_X[:, None], halves_X) * length**2 / gain
-        return self.beginning_P + step_P * min(1.0, length / max(float(np.linalg.norm(step_P)), 1e-12))
+        return self.beginning_P + slope(steps_XP / shorter_X[:, None], halves_X) * length**2 / gain
 
     def best_policy(self) -> nn.Module:
         """The network with the numbers that the search has come to, in evaluation mode."""
