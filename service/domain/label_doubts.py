@@ -23,7 +23,7 @@ class Census:
         self.ignored = 0
 
     def add(self, counts_C: NDArray[np.int64], ignored: int) -> None:
-        """Take a label map in, by its pixels of each class and those that are ignored."""
+        """Take a label map in, by its pixels of each class, (C,), and the number of those that are ignored."""
         self.pixels_C += counts_C
         self.images_C += counts_C > 0
         self.ignored += ignored
@@ -38,13 +38,13 @@ class Census:
         """Of all pixels; 0 without any."""
         return self.ignored / max(1, self.pixels)
 
-    def lacks_classes(self) -> list[str]:
+    def missing_classes(self) -> list[str]:
         """A sentence where classes are in no label map, else none."""
         pairs = zip(self.classes.classes, self.images_C.tolist(), strict=True)
         never = [each.name for each, images in pairs if not images]
         return [f"No label map holds {', '.join(never)}."] if never else []
 
-    def is_ignored(self, most: float) -> list[str]:
+    def too_much_ignored(self, most: float) -> list[str]:
         """A sentence where a larger share of pixels is ignored than should be at most, else none."""
         if self.share_ignored <= most:
             return []

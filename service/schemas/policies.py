@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from service.schemas.fields import Input
 from service.schemas.named_policies import named_policies
-from service.schemas.sources import OWN, Source, check_all_classes, check_sources
+from service.schemas.sources import OWN, Source, check_sources, require_project_classes
 
 MAIN = "main"
 MAKING = "making"  # not played, but to make another
@@ -137,7 +137,7 @@ class PolicySettings(BaseModel):
 
     @model_validator(mode="after")
     def _uses_what_it_sets(self) -> "PolicySettings":
-        check_sources(self.sources, again=self.searched)
+        check_sources(self.sources, repeats=self.searched)
         unused = []
         if self.network == "paper":
             unused += [(name, "the paper's network", "network = 'regionwise'") for name in _OF_REGIONWISE]
@@ -171,7 +171,7 @@ class PolicySettings(BaseModel):
         if self.network == "blend" and self.episodes < self.population:
             raise ValueError(f"episodes is at least population, {self.population}: a search plays whole generations.")
         if not self.class_relative:
-            check_all_classes(self.sources)
+            require_project_classes(self.sources)
         if self.imitate > self.episodes:
             raise ValueError(f"imitate is at most episodes, {self.episodes}: they are the first of these.")
         if self.capacity < self.batch:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
+from service.domain.classes import CAMVID
+
 OWN = "own"
 # As long as a city's that names each of 255 classes, and some.
 Source = Annotated[str, StringConstraints(max_length=1100)]
@@ -12,17 +14,20 @@ _STREETS = re.compile(r"streets:(\d{1,9})(?::(\d{1,3}(?:-\d{1,3}){0,254}))?")
 _SHAPES = re.compile(r"shapes:(\d{1,9})")
 
 
-def check_sources(sources: tuple[str, ...], *, again: bool) -> None:
-    """Raises ValueError with a sentence for what is no source, for none at all, and, but for `again`, for one named twice."""
+def check_sources(sources: tuple[str, ...], *, repeats: bool) -> None:
+    """Raises ValueError with a sentence for what is no source, for none at all, and, without `repeats`, for one named twice."""
     if not sources:
         raise ValueError('A policy plays on one source or several: ["own"], say.')
-    if not again and len(set(sources)) < len(sources):
-        raise ValueError('A policy plays on one source or several, each named once: ["own"], say.')
+    if not repeats and len(set(sources)) < len(sources):
+        raise ValueError(
+            'A policy plays on one source or several, each named once: ["own"], say. A search may name one again.'
+        )
     for source in sources:
-        _has_classes_of_its_own(source)
+        if source != OWN and world_of(source) is None:
+            city_of(source)
 
 
-def check_all_classes(sources: tuple[str, ...]) -> None:
+def require_project_classes(sources: tuple[str, ...]) -> None:
     """Raises ValueError for sources that have other classes than the project: some of them, or their own."""
     others = [source for source in sources if _has_classes_of_its_own(source)]
     if others:
@@ -33,7 +38,9 @@ def check_all_classes(sources: tuple[str, ...]) -> None:
 
 
 def _has_classes_of_its_own(source: str) -> bool:
-    return source != OWN and (world_of(source) is not None or city_of(source)[1] is not None)
+    if source == OWN:
+        return False
+    return world_of(source) is not None or city_of(source)[1] not in (None, tuple(range(len(CAMVID))))
 
 
 def world_of(source: str) -> int | None:

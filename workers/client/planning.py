@@ -107,8 +107,8 @@ class Plan:
             if names
         ]
         if self.measured_maps:
-            found += self.census.lacks_classes()
-        return found + self.census.is_ignored(most_ignored)
+            found += self.census.missing_classes()
+        return found + self.census.too_much_ignored(most_ignored)
 
 
 def plan_of(

@@ -39,7 +39,7 @@ def _classes(plan: Plan) -> Table:
     whole, counts = census.pixels or 1, zip(census.pixels_C.tolist(), census.images_C.tolist(), strict=True)
     for each, (pixels, images) in zip(plan.classes.classes, counts, strict=True):
         table.add_row(Text(each.name), str(each.id), f"{pixels / whole:.2%}", str(images))
-    table.add_row("ignored", str(plan.classes.ignore_id), f"{census.ignored / whole:.2%}", "")
+    table.add_row("ignored", str(plan.classes.ignore_id), f"{census.share_ignored:.2%}", "")
     return table
 
 

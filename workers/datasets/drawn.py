@@ -22,9 +22,12 @@ class Drawn:
         prefix: str,
         first: int = 0,
     ) -> None:
-        """`draw` gives the image and the label map of a number. Raises ValueError for a negative count, or no pixels."""
-        if count < 0:
-            raise ValueError(f"The count of drawn scenes cannot be negative, got {count}.")
+        """`draw` gives the image and the label map of a number, by that number alone, in arrays that are nobody else's.
+
+        Raises ValueError for a count below 0 or above STRIDE, and for no pixels.
+        """
+        if not 0 <= count <= STRIDE:
+            raise ValueError(f"The count of drawn scenes cannot be negative, or above {STRIDE:,}; got {count}.")
         if min(size) < 1:
             raise ValueError(f"Drawn scenes need a height and width of at least one pixel, got {size[0]} x {size[1]}.")
         self._count, self._size, self._draw, self._prefix, self._first = count, size, draw, prefix, first

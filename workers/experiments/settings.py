@@ -170,7 +170,10 @@ class Experiment(Settings):
     def _policy_values(self, name: str) -> dict[str, Any]:
         policy = self.policy(name)
         values = {key: each for key, each in policy.keyed().items() if key != "group"}
-        return {"ready": shipped_digest()} if policy.ready else values
+        if policy.ready:
+            return {"ready": shipped_digest()}
+        # What a search comes to by the same games is not what it came to before.
+        return values | ({"search": 3} if policy.searched else {})
 
     def key(self, stage: Literal["source", "theta0", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""

@@ -10,7 +10,8 @@ from models.segmenter import Segmenter
 from service.domain.classes import CAMVID, ClassSet
 from service.schemas.policies import PolicySettings
 from service.schemas.sources import OWN, city_of, world_of
-from workers.datasets.base import Cached, Dataset, ImageSource, SomeClasses
+from workers.datasets.base import Cached, Dataset, ImageSource, Pixels, SomeClasses
+from workers.datasets.decoded import DecodedCache
 from workers.datasets.on_device import on_device
 from workers.datasets.shapes import shapes_dataset
 from workers.datasets.streets import streets_dataset
@@ -23,6 +24,8 @@ from workers.training.building import copy_of, with_fresh_head
 
 # Scenes of a city or a world that a policy plays on: D_T, D_S and D_R of its game.
 CITY = {"train": 60, "state": 10, "reward": 30}
+# Of an image that is drawn, at most.
+MOST_PIXELS = 2**23
 # Games that a policy is tried on where a head is refitted; where f is trained as a whole they are too dear.
 TRIALS = 3
 # The first fit of a head that has not learned from anything takes so many times the steps of a later one.
@@ -120,9 +123,15 @@ def _contest(settings: PolicySettings, ground: Ground, seed: int) -> Contest:
 
 
 def _there(ground: Ground, source: str, seed: int) -> Ground:
+    """The ground that a source names. Raises as `game_of`."""
     if source == OWN:
         return ground
     height, width = ground.splits["train"].size(0)
+    if height * width > MOST_PIXELS:
+        raise SourceError(
+            f"The source {source!r} is drawn at the size of D_T's images, and {height} x {width} is too large for that: set the "
+            'policy\'s sources to ["own"].'
+        )
     world = world_of(source)
     if world is None:
         number, kept = city_of(source)
@@ -168,8 +177,9 @@ def _beginning(ground: Ground, seed: int) -> Callable[[], Segmenter]:
 
 def _elsewhere(ground: Ground, source: str, classes: ClassSet, drawn: Mapping[str, ImageSource], seed: int) -> Ground:
     """The ground of drawn images, under the encoder and projection of this one's. What is known there is its D_S."""
-    kept = Dataset(name=source, classes=classes, splits={split: Cached(drawn[split]) for split in CITY})
-    splits = dict(on_device(kept, ground.device).splits)
+    decoded = DecodedCache[Pixels]()
+    cached = {split: Cached(drawn[split], decoded, split) for split in CITY}
+    splits = dict(on_device(Dataset(name=source, classes=classes, splits=cached), ground.device).splits)
     return replace(
         ground,
         splits=splits,

@@ -7,7 +7,7 @@ estimated from all pairs at once, drawn towards 0 by as much as the pairs do not
 1992). Where they tell nothing, what comes of it is the beginning. In some games players lie ten times as far apart as in others:
 areas count in deviations of those who play the same one.
 
-Shapes: P numbers of a policy, G generations, N policies of each, X pairs.
+Shapes: P numbers of a policy, G generations, N players of each, M = N - 1 of them by a policy, X pairs.
 """
 
 import math
@@ -31,7 +31,11 @@ HEARD_EVERY = 1.0  # seconds, while others play
 BEGINNING, RANDOM = 0, 1  # places in a generation
 LEAST_GAIN = 0.5
 """Deviations that the beginning is taken to have over chance at least: a step is longer the less it has."""
-_LEAST_SPREAD = 1e-6  # points
+MOST_GAIN = 10.0
+"""Deviations that it is taken to have in one game at most: a game of which all policies make nearly the same does not decide."""
+LONGEST = 3.0
+"""Lengths of the beginning that a step is long at most."""
+_LEAST_SPREAD = 0.1  # points
 # How much more the slopes vary than the pairs' chance does, for each unit of the draws: none, and a grid.
 _RATIOS = np.concatenate([[0.0], np.logspace(-5, 2, 141)])
 
@@ -155,6 +159,7 @@ class Search:
         What is chosen depends on the direction of the numbers alone. If a candidate is worth v z, z being its scores and v what
         they should count, whoever asks by w gains w v / |w| over chance. So steps s up and down from w differ by twice
         s v / sqrt(|w|^2 + |s|^2), the slope at w is the part of v beside w over |w|, and v lies along w + slope |w|^2 / gain.
+        A step is LONGEST |w| long at most.
         """
         size, pairs, generations = self.settings.population, self.settings.pairs, len(self.trials)
         if generations == 0:
@@ -162,10 +167,12 @@ class Search:
         areas_GN = in_deviations(np.array(self.areas[: generations * size]).reshape(generations, size))
         steps_XP = np.concatenate([self._steps(generation) for generation in range(generations)])
         halves_X = (areas_GN[:, 2 : 2 + pairs] - areas_GN[:, 2 + pairs : 2 + 2 * pairs]).ravel() / 2
-        gain = max(LEAST_GAIN, float((areas_GN[:, BEGINNING] - areas_GN[:, RANDOM]).mean()))
+        gains_G = (areas_GN[:, BEGINNING] - areas_GN[:, RANDOM])[areas_GN.any(1)].clip(-MOST_GAIN, MOST_GAIN)
+        gain = max(LEAST_GAIN, float(gains_G.mean()) if len(gains_G) else 0.0)
         length = float(np.linalg.norm(self.beginning_P))
         shorter_X = np.hypot(1.0, np.linalg.norm(steps_XP, axis=1) / length)
-        return self.beginning_P + slope(steps_XP / shorter_X[:, None], halves_X) * length**2 / gain
+        step_P = slope(steps_XP / shorter_X[:, None], halves_X) * length**2 / gain
+        return self.beginning_P + step_P * min(1.0, LONGEST * length / max(float(np.linalg.norm(step_P)), 1e-12))
 
     def best_policy(self) -> nn.Module:
         """The network with the numbers that the search has come to, in evaluation mode."""
@@ -199,14 +206,14 @@ class Search:
 
 
 def in_deviations(areas_GN: Numbers) -> Numbers:
-    """Areas over the mean of their generation, in deviations of its policies, of whom the one that asks at random is none.
+    """(G, N): areas less the mean of the generation's policies, over their standard deviation; the random player is in neither.
 
-    0 where all of them reach the same: such a game tells nothing.
+    All 0 where they lie closer than a tenth of a point: such a game tells nothing.
     """
     policies_GM = np.delete(areas_GN, RANDOM, axis=1)
     spread_G1 = policies_GM.std(1, ddof=1, keepdims=True)
     ahead_GN = areas_GN - policies_GM.mean(1, keepdims=True)
-    return np.divide(ahead_GN, spread_G1, out=np.zeros_like(ahead_GN), where=spread_G1 > _LEAST_SPREAD)
+    return np.asarray(np.divide(ahead_GN, spread_G1, out=np.zeros_like(ahead_GN), where=spread_G1 > _LEAST_SPREAD))
 
 
 def slope(steps_XP: Numbers, halves_X: Numbers) -> Numbers:

@@ -38,7 +38,7 @@ def require_sound(
         return
     found = _LabelMaps(dataset, console)
     found.require_readable(filled | there)
-    doubts = [*found.census.lacks_classes(), *found.census.is_ignored(most_ignored)]
+    doubts = [*found.census.missing_classes(), *found.census.too_much_ignored(most_ignored)]
     if doubts and not anyway:
         raise ValueError(f"{' '.join(doubts)} {SAY_HOW}")
     write_atomically(seen, b"{}")

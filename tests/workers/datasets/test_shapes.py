@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from service.domain.classes import IGNORE
 from workers.datasets.base import ImageSource
 from workers.datasets.shapes import LAYOUTS, plan_world, shapes_dataset
-from workers.datasets.shapes.layouts import _two_nearest
+from workers.datasets.shapes.layouts import GROUND, _two_nearest
 from workers.datasets.shapes.source import SERIES
 from workers.datasets.shapes.world import plan_series
 
@@ -52,10 +53,14 @@ def test_splits_and_worlds_share_no_image() -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_another_size_shows_the_same_image(seed: int) -> None:
-    small, large = (shapes_dataset(seed, size, size * 4 // 3).splits["train"] for size in (90, 360))
-    for n in range(2):
-        assert (large.label_map(n)[2::4, 2::4] == small.label_map(n)).mean() > 0.85
+def test_another_size_shows_the_same_label_map(seed: int) -> None:
+    small, large = (shapes_dataset(seed, size, size * 4 // 3).splits["train"] for size in (180, 360))
+    for n in range(0, 12, 2):
+        one, other = small.label_map(n), large.label_map(n)[1::2, 1::2]
+        # What is no ground: most of an image of lines is ground, whatever lies on it.
+        shown = [(each != GROUND) & (each != IGNORE) for each in (one, other)]
+        both, either = (shown[0] & shown[1] & (one == other)).sum(), (shown[0] | shown[1]).sum()
+        assert both > 0.6 * either
 
 
 def test_layouts_go_round_and_differ_in_what_they_hold() -> None:
@@ -71,7 +76,10 @@ def test_classes_are_met_unevenly_and_most_of_them_at_all(seed: int) -> None:
     shares = counts[:classes] / counts.sum()
     assert counts[IGNORE] / counts.sum() < 0.25
     assert (counts[:classes] > 0).sum() >= max(2, 0.6 * classes)
-    assert shares.max() > 2 * shares.min()
+    if plan_world(seed).layout == "plots":
+        assert spearmanr(shares, plan_world(seed).shares_C).statistic > 0.5
+    if plan_world(seed).layout in ("cells", "lines"):
+        assert shares[GROUND] > 0.5
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -93,13 +101,16 @@ def within(image: np.ndarray, labels: np.ndarray) -> float:
     )
 
 
-def test_images_of_a_series_share_light_and_classes() -> None:
-    drawn = plan_world(1)
-    assert SERIES > 1
-    first, again, other = plan_series(drawn, 0), plan_series(drawn, 0), plan_series(drawn, 1)
-    assert np.array_equal(first.gain_3, again.gain_3)
-    assert not np.array_equal(first.gain_3, other.gain_3)
-    assert first.shares_C.sum() == pytest.approx(1)
+@pytest.mark.parametrize("seed", [0, 4, 8, 12])
+def test_images_of_a_series_hold_its_classes_alone_and_the_next_series_has_others(seed: int) -> None:
+    drawn, source, met = plan_world(seed), shapes_dataset(seed, *SIZE).splits["state"], list[set[int]]()
+    for series in range(6):
+        there = set(np.flatnonzero(plan_series(drawn, series).shares_C).tolist())
+        for n in range(series * SERIES, (series + 1) * SERIES):
+            if n < len(source):
+                assert set(np.unique(source.label_map(n)).tolist()) <= there | {IGNORE}
+        met.append(there)
+    assert any(each != met[0] for each in met)
 
 
 def test_the_two_nearest_sites_are_those_of_a_sort() -> None:

@@ -107,6 +107,7 @@ def test_a_job_that_an_earlier_version_queued_trains_the_paper_s_policy(world: W
             {"policy": "absolute-classes", "sources": ["own", "shapes:1"]},
             "and shapes:1 has others: leave such sources out",
         ),
+        ({"policy": "absolute-classes", "sources": ["streets:1:0-1-3"]}, "and streets:1:0-1-3 has others"),
         ({"policy": "regionwise", "episodes": 0}, "greater than or equal to 1"),
         ({"policy": "regionwise", "epsiodes": 3}, "Extra inputs are not permitted"),
     ],

@@ -235,6 +235,19 @@ def test_who_builds_a_search_has_others_play_its_games() -> None:
     assert (asked, found.areas) == ([0] * 4 + [1] * 4, [50.0] * 8)
 
 
+def test_places_are_not_drawn_at_the_size_of_huge_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ground_module, "MOST_PIXELS", 100)
+    for source in ("streets:1", "shapes:1"):
+        with pytest.raises(SourceError, match="is too large for that"):
+            game_of(SETTINGS, camvid(start=never), source, 0)
+    game_of(SETTINGS, home(), "own", 0)
+
+
+def test_all_classes_of_a_city_are_the_project_s() -> None:
+    every = "streets:1:" + "-".join(map(str, range(11)))
+    assert PolicySettings(network="regionwise", class_relative=False, sources=(every,)).sources == (every,)
+
+
 def test_a_search_plays_on_a_source_as_often_as_it_is_named_and_draws_it_once() -> None:
     settings = PolicySettings(network="blend", sources=("shapes:1", "shapes:2", "shapes:1"), budget=8, pool_size=3)
     first, other, again = contests_of(settings, home(), 0)

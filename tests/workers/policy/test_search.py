@@ -91,6 +91,32 @@ def test_games_in_which_players_lie_far_apart_do_not_drown_the_others() -> None:
     assert 0 < gains[1] < gains[0]
 
 
+class Tied(Worth):
+    """A game in which all policies make nearly the same, and chance ten points less."""
+
+    def gain(self, ends: torch.Tensor) -> float:
+        return 10 + 1e-4 * super().gain(ends)
+
+
+def test_a_game_of_which_all_policies_make_the_same_does_not_decide() -> None:
+    telling = Worth(2.5 * ALONG + beside(2.0), 1.0)
+    alone = search(telling, games=240, population=12)
+    both = search(telling, Tied(START), games=480, population=12)  # half of the games, as many as the other has
+    for each in (alone, both):
+        while not each.done:
+            each.play_round()
+    steps = [np.linalg.norm(each.found() - each.beginning_P) for each in (alone, both)]
+    assert steps[1] > 0.5 * steps[0] > 0
+
+
+def test_a_step_is_not_longer_than_three_times_its_beginning() -> None:
+    found = search(Worth(0.01 * ALONG + beside(9.0)), games=240, population=12)
+    while not found.done:
+        found.play_round()
+    length = np.linalg.norm(found.beginning_P)
+    assert np.linalg.norm(found.found() - found.beginning_P) == pytest.approx(3 * length)
+
+
 def test_areas_count_in_deviations_of_those_who_play_by_policies() -> None:
     areas = np.array([[51.0, 20.0, 52.0, 53.0], [10.0, 9.0, 40.0, 70.0], [7.0, 3.0, 7.0, 7.0]])
     found = in_deviations(areas)

@@ -1,6 +1,9 @@
 """Where shapes lie: label maps, and how bright each shape is beside others of its class.
 
-All lengths are shares of an image's height, so that a world looks alike at any size.
+All lengths are shares of an image's height, so that a world looks alike at any size. Points are (column, row), as
+Pillow takes them.
+
+Shapes: H x W pixels of an image, S sites, P points of an outline, L layers, C classes.
 """
 
 import math
@@ -18,7 +21,7 @@ Tones = NDArray[np.float32]
 GROUND = 0
 _TONE = 0.15  # deviation of a shape's brightness
 _WARP = 256  # pixels of a side of the noise that borders are bent by
-_HEIGHT = 360  # at which borders are given
+HEIGHT = 360  # of images that lengths in pixels are given for
 _MOST_SITES = 400
 
 
@@ -35,8 +38,9 @@ class Sheet:
         flat = [(float(col), float(row)) for col, row in points * self.height]
         self._pens[0].polygon(flat, fill=label)
         self._pens[1].polygon(flat, fill=tone)
-        if border * self.height >= _HEIGHT:
-            self._pens[0].line([*flat, flat[0]], fill=IGNORE, width=round(border * self.height / _HEIGHT))
+        if border:
+            width = max(1, round(border * self.height / HEIGHT))
+            self._pens[0].line([*flat, flat[0]], fill=IGNORE, width=width)
 
     def line(self, points: NDArray[np.float64], label: int, tone: float, breadth: float) -> None:
         """Draw a line through (column, row) points in heights, `breadth` heights wide, a pixel at least."""
@@ -70,7 +74,7 @@ def _plots(world: World, series: Series, height: int, width: int, rng: np.random
     nearest_HW, second_HW = _two_nearest(points_HW2, sites_S2)
     label_map_HW = classes_S[nearest_HW[0]].astype(np.uint8)
     if world.border:
-        between = (second_HW[1] - nearest_HW[1] < world.border / _HEIGHT) & (classes_S[second_HW[0]] != label_map_HW)
+        between = (second_HW[1] - nearest_HW[1] < world.border / HEIGHT) & (classes_S[second_HW[0]] != label_map_HW)
         label_map_HW[between] = IGNORE
     return label_map_HW, tones_S[nearest_HW[0]]
 
@@ -116,7 +120,7 @@ def _wander(
     points = np.concatenate([start[None], start + np.cumsum(moves, 0)])
     sheet.line(points, label, _tone(rng), breadth)
     for place in np.flatnonzero(rng.random(len(headings)) < 0.06):
-        if breadth * sheet.height > 1.5 and length > 0.3:
+        if breadth > 1.5 / HEIGHT and length > 0.3:
             side = float(headings[place] + rng.choice([-1, 1]) * rng.uniform(0.5, 1.2))
             _wander(sheet, points[place], side, label, 0.6 * breadth, 0.5 * length, rng)
 
@@ -181,17 +185,17 @@ _Nearest = tuple[NDArray[np.int64], Tones]
 
 def _two_nearest(points_HW2: Tones, sites_S2: NDArray[np.float64]) -> tuple[_Nearest, _Nearest]:
     """Numbers of the nearest and the second nearest site of each point, and how far they are."""
-    far_HW = np.full((2, *points_HW2.shape[:2]), np.inf, np.float32)
-    who_HW = np.zeros((2, *points_HW2.shape[:2]), np.int64)
+    far_2HW = np.full((2, *points_HW2.shape[:2]), np.inf, np.float32)
+    who_2HW = np.zeros((2, *points_HW2.shape[:2]), np.int64)
     for site, (col, row) in enumerate(sites_S2.astype(np.float32)):
         own_HW = np.hypot(points_HW2[..., 0] - col, points_HW2[..., 1] - row)
-        first, second = own_HW < far_HW[0], own_HW < far_HW[1]
-        far_HW[1], who_HW[1] = (
-            np.where(first, far_HW[0], np.where(second, own_HW, far_HW[1])),
-            np.where(first, who_HW[0], np.where(second, site, who_HW[1])),
+        first, second = own_HW < far_2HW[0], own_HW < far_2HW[1]
+        far_2HW[1], who_2HW[1] = (
+            np.where(first, far_2HW[0], np.where(second, own_HW, far_2HW[1])),
+            np.where(first, who_2HW[0], np.where(second, site, who_2HW[1])),
         )
-        far_HW[0][first], who_HW[0][first] = own_HW[first], site
-    return (who_HW[0], far_HW[0]), (who_HW[1], far_HW[1])
+        far_2HW[0][first], who_2HW[0][first] = own_HW[first], site
+    return (who_2HW[0], far_2HW[0]), (who_2HW[1], far_2HW[1])
 
 
 def _tones(count: int, rng: np.random.Generator) -> Tones:

@@ -1,4 +1,11 @@
-"""What an image of shapes looks like: each class its colour and texture, under the light of its series, through a lens."""
+"""What an image of shapes looks like: each class its colour and texture, under the light of its series, through a lens.
+
+At another size the label map shows the same; texture and noise are laid elsewhere.
+
+Shapes: H x W pixels of an image, N of a class.
+"""
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +13,7 @@ from PIL import Image, ImageFilter
 
 from service.domain.classes import IGNORE
 from workers.datasets.base import Pixels
-from workers.datasets.shapes.layouts import Tones
+from workers.datasets.shapes.layouts import HEIGHT, Tones
 from workers.datasets.shapes.world import Look, Series, World
 from workers.datasets.streets.textures import TILE, color_grain, grain, laid, smooth_noise
 
@@ -28,7 +35,7 @@ def paint(world: World, series: Series, label_map_HW: Pixels, tones_HW: Tones, r
     lit_HW3 = 255 * (lit_HW3.clip(0, 255) / 255) ** series.gamma
     image = Image.fromarray(lit_HW3.astype(np.uint8))
     if world.blur:
-        image = image.filter(ImageFilter.GaussianBlur(world.blur * height / 360))
+        image = image.filter(ImageFilter.GaussianBlur(world.blur * height / HEIGHT))
     noise = laid(color_grain(), height, 3 * width, _at(rng)).reshape(height, width, 3)
     return (np.asarray(image, np.float32) + world.noise * noise).clip(0, 255).astype(np.uint8)
 
@@ -52,13 +59,9 @@ def _light(height: int, width: int, rng: np.random.Generator) -> NDArray[np.floa
     return np.asarray(slope_HW, np.float32)
 
 
-_MOTTLES: dict[int, Tones] = {}
-
-
+@lru_cache(maxsize=8)
 def _mottle(coarse: int) -> Tones:
-    if coarse not in _MOTTLES:
-        _MOTTLES[coarse] = smooth_noise(TILE, coarse, np.random.default_rng([19, coarse]))
-    return _MOTTLES[coarse]
+    return smooth_noise(TILE, coarse, np.random.default_rng([19, coarse]))
 
 
 def _at(rng: np.random.Generator) -> tuple[int, int]:

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from workers.datasets.base import Dataset, ImageSource, Pixels
+from workers.datasets.base import SPLITS, Dataset, ImageSource, Pixels
 from workers.datasets.drawn import STRIDE, Drawn
 from workers.datasets.shapes.layouts import arrange
 from workers.datasets.shapes.looks import paint
 from workers.datasets.shapes.world import World, plan_series, plan_world
 
-SPLITS = ("state", "train", "reward", "pool", "test")
 DEFAULT_COUNTS = {"state": 10, "train": 60, "reward": 30, "pool": 120, "test": 40}
 # Images that follow each other share their light and the classes that are there, as those of one drive or one slide do.
 SERIES = 8
@@ -29,7 +28,8 @@ def shapes_dataset(
 ) -> Dataset:
     """Five splits of images of the world `seed`, none of which share a series.
 
-    `counts` says how many images each split has, the rest as in DEFAULT_COUNTS. Raises ValueError for an unknown split.
+    `counts` says how many images each split has, the rest as in DEFAULT_COUNTS. Raises ValueError for an unknown split,
+    a negative seed or count, and a size without pixels.
     """
     wanted = {**DEFAULT_COUNTS, **(counts or {})}
     if unknown := sorted(set(wanted) - set(SPLITS)):

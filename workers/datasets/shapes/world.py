@@ -1,4 +1,7 @@
-"""What a world of shapes is: its layout, its classes, how often they are met and what they look like; drawn from its seed."""
+"""What a world of shapes is: its layout, its classes, how often they are met and what they look like; drawn from its seed.
+
+Shapes: C classes.
+"""
 
 import colorsys
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from service.domain.classes import ClassSet, Color, LabelClass
 LAYOUTS = ("plots", "cells", "lines", "layers")
 # Classes of a world, at least and at most.
 _CLASSES = {"plots": (4, 14), "cells": (3, 20), "lines": (2, 4), "layers": (5, 14)}
-# The chance that a class looks nearly like another one.
+# The chance that a class has nearly the colour of another one.
 _ALIKE = 0.45
 # How far colours of classes that look alike lie apart, and by which factor they differ from series to series: deviations.
 _APART, _SHIFT = 14.0, 0.08
@@ -34,8 +37,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class World:
-    """shares_C: how often a class is met, of sum 1; class 0 is the ground where a layout has one. scale: of shapes, in heights of
-    an image. border: pixels at a height of 360 between shapes that nobody labels.
+    """shares_C: how often a class is drawn, of sum 1, beside the ground of cells and lines, class 0, and the bands of layers, all
+    of them always there. scale: of shapes, in heights of an image. roundness: 0 (angular) to 1. border: between shapes, which
+    nobody labels, in pixels at a height of 360. noise: deviation in 0..255. blur: radius in pixels at a height of 360.
     """
 
     seed: int
@@ -53,7 +57,8 @@ class World:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
     """What images that follow each other share. gain_3: of the light in each channel. shares_C: of the classes that are there.
-    shifts_C3: factors on the colours of classes, which are not everywhere the same.
+    shifts_C3: factors on the colours of classes, which are not everywhere the same. gamma: above 1 darkens. scale: a factor on
+    the world's. turn: of stripes, in radians, and of layers, a slope of 0.4 of it.
     """
 
     shares_C: NDArray[np.float64]
@@ -90,7 +95,7 @@ def plan_world(seed: int) -> World:
 
 
 def plan_series(world: World, number: int) -> Series:
-    """The series of this number. Of classes beyond the two most frequent each is there with a chance of its own."""
+    """The series of this number. Of classes beyond the two most frequent seven in ten are there."""
     rng = np.random.default_rng([world.seed, 1, number])
     there_C = rng.random(len(world.shares_C)) < 0.7
     there_C[:2] = True
