@@ -152,7 +152,10 @@ class Experiment(Settings):
 
     def policy_key(self, name: str, seed: int) -> str:
         """A hash of what a trained policy depends on."""
-        return self.key("policy", self._policy_values(name), seed)
+        settings = self.policy(name)
+        # What a search comes to by the same games is not what it came to before.
+        tags = ["search 3"] if settings.searched and not settings.ready else []
+        return self.key("policy", self._policy_values(name), seed, *tags)
 
     def method_key(self, method: Method, seed: int) -> str:
         """A hash of what a method's trajectory with a seed depends on."""
@@ -170,10 +173,7 @@ class Experiment(Settings):
     def _policy_values(self, name: str) -> dict[str, Any]:
         policy = self.policy(name)
         values = {key: each for key, each in policy.keyed().items() if key != "group"}
-        if policy.ready:
-            return {"ready": shipped_digest()}
-        # What a search comes to by the same games is not what it came to before.
-        return values | ({"search": 3} if policy.searched else {})
+        return {"ready": shipped_digest()} if policy.ready else values
 
     def key(self, stage: Literal["source", "theta0", "policy", "trajectory"], *more: Any) -> str:
         """A hash of what a stage's outcome depends on: its own settings and those of the stages before it."""
