@@ -2,12 +2,19 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from workers.datasets.base import Pixels
 
 KEPT = 8  # drawn pairs that a source remembers: an image and its label map are mostly asked for together
 STRIDE = 1_000_000  # numbers set apart for each split
+
+
+def counts_of(what: str, defaults: Mapping[str, int], counts: Mapping[str, int] | None) -> dict[str, int]:
+    """How many images each split has, the rest as in `defaults`. Raises ValueError for a split that is not there."""
+    if unknown := sorted(set(counts or {}) - set(defaults)):
+        raise ValueError(f"{what} have no split {', '.join(unknown)}; there are {', '.join(defaults)}.")
+    return {**defaults, **(counts or {})}
 
 
 class Drawn:

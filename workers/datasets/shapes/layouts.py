@@ -143,14 +143,16 @@ def _layers(world: World, series: Series, height: int, width: int, rng: np.rando
     things_C = series.shares_C[layers:]
     if things_C.sum() == 0:
         return sheet.done()
+    # A class keeps to its own height and stretch: what is around a thing tells of what it is.
+    homes_C, stretches_C = (
+        [np.random.default_rng([world.seed, of, kind]).uniform(low, high) for kind in range(len(things_C))]
+        for of, low, high in ((3, 0.15, 0.9), (4, 0.5, 2.0))
+    )
     for _ in range(int(rng.integers(3, 16))):
         kind = int(rng.choice(len(things_C), p=things_C / things_C.sum()))
-        # A class keeps to its own height: what is around a thing tells of what it is.
-        home = np.random.default_rng([world.seed, 3, kind]).uniform(0.15, 0.9)
-        at = np.array([rng.random() * reach, home + rng.normal(0, 0.08)])
+        at = np.array([rng.random() * reach, homes_C[kind] + rng.normal(0, 0.08)])
         size = world.scale * series.scale * rng.lognormal(-0.3, 0.4) * (0.5 + at[1])
-        stretch = np.random.default_rng([world.seed, 4, kind]).uniform(0.5, 2.0)
-        outline_P2 = _blob(size / 2, world.roundness, rng) * [stretch, 1 / stretch]
+        outline_P2 = _blob(size / 2, world.roundness, rng) * [stretches_C[kind], 1 / stretches_C[kind]]
         sheet.polygon(at + outline_P2, layers + kind, _tone(rng), world.border)
     return sheet.done()
 

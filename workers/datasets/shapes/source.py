@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from workers.datasets.base import SPLITS, Dataset, ImageSource, Pixels
-from workers.datasets.drawn import STRIDE, Drawn
+from workers.datasets.drawn import STRIDE, Drawn, counts_of
 from workers.datasets.shapes.layouts import arrange
 from workers.datasets.shapes.looks import paint
 from workers.datasets.shapes.world import World, plan_series, plan_world
@@ -31,9 +31,7 @@ def shapes_dataset(
     `counts` says how many images each split has, the rest as in DEFAULT_COUNTS. Raises ValueError for an unknown split,
     a negative seed or count, and a size without pixels.
     """
-    wanted = {**DEFAULT_COUNTS, **(counts or {})}
-    if unknown := sorted(set(wanted) - set(SPLITS)):
-        raise ValueError(f"Shapes have no split {', '.join(unknown)}; there are {', '.join(SPLITS)}.")
+    wanted = counts_of("Shapes", DEFAULT_COUNTS, counts)
     world = plan_world(seed)
 
     def draw(number: int) -> tuple[Pixels, Pixels]:

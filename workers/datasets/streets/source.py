@@ -6,7 +6,7 @@ import numpy as np
 
 from service.domain.classes import CAMVID
 from workers.datasets.base import Dataset, ImageSource, Pixels
-from workers.datasets.drawn import STRIDE, Drawn
+from workers.datasets.drawn import STRIDE, Drawn, counts_of
 from workers.datasets.streets.scene import draw_scene, plan_scene
 from workers.datasets.streets.style import STYLES
 
@@ -43,10 +43,7 @@ def streets_dataset(
 
     `counts` says how many images each split has, the rest as in DEFAULT_COUNTS. Raises ValueError for an unknown split.
     """
-    wanted = {**DEFAULT_COUNTS, **(counts or {})}
-    unknown = sorted(set(wanted) - set(SPLIT_STYLES))
-    if unknown:
-        raise ValueError(f"Streets have no split {', '.join(unknown)}; there are {', '.join(SPLIT_STYLES)}.")
+    wanted = counts_of("Streets", DEFAULT_COUNTS, counts)
     splits: dict[str, ImageSource] = {
         split: Streets(wanted[split], seed, height, width, style, first=STRIDE * position)
         for position, (split, style) in enumerate(SPLIT_STYLES.items())
