@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from models.frozen import MAGNIFICATIONS
 from service.domain.costs import COST_OF_ONE_SIZE, CostName, drawing_cost
-from service.domain.methods import Method
+from service.domain.methods import RANDOM, Method
 from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import Grid
 from service.schemas.policies import PolicySettings
@@ -18,6 +18,9 @@ from workers.training.building import Architecture, stride_for
 
 # They change figures only where a head is refitted: other experiments keep the keys that they had before.
 _OF_REFIT = ("encoder", "learning", "stride", "magnification", "refit")
+# Part of keys where a head that had learned from nothing used to ask first, and chance does now.
+_RANDOM_FIRST = "random first"
+_BY_TRUTH = "greedy-oracle"  # asks as it did
 
 
 class Experiment(Settings):
@@ -117,6 +120,11 @@ class Experiment(Settings):
             else ()
         )
 
+    @property
+    def begins_blank(self) -> bool:
+        """Whether the first round is asked for by a head that has learned from nothing."""
+        return self.learning == "refit" and not self.known_splits
+
     def policy(self, name: str) -> PolicySettings:
         """The policy of this name. Raises ValueError naming those there are."""
         if name not in self.policies:
@@ -154,17 +162,19 @@ class Experiment(Settings):
         """A hash of what a trained policy depends on."""
         settings = self.policy(name)
         # What a search comes to by the same games is not what it came to before.
-        tags = ["search 3"] if settings.searched and not settings.ready else []
-        return self.key("policy", self._policy_values(name), seed, *tags)
+        tags = ["search 3"] if settings.searched else []
+        tags += [_RANDOM_FIRST] if self.begins_blank or (settings.blank > 0 and self.learning == "refit") else []
+        return self.key("policy", self._policy_values(name), seed, *([] if settings.ready else tags))
 
     def method_key(self, method: Method, seed: int) -> str:
         """A hash of what a method's trajectory with a seed depends on."""
-        weighs = ["weighs cost 2"] if self.levels > 1 and self.cost != "pixels" and self._in_turn(method) else []
+        tags = ["weighs cost 2"] if self.levels > 1 and self.cost != "pixels" and self._in_turn(method) else []
+        tags += [_RANDOM_FIRST] if self.begins_blank and str(method) not in (RANDOM, _BY_TRUTH) else []
         if method.is_learned:
-            return self.key("trajectory", method.head, seed, self.policy_key(method.policy, 0), *weighs)
+            return self.key("trajectory", method.head, seed, self.policy_key(method.policy, 0), *tags)
         if method.is_untrained:
-            return self.key("trajectory", method.head, seed, self._policy_values(method.policy), *weighs)
-        return self.key("trajectory", str(method), seed, *weighs)
+            return self.key("trajectory", method.head, seed, self._policy_values(method.policy), *tags)
+        return self.key("trajectory", str(method), seed, *tags)
 
     def _in_turn(self, method: Method) -> bool:
         """Whether it weighs costs by itself; one version did not, and another in the sum's own unit."""

@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.frozen import FrozenSegmenter
 from models.segmenter import Segmenter
-from models.strategies import Candidates, Strategy
+from models.strategies import Candidates, Strategy, build_strategy
 from service.domain.costs import DrawingCost
 from service.domain.divided import AnyPool
+from service.domain.methods import RANDOM
 from service.domain.regions import Box
 from workers.chance import numpy_generator, torch_generator
 from workers.loop.costs import by_cost, by_pixels, drawing_costs
@@ -67,31 +69,34 @@ class Chooser:
     ) -> Proposal:
         """Choose `count` regions (default K) and take them out of the pool.
 
-        With `epsilon`, each choice is random with that probability. `predict` adds the segmenter's label map of every chosen
-        region, and what it predicts of all candidates together. `picks`: places in the pools, which are chosen whatever the
-        strategy makes of them. Raises ScoresNotFinite.
+        While a frozen segmenter's head has learned from nothing, what is chosen is random, unless by the truth: scores of a
+        head with fresh weights are worse than chance. With `epsilon`, each choice is random with that probability. `predict`
+        adds the segmenter's label map of every chosen region, and what it predicts of all candidates together. `picks`: places
+        in the pools, which are chosen whatever the strategy makes of them. Raises ScoresNotFinite.
         """
         seconds: dict[str, float] = {}
+        strategy = self.strategy if self._can_tell else build_strategy(RANDOM)
         with timed(seconds, "draw"):
             pools = self._draw(count or self.settings.batch_size, round_number)
         if not pools:
-            return Proposal(round_number=round_number, strategy=self.strategy.name, regions=(), seconds=seconds)
+            return Proposal(round_number=round_number, strategy=strategy.name, regions=(), seconds=seconds)
         numbers, sizes = np.concatenate(pools), [len(pool) for pool in pools]
         with timed(seconds, "describe"):
             wants_maps = predict or self._cost is not None
             candidates, label_maps = self._described(numbers, sizes, round_number, predict=wants_maps)
-            drawn = None if self._cost is None else self._drawing(self._cost, numbers, label_maps)
-            if drawn is not None and self.strategy.weighs_cost:
+            cost = self._cost if strategy is self.strategy else None
+            drawn = None if cost is None else self._drawing(cost, numbers, label_maps)
+            if drawn is not None and strategy.weighs_cost:
                 candidates = replace(candidates, dear_M=torch.from_numpy(np.log(drawn[1] / drawn[0])))
         with timed(seconds, "score"):
             generator = torch_generator(self.seed, "scores", round_number)
-            scores = self.strategy.scores(candidates, generator).double().cpu().numpy()
+            scores = strategy.scores(candidates, generator).double().cpu().numpy()
             if not np.isfinite(scores).all():
-                raise ScoresNotFinite(f"Strategy {self.strategy.name!r} gave scores that are no finite numbers.")
+                raise ScoresNotFinite(f"Strategy {strategy.name!r} gave scores that are no finite numbers.")
             rng = numpy_generator(self.seed, "epsilon", round_number)
             spans = None if candidates.spans_M2 is None else candidates.spans_M2.numpy()
             if spans is not None:
-                scores = self._compared(scores, spans, drawn)
+                scores = _compared(strategy, scores, spans, drawn)
             chosen = choose(scores, sizes, self.settings.protocol, epsilon, rng, spans, self.pool.cell)
         if picks is not None:
             chosen = np.cumsum([0, *sizes[:-1]]) + np.array(picks, np.int64)
@@ -105,7 +110,7 @@ class Chooser:
         actions_MA = self.strategy.seen_in_turn(candidates, chosen.tolist()) if per_pool else None
         return Proposal(
             round_number=round_number,
-            strategy=self.strategy.name,
+            strategy=strategy.name,
             regions=self._proposed(picked, scores[chosen], label_maps),
             candidates=tuple(pools),
             class_shares_C=self._class_shares(numbers, candidates) if predict else None,
@@ -114,6 +119,12 @@ class Chooser:
             chosen=() if actions_MA is None else tuple((chosen - np.cumsum([0, *sizes[:-1]])).tolist()),
             seconds=seconds,
         )
+
+    @property
+    def _can_tell(self) -> bool:
+        """Whether the strategy goes by something: by what a head predicts that has learned, by the truth, or by neither."""
+        unlearned = isinstance(self.segmenter, FrozenSegmenter) and not bool(self.segmenter.fitted)
+        return not (unlearned and self.strategy.needs_segmenter) or self.strategy.needs_truth
 
     def _draw(self, count: int, round_number: int) -> list[NDArray[np.int64]]:
         """The round's candidate pools: region numbers."""
@@ -148,14 +159,6 @@ class Chooser:
         grids = {image: self.settings.grid(self.observer.images.size(image)) for image in set(images)}
         return [grids[image].box(cell) for image, cell in zip(images, cells, strict=True)]
 
-    def _compared(
-        self, scores: NDArray[np.float64], spans: NDArray[np.int64], drawn: Drawing | None
-    ) -> NDArray[np.float64]:
-        """What candidates of several sizes compete by."""
-        if drawn is None:
-            return by_pixels(self.strategy, scores, spans[:, 1] - spans[:, 0])
-        return by_cost(self.strategy, scores, *drawn)
-
     def _drawing(self, cost: DrawingCost, numbers: NDArray[np.int64], label_maps: LabelMaps) -> Drawing:
         """The pixels of candidates, and what drawing what is predicted of them would cost."""
         images = self.pool.locate(numbers)[0].tolist()
@@ -188,3 +191,12 @@ class Chooser:
                 picked.tolist(), images, cells, self._boxes(picked), scores.tolist(), strict=True
             )
         )
+
+
+def _compared(
+    strategy: Strategy, scores: NDArray[np.float64], spans: NDArray[np.int64], drawn: Drawing | None
+) -> NDArray[np.float64]:
+    """What candidates of several sizes compete by."""
+    if drawn is None:
+        return by_pixels(strategy, scores, spans[:, 1] - spans[:, 0])
+    return by_cost(strategy, scores, *drawn)

@@ -218,12 +218,16 @@ def test_where_rounds_are_explored_a_network_of_new_weights_asks_for_the_whole_r
     play_episode(alone)
     transitions = list(alone.buffers[0]._transitions)
     assert len(drawn) == len(set(drawn)) == (3 if chance else 0)
+    followed = []
     for number, place in enumerate((0, 4, 8)):
         asking = drawn_network(drawn[number]) if chance else alone.dqn.online
         for transition in transitions[place : place + 4]:
             assert transition.pool_NA is not None
             q_N = asking(transition.state_SF[None], transition.pool_NA[None])[0]
-            assert transition.chosen == int(q_N.argmax())
+            followed.append(transition.chosen == int(q_N.argmax()))
+    # The first round is asked for at random, by a head that has learned from nothing.
+    assert all(followed[4:])
+    assert not all(followed[:4])
 
 
 def test_rewards_are_divided_by_the_root_of_their_mean_square_so_far() -> None:
