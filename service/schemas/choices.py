@@ -65,7 +65,8 @@ class ChoiceOut(BaseModel):
         with suppress(KeyError, TypeError, ValidationError):  # a description may be an earlier version's, or anybody's
             compared = (policy or {})["compared"]
             areas = TypeAdapter(dict[str, float]).validate_python(compared["areas"])
-            saved = SavedOut.model_validate((policy or {})["saved"])
+            # Where chance won there is nothing that it saved against itself.
+            saved = TypeAdapter(SavedOut | None).validate_python((policy or {}).get("saved"))
             games = TypeAdapter(int | None).validate_python(compared.get("games"))
             courses = TypeAdapter(dict[str, CourseOut]).validate_python(compared.get("courses", {}))
         return cls(by=by, areas=areas, saved=saved, games=games, courses=courses)
