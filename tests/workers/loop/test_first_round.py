@@ -72,6 +72,6 @@ def test_who_knows_the_truth_needs_no_head() -> None:
 @pytest.mark.parametrize("strategy", ["entropy", "learned"])
 @pytest.mark.parametrize("protocol", ["per-pool", "global"])
 def test_chance_weighs_no_cost(strategy: str, protocol: str) -> None:
-    loop = {"levels": 2, "cost": drawing_cost("clicks"), "protocol": protocol}
+    loop: dict[str, Any] = {"levels": 2, "cost": drawing_cost("clicks"), "protocol": protocol}
     first = learner(strategy, **loop).ask(round_number=0)
     assert asked(first) == asked(learner("random", **loop).ask(round_number=0))
