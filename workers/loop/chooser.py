@@ -82,9 +82,9 @@ class Chooser:
             return Proposal(round_number=round_number, strategy=strategy.name, regions=(), seconds=seconds)
         numbers, sizes = np.concatenate(pools), [len(pool) for pool in pools]
         with timed(seconds, "describe"):
-            wants_maps = predict or self._cost is not None
-            candidates, label_maps = self._described(numbers, sizes, round_number, predict=wants_maps)
             cost = self._cost if strategy is self.strategy else None
+            wants_maps = predict or cost is not None
+            candidates, label_maps = self._described(numbers, sizes, round_number, predict=wants_maps)
             drawn = None if cost is None else self._drawing(cost, numbers, label_maps)
             if drawn is not None and strategy.weighs_cost:
                 candidates = replace(candidates, dear_M=torch.from_numpy(np.log(drawn[1] / drawn[0])))

@@ -225,7 +225,7 @@ def test_where_rounds_are_explored_a_network_of_new_weights_asks_for_the_whole_r
             assert transition.pool_NA is not None
             q_N = asking(transition.state_SF[None], transition.pool_NA[None])[0]
             followed.append(transition.chosen == int(q_N.argmax()))
-    assert all(followed[4:])  # the first round is drawn at random
+    assert [all(followed[:4]), all(followed[4:])] == [False, True]  # the first round is drawn at random
 
 
 def test_rewards_are_divided_by_the_root_of_their_mean_square_so_far() -> None:
