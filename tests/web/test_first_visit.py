@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from service.tables import Label, Project, Region
 from tests.maker import Maker
+from tests.web.arriving import arrived
 
 pytestmark = pytest.mark.browser
 Contexts = Callable[[], BrowserContext]
@@ -81,9 +82,7 @@ def test_a_first_visitor_labels_a_region_of_their_own_image(
     page.get_by_role("button", name="Rest is Cell").click()
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_text("1 sent in this visit")).to_be_visible()
-    page.wait_for_function("async () => (await (await fetch('../labels?mine=true')).json()).items.length === 1")
-    with make.database.read() as session:
-        of_cells = select(Label.class_counts).join(Region, Region.id == Label.region_id).join(Project)
-        counts = session.scalars(of_cells.where(Project.name == "cells")).one()
-        assert counts[0] == 0
-        assert counts[1] > 0
+    of_cells = select(Label.class_counts).join(Region, Region.id == Label.region_id).join(Project)
+    (counts,) = arrived(make, of_cells.where(Project.name == "cells"))
+    assert counts[0] == 0
+    assert counts[1] > 0

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 from sqlalchemy import select, update
 
 from service.tables import Annotator, Lease, Region
@@ -54,6 +54,31 @@ def test_labels_wait_for_the_network_and_are_sent_once(begin: Begin, enter: Ente
         assert len(stored) == 1
         assert (stored[0] == place).all()
     expect(screen.page.locator(".sending")).not_to_contain_text("Offline")
+
+
+def test_what_was_sent_does_not_come_again_by_an_answer_that_was_on_its_way(begin: Begin, enter: Enter) -> None:
+    campaign = begin()
+    screen = enter(campaign)
+    screen.page.wait_for_timeout(1500)  # until the next two are ready
+    late: list[tuple[Route, APIResponse]] = []
+    screen.page.route("**/next-regions*", lambda route: late.append((route, route.fetch())), times=1)
+    seen = []
+    for _ in range(2):
+        seen.append(screen.region())
+        screen.keys("1", "a")
+        screen.submit()
+        labels_of(campaign, seen[-1])
+        while not late:
+            screen.page.wait_for_timeout(50)
+    route, answer = late[0]
+    assert seen[1].id in {each["id"] for each in answer.json()["items"]}
+    route.fulfill(response=answer)
+    for _ in range(2):
+        seen.append(screen.wait_for_region())
+        screen.keys("1", "a")
+        screen.submit()
+    assert len({region.id for region in seen}) == 4
+    expect(screen.page.locator(".about")).to_have_count(0)
 
 
 def test_a_label_that_is_not_sent_survives_the_page(begin: Begin, enter: Enter) -> None:

@@ -1,7 +1,6 @@
 """Painting regions in a browser, against a server that keeps what arrives."""
 
 import io
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +13,7 @@ from sqlalchemy import select
 from service.domain.masks import decode_label_png
 from service.tables import Label, Region
 from tests.maker import Maker
+from tests.web.arriving import arrived
 from tests.web.conftest import Campaign
 from tests.web.screen import Screen
 
@@ -26,12 +26,7 @@ Enter = Callable[[Campaign], Screen]
 def labels_of(campaign: Campaign, region: Region, *, at_least: int = 1) -> list[npt.NDArray[np.uint8]]:
     """The label maps of a region that the service has, oldest first, once there are so many."""
     chosen = select(Label.mask).where(Label.region_id == region.id).order_by(Label.version)
-    for _ in range(100):
-        with campaign.make.database.read() as session:
-            found = list(session.scalars(chosen))
-        if len(found) >= at_least:
-            break
-        time.sleep(0.1)
+    found = arrived(campaign.make, chosen, at_least=at_least)
     return [decode_label_png(each, height=region.height, width=region.width) for each in found]
 
 

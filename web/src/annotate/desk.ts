@@ -30,6 +30,8 @@ export class Desk {
   readonly submitted = signal(0);
   readonly outbox: Outbox;
   private readonly closed = new AbortController();
+  /** Leases that this visit has done with: an answer that was on its way meanwhile may still hold them. */
+  private readonly ended = new Set<string>();
   private filling = false;
   private retry: number | undefined;
   private heartbeat: number;
@@ -87,6 +89,7 @@ export class Desk {
       imageName: region.image_name,
     };
     const kept = this.outbox.add(parcel);
+    this.ended.add(task.leaseToken);
     batch(() => {
       this.done.value = [task, ...this.done.value.filter((each) => each.key !== task.key)].slice(0, REMEMBERED);
       this.submitted.value += 1;
@@ -107,6 +110,7 @@ export class Desk {
       return;
     }
     task.skipped = true;
+    this.ended.add(task.leaseToken);
     batch(() => {
       this.done.value = [task, ...this.done.value.filter((each) => each.key !== task.key)].slice(0, REMEMBERED);
       this.next();
@@ -189,7 +193,7 @@ export class Desk {
     const given = await ask<Schemas["NextRegions"]>("GET", `/next-regions?${query}`, { signal });
     const known = new Map(this.here().map((task) => [task.region.id, task]));
     for (const region of given.items) known.get(region.id)?.holdBy(region);
-    const fresh = given.items.filter((region) => !known.has(region.id) && !this.outbox.has(region.id));
+    const fresh = given.items.filter((region) => !known.has(region.id) && !this.isDone(region));
     for (const region of fresh) this.place(await Task.load(region, this.annotator, this.unlabelled, signal));
     if (this.here().length > 0) {
       this.nothing.value = null;
@@ -197,6 +201,12 @@ export class Desk {
     }
     this.nothing.value = { reason: given.reason ?? "scoring", sentence: given.sentence ?? null };
     return given.retry_after ?? 1;
+  }
+
+  /** Whether the region was sent or skipped by this very lease. What was refused is to be done again. */
+  private isDone(region: Region): boolean {
+    const refused = this.outbox.refused.value.some((parcel) => parcel.regionId === region.id);
+    return this.outbox.has(region.id) || (this.ended.has(region.lease_token) && !refused);
   }
 
   private here(): Task[] {
