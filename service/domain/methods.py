@@ -32,6 +32,8 @@ AUTO: Literal["auto"] = "auto"
 OWN_POLICY, SHIPPED_POLICY = "own", "shipped"
 """What policies are called among the contenders of those games."""
 RANDOM: Literal["random"] = "random"
+COVER: Literal["coreset"] = "coreset"
+"""What goes by distances asks so where nothing is labelled yet."""
 IMPORT: Literal["import"] = "import"
 """Stands for a strategy where labels of regions came from elsewhere: nobody chose those."""
 REFERENCES = ("greedy-oracle", "influence", "influence-oracle")

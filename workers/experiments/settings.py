@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from models.frozen import MAGNIFICATIONS
 from service.domain.costs import COST_OF_ONE_SIZE, CostName, drawing_cost
-from service.domain.methods import RANDOM, Method
+from service.domain.methods import COVER, RANDOM, Method
 from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import Grid
 from service.schemas.policies import PolicySettings
@@ -18,9 +18,9 @@ from workers.training.building import Architecture, stride_for
 
 # They change figures only where a head is refitted: other experiments keep the keys that they had before.
 _OF_REFIT = ("encoder", "learning", "stride", "magnification", "refit")
-# Part of keys where a head that had learned from nothing used to ask first, and chance does now.
-_RANDOM_FIRST = "random first"
-_BY_TRUTH = "greedy-oracle"  # asks as it did
+# Part of keys where a head that had learned from nothing used to ask first, and chance or distances do now.
+_RANDOM_FIRST, _COVER_FIRST = "random first", "cover first"
+_AS_BEFORE = (RANDOM, COVER, "greedy-oracle")
 
 
 class Experiment(Settings):
@@ -163,13 +163,15 @@ class Experiment(Settings):
         settings = self.policy(name)
         # What a search comes to by the same games is not what it came to before.
         tags = ["search 3"] if settings.searched else []
-        tags += [_RANDOM_FIRST] if self.begins_blank or (settings.blank > 0 and self.learning == "refit") else []
+        blank = self.begins_blank or (settings.blank > 0 and self.learning == "refit")
+        tags += [_COVER_FIRST if settings.in_turn else _RANDOM_FIRST] if blank else []
         return self.key("policy", self._policy_values(name), seed, *([] if settings.ready else tags))
 
     def method_key(self, method: Method, seed: int) -> str:
         """A hash of what a method's trajectory with a seed depends on."""
         tags = ["weighs cost 2"] if self.levels > 1 and self.cost != "pixels" and self._in_turn(method) else []
-        tags += [_RANDOM_FIRST] if self.begins_blank and str(method) not in (RANDOM, _BY_TRUTH) else []
+        if self.begins_blank and str(method) not in _AS_BEFORE:
+            tags.append(_COVER_FIRST if self._in_turn(method) else _RANDOM_FIRST)
         if method.is_learned:
             return self.key("trajectory", method.head, seed, self.policy_key(method.policy, 0), *tags)
         if method.is_untrained:
@@ -177,7 +179,7 @@ class Experiment(Settings):
         return self.key("trajectory", str(method), seed, *tags)
 
     def _in_turn(self, method: Method) -> bool:
-        """Whether it weighs costs by itself; one version did not, and another in the sum's own unit."""
+        """Whether it goes by distances to what is chosen before, beside scores: it weighs costs by itself, and once did not."""
         return str(method) == "diverse" or (not method.is_plain and self.policy(method.policy).in_turn)
 
     def _policy_values(self, name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from models.segmenter import Segmenter
 from models.strategies import Candidates, Strategy, build_strategy
 from service.domain.costs import DrawingCost
 from service.domain.divided import AnyPool
-from service.domain.methods import RANDOM
+from service.domain.methods import COVER, RANDOM
 from service.domain.regions import Box
 from workers.chance import numpy_generator, torch_generator
 from workers.loop.costs import by_cost, by_pixels, drawing_costs
@@ -69,13 +69,13 @@ class Chooser:
     ) -> Proposal:
         """Choose `count` regions (default K) and take them out of the pool.
 
-        While a frozen segmenter's head has learned from nothing, what is chosen is random, unless by the truth: scores of a
-        head with fresh weights are worse than chance. With `epsilon`, each choice is random with that probability. `predict`
+        While a frozen segmenter's head has learned from nothing, its scores are worse than chance. Until then who goes by
+        distances too goes by those alone, as coreset does, and all others choose at random, unless by the truth. With `epsilon`, each choice is random with that probability. `predict`
         adds the segmenter's label map of every chosen region, and what it predicts of all candidates together. `picks`: places
         in the pools, which are chosen whatever the strategy makes of them. Raises ScoresNotFinite.
         """
         seconds: dict[str, float] = {}
-        strategy = self.strategy if self._can_tell else build_strategy(RANDOM)
+        strategy = self.strategy if self._can_tell else _without_scores(self.strategy)
         with timed(seconds, "draw"):
             pools = self._draw(count or self.settings.batch_size, round_number)
         if not pools:
@@ -191,6 +191,11 @@ class Chooser:
                 picked.tolist(), images, cells, self._boxes(picked), scores.tolist(), strict=True
             )
         )
+
+
+def _without_scores(strategy: Strategy) -> Strategy:
+    """What stands in for a strategy while predictions say nothing: distances are of what the encoder sees."""
+    return build_strategy(COVER if strategy.needs_labelled else RANDOM)
 
 
 def _compared(

@@ -1,4 +1,4 @@
-"""A head that has learned from nothing asks for nothing: the first round is drawn at random, whoever asks."""
+"""A head that has learned from nothing asks for nothing: the first round is by distances, or drawn at random."""
 
 from typing import Any
 
@@ -14,7 +14,8 @@ from workers.loop.labelled import LabelledSet
 from workers.loop.oracle import Oracle
 from workers.loop.round import Proposal, groups_of
 
-BY_PREDICTIONS = sorted({*STRATEGIES, *REFERENCES} - {"random", "greedy-oracle"})
+BY_DISTANCES = ("diverse", "learned")
+BY_PREDICTIONS = sorted({*STRATEGIES, *REFERENCES} - {"random", "greedy-oracle", "coreset", *BY_DISTANCES})
 
 
 def learner(strategy: str, *, known: bool = False, **loop: Any) -> ActiveLearner:
@@ -41,19 +42,27 @@ def asked(proposal: Proposal) -> list[int]:
     return [region.number for region in proposal.regions]
 
 
-@pytest.mark.parametrize("strategy", BY_PREDICTIONS)
-def test_the_first_round_is_that_of_chance_and_later_ones_are_not(strategy: str) -> None:
-    learns, chance = learner(strategy), learner("random")
-    first, of_chance = learns.ask(round_number=0), chance.ask(round_number=0)
-    assert asked(first) == asked(of_chance)
-    assert first.strategy == "random"
+@pytest.mark.parametrize(
+    ("strategy", "instead"), [*((each, "random") for each in BY_PREDICTIONS), *((each, "coreset") for each in BY_DISTANCES)]
+)
+def test_the_first_round_is_of_another_strategy_and_later_ones_are_not(strategy: str, instead: str) -> None:
+    learns, other = learner(strategy), learner(instead)
+    first, of_other = learns.ask(round_number=0), other.ask(round_number=0)
+    assert asked(first) == asked(of_other)
+    assert first.strategy == instead
     if strategy == "learned":  # which sees the round all the same, to learn from it
         assert [len(pool) for pool in first.actions] == [3, 3, 3, 3]
-    for each in (learns, chance):
+    for each in (learns, other):
         each.tell(Oracle(POOL).answer(first), round_number=0)
     second = learns.ask(round_number=1)
     assert second.strategy == strategy
-    assert asked(second) != asked(chance.ask(round_number=1))
+    assert asked(second) != asked(other.ask(round_number=1))
+
+
+def test_coreset_goes_by_what_the_encoder_sees_from_the_first_round_on() -> None:
+    first = learner("coreset").ask(round_number=0)
+    assert first.strategy == "coreset"
+    assert asked(first) != asked(learner("random").ask(round_number=0))
 
 
 @pytest.mark.parametrize("strategy", ["entropy", "learned"])
@@ -69,9 +78,9 @@ def test_who_knows_the_truth_needs_no_head() -> None:
     assert asked(first) != asked(learner("random").ask(round_number=0))
 
 
-@pytest.mark.parametrize("strategy", ["entropy", "learned"])
+@pytest.mark.parametrize(("strategy", "instead"), [("influence", "random"), ("learned", "coreset")])
 @pytest.mark.parametrize("protocol", ["per-pool", "global"])
-def test_chance_weighs_no_cost(strategy: str, protocol: str) -> None:
+def test_what_stands_in_weighs_no_cost(strategy: str, instead: str, protocol: str) -> None:
     loop: dict[str, Any] = {"levels": 2, "cost": drawing_cost("clicks"), "protocol": protocol}
     first = learner(strategy, **loop).ask(round_number=0)
-    assert asked(first) == asked(learner("random", **loop).ask(round_number=0))
+    assert asked(first) == asked(learner(instead, **loop).ask(round_number=0))
