@@ -33,7 +33,8 @@ OWN_POLICY, SHIPPED_POLICY = "own", "shipped"
 """What policies are called among the contenders of those games."""
 RANDOM: Literal["random"] = "random"
 COVER: Literal["coreset"] = "coreset"
-"""What goes by distances asks so where nothing is labelled yet."""
+"""By distances alone."""
+_BY_DISTANCES = (COVER, "diverse", OWN_POLICY, SHIPPED_POLICY)
 IMPORT: Literal["import"] = "import"
 """Stands for a strategy where labels of regions came from elsewhere: nobody chose those."""
 REFERENCES = ("greedy-oracle", "influence", "influence-oracle")
@@ -45,6 +46,11 @@ def winner_of(description: Mapping[str, Any]) -> str:
     winner = description.get("winner")
     known = (*BASELINES, OWN_POLICY, SHIPPED_POLICY)
     return winner if isinstance(winner, str) and winner in known else OWN_POLICY
+
+
+def before_labels(by: str) -> str:
+    """What asks for the first round, by a frozen encoder, where nothing is labelled: predictions say nothing yet, distances do."""
+    return COVER if by in _BY_DISTANCES else RANDOM
 
 
 Variant = Literal["", "untrained"]

@@ -122,6 +122,7 @@ def _detail(session: Session, project: Project) -> ProjectDetail:
             project.settings["strategy"],
             policy.description if policy else None,
             segmenter="segmenter" in standing.checkpoints,
+            frozen=project.settings["encoder"] == "frozen",
         ),
         miou=standing.miou,
         warning=standing.warning,

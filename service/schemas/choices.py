@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from service.domain.methods import AUTO, LEARNED, OWN_POLICY, RANDOM, SHIPPED_POLICY, winner_of
+from service.domain.methods import AUTO, LEARNED, OWN_POLICY, RANDOM, SHIPPED_POLICY, before_labels, winner_of
 
 
 class SavedOut(BaseModel):
@@ -52,15 +52,18 @@ class ChoiceOut(BaseModel):
     )
 
     @classmethod
-    def of(cls, strategy: str, policy: Mapping[str, Any] | None, *, segmenter: bool) -> Self:
-        """By a project's strategy, the description of its newest policy, and whether there is a segmenter yet."""
+    def of(cls, strategy: str, policy: Mapping[str, Any] | None, *, segmenter: bool, frozen: bool) -> Self:
+        """By a project's strategy, the description of its newest policy, and whether there is a segmenter yet.
+
+        frozen: whether the project's encoder is, so that it tells something of regions before anything is learned.
+        """
         by = strategy
-        if not segmenter:
-            by = RANDOM
-        elif strategy == LEARNED:
-            by = RANDOM if policy is None else OWN_POLICY
+        if strategy == LEARNED:
+            by = RANDOM if policy is None or not segmenter else OWN_POLICY
         elif strategy == AUTO:
             by = SHIPPED_POLICY if policy is None else winner_of(policy)
+        if not segmenter:
+            by = before_labels(by) if frozen else RANDOM
         areas, saved, games, courses = None, None, None, dict[str, CourseOut]()
         with suppress(KeyError, TypeError, ValidationError):  # a description may be an earlier version's, or anybody's
             compared = (policy or {})["compared"]

@@ -1,11 +1,14 @@
-"""What a round is asked for by: the project's strategy, if the networks it needs are there and fit, else random, and why."""
+"""What a round is asked for by: the project's strategy, if the networks it needs are there and fit, else another, and why."""
 
 from dataclasses import dataclass, replace
 
+from models.segmenter import Segmenter
+from models.smp import EncoderOutOfReach
 from models.strategies import STRATEGIES, Strategy, build_strategy
-from service.domain.methods import AUTO, LEARNED, OWN_POLICY, RANDOM, SHIPPED_POLICY, winner_of
+from service.domain.methods import AUTO, COVER, LEARNED, OWN_POLICY, RANDOM, SHIPPED_POLICY, before_labels, winner_of
 from service.store.snapshots import AskSnapshot
 from service.tables import Checkpoint
+from workers.jobs.delivery import JobFailed
 from workers.jobs.project import ProjectData, ProjectImages
 from workers.policy.shipped import shipped_policy
 from workers.training.checkpoints import CheckpointError
@@ -16,16 +19,21 @@ LOOK_AT_LABELLED = frozenset(
 """The strategies that must know where the labelled regions are, not only what they hold; of policies some do."""
 
 _NO_SEGMENTER = "There is no segmenter yet, so regions were drawn at random."
+_UNLIKE = "There is no segmenter yet, so regions were chosen that the encoder sees as unlike each other."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a round is proposed with: the strategy, the networks behind it, and a note where it is not the one wished for."""
+    """What a round is proposed with: the strategy, the networks behind it, and a note where it is not the one wished for.
+
+    fresh: without a segmenter, one that has learned nothing, whose encoder tells how far regions lie apart.
+    """
 
     strategy: Strategy
     segmenter: Checkpoint | None
     policy: Checkpoint | None
     note: str
+    fresh: Segmenter | None = None
 
 
 def choose_strategy(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
@@ -46,7 +54,7 @@ def _chosen(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> C
         return _by_own_policy(project, known, state)
     if wanted == AUTO:
         return _by_winner(project, known, state)
-    return _by_name(wanted, known.segmenter)
+    return _by_name(project, wanted, known.segmenter)
 
 
 def at_random(segmenter: Checkpoint | None, note: str) -> Choice:
@@ -54,10 +62,21 @@ def at_random(segmenter: Checkpoint | None, note: str) -> Choice:
     return Choice(strategy=build_strategy(RANDOM), segmenter=segmenter, policy=None, note=note)
 
 
-def _by_name(name: str, segmenter: Checkpoint | None, note: str = "") -> Choice:
+def _before_labels(project: ProjectData, by: str) -> Choice:
+    """By distances alone in place of what goes by them too; at random else, and where no frozen encoder can be had."""
+    if project.settings.encoder != "frozen" or before_labels(by) != COVER:
+        return at_random(None, _NO_SEGMENTER)
+    try:
+        fresh = project.fresh_segmenter()
+    except (EncoderOutOfReach, JobFailed) as error:
+        return at_random(None, f"{_NO_SEGMENTER} {error}")
+    return Choice(strategy=build_strategy(COVER), segmenter=None, policy=None, note=_UNLIKE, fresh=fresh)
+
+
+def _by_name(project: ProjectData, name: str, segmenter: Checkpoint | None, note: str = "") -> Choice:
     strategy = build_strategy(name)
     if strategy.needs_segmenter and segmenter is None:
-        return at_random(None, _NO_SEGMENTER)
+        return _before_labels(project, name)
     return Choice(strategy=strategy, segmenter=segmenter, policy=None, note=note)
 
 
@@ -76,9 +95,9 @@ def _by_own_policy(project: ProjectData, known: AskSnapshot, state: ProjectImage
 def _by_winner(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
     """By whatever won when the newest policy was compared; by that policy, where it was not; without any, by the shipped one."""
     segmenter, policy = known.segmenter, known.policy
-    if segmenter is None:
-        return at_random(None, _NO_SEGMENTER)
     winner = SHIPPED_POLICY if policy is None else winner_of(policy.description)
+    if segmenter is None:
+        return _before_labels(project, winner)
     if winner == OWN_POLICY:
         choice = _by_own_policy(project, known, state)
         if choice.policy is not None:
@@ -92,7 +111,7 @@ def _by_winner(project: ProjectData, known: AskSnapshot, state: ProjectImages) -
         ahead = "" if policy is None else ", which was ahead of the project's own in held-out games"
         return _by_shipped(project, segmenter, f"Asked for by the policy that comes with regionwise{ahead}.")
     return _by_name(
-        winner, segmenter, f"Asked for by {winner}, which was ahead of the project's policy in held-out games."
+        project, winner, segmenter, f"Asked for by {winner}, which was ahead of the project's policy in held-out games."
     )
 
 

@@ -65,7 +65,7 @@ def _ask(run: JobRun) -> dict[str, Any]:
     run.step(0.1, f"Scoring candidates of round {round_.number} ({choice.strategy.name})")
     try:
         chooser = _asking(project, known, choice, images, state)
-        proposal = chooser.ask(round_.size, round_number=round_.number, predict=True)
+        proposal = chooser.ask(round_.size, round_number=round_.number, predict=choice.fresh is None)
     except ScoresNotFinite as error:
         choice = at_random(choice.segmenter, f"{error} Until another one is trained regions are drawn at random.")
         chooser = _asking(project, known, choice, images, state)
@@ -132,7 +132,7 @@ def _asking(
         budget=None if budget is None else budget + round(known.imported_area),
     )
     return Chooser(
-        segmenter=None if choice.segmenter is None else project.load_segmenter(choice.segmenter)[0],
+        segmenter=choice.fresh if choice.segmenter is None else project.load_segmenter(choice.segmenter)[0],
         strategy=choice.strategy,
         pool=project.pool(images, known.proposed),
         observer=observer,

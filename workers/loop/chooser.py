@@ -70,9 +70,10 @@ class Chooser:
         """Choose `count` regions (default K) and take them out of the pool.
 
         While a frozen segmenter's head has learned from nothing, its scores are worse than chance. Until then who goes by
-        distances too goes by those alone, as coreset does, and all others choose at random, unless by the truth. With `epsilon`, each choice is random with that probability. `predict`
-        adds the segmenter's label map of every chosen region, and what it predicts of all candidates together. `picks`: places
-        in the pools, which are chosen whatever the strategy makes of them. Raises ScoresNotFinite.
+        distances too goes by those alone, as coreset does, and all others choose at random, unless by the truth. With
+        `epsilon`, each choice is random with that probability. `predict` adds the segmenter's label map of every chosen region,
+        and what it predicts of all candidates together. `picks`: places in the pools, which are chosen whatever the strategy
+        makes of them. Raises ScoresNotFinite.
         """
         seconds: dict[str, float] = {}
         strategy = self.strategy if self._can_tell else _without_scores(self.strategy)

@@ -8,7 +8,9 @@ import torch
 
 from models.blend import Blend
 from models.query_network import QueryNetwork
+from models.smp import EncoderOutOfReach
 from tests.workers.conftest import CLASSES, Rectangles, World
+from workers.jobs.project import ProjectData
 from workers.training.building import Architecture, fresh_segmenter
 from workers.training.checkpoints import save_policy, save_segmenter
 
@@ -43,10 +45,37 @@ def test_without_any_policy_it_is_the_one_that_comes_along_which_needs_no_state_
     assert round_["note"] == "Asked for by the policy that comes with regionwise."
 
 
-def test_without_a_segmenter_regions_are_random_and_the_note_says_why(world: World) -> None:
+def test_without_a_segmenter_regions_are_unlike_each_other_and_predict_nothing(world: World) -> None:
+    round_, by = asked(world)
+    assert (round_["strategy"], by) == ("coreset", "coreset")
+    assert (
+        round_["note"]
+        == "There is no segmenter yet, so regions were chosen that the encoder sees as unlike each other."
+    )
+    assert round_["checkpoint_id"] is None
+    regions = world.call("GET", "/next-regions", params={"project": world.project.id})["items"]
+    assert [each["prediction_url"] for each in regions] == [None] * len(regions)
+    assert regions
+
+
+def test_who_goes_by_predictions_alone_begins_at_random(make_world: Callable[..., World]) -> None:
+    world = make_world(strategy="entropy", budget=8, seed=5, **FROZEN)
+    world.add("pool", POOL, labelled=False)
     round_, by = asked(world)
     assert (round_["strategy"], by) == ("random", "random")
     assert round_["note"] == "There is no segmenter yet, so regions were drawn at random."
+
+
+def test_without_an_encoder_too_they_are_random_and_the_note_says_why(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fresh(project: ProjectData) -> None:
+        raise EncoderOutOfReach("Its weights cannot be downloaded now.")
+
+    monkeypatch.setattr(ProjectData, "fresh_segmenter", fresh)
+    round_, _ = asked(world)
+    assert round_["strategy"] == "random"
+    assert round_["note"].endswith("were drawn at random. Its weights cannot be downloaded now.")
 
 
 @pytest.mark.parametrize(

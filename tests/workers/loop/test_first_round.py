@@ -43,7 +43,8 @@ def asked(proposal: Proposal) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "instead"), [*((each, "random") for each in BY_PREDICTIONS), *((each, "coreset") for each in BY_DISTANCES)]
+    ("strategy", "instead"),
+    [*((each, "random") for each in BY_PREDICTIONS), *((each, "coreset") for each in BY_DISTANCES)],
 )
 def test_the_first_round_is_of_another_strategy_and_later_ones_are_not(strategy: str, instead: str) -> None:
     learns, other = learner(strategy), learner(instead)
