@@ -49,7 +49,7 @@ def winner_of(description: Mapping[str, Any]) -> str:
 
 
 def before_labels(by: str) -> str:
-    """What asks for the first round, by a frozen encoder, where nothing is labelled: predictions say nothing yet, distances do."""
+    """What asks for a frozen encoder's first round where nothing is labelled: predictions say nothing yet, distances do."""
     return COVER if by in _BY_DISTANCES else RANDOM
 
 

@@ -97,7 +97,8 @@ class ProjectSettings(QualitySettings, LeaseSettings, GoldSettings):
     strategy: StrategyName = Field(
         "auto",
         description="How candidates are scored. auto: by whatever did best in held-out games when a policy was trained here, and "
-        "until then by the policy that comes with regionwise. Until the networks it needs exist, regions are random.",
+        "until then by the policy that comes with regionwise. Until the networks it needs exist, regions are random or, where "
+        "it goes by distances too, unlike each other to a frozen encoder.",
     )
     retrain_every: int | None = Field(
         None, ge=1, le=100_000, description="Rounds after which train-policy runs again by itself; none: never."

@@ -19,7 +19,9 @@ export function Begin({ project }: { project: Schemas["ProjectDetail"] }) {
         <ol>
           <li>Upload images to label; a few that are labelled already, as reward images, have mIoU measured.</li>
           <li>Invite people who label.</li>
-          <li>Have a first segmenter trained, or begin without: the first regions are then as unlike each other as can be.</li>
+          <li>
+            Have a first segmenter trained, or begin without: the first regions are then as unlike each other as can be.
+          </li>
         </ol>
         <p>{setUp}</p>
       </section>
