@@ -9,7 +9,7 @@ from sqlalchemy import select
 from models.blend import Blend
 from models.query_network import QueryNetwork
 from models.segmenter import Segmenter, build
-from models.strategies import build_strategy
+from models.strategies import Strategy, build_strategy
 from service.domain import costs
 from service.domain.divided import pool_of
 from service.store.budget import regions_left
@@ -19,12 +19,14 @@ from workers.jobs.project import load_project
 from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
 from workers.loop.oracle import Oracle
-from workers.loop.round import LoopSettings, groups_of
+from workers.loop.round import LoopSettings, Proposal, groups_of
 from workers.training.building import Architecture, fresh_segmenter
 from workers.training.checkpoints import Policy, save_policy, save_segmenter
 
 POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
 ROUNDS = 4
+FROZEN = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
+ARCHITECTURE = Architecture(name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0)
 
 
 def make_segmenter() -> Segmenter:
@@ -72,23 +74,52 @@ def test_value_for_cost_is_the_same_live_and_in_simulation(
 def test_a_refitted_head_is_taught_the_same_live_and_in_simulation(
     make_world: Callable[..., World], strategy: str
 ) -> None:
-    frozen = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
-    world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11, **frozen)
-    architecture = Architecture(
-        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
-    )
-    live_and_simulated_are_the_same(world, fresh_segmenter(architecture, 3, [POOL], 5, "cpu"), strategy, known=[STATE])
+    world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11, **FROZEN)
+    live_and_simulated_are_the_same(world, fresh_segmenter(ARCHITECTURE, 3, [POOL], 5, "cpu"), strategy, known=[STATE])
 
 
 @pytest.mark.parametrize("levels", [1, 2])
 def test_a_blend_chooses_in_turn_the_same_live_and_in_simulation(make_world: Callable[..., World], levels: int) -> None:
-    frozen = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
-    world = make_world(strategy="learned", budget=4 * ROUNDS, seed=11, levels=levels, **frozen)
-    architecture = Architecture(
-        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
-    )
-    segmenter = fresh_segmenter(architecture, 3, [POOL], 5, "cpu")
+    world = make_world(strategy="learned", budget=4 * ROUNDS, seed=11, levels=levels, **FROZEN)
+    segmenter = fresh_segmenter(ARCHITECTURE, 3, [POOL], 5, "cpu")
     live_and_simulated_are_the_same(world, segmenter, "learned", known=[STATE], policy=Blend().eval())
+
+
+@pytest.mark.parametrize("strategy", ["diverse", "bvsb"])
+def test_where_nothing_is_labelled_the_first_round_is_the_same_live_and_in_simulation(
+    make_world: Callable[..., World], strategy: str
+) -> None:
+    world = make_world(strategy=strategy, budget=4 * ROUNDS, seed=11, **FROZEN)
+    world.add("pool", POOL, labelled=False).add("reward", REWARD)
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    world.work()
+    segmenter = fresh_segmenter(ARCHITECTURE, 3, [POOL, REWARD], 11, "cpu")
+    proposal = active_learner(world, segmenter, build_strategy(strategy)).ask(round_number=1)
+    assert sorted(world.label_all()) == places(proposal)
+    assert world.rounds()[0]["strategy"] == proposal.strategy
+
+
+def active_learner(
+    world: World, segmenter: Segmenter, strategy: Strategy, known: Sequence[Rectangles] = ()
+) -> ActiveLearner:
+    """What a simulation plays with."""
+    return ActiveLearner(
+        segmenter=segmenter,
+        strategy=strategy,
+        pool=pool_of(groups_of(POOL, _settings(world)), _settings(world).levels),
+        labelled=LabelledSet(3),
+        images=POOL,
+        state=STATE,
+        reward=REWARD,
+        settings=_settings(world),
+        seed=11,
+        known=known,
+    )
+
+
+def places(proposal: Proposal) -> list[tuple[str, int]]:
+    """Names of images and cells, as `label_all` says what it labelled."""
+    return sorted((f"pool-{region.image:03}.png", region.cell) for region in proposal.regions)
 
 
 def live_and_simulated_are_the_same(
@@ -111,22 +142,12 @@ def live_and_simulated_are_the_same(
         live.append(sorted(world.label_all()))
     world.work()
 
-    learner = ActiveLearner(
-        segmenter=segmenter,
-        strategy=build_strategy(strategy, policy) if strategy == "learned" else build_strategy(strategy),
-        pool=pool_of(groups_of(POOL, _settings(world)), _settings(world).levels),
-        labelled=LabelledSet(3),
-        images=POOL,
-        state=STATE,
-        reward=REWARD,
-        settings=_settings(world),
-        seed=11,
-        known=known,
-    )
+    by = build_strategy(strategy, policy if strategy == "learned" else None)
+    learner = active_learner(world, segmenter, by, known)
     simulated, rewards = [], []
     for number in range(1, ROUNDS + 1):
         proposal = learner.ask(round_number=number)
-        simulated.append(sorted((f"pool-{region.image:03}.png", region.cell) for region in proposal.regions))
+        simulated.append(places(proposal))
         rewards.append(learner.tell(Oracle(POOL).answer(proposal), round_number=number).reward)
 
     assert live == simulated

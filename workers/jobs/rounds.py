@@ -61,6 +61,8 @@ def _ask(run: JobRun) -> dict[str, Any]:
     if round_.state != "scoring":
         return {"round": round_.number, "state": round_.state}
     images, state = project.images_of(known.pool), project.images_of(known.state)
+    if known.segmenter is None:
+        run.step(0.05, f"Looking at what there is, for round {round_.number}")
     choice = choose_strategy(project, known, state)
     run.step(0.1, f"Scoring candidates of round {round_.number} ({choice.strategy.name})")
     try:
