@@ -14,7 +14,7 @@ _BY = {
     "bvsb": "Asked for because two classes are about as likely here.",
     "class-balanced": "Asked for because the network is unsure here, about classes of which little is labelled.",
     "impurity": "Asked for because many classes meet here, and the network is unsure.",
-    "coreset": "Asked for because nothing that is labelled looks like this.",
+    "coreset": "Asked for because nothing that is labelled, or asked for beside it, looks like this.",
     "diverse": "Asked for because the network is unsure here, and nothing that is labelled looks quite like this.",
     LEARNED: "Asked for by a policy that has learned which labels help.",
 }
