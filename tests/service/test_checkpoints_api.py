@@ -89,7 +89,7 @@ def test_what_held_out_games_said_of_a_file_elsewhere_does_not_count_here(admin:
     (row,) = admin.get("/projects/1/checkpoints").json()["items"]
     assert not said.keys() & row["description"].keys()
     assert admin.get("/projects/1").json()["choice"] == {
-        "by": "random",
+        "by": "coreset",
         "areas": None,
         "saved": None,
         "games": None,
