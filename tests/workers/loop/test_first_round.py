@@ -8,6 +8,7 @@ from models.blend import Blend
 from models.strategies import REFERENCES, STRATEGIES, build_strategy
 from service.domain.costs import drawing_cost
 from service.domain.divided import pool_of
+from service.domain.methods import BASELINES, before_labels
 from tests.workers.games import POOL, frozen_loop, frozen_place
 from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
@@ -58,6 +59,11 @@ def test_the_first_round_is_of_another_strategy_and_later_ones_are_not(strategy:
     second = learns.ask(round_number=1)
     assert second.strategy == strategy
     assert asked(second) != asked(other.ask(round_number=1))
+
+
+@pytest.mark.parametrize("strategy", BASELINES)
+def test_the_service_says_of_the_first_round_what_the_loop_does(strategy: str) -> None:
+    assert (before_labels(strategy) == "coreset") == build_strategy(strategy).needs_labelled
 
 
 def test_coreset_goes_by_what_the_encoder_sees_from_the_first_round_on() -> None:
