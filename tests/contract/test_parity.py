@@ -14,19 +14,17 @@ from service.domain import costs
 from service.domain.divided import pool_of
 from service.store.budget import regions_left
 from service.tables import Region
-from tests.workers.conftest import CLASSES, Rectangles, World
+from tests.workers.conftest import ARCHITECTURE, CLASSES, FROZEN, Rectangles, World
 from workers.jobs.project import load_project
 from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
 from workers.loop.oracle import Oracle
 from workers.loop.round import LoopSettings, Proposal, groups_of
-from workers.training.building import Architecture, fresh_segmenter
+from workers.training.building import fresh_segmenter
 from workers.training.checkpoints import Policy, save_policy, save_segmenter
 
 POOL, STATE, REWARD = Rectangles(10, 1), Rectangles(2, 2), Rectangles(3, 3)
 ROUNDS = 4
-FROZEN = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
-ARCHITECTURE = Architecture(name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0)
 
 
 def make_segmenter() -> Segmenter:

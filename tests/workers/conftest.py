@@ -31,6 +31,7 @@ from workers.app import make_app
 from workers.client.sending import encode_rgb
 from workers.jobs.delivery import Worker
 from workers.loop.round import LoopSettings
+from workers.training.building import Architecture
 
 CLASSES = ClassSet(
     classes=(
@@ -106,6 +107,11 @@ SETTINGS = {
     "lookahead": False,
     "max_held": 4096,
 }
+
+FROZEN = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
+"""Settings of a project whose head on a frozen encoder is small and soon fitted."""
+ARCHITECTURE = Architecture(name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0)
+"""Such a project's."""
 
 
 class World:

@@ -37,7 +37,7 @@ class Choice:
 
 
 def choose_strategy(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> Choice:
-    """The project's strategy if the networks it needs exist and fit, else random, with a note that says why.
+    """The project's strategy if the networks it needs exist and fit, else what needs none, with a note that says why.
 
     The note also says where regions should compete by cost, and the strategy has no value that a cost could divide.
     """

@@ -12,8 +12,7 @@ from models.segmenter import build
 from service.domain.classes import ClassSet
 from service.domain.masks import decode_label_png
 from service.tables import Checkpoint, Label, Region
-from tests.workers.conftest import CLASSES, Rectangles, World
-from tests.workers.jobs.test_choosing import FROZEN
+from tests.workers.conftest import CLASSES, FROZEN, Rectangles, World
 from workers.jobs import rounds as round_jobs
 from workers.jobs.predicting import Predicted, predicted
 from workers.jobs.project import load_project

@@ -9,13 +9,12 @@ import torch
 from models.blend import Blend
 from models.query_network import QueryNetwork
 from models.smp import EncoderOutOfReach
-from tests.workers.conftest import CLASSES, Rectangles, World
+from tests.workers.conftest import ARCHITECTURE, CLASSES, FROZEN, Rectangles, World
 from workers.jobs.project import ProjectData
-from workers.training.building import Architecture, fresh_segmenter
+from workers.training.building import fresh_segmenter
 from workers.training.checkpoints import save_policy, save_segmenter
 
 POOL = Rectangles(6, 1)
-FROZEN = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
 
 
 @pytest.fixture
@@ -26,10 +25,7 @@ def world(make_world: Callable[..., World]) -> World:
 
 
 def add_segmenter(world: World) -> None:
-    architecture = Architecture(
-        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
-    )
-    world.add_checkpoint("segmenter", save_segmenter(fresh_segmenter(architecture, 3, [POOL], 5, "cpu"), CLASSES))
+    world.add_checkpoint("segmenter", save_segmenter(fresh_segmenter(ARCHITECTURE, 3, [POOL], 5, "cpu"), CLASSES))
 
 
 def asked(world: World) -> tuple[dict[str, Any], str]:

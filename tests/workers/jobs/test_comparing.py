@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.workers.conftest import CLASSES, Rectangles, World
+from tests.workers.conftest import ARCHITECTURE, CLASSES, FROZEN, Rectangles, World
 from tests.workers.jobs.test_policies import train
 from workers.jobs import comparing
 from workers.policy import ground
 from workers.policy.comparing import Comparison
-from workers.training.building import Architecture, fresh_segmenter
+from workers.training.building import fresh_segmenter
 from workers.training.checkpoints import save_segmenter
 
 POOL = Rectangles(6, 1)
@@ -19,14 +19,10 @@ SMALL = {"episodes": 4, "population": 4, "budget": 8, "batch_size": 4, "pool_siz
 
 @pytest.fixture
 def world(make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
-    frozen = {"segmenter": "efficientnet-lite0", "width": 8, "stride": 4, "magnification": 1.0, "refit_steps": 2}
-    made = make_world(strategy="auto", budget=8, seed=5, **frozen)
+    made = make_world(strategy="auto", budget=8, seed=5, **FROZEN)
     made.add("pool", POOL, labelled=False)
     made.add("train", Rectangles(4, 4)).add("reward", Rectangles(2, 3))
-    architecture = Architecture(
-        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
-    )
-    segmenter = save_segmenter(fresh_segmenter(architecture, 3, [POOL], 5, "cpu"), CLASSES)
+    segmenter = save_segmenter(fresh_segmenter(ARCHITECTURE, 3, [POOL], 5, "cpu"), CLASSES)
     for kind in ("source", "segmenter"):
         made.add_checkpoint(kind, segmenter, source="none")
     quick = {"refit_steps": 2, "batch_size": 4, "pool_size": 3, "network": "blend", "budget": 8}

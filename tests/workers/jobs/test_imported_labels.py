@@ -6,8 +6,7 @@ import pytest
 
 from models.segmenter import build
 from service.domain.masks import encode_label_png
-from tests.workers.conftest import CLASSES, Rectangles, World
-from tests.workers.jobs.test_choosing import FROZEN
+from tests.workers.conftest import CLASSES, FROZEN, Rectangles, World
 from workers.jobs.project import load_project
 from workers.training.checkpoints import save_segmenter
 

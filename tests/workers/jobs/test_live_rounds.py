@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from service.schemas.policies import PolicySettings
 from service.tables import Round
-from tests.workers.conftest import CLASSES, Rectangles, World
-from tests.workers.jobs.test_choosing import FROZEN, add_segmenter
+from tests.workers.conftest import ARCHITECTURE, CLASSES, FROZEN, Rectangles, World
+from tests.workers.jobs.test_choosing import add_segmenter
 from workers.jobs.grounds import live_rounds
 from workers.jobs.project import load_project
 from workers.policy import building
 from workers.policy.memories import LiveRound
-from workers.training.building import Architecture, fresh_segmenter
+from workers.training.building import fresh_segmenter
 from workers.training.checkpoints import save_segmenter
 
 TINY = {
@@ -28,10 +28,7 @@ def world(make_world: Callable[..., World]) -> World:
     made = make_world(strategy="auto", budget=12, batch_size=4, seed=5, lookahead=False, **FROZEN)
     made.add("pool", Rectangles(6, 1), labelled=False).add("reward", Rectangles(4, 2)).add("train", Rectangles(4, 4))
     add_segmenter(made)
-    architecture = Architecture(
-        name="efficientnet-lite0", frozen=True, width=8, dropout=0.2, stride=4, magnification=1.0
-    )
-    source = fresh_segmenter(architecture, 3, [Rectangles(6, 1)], 5, "cpu")
+    source = fresh_segmenter(ARCHITECTURE, 3, [Rectangles(6, 1)], 5, "cpu")
     made.add_checkpoint("source", save_segmenter(source, CLASSES), source="none")
     return made
 
