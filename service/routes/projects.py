@@ -107,8 +107,9 @@ def _require_buildable(session: Session, segmenter: str, *, frozen: bool, now: d
 def _detail(session: Session, project: Project) -> ProjectDetail:
     standing = store.standing(session, project)
     policy = standing.checkpoints.get("policy")
+    shown = project_out(project)
     return ProjectDetail(
-        **project_out(project).model_dump(),
+        **shown.model_dump(),
         images=standing.images,
         pool_regions=standing.pool_regions,
         regions=standing.regions,
@@ -119,10 +120,10 @@ def _detail(session: Session, project: Project) -> ProjectDetail:
             for kind, each in standing.checkpoints.items()
         },
         choice=ChoiceOut.of(
-            project.settings["strategy"],
+            shown.settings.strategy,
             policy.description if policy else None,
             segmenter="segmenter" in standing.checkpoints,
-            frozen=project.settings["encoder"] == "frozen",
+            frozen=shown.settings.encoder == "frozen",
         ),
         miou=standing.miou,
         warning=standing.warning,

@@ -110,6 +110,20 @@ def test_a_project_of_an_earlier_version_learns_as_it_did_until_its_segmenter_is
     assert {key: stored[key] for key in CHOSEN} == followed
 
 
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_project_is_shown_whatever_settings_an_earlier_version_did_not_store(
+    admin: TestClient, make: Maker, method: str
+) -> None:
+    for missing in ProjectSettings.model_fields:
+        project = make.project(f"without {missing}", segmenter="fpn")
+        with make.database.write() as session:
+            row = session.get_one(Project, project.id)
+            row.settings = {key: value for key, value in row.settings.items() if key != missing}
+        shown = admin.request(method, f"/projects/{project.id}", json={"settings": {}} if method == "PATCH" else None)
+        assert (missing, shown.status_code) == (missing, 200)
+        assert set(shown.json()["settings"]) == set(ProjectSettings.model_fields)
+
+
 @pytest.mark.parametrize(
     ("held", "given", "expected"),
     [
