@@ -25,7 +25,7 @@ from workers.experiments.stages import Bench, fit_head, fresh, theta_0
 from workers.files import FileState, settings_hash, write_atomically
 from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer, LabelledSet, LabelledView
-from workers.loop.oracle import Oracle, restore
+from workers.loop.oracle import Oracle, restore, take
 from workers.loop.round import groups_of
 from workers.training.building import copy_of
 from workers.training.checkpoints import from_bytes, to_bytes
@@ -98,32 +98,36 @@ class Trajectory:
             return record
         torch.use_deterministic_algorithms(True, warn_only=True)
         active, answers = self._begin(missing[0])
-        total = self.budgets[-1]
         for budget in missing:
             while active.labelled.cells < budget and active.pool.left:
                 size = min(self._bench.experiment.batch_size, math.ceil(budget - active.labelled.cells))
-                new = self._oracle.answer(active.ask(size, round_number=self._round))
-                result = active.tell(new, round_number=self._round, measured=False)
-                answers += new
-                self._round += 1
-                self._rounds.append({"regions": active.labelled.regions, "class_counts": result.class_counts.tolist()})
-                self._put_away(active, answers)
-                spread = distribution_entropy(active.labelled.counts().sum(axis=0))
-                add_present(self._bench.scalars, active.labelled.regions, class_entropy=spread)
-                self._report(0.7 * active.labelled.cells / total, f"{active.labelled.cells:g} of {total} regions")
+                self._tell(active, self._oracle.answer(active.ask(size, round_number=self._round)), answers)
             entry = record["budgets"][str(budget)] = self._measure(active, budget)
             add_present(self._bench.scalars, entry["regions"], miou=entry["miou"])
-            record["rounds"] = self._rounds
-            record["asked"] = [[answer.image, answer.cell] for answer in answers]
+            if len(self._rounds) > len(record.get("rounds", ())):  # it knows more where a budget in between was missing
+                record["rounds"] = list(self._rounds)
+                record["asked"] = [[answer.image, answer.cell] for answer in answers]
             write_atomically(self.result_path, json.dumps(record, indent=1).encode())
             self._state_at(budget).clear()
         return record
+
+    def _tell(self, active: ActiveLearner, new: list[Answer], answers: list[Answer]) -> None:
+        """Learn from a round's answers, add them to those before, and put the game away."""
+        result = active.tell(new, round_number=self._round, measured=False)
+        answers += new
+        self._round += 1
+        self._rounds.append({"regions": active.labelled.regions, "class_counts": result.class_counts.tolist()})
+        self._put_away(active, answers)
+        spread = distribution_entropy(active.labelled.counts().sum(axis=0))
+        add_present(self._bench.scalars, active.labelled.regions, class_entropy=spread)
+        done, total = active.labelled.cells, self.budgets[-1]
+        self._report(0.7 * done / total, f"{done:g} of {total} regions")
 
     def _report(self, progress: float, message: str) -> None:
         self._bench.report(progress, f"{self.method}, seed {self.seed}: {message}")
 
     def _begin(self, first_budget: int) -> tuple[ActiveLearner, list[Answer]]:
-        """The game as it was put away, or, where that is past the first budget to measure, at its beginning."""
+        """The game as it was put away; where it was not, or past the first budget to measure, as its record has it."""
         bench = self._bench
         settings = bench.experiment.loop(bench.classes, self.method)
         active = ActiveLearner(
@@ -142,16 +146,28 @@ class Trajectory:
         )
         saved = self._state.load()
         if saved is None:
-            return active, []
+            return active, self._told_again(active, first_budget)
         checkpoint = from_bytes(saved)
         answers = self._oracle.answers_at(checkpoint.description["regions"], settings)
         if sum(answer.share for answer in answers) > first_budget:
-            return active, []
+            return active, self._told_again(active, first_budget)
         active.segmenter.load_state_dict(checkpoint.weights)
         active.learner.resume(checkpoint.extra, None)
         self._round, self._rounds = checkpoint.description["round"], checkpoint.description["rounds"]
         restore(answers, active.labelled, active.pool)
         return active, answers
+
+    def _told_again(self, active: ActiveLearner, first_budget: int) -> list[Answer]:
+        """Learn from what a record says was asked for, up to a budget: a round depends on nothing but what was told before it."""
+        record, answers = self.results(), list[Answer]()
+        for earlier in record.get("rounds", ()):
+            places = record["asked"][len(answers) : earlier["regions"]]
+            new = self._oracle.answers_at(places, active.settings)
+            if active.labelled.cells + sum(answer.share for answer in new) > first_budget:
+                break
+            take(new, active.pool)
+            self._tell(active, new, answers)
+        return answers
 
     def _put_away(self, active: ActiveLearner, answers: list[Answer]) -> None:
         description = {

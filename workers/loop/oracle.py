@@ -37,5 +37,10 @@ class Oracle:
 def restore(answers: Sequence[Answer], labelled: LabelledSet, pool: AnyPool) -> None:
     """Take in what was labelled before a stop: it counts as labelled, and is no longer in the pool."""
     labelled.add(answers)
+    take(answers, pool)
+
+
+def take(answers: Sequence[Answer], pool: AnyPool) -> None:
+    """What is labelled is no longer in the pool."""
     images, cells = ([getattr(answer, name) for answer in answers] for name in ("image", "cell"))
     pool.take(pool.number(np.array(images, np.int64), np.array(cells, np.int64)))

@@ -12,6 +12,19 @@ from workers.experiments.policies import trained_policy
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import theta_0
 from workers.experiments.trajectory import Trajectory
+from workers.loop import ActiveLearner
+from workers.loop.round import Proposal
+
+FROZEN = (
+    "segmenter=efficientnet-lite0",
+    "encoder=frozen",
+    "learning=refit",
+    "magnification=1",
+    "stride=4",
+    "refit.first_steps=3",
+    "refit.steps=2",
+    "refit.judge_steps=2",
+)
 
 
 class Stopped(Exception):
@@ -76,6 +89,31 @@ def test_a_budget_asked_for_later_is_measured_where_it_belongs(experiment: Exper
     ).run()
     assert record["budgets"]["8"] == full["budgets"]["8"]
     assert record["budgets"]["12"] == full["budgets"]["12"]
+
+
+@pytest.mark.parametrize("start", [("theta0=source",), ("theta0=state",), ("theta0=source", "levels=2")])
+@pytest.mark.parametrize("method", ["entropy", "diverse", "learned-untrained:blend"])
+def test_later_budgets_need_the_record_alone(
+    method: str, start: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = tiny_experiment(tmp_path, *FROZEN, *start)
+    straight = play(experiment, tmp_path / "straight", method)
+    short = tmp_path / "short"
+    asked, ask = [], ActiveLearner.ask
+
+    def count(learner: ActiveLearner, size: int | None = None, *, round_number: int) -> Proposal:
+        asked.append(round_number)
+        return ask(learner, size, round_number=round_number)
+
+    monkeypatch.setattr(ActiveLearner, "ask", count)
+    for budgets in ([8], [8, 12]):
+        record = Trajectory(
+            tiny_bench(experiment, short), method=Method.parse(method), seed=1, budgets=budgets, out=short
+        ).run()
+        for state in (short / "trajectories").glob("*.state"):
+            state.unlink()
+    assert record == straight
+    assert asked == [0, 1, 2]  # the first two were asked for once
 
 
 def test_stages_are_made_once(experiment: Experiment, tmp_path: Path) -> None:
