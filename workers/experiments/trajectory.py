@@ -77,7 +77,7 @@ class Trajectory:
         """What is known so far: the record, with one entry for each budget that was measured."""
         if self.result_path.exists():
             record: dict[str, Any] = json.loads(self.result_path.read_text())
-            return record
+            return {"classes": list(self._bench.dataset.classes.names), **record}
         experiment = self._bench.experiment
         return {
             "dataset": experiment.dataset,
@@ -86,6 +86,7 @@ class Trajectory:
             "protocol": experiment.protocol,
             "seed": self.seed,
             "group": self._group,
+            "classes": list(self._bench.dataset.classes.names),
             "experiment": experiment.recorded(),
             "budgets": {},
         }

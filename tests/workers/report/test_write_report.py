@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.domain.methods import BASELINES
-from tests.workers.report.fake import headroom, trajectory, write_run
+from tests.workers.report.fake import CLASSES, headroom, trajectory, write_run
 from workers.report import write_report
 from workers.report.analysis.curves import Entry
 from workers.report.page.drawing import colour_of, policy_colour, style_of
@@ -93,6 +93,26 @@ def test_a_half_finished_run_says_what_is_missing(out: Path) -> None:
     assert "### Labels needed" not in text
     assert "nan" not in text
     assert "None" not in text
+
+
+def test_classes_are_named_by_trajectories_where_there_is_no_headroom(tmp_path: Path) -> None:
+    mious = {240: 0.4, 480: 0.5}
+    named = [trajectory("random", seed, mious, classes=CLASSES) for seed in range(2)]
+    unnamed = [trajectory("entropy", seed, mious) for seed in range(2)]
+    assert f"| mIoU | {' | '.join(CLASSES)} |" in write_report([write_run(tmp_path / "run", unnamed + named)], tmp_path)
+    assert "| mIoU | class 0 | class 1 |" in write_report([write_run(tmp_path / "unnamed", unnamed)], tmp_path)
+
+
+def test_seeds_that_lack_the_same_are_named_on_one_line(tmp_path: Path) -> None:
+    played = [trajectory("random", 0, {240: 0.4, 480: 0.5, 960: 0.6})]
+    played += [trajectory("random", seed, {240: 0.4, 480: 0.5}) for seed in (2, 1)]
+    played += [trajectory("random", 3, {240: 0.4})]
+    text = write_report([write_run(tmp_path / "run", played)], tmp_path)
+    gaps = [line for line in text.splitlines() if "budgets measured" in line]
+    assert gaps == [
+        "- random (per-pool), seeds 1, 2: 2 of 3 budgets measured.",
+        "- random (per-pool), seed 3: 1 of 3 budgets measured; left out of areas and tests.",
+    ]
 
 
 def test_the_complete_run_shows_every_section(out: Path) -> None:

@@ -1,5 +1,6 @@
 """What a report lacks: methods not played, seeds not finished, figures not recorded."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from service.domain.methods import BASELINES, REFERENCES
@@ -29,13 +30,14 @@ def _seeds(analysis: Analysis) -> Iterator[str]:
     for entry, plays in curves.plays.items():
         if lacking := sorted(seeds - plays.keys()):
             yield f"{entry.method} ({entry.protocol}): no seed {', '.join(map(str, lacking))}."
+        short: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for seed, play in plays.items():
             if len(play.budgets) < len(everything):
-                left_out = "" if seed in curves.finished(entry) else "; left out of areas and tests"
-                yield (
-                    f"{entry.method} ({entry.protocol}), seed {seed}: {len(play.budgets)} of {len(everything)} budgets measured"
-                    f"{left_out}."
-                )
+                short[len(play.budgets), seed in curves.finished(entry)].append(seed)
+        for (count, used), some in short.items():
+            seeds_of = f"seed{'s' if len(some) > 1 else ''} {', '.join(map(str, sorted(some)))}"
+            left_out = "" if used else "; left out of areas and tests"
+            yield f"{entry.method} ({entry.protocol}), {seeds_of}: {count} of {len(everything)} budgets measured{left_out}."
     for ablation in analysis.ablations:
         if ablation.unfinished:
             yield f"Ablation {ablation.name}: {ablation.unfinished} trajectories with fewer than two budgets, left out."

@@ -91,6 +91,7 @@ def _trajectory(path: Path) -> Trajectory:
             group=data.get("group", MAIN),
             settings=_flat(data.get("experiment") or {}),
             budgets={int(budget): _measured(data["budgets"][budget]) for budget in sorted(data["budgets"], key=int)},
+            classes=tuple(data.get("classes") or ()),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _broken(path, error) from error

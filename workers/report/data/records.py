@@ -50,6 +50,7 @@ class Trajectory:
     group: str
     settings: Mapping[str, object]
     budgets: Mapping[int, Measured]
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +139,12 @@ class Study:
     headroom: Headroom | None = None
     surrogates: tuple[Surrogate, ...] = ()
     trainings: tuple[Training, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; none where no record says them."""
+        recorded = (each.classes for each in (self.headroom, *self.trajectories) if each is not None)
+        return next((names for names in recorded if names), ())
 
     @property
     def name(self) -> str:

@@ -78,9 +78,8 @@ def class_ious(analysis: Analysis, protocol: str) -> dict[Entry, list[float | No
 def class_names(analysis: Analysis, protocol: str) -> list[str]:
     """The names of the classes of `class_ious`; numbers where no run says them."""
     count = max((len(row) - 1 for row in class_ious(analysis, protocol).values()), default=0)
-    headroom = analysis.study.headroom
-    named = headroom is not None and len(headroom.classes) == count
-    return list(headroom.classes) if headroom and named else [f"class {n}" for n in range(count)]
+    names = analysis.study.classes
+    return list(names) if len(names) == count else [f"class {n}" for n in range(count)]
 
 
 def class_table(analysis: Analysis, protocol: str) -> Table | None:
