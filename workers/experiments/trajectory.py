@@ -75,10 +75,11 @@ class Trajectory:
 
     def results(self) -> dict[str, Any]:
         """What is known so far: the record, with one entry for each budget that was measured."""
+        experiment, classes = self._bench.experiment, list(self._bench.dataset.classes.names)
         if self.result_path.exists():
             record: dict[str, Any] = json.loads(self.result_path.read_text())
-            return {"classes": list(self._bench.dataset.classes.names), **record}
-        experiment = self._bench.experiment
+            record.setdefault("classes", classes)  # a record of before does not have them
+            return record
         return {
             "dataset": experiment.dataset,
             "preset": experiment.name,
@@ -86,7 +87,7 @@ class Trajectory:
             "protocol": experiment.protocol,
             "seed": self.seed,
             "group": self._group,
-            "classes": list(self._bench.dataset.classes.names),
+            "classes": classes,
             "experiment": experiment.recorded(),
             "budgets": {},
         }
