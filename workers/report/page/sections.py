@@ -57,10 +57,12 @@ def _summary(analyses: Sequence[Analysis], claims: Sequence[Claim]) -> Section:
 
 
 def _headline(analysis: Analysis, protocol: str) -> str:
-    """The best learned method of a protocol beside the best baseline there."""
+    """The best learned method of a protocol beside the best baseline there, of those with at least half as many seeds as any."""
     several = len(analysis.curves.protocols) > 1
     name = f"{analysis.study.name}, {protocol}" if several else analysis.study.name
-    areas = {entry: area for entry, area in analysis.mean_areas.items() if entry.protocol == protocol}
+    seeds_of = {e: len(by_seed) for e, by_seed in analysis.areas.items() if e.protocol == protocol}
+    enough = {entry for entry, seeds in seeds_of.items() if 2 * seeds >= max(seeds_of.values())}
+    areas = {entry: area for entry, area in analysis.mean_areas.items() if entry in enough}
     learned, any_baseline = best_of(areas)
     rivals = {} if learned is None else analysis.differences[learned]
     baseline = best_of({entry: area for entry, area in areas.items() if entry in rivals})[1]
