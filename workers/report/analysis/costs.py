@@ -75,8 +75,13 @@ def reach(
 
 
 def best_reach(reaches: Sequence[Reach]) -> Reach | None:
-    """The cheapest on the mean curve; where none gets there, the one that was measured furthest."""
-    return min(reaches, key=lambda each: (each.mean, -each.last), default=None)
+    """The cheapest on the mean curve; where none gets there, the one that was measured furthest.
+
+    Of those with at least half as many seeds as any.
+    """
+    most = max((each.seeds for each in reaches), default=0)
+    enough = [each for each in reaches if 2 * each.seeds >= most]
+    return min(enough, key=lambda each: (each.mean, -each.last), default=None)
 
 
 def saving(learned: Reach, baseline: Reach, extra: float = 0.0) -> Saving | None:

@@ -81,6 +81,12 @@ class Curves:
         plays = self.plays.get(entry, {})
         return {seed: play for seed, play in plays.items() if self.budgets and set(self.budgets) <= set(play.budgets)}
 
+    def with_most_seeds(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Those with at least half as many finished seeds as any: a mean of fewer may be luck, and is not called the best."""
+        finished = {entry: len(self.finished(entry)) for entry in entries}
+        most = max(finished.values(), default=0)
+        return [entry for entry, seeds in finished.items() if seeds and 2 * seeds >= most]
+
     def mious(self, entry: Entry, budget: int) -> dict[int, float]:
         """mIoU of each finished seed at a compared budget."""
         return {seed: play.budgets[budget].miou for seed, play in self.finished(entry).items()}

@@ -28,9 +28,10 @@ class Against:
 def best_in_hindsight(curves: Curves, entries: Iterable[Entry]) -> list[Best]:
     """The best of the baselines among these entries at each compared budget; none where no baseline has a finished seed.
 
-    It is chosen after all was measured, so that no single baseline is above it at any budget; of equals the first counts.
+    It is chosen after all was measured, so that no single baseline is above it at any budget, but for those of few seeds; of
+    equals the first counts.
     """
-    baselines = [entry for entry in entries if entry.kind == "baseline" and curves.finished(entry)]
+    baselines = curves.with_most_seeds(entry for entry in entries if entry.kind == "baseline")
     found = []
     for budget in curves.budgets if baselines else ():
         means = {entry: statistics.fmean(curves.mious(entry, budget).values()) for entry in baselines}
@@ -41,7 +42,7 @@ def best_in_hindsight(curves: Curves, entries: Iterable[Entry]) -> list[Best]:
 
 def chosen_in_hindsight(curves: Curves, protocol: str) -> list[Best]:
     """The best baseline of a protocol at each compared budget; nothing where there are not two to choose from."""
-    known = [entry for entry in curves.of(protocol) if entry.kind == "baseline" and curves.finished(entry)]
+    known = curves.with_most_seeds(entry for entry in curves.of(protocol) if entry.kind == "baseline")
     return best_in_hindsight(curves, known) if len(known) > 1 else []
 
 

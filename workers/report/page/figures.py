@@ -42,7 +42,8 @@ def curves_figure(analysis: Analysis, name: str) -> Picture:
         panels = panels_of(figure, curves.protocols, sharey=True)
         seen: list[float] = []
         for protocol, axes in zip(curves.protocols, panels, strict=True):
-            best = best_of({entry: area for entry, area in areas.items() if entry.protocol == protocol})[1]
+            enough = curves.with_most_seeds(curves.of(protocol))
+            best = best_of({entry: area for entry, area in areas.items() if entry in enough})[1]
             # What is drawn last lies on top.
             for entry in sorted(curves.of(protocol), key=lambda entry: entry.kind == "learned"):
                 means = _curve(axes, curves, entry, band=entry.kind == "learned" or entry == best)

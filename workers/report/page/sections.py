@@ -60,8 +60,7 @@ def _headline(analysis: Analysis, protocol: str) -> str:
     """The best learned method of a protocol beside the best baseline there, of those with at least half as many seeds as any."""
     several = len(analysis.curves.protocols) > 1
     name = f"{analysis.study.name}, {protocol}" if several else analysis.study.name
-    seeds_of = {e: len(by_seed) for e, by_seed in analysis.areas.items() if e.protocol == protocol}
-    enough = {entry for entry, seeds in seeds_of.items() if 2 * seeds >= max(seeds_of.values())}
+    enough = analysis.curves.with_most_seeds(analysis.curves.of(protocol))
     areas = {entry: area for entry, area in analysis.mean_areas.items() if entry in enough}
     learned, any_baseline = best_of(areas)
     rivals = {} if learned is None else analysis.differences[learned]
@@ -212,7 +211,8 @@ def _classes(analysis: Analysis, slug: str) -> Section | None:
 def _class_lead(analysis: Analysis, protocol: str) -> str:
     """In which classes the best learned method is ahead of the best baseline, both by mIoU."""
     ious = class_ious(analysis, protocol)
-    best = best_entries({entry: row[:1] for entry, row in ious.items()})
+    enough = analysis.curves.with_most_seeds(ious)
+    best = best_entries({entry: row[:1] for entry, row in ious.items() if entry in enough})
     learned, baseline = best[0] if best else (None, None)
     if learned is None or baseline is None:
         return f"Under {protocol} there is not both a learned method and a baseline."

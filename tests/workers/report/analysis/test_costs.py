@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.workers.report.fake import headroom, trajectory, write_run
-from workers.report.analysis.costs import Reach, reach, saving
+from workers.report.analysis.costs import Reach, best_reach, reach, saving
 from workers.report.data.reading import read_runs
 from workers.report.data.records import Study
 
@@ -72,3 +72,13 @@ def test_saving_against_a_baseline_that_never_got_there_is_a_lower_bound() -> No
     assert found.share == pytest.approx(0.4)
     assert found.at_least is True
     assert saving(at(math.inf), at(600)) is None
+
+
+def test_the_cheapest_has_at_least_half_as_many_seeds_as_any() -> None:
+    def needs(mean: float, seeds: int) -> Reach:
+        return Reach(mean=mean, median=mean, low=mean, high=mean, reached=seeds, seeds=seeds, last=960)
+
+    lucky, known, dear = needs(100, 1), needs(200, 2), needs(300, 4)
+    assert best_reach([lucky, known, dear]) is known
+    assert best_reach([lucky]) is lucky
+    assert best_reach([]) is None

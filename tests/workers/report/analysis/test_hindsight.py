@@ -39,6 +39,12 @@ def test_the_best_of_each_budget_is_a_baseline_by_its_mean(tmp_path: Path) -> No
     assert chosen_in_hindsight(known, "per-pool") == found
 
 
+def test_a_baseline_of_few_seeds_is_not_the_best(tmp_path: Path) -> None:
+    several = [*seeds("entropy", {100: [0.3] * 3, 200: [0.5] * 3}), *seeds("random", {100: [0.2] * 3, 200: [0.4] * 3})]
+    found = chosen_in_hindsight(curves(tmp_path, *several, *seeds("bald", {100: [0.9], 200: [0.9]})), "per-pool")
+    assert {each.baseline.method for each in found} == {"entropy"}
+
+
 def test_a_learned_entry_is_held_against_it_by_shared_seeds(tmp_path: Path) -> None:
     first, second = against_hindsight(curves(tmp_path, *PLAYED, trajectory("entropy", 7, {100: 0.2, 200: 0.9})), BLEND)
     assert first.difference is not None
