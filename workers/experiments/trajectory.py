@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ class Trajectory:
         if not missing:
             return record
         torch.use_deterministic_algorithms(True, warn_only=True)
-        active, answers = self._begin(missing[0])
+        active, answers = self._begin(record, missing[0])
         for budget in missing:
             while active.labelled.cells < budget and active.pool.left:
                 size = min(self._bench.experiment.batch_size, math.ceil(budget - active.labelled.cells))
@@ -128,7 +128,7 @@ class Trajectory:
     def _report(self, progress: float, message: str) -> None:
         self._bench.report(progress, f"{self.method}, seed {self.seed}: {message}")
 
-    def _begin(self, first_budget: int) -> tuple[ActiveLearner, list[Answer]]:
+    def _begin(self, record: Mapping[str, Any], first_budget: int) -> tuple[ActiveLearner, list[Answer]]:
         """The game as it was put away; where it was not, or past the first budget to measure, as its record has it."""
         bench = self._bench
         settings = bench.experiment.loop(bench.classes, self.method)
@@ -147,21 +147,20 @@ class Trajectory:
             known=[bench.split(name) for name in bench.experiment.known_splits],
         )
         saved = self._state.load()
-        if saved is None:
-            return active, self._told_again(active, first_budget)
-        checkpoint = from_bytes(saved)
-        answers = self._oracle.answers_at(checkpoint.description["regions"], settings)
-        if sum(answer.share for answer in answers) > first_budget:
-            return active, self._told_again(active, first_budget)
+        checkpoint = None if saved is None else from_bytes(saved)
+        places = () if checkpoint is None else checkpoint.description["regions"]
+        answers = self._oracle.answers_at(places, settings)
+        if checkpoint is None or sum(answer.share for answer in answers) > first_budget:
+            return active, self._told_again(active, record, first_budget)
         active.segmenter.load_state_dict(checkpoint.weights)
         active.learner.resume(checkpoint.extra, None)
         self._round, self._rounds = checkpoint.description["round"], checkpoint.description["rounds"]
         restore(answers, active.labelled, active.pool)
         return active, answers
 
-    def _told_again(self, active: ActiveLearner, first_budget: int) -> list[Answer]:
+    def _told_again(self, active: ActiveLearner, record: Mapping[str, Any], first_budget: int) -> list[Answer]:
         """Learn from what a record says was asked for, up to a budget: a round depends on nothing but what was told before it."""
-        record, answers = self.results(), list[Answer]()
+        answers: list[Answer] = []
         for earlier in record.get("rounds", ()):
             places = record["asked"][len(answers) : earlier["regions"]]
             new = self._oracle.answers_at(places, active.settings)

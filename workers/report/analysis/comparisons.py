@@ -76,6 +76,11 @@ class Analysis:
     log_differences: Mapping[Entry, Mapping[Entry, Difference]]
     ablations: tuple[Ablation, ...]
 
+    def best_areas(self, protocol: str) -> dict[Entry, float]:
+        """The mean areas of a protocol's entries with most seeds: one of them is the best."""
+        enough = self.curves.with_most_seeds(self.curves.of(protocol))
+        return {entry: area for entry, area in self.mean_areas.items() if entry in enough}
+
     @property
     def mean_areas(self) -> dict[Entry, float]:
         """The mean area of every entry that has one."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.domain.metrics import cost_to_reach
+from workers.report.analysis.statistics import with_most_seeds
 from workers.report.data.records import Headroom, Trajectory, Unit
 
 SHARES = (0.95, 0.96)
@@ -75,12 +76,8 @@ def reach(
 
 
 def best_reach(reaches: Sequence[Reach]) -> Reach | None:
-    """The cheapest on the mean curve; where none gets there, the one that was measured furthest.
-
-    Of those with at least half as many seeds as any.
-    """
-    most = max((each.seeds for each in reaches), default=0)
-    enough = [each for each in reaches if 2 * each.seeds >= most]
+    """The cheapest on the mean curve of those with most seeds; where none gets there, the one that was measured furthest."""
+    enough = with_most_seeds((each, each.seeds) for each in reaches)
     return min(enough, key=lambda each: (each.mean, -each.last), default=None)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from service.domain.methods import BASELINES, SHIPPED_POLICY, Method
 from service.domain.metrics import area_under_curve
+from workers.report.analysis.statistics import with_most_seeds
 from workers.report.data.records import MAIN, Study, Trajectory, Unit
 
 PER_POOL = "per-pool"
@@ -82,10 +83,9 @@ class Curves:
         return {seed: play for seed, play in plays.items() if self.budgets and set(self.budgets) <= set(play.budgets)}
 
     def with_most_seeds(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Those with at least half as many finished seeds as any: a mean of fewer may be luck, and is not called the best."""
-        finished = {entry: len(self.finished(entry)) for entry in entries}
-        most = max(finished.values(), default=0)
-        return [entry for entry, seeds in finished.items() if seeds and 2 * seeds >= most]
+        """As the function, of those with a finished seed."""
+        finished = [(entry, len(self.finished(entry))) for entry in entries]
+        return with_most_seeds((entry, seeds) for entry, seeds in finished if seeds)
 
     def mious(self, entry: Entry, budget: int) -> dict[int, float]:
         """mIoU of each finished seed at a compared budget."""

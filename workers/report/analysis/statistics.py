@@ -1,7 +1,8 @@
 """The statistics of paired seeds: intervals, tests, their correction, and how often one method beats another."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,16 @@ from service.domain.statistics import RESAMPLES, t_critical
 
 Values = NDArray[np.float64]
 
+Thing = TypeVar("Thing")
+
 EXACT_SEEDS = 12  # 2^12 sign patterns are fewer than RESAMPLES
+
+
+def with_most_seeds(things: Iterable[tuple[Thing, int]]) -> list[Thing]:
+    """Those with at least half as many seeds as any: a mean of fewer may be luck, and is not called the best."""
+    known = list(things)
+    most = max((seeds for _, seeds in known), default=0)
+    return [thing for thing, seeds in known if 2 * seeds >= most]
 
 
 def sign_flip_p(differences_S: Sequence[float], generator: np.random.Generator) -> float:

@@ -36,14 +36,12 @@ HINDSIGHT_LINE: dict[str, Any] = {"color": INK, "linestyle": (0, (9, 3)), "linew
 def curves_figure(analysis: Analysis, name: str) -> Picture:
     """mIoU by labelled regions, mean and std over seeds, a panel for each protocol (Figure 4 of the paper)."""
     curves, lines = analysis.curves, _lines(analysis)
-    areas = analysis.mean_areas
 
     def draw(figure: Figure) -> None:
         panels = panels_of(figure, curves.protocols, sharey=True)
         seen: list[float] = []
         for protocol, axes in zip(curves.protocols, panels, strict=True):
-            enough = curves.with_most_seeds(curves.of(protocol))
-            best = best_of({entry: area for entry, area in areas.items() if entry in enough})[1]
+            best = best_of(analysis.best_areas(protocol))[1]
             # What is drawn last lies on top.
             for entry in sorted(curves.of(protocol), key=lambda entry: entry.kind == "learned"):
                 means = _curve(axes, curves, entry, band=entry.kind == "learned" or entry == best)

@@ -60,8 +60,7 @@ def _headline(analysis: Analysis, protocol: str) -> str:
     """The best learned method of a protocol beside the best baseline there, of those with at least half as many seeds as any."""
     several = len(analysis.curves.protocols) > 1
     name = f"{analysis.study.name}, {protocol}" if several else analysis.study.name
-    enough = analysis.curves.with_most_seeds(analysis.curves.of(protocol))
-    areas = {entry: area for entry, area in analysis.mean_areas.items() if entry in enough}
+    areas = analysis.best_areas(protocol)
     learned, any_baseline = best_of(areas)
     rivals = {} if learned is None else analysis.differences[learned]
     baseline = best_of({entry: area for entry, area in areas.items() if entry in rivals})[1]
