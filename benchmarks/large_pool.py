@@ -3,7 +3,8 @@
 Images are rows alone, of 100 regions each: 10^8 regions by arithmetic. The quickest of each is compared, in turns, since others
 use the machine too.
 
-    python benchmarks/large_pool.py [--postgres postgresql+psycopg://postgres@127.0.0.1:5432/postgres] [--images 1000 1000000]
+    PYTHONPATH=. python benchmarks/large_pool.py [--postgres postgresql+psycopg://postgres@127.0.0.1:5432/postgres] \\
+        [--images 1000 1000000]
 """
 
 import argparse

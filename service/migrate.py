@@ -18,17 +18,22 @@ _LOCK = 7_461_020_231  # any number, but the same for all who migrate
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate the database at `url` up to `revision`; several processes may call this at once."""
+    """Migrate the database at `url` up to `revision`; several processes may call this at once.
+
+    Raises ValueError for a database that a later release has migrated.
+    """
     _migrate(url, revision, up=True)
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Migrate the database at `url` down to `revision`; "base" removes everything."""
+    """Migrate the database at `url` down to `revision`; "base" removes everything. Raises ValueError as `upgrade` does."""
     _migrate(url, revision, up=False)
 
 
 def _migrate(url: str, revision: str, *, up: bool) -> None:
     with writing(url) as connection:
+        if ahead := later(current(connection)):
+            raise ValueError(ahead)
         config = alembic_config()
         config.attributes["connection"] = connection
         (command.upgrade if up else command.downgrade)(config, revision)
@@ -81,8 +86,19 @@ def head() -> str | None:
 
 def knows(revision: str) -> bool:
     """Whether this release can come from that revision."""
-    known = {each.revision for each in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
-    return revision in known
+    return revision in _known()
+
+
+@lru_cache
+def _known() -> frozenset[str]:
+    return frozenset(each.revision for each in ScriptDirectory.from_config(alembic_config()).walk_revisions())
+
+
+def later(revision: str | None) -> str | None:
+    """A sentence on a database that a later release has migrated; None for any other."""
+    if revision is None or knows(revision):
+        return None
+    return f"A later release has brought the database to {revision}, and this one knows {head()}: install that one."
 
 
 def behind(revision: str) -> list[str]:

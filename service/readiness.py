@@ -30,20 +30,21 @@ _NAMED = 3  # jobs that a sentence names
 
 def readiness(database: Database, blobs: Blobs, settings: Settings, now: datetime) -> Readiness:
     """All checks, each tried by itself: not_ready where nobody can label, degraded where labels are not learned from."""
+    known, ahead = _database_checks(database)
     labelling = {
-        **_database_checks(database),
+        **known,
         "blobs": _tried(lambda: _blobs_check(blobs)),
         "disk": _tried(lambda: _disk_check(database, blobs, settings)),
     }
-    learning = {"broker": "embedded" if settings.embedded else _tried(lambda: _broker_check(settings))}
-    if labelling["migrations"] == "ok":
+    learning = {**ahead, "broker": "embedded" if settings.embedded else _tried(lambda: _broker_check(settings))}
+    asked = all(said in _FINE for said in known.values())
+    if asked:
         learning |= _work_checks(database, settings, now)
     else:
         learning |= dict.fromkeys(("workers", "jobs"), "The database cannot be asked.")
     ready, learns = (all(said in _FINE for said in each.values()) for each in (labelling, learning))
     status = "not_ready" if not ready else "ready" if learns else "degraded"
-    stalled = _stalled(database) if labelling["migrations"] == "ok" else {}
-    return Readiness(status=status, checks={**labelling, **learning}, stalled=stalled)
+    return Readiness(status=status, checks={**labelling, **learning}, stalled=_stalled(database) if asked else {})
 
 
 def _stalled(database: Database) -> dict[int, str]:
@@ -55,19 +56,23 @@ def _stalled(database: Database) -> dict[int, str]:
         return {}
 
 
-def _database_checks(database: Database) -> dict[str, str]:
+def _database_checks(database: Database) -> tuple[dict[str, str], dict[str, str]]:
+    """What stands in the way of labelling, and of learning alone: a schema of a later release.
+
+    While a release is installed, processes of the one before go on over the new schema.
+    """
     try:
         with database.engine.connect() as connection:
             found = migrate.current(connection)
     except SQLAlchemyError as error:
         log.warning("The database does not answer: %s", error)
-        return {"database": "The database does not answer.", "migrations": "The database does not answer."}
+        return {"database": "The database does not answer.", "migrations": "The database does not answer."}, {}
     if found == migrate.head():
-        return {"database": "ok", "migrations": "ok"}
-    return {
-        "database": "ok",
-        "migrations": f"The database is at {found or 'nothing'}, this release needs {migrate.head()}.",
-    }
+        return {"database": "ok", "migrations": "ok"}, {}
+    if ahead := migrate.later(found):
+        return {"database": "ok"}, {"migrations": ahead}
+    behind = f"The database is at {found or 'nothing'}, this release needs {migrate.head()}."
+    return {"database": "ok", "migrations": behind}, {}
 
 
 def _blobs_check(blobs: Blobs) -> str:

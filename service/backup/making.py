@@ -70,6 +70,8 @@ class Backup:
             raise ValueError("There is no database to copy: see REGIONWISE_DATABASE_URL and REGIONWISE_DATA_DIR.")
         with self.database.engine.connect() as connection:
             revision = migrate.current(connection)
+        if ahead := migrate.later(revision):
+            raise ValueError(ahead)
         if revision != migrate.head():
             raise ValueError(
                 f"The database is at {revision}, this release at {migrate.head()}: run `regionwise migrate`."

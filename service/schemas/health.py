@@ -20,7 +20,8 @@ class Readiness(BaseModel):
     )
     checks: dict[str, str] = Field(
         description="`ok` or a sentence for each of database, migrations, blobs and disk, without which nobody can label, and "
-        "broker, workers and jobs, without which labels are not learned from.",
+        "broker, workers and jobs, without which labels are not learned from. A schema of a later release stops nobody from "
+        "labelling.",
         examples=[
             {
                 "database": "ok",

@@ -46,6 +46,12 @@ def services(values: Mapping[str, str]) -> dict[str, Any]:
         return values.get(name) or default or ""
 
     read: dict[str, Any] = yaml.safe_load(_VARIABLE.sub(value, (ROOT / "docker-compose.yml").read_text()))["services"]
+    for service in read.values():
+        # A name without a value is passed on where there is one, and unset otherwise, even what the image sets.
+        given = {
+            name: values.get(name) if each is None else each for name, each in service.get("environment", {}).items()
+        }
+        service["environment"] = {name: each for name, each in given.items() if each is not None}
     return read
 
 

@@ -63,6 +63,21 @@ def test_every_setting_that_is_given_is_one() -> None:
         assert given <= known, name
 
 
+def test_every_setting_can_be_given_by_its_name() -> None:
+    names = {f"REGIONWISE_{name.upper()}" for name in Settings.model_fields}
+    values = VALUES | dict.fromkeys(names, "set")
+    # What decides where a service runs, and what only some services are asked.
+    fixed = {"REGIONWISE_DATA_DIR", "REGIONWISE_PORT"}
+    asked = {"HOST", "SIGNED_SECONDS", "FIRST_ADMIN", "FIRST_ADMIN_TOKEN", "DEVICE", "QUEUES", "THREADS"}
+    for name in ("migrate", "api", "worker", "worker-cpu"):
+        environment = services(values)[name]["environment"]
+        given = {each for each in environment if each.startswith("REGIONWISE_")}
+        assert names - given - fixed <= {f"REGIONWISE_{each}" for each in asked}, name
+        assert not given & fixed  # the image's, which a name without a value would take away
+        assert environment["REGIONWISE_TRUSTED_PROXIES"] == "set"
+        assert "REGIONWISE_TRUSTED_PROXIES" not in SERVICES[name]["environment"]
+
+
 class Lab(Campaigner):
     """Everything that `docker compose --profile cpu up api worker-cpu --scale worker-cpu=2` starts, and its first admin."""
 

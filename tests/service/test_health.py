@@ -1,10 +1,13 @@
 """Health: up as soon as the process is, ready only when requests can be served."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import text, update
 from starlette.testclient import TestClient
@@ -12,6 +15,7 @@ from starlette.testclient import TestClient
 from service import migrate
 from service.app import create_app
 from service.blobs import Blobs
+from service.commands.going_down import losses_of
 from service.db import Database
 from service.settings import Settings
 from service.store.jobs import queue_job
@@ -34,17 +38,53 @@ def test_the_process_is_up_and_ready_and_says_so_to_strangers(stranger: TestClie
     }
 
 
-def test_an_old_schema_is_not_ready(stranger: TestClient, database: Database) -> None:
-    with database.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+@contextmanager
+def at_revision(database: Database, revision: str) -> Iterator[None]:
+    """The database, as if at another revision."""
+
+    def said(number: str | None) -> None:
+        with database.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :number"), {"number": number})
+
+    said(revision)
     try:
+        yield
+    finally:
+        said(migrate.head())
+
+
+def test_an_old_schema_is_not_ready(stranger: TestClient, database: Database) -> None:
+    with at_revision(database, "0001"):
         response = stranger.get("/readyz")
         assert response.status_code == 503
-        assert "0000" in response.json()["checks"]["migrations"]
+        assert "0001" in response.json()["checks"]["migrations"]
         assert stranger.get("/healthz").status_code == 200
-    finally:
-        with database.engine.begin() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": migrate.head()})
+
+
+def test_while_a_later_release_is_installed_people_go_on_labelling(
+    stranger: TestClient, admin: TestClient, database: Database
+) -> None:
+    with at_revision(database, "9999"):
+        response = stranger.get("/readyz")
+        assert (response.status_code, response.json()["status"]) == (200, "degraded")
+        checks = response.json()["checks"]
+        assert "9999" in checks.pop("migrations")
+        assert set(checks.values()) <= {"ok", "embedded"}
+        assert admin.get("/projects").status_code == 200
+
+
+def test_a_database_of_a_later_release_is_left_as_it_is_and_the_reason_said(database: Database, tmp_path: Path) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    with at_revision(database, "9999"):
+        for brought in (
+            lambda: migrate.upgrade(url),
+            lambda: migrate.downgrade(url, "0001"),
+            lambda: losses_of(url, "0001"),
+        ):
+            with pytest.raises(ValueError, match="later release has brought the database to 9999"):
+                brought()
+        with database.engine.connect() as connection:
+            assert migrate.current(connection) == "9999"
 
 
 def test_a_database_that_does_not_answer_is_not_ready(tmp_path: Path, blobs: Blobs) -> None:

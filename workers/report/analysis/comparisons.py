@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from service.domain.methods import Method
 from service.domain.statistics import bootstrap_interval
 from workers.report.analysis.curves import REGIONWISE, Areas, Curves, Entry, Plays, area_between, curves_of, points
 from workers.report.analysis.statistics import Values, holm, penalty_matrix, sign_flip_p
 from workers.report.data.records import MAIN, Study, Trajectory, Unit
 
 BOOTSTRAP_SEED = 20_200_430
+_ABLATION = "ablation:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,7 @@ def _ablation(name: str, members: Sequence[Trajectory], main: Sequence[Trajector
         groups[_key(each)][each.seed] = each
     variants = [_variant(plays, bases[key], unit, span) for key, plays in groups.items()] if span else []
     return Ablation(
-        name=name.removeprefix("ablation:"),
+        name=name.removeprefix(_ABLATION),
         unit=unit,
         span=span,
         variants=tuple(sorted(variants, key=lambda variant: variant.label)),
@@ -206,8 +208,8 @@ def _span(plays: Sequence[Trajectory], unit: Unit) -> tuple[float, float] | None
 
 
 def _base(variant: Trajectory, main: Sequence[Trajectory]) -> dict[int, Trajectory]:
-    """The main trajectories of the same method and protocol, else those of the project's own policy."""
-    for method in (variant.method, REGIONWISE):
+    """The main trajectories of the same method and protocol, else of the policy that the group is named for, else of ours."""
+    for method in (variant.method, str(Method.learned(variant.group.removeprefix(_ABLATION))), REGIONWISE):
         found = {t.seed: t for t in main if (t.method, t.protocol) == (method, variant.protocol) and len(t.budgets) > 1}
         if found:
             return found

@@ -77,6 +77,13 @@ def test_an_ablation_is_compared_with_the_projects_policy(tmp_path: Path) -> Non
     assert variant.difference.mean == pytest.approx(-0.1)
 
 
+def test_an_ablation_of_another_policy_is_compared_with_that_one(tmp_path: Path) -> None:
+    main = [trajectory(f"learned:{name}", 0, {100: 0.3, 200: 0.5}) for name in ("regionwise", "turns")]
+    variant = trajectory("learned:turns-untaught", 0, {100: 0.2, 200: 0.4}, group="ablation:turns")
+    (ablation,) = analysis(tmp_path, *main, variant).ablations
+    assert [(each.label, each.base) for each in ablation.variants] == [("learned:turns-untaught", "learned:turns")]
+
+
 def test_a_changed_setting_is_compared_with_the_same_method(tmp_path: Path) -> None:
     settings = SETTINGS | {"policy": {"episodes": 10}}
     main = [trajectory(method, 0, {100: 0.3, 200: 0.5}) for method in ("learned:regionwise", "entropy")]
