@@ -155,6 +155,8 @@ def train_pass(
         nn.utils.clip_grad_norm_(segmenter.parameters(), settings.clip)
         optimizer.step()
         losses.append(loss.detach())
+    if losses:
+        segmenter.note_learned()
     return float(torch.stack(losses).mean()) if losses else math.nan
 
 

@@ -93,6 +93,10 @@ class FrozenSegmenter(Segmenter):
         """Of its levels."""
         return self._fixed[1]
 
+    def note_learned(self) -> None:
+        """Remember that the head has learned from labels, so that what it predicts says something."""
+        self.fitted.fill_(True)
+
     def look(self, images_B3HW: Tensor) -> Tensor:
         """(B, F, h, w) float16 features of uint8 images of any H, W >= 8, on the images' device."""
         height, width = (int(side) for side in images_B3HW.shape[-2:])

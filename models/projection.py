@@ -4,6 +4,7 @@ Shapes: B images, E channels of all levels together, F components, h x w cells, 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -66,11 +67,21 @@ def fit_projection(samples_XE: Tensor, components: int, generator: torch.Generat
         raise ValueError("A projection is fitted to at least two cells of images.")
     mean_E, deviation_E = samples_XE.mean(0), samples_XE.std(0) + _LEAST_DEVIATION
     standard_XE = (samples_XE - mean_E) / deviation_E
-    values_E, vectors_EE = torch.linalg.eigh(standard_XE.T @ standard_XE / len(samples_XE))
+    values_E, vectors_EE = _axes(standard_XE.T @ standard_XE / len(samples_XE))
     kept = min(components, len(mean_E))
     turn_FF = torch.linalg.qr(torch.randn(kept, kept, generator=generator))[0].to(samples_XE)
     scale = values_E[-kept:].mean().clamp_min(1e-12).sqrt()
     return Projection(mean_E=mean_E, deviation_E=deviation_E, components_EF=vectors_EE[:, -kept:] @ turn_FF / scale)
+
+
+def _axes(covariance_EE: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, smallest first, and their vectors; in double precision where single fails, as it may of a low rank."""
+    with suppress(RuntimeError):  # torch.linalg.LinAlgError is one
+        values_E, vectors_EE = torch.linalg.eigh(covariance_EE)
+        if bool(values_E.isfinite().all() & vectors_EE.isfinite().all()):
+            return values_E, vectors_EE
+    values_E, vectors_EE = torch.linalg.eigh(covariance_EE.double())
+    return values_E.to(covariance_EE), vectors_EE.to(covariance_EE)
 
 
 def resampled(levels: Sequence[Tensor], strides: Sequence[float], stride: float, cells: tuple[slice, slice]) -> Tensor:

@@ -123,7 +123,7 @@ class Refitting:
     def end(self) -> float:
         """Give the head the mean of its weights; the mean loss of the last tenth of the steps."""
         self._mean.keep()
-        self._segmenter.fitted.fill_(True)
+        self._segmenter.note_learned()
         self._segmenter.eval()
         last = self._losses[-max(1, self.steps // 10) :]
         return float(torch.stack(last).mean()) if last else math.nan

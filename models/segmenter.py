@@ -95,6 +95,9 @@ class Segmenter(nn.Module):
         self.register_buffer("mean", torch.tensor(parts.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(parts.std).view(3, 1, 1), persistent=False)
 
+    def note_learned(self) -> None:
+        """Hear that it has learned from labels; here nothing depends on that."""
+
     def look(self, images_B3HW: Tensor) -> Tensor:
         """What `encode` takes of RGB images, uint8 or float in [0, 1], of any H, W >= 8: here the images themselves."""
         return images_B3HW

@@ -32,6 +32,8 @@ AUTO: Literal["auto"] = "auto"
 OWN_POLICY, SHIPPED_POLICY = "own", "shipped"
 """What policies are called among the contenders of those games."""
 RANDOM: Literal["random"] = "random"
+BALD: Literal["bald"] = "bald"
+"""By what predictions with dropout differ in, so of no use without it."""
 COVER: Literal["coreset"] = "coreset"
 """By distances alone."""
 _BY_DISTANCES = (COVER, "diverse", OWN_POLICY, SHIPPED_POLICY)

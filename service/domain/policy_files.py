@@ -16,7 +16,8 @@ def check_policy(description: Mapping[str, Any], classes: ClassSet, state_region
     """Raises WeightsError where the policy that is described does not fit a project of these classes and regions of D_S.
 
     Codes: wrong_format, wrong_kind, unknown_architecture; other_classes, other_state_set where the architecture is bound to
-    them. A regionwise network that relates classes to each other fits any classes and any D_S.
+    them, or looks at D_S where there is none. A regionwise network that relates classes to each other fits any classes and any
+    D_S that has a region.
     """
     check_format(description)
     check_kind(description, "policy")
@@ -33,6 +34,9 @@ def check_policy(description: Mapping[str, Any], classes: ClassSet, state_region
             "other_state_set",
             f"The policy was trained for a state set of {regions} regions, the project's has {state_regions}. {advice}",
         )
+    if architecture.needs_state and not state_regions:
+        sentence = "The policy looks at the images of the split `state`, and the project has none. Add images to it first."
+        raise WeightsError("other_state_set", sentence)
 
 
 def _of_classes(count: int, description: Mapping[str, Any], classes: ClassSet) -> bool:

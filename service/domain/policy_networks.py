@@ -5,7 +5,7 @@ They stand in the domain because the API cannot look into models/; a contract te
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from service.domain.weights import WeightsError
 
@@ -30,6 +30,7 @@ class PaperArchitecture:
 
     classes: int
     state_regions: int
+    needs_state: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_count("classes", self.classes, 2)
@@ -62,6 +63,7 @@ class RegionwiseArchitecture:
     state_encoder: str = "attention"
     classes: int | None = None
     class_relative: bool = True
+    needs_state: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_count("width", self.width, 2)
@@ -121,6 +123,7 @@ class BlendArchitecture:
     known: bool = False
     classes: None = None
     bound_to_regions: None = None
+    needs_state: ClassVar[bool] = False
 
     def shapes(self) -> Shapes:
         """Its weights by name."""
@@ -134,6 +137,7 @@ class TurnsArchitecture:
     width: int = 32
     classes: None = None
     bound_to_regions: None = None
+    needs_state: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_count("width", self.width, 2)

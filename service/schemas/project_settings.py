@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from service.domain.costs import COST_OF_ONE_SIZE, CostName
-from service.domain.methods import StrategyName
+from service.domain.methods import BALD, StrategyName
 from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import LONGEST_SIDE
 from service.schemas.gold_settings import GoldSettings
@@ -181,4 +181,8 @@ def whole(settings: ProjectSettings) -> ProjectSettings:
     """All settings of a project, not changed ones alone. Raises ValueError where one is of no use without another."""
     if settings.cost != "pixels" and settings.levels == 1:
         raise ValueError(COST_OF_ONE_SIZE)
+    if settings.strategy == BALD and settings.dropout == 0:
+        raise ValueError(
+            "The strategy bald compares predictions with dropout: set dropout above 0, or another strategy."
+        )
     return settings

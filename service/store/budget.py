@@ -22,12 +22,17 @@ def regions_left(session: Session, project: Project) -> int:
     Where there are several sizes, undivided ones, those counted of which a part is left.
     """
     settings = ProjectSettings.model_validate(project.settings)
-    areas = region_areas(session, project.id, settings.levels)
-    left = pool_regions(session, project.id, settings) - sum(areas.values())
-    if settings.budget is not None:
-        spent = sum(areas.get(state, 0) for state in SPENT) - imported_area(session, project.id, settings.levels)
-        left = min(left, settings.budget - spent)
-    return math.ceil(left)
+    left, budget = math.ceil(pool_left(session, project)), budget_left(session, project.id, settings)
+    return left if budget is None else min(left, budget)
+
+
+def budget_left(session: Session, project_id: int, settings: ProjectSettings) -> int | None:
+    """How many regions the budget still allows, of several sizes undivided ones, part of one as one; None without a budget."""
+    if settings.budget is None:
+        return None
+    areas = region_areas(session, project_id, settings.levels)
+    spent = sum(areas.get(state, 0) for state in SPENT) - imported_area(session, project_id, settings.levels)
+    return max(0, math.ceil(settings.budget - spent))
 
 
 def pool_left(session: Session, project: Project) -> float:

@@ -15,7 +15,7 @@ from service.domain.methods import AUTO, LEARNED
 from service.errors import Conflict, Invalid, NotFound
 from service.schemas.project_settings import CHANGEABLE, ProjectSettings, whole
 from service.store import events, memberships
-from service.store.budget import SPENT, pool_regions, region_counts
+from service.store.budget import budget_left, pool_regions, region_counts
 from service.store.memberships import NewMembers
 from service.tables import Checkpoint, Image, ImageGroup, Project, Round
 
@@ -195,14 +195,12 @@ def standing(session: Session, project: Project) -> Standing:
     """How far the project has come."""
     settings = ProjectSettings.model_validate(project.settings)
     regions, checkpoints = region_counts(session, project.id), _newest_checkpoints(session, project.id)
-    spent = sum(regions.get(state, 0) for state in SPENT)
-    spent -= sum(region_counts(session, project.id, imported=True).values())
     return Standing(
         images=_image_counts(session, project.id),
         pool_regions=pool_regions(session, project.id, settings),
         regions={state: regions.get(state, 0) for state in ("open", "review", "labelled", "skipped")},
         rounds=_round_counts(session, project.id),
-        budget_left=None if settings.budget is None else max(0, settings.budget - spent),
+        budget_left=budget_left(session, project.id, settings),
         checkpoints=checkpoints,
         miou=_latest_miou(session, project.id),
         warning=_warning(session, project.id, settings, checkpoints.get("policy")),

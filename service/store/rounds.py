@@ -11,12 +11,14 @@ from service.domain.doubts import of_order, together
 from service.domain.gold import GOLD
 from service.engines import finite
 from service.errors import NotFound
+from service.schemas.jobs import FinishPayload
 from service.schemas.project_settings import ProjectSettings
 from service.store import events, removals
 from service.store.budget import pool_left, regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.gold_rows import gold_regions, spread
 from service.store.jobs import pending_job, queue_job
+from service.store.needs import lacking
 from service.store.predictions import NewHints, refresh_predictions, write_hints
 from service.store.retraining import retrain_if_due
 from service.store.round_values import NewRegion, RoundFigures, RoundProposal, SeenRound, ToldRound
@@ -62,7 +64,7 @@ def _unfinished_states(session: Session, project_id: int) -> list[str]:
 def _finish_campaign(session: Session, project: Project, now: datetime) -> None:
     """The budget is spent and learned from: train to convergence, once."""
     told = session.scalar(select(func.count()).where(Round.project_id == project.id, Round.state != GOLD))
-    if told:
+    if told and not lacking(session, project, FinishPayload()):
         queue_job(session, project_id=project.id, kind="finish", now=now, key=f"finish:{told}")
 
 

@@ -42,7 +42,11 @@ def test_the_papers_policy_fits_its_own_classes_and_state_set_alone() -> None:
 
 
 def test_a_regionwise_policy_fits_any_classes_and_state_set_unless_it_was_told_its_classes() -> None:
-    check_policy(described(REGIONWISE), CITYSCAPES, 0)
+    check_policy(described(REGIONWISE), CITYSCAPES, 1)
+    assert refusal(described(REGIONWISE), CITYSCAPES, 0) == (
+        "other_state_set",
+        "The policy looks at the images of the split `state`, and the project has none. Add images to it first.",
+    )
     bound = REGIONWISE | {"classes": 11, "view": {"class_relative": False}}
     check_policy(described(bound), CAMVID, 7)
     assert refusal(described(bound), CITYSCAPES)[0] == "other_classes"

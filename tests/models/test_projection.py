@@ -108,3 +108,23 @@ def test_what_reaches_beyond_the_size_is_cut_and_what_lacks_is_the_last() -> Non
     assert resampled([level], [8], 8, cells(1, 2)).flatten().tolist() == [1, 2]
     assert resampled([level], [8], 8, cells(2, 4)).flatten().tolist() == [1, 2, 3, 3] * 2
     assert resampled([level], [8], 8, (slice(0, 2), slice(1, 3))).flatten().tolist() == [2, 3] * 2
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_where_single_precision_fails_double_does_not(monkeypatch: pytest.MonkeyPatch, raises: bool) -> None:
+    expected = fit_projection(some_samples(), 5, seeded()).components_EF
+    in_double = torch.linalg.eigh
+
+    def failing(matrix: Tensor) -> tuple[Tensor, Tensor]:
+        values, vectors = in_double(matrix)
+        if matrix.dtype == torch.float64:
+            return values, vectors
+        if raises:
+            raise RuntimeError("linalg.eigh: The algorithm failed to converge")
+        return values, vectors * torch.nan
+
+    monkeypatch.setattr(torch.linalg, "eigh", failing)
+    found = fit_projection(some_samples(), 5, seeded()).components_EF
+    assert found.dtype == torch.float32
+    # Axes may be turned round: the same up to signs before they are mixed, so their span is compared.
+    torch.testing.assert_close(found @ found.T, expected @ expected.T, rtol=1e-3, atol=1e-4)

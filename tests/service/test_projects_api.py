@@ -184,3 +184,14 @@ def test_a_cost_is_of_regions_of_several_sizes_and_may_change_while_a_campaign_r
     refused = admin.patch(f"/projects/{plain.id}", json={"settings": {"cost": "seconds"}})
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "settings_contradict")
     assert "set levels to 2 or more" in refused.json()["error"]["message"]
+
+
+def test_bald_takes_dropout(admin: TestClient, make: Maker) -> None:
+    refused = admin.post(
+        "/projects", json={"name": "streets", "classes": "camvid", "settings": {"strategy": "bald", "dropout": 0}}
+    )
+    assert refused.status_code == 422
+    assert "set dropout above 0" in refused.json()["error"]["message"]
+    project = make.project("plain", dropout=0.0, strategy="entropy")
+    refused = admin.patch(f"/projects/{project.id}", json={"settings": {"strategy": "bald"}})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "settings_contradict")

@@ -5,7 +5,17 @@ from dataclasses import dataclass, replace
 from models.segmenter import Segmenter
 from models.smp import EncoderOutOfReach
 from models.strategies import STRATEGIES, Strategy, build_strategy
-from service.domain.methods import AUTO, COVER, LEARNED, OWN_POLICY, RANDOM, SHIPPED_POLICY, before_labels, winner_of
+from service.domain.methods import (
+    AUTO,
+    BALD,
+    COVER,
+    LEARNED,
+    OWN_POLICY,
+    RANDOM,
+    SHIPPED_POLICY,
+    before_labels,
+    winner_of,
+)
 from service.store.snapshots import AskSnapshot
 from service.tables import Checkpoint
 from workers.jobs.delivery import JobFailed
@@ -19,6 +29,8 @@ LOOK_AT_LABELLED = frozenset(
 """The strategies that must know where the labelled regions are, not only what they hold; of policies some do."""
 
 _NO_SEGMENTER = "There is no segmenter yet, so regions were drawn at random."
+_UNLEARNED = "The network has not learned from the project's classes as they are, so regions were "
+_FAR_APART, _DRAWN = "chosen that the encoder sees as unlike each other.", "drawn at random."
 _UNLIKE = "There is no segmenter yet, so regions were chosen that the encoder sees as unlike each other."
 
 
@@ -57,6 +69,18 @@ def _chosen(project: ProjectData, known: AskSnapshot, state: ProjectImages) -> C
     return _by_name(project, wanted, known.segmenter)
 
 
+def as_asked(choice: Choice, name: str) -> Choice:
+    """The choice as it was asked for, by the strategy of this name: another where the head has learned from nothing yet."""
+    if name == choice.strategy.name:
+        return choice
+    return Choice(
+        strategy=build_strategy(name),
+        segmenter=choice.segmenter,
+        policy=None,
+        note=_UNLEARNED + (_FAR_APART if name == COVER else _DRAWN),
+    )
+
+
 def at_random(segmenter: Checkpoint | None, note: str) -> Choice:
     """Random, and why."""
     return Choice(strategy=build_strategy(RANDOM), segmenter=segmenter, policy=None, note=note)
@@ -77,6 +101,10 @@ def _by_name(project: ProjectData, name: str, segmenter: Checkpoint | None, note
     strategy = build_strategy(name)
     if strategy.needs_segmenter and segmenter is None:
         return _before_labels(project, name)
+    if name == BALD and project.settings.dropout == 0:  # as an earlier version allowed
+        return at_random(
+            segmenter, "There is no dropout that bald could compare predictions with, so regions were drawn at random."
+        )
     return Choice(strategy=strategy, segmenter=segmenter, policy=None, note=note)
 
 

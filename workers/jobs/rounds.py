@@ -22,7 +22,7 @@ from service.store.pool import labels_upto
 from service.store.predictions import NewHints
 from service.store.round_values import NewGold, NewRegion, RoundFigures, RoundProposal
 from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tell_snapshot
-from workers.jobs.choosing import LOOK_AT_LABELLED, Choice, at_random, choose_strategy
+from workers.jobs.choosing import LOOK_AT_LABELLED, Choice, as_asked, at_random, choose_strategy
 from workers.jobs.costs import with_seconds
 from workers.jobs.delivery import JobRun
 from workers.jobs.golden import gold_regions
@@ -72,6 +72,7 @@ def _ask(run: JobRun) -> dict[str, Any]:
         choice = at_random(choice.segmenter, f"{error} Until another one is trained regions are drawn at random.")
         chooser = _asking(project, known, choice, images, state)
         proposal = chooser.ask(round_.size, round_number=round_.number, predict=True)
+    choice = as_asked(choice, proposal.strategy)
     counts_C = project.classes.counts_now(known.label_counts).sum(axis=0)
     hints = _hints(project, images, chooser, proposal, counts_C)
     written = replace(_written(project, images, choice, proposal, hints), seen_key=_keep_seen(run, choice, proposal))

@@ -77,8 +77,8 @@ class OnePass:
         return momentum_tensors(self._optimizer)
 
     def resume(self, momentum: dict[str, Tensor]) -> None:
-        """Raises ValueError for the momentum of another network."""
-        load_momentum(self._optimizer, momentum)
+        """Raises ValueError for the momentum of another network. What a refit remembered is no momentum, and is left."""
+        load_momentum(self._optimizer, {key: value for key, value in momentum.items() if key != LABELLED})
 
     def learn(self, answers: Sequence[Answer], round_number: int, fit: Fit = AS_SET) -> float | None:
         """The loss of the last pass."""

@@ -8,6 +8,7 @@ import torch
 
 from models.blend import Blend
 from models.query_network import QueryNetwork
+from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.smp import EncoderOutOfReach
 from tests.workers.conftest import ARCHITECTURE, CLASSES, FROZEN, Rectangles, World
 from workers.jobs.project import ProjectData
@@ -25,7 +26,9 @@ def world(make_world: Callable[..., World]) -> World:
 
 
 def add_segmenter(world: World) -> None:
-    world.add_checkpoint("segmenter", save_segmenter(fresh_segmenter(ARCHITECTURE, 3, [POOL], 5, "cpu"), CLASSES))
+    segmenter = fresh_segmenter(ARCHITECTURE, 3, [POOL], 5, "cpu")
+    segmenter.note_learned()
+    world.add_checkpoint("segmenter", save_segmenter(segmenter, CLASSES))
 
 
 def asked(world: World) -> tuple[dict[str, Any], str]:
@@ -132,3 +135,34 @@ def test_where_costs_cannot_count_the_note_says_so(make_world: Callable[..., Wor
     sized.add("pool", POOL, labelled=False)
     add_segmenter(sized)
     assert asked(sized)[0]["note"] == note
+
+
+@pytest.mark.parametrize(("strategy", "who"), [("auto", "coreset"), ("entropy", "random")])
+def test_a_round_names_who_asked_where_the_head_has_learned_from_nothing(
+    make_world: Callable[..., World], strategy: str, who: str
+) -> None:
+    world = make_world(strategy=strategy, budget=8, seed=5, **FROZEN)
+    world.add("pool", POOL, labelled=False)
+    world.add_checkpoint("segmenter", save_segmenter(fresh_segmenter(ARCHITECTURE, 3, [POOL], 5, "cpu"), CLASSES))
+    round_, _ = asked(world)
+    assert (round_["strategy"], round_["policy_id"]) == (who, None)
+    assert round_["note"].startswith("The network has not learned from the project's classes as they are")
+
+
+def test_a_policy_that_looks_at_a_state_set_that_is_gone_is_not_asked(world: World) -> None:
+    add_segmenter(world)
+    network = RegionwiseNetwork(RegionwiseSettings(width=8), torch.Generator().manual_seed(0))
+    world.add_checkpoint("policy", save_policy(network, CLASSES))
+    round_, _ = asked(world)
+    assert (round_["state"], round_["strategy"], round_["policy_id"]) == ("open", "learned", None)
+    assert "the split `state`" in round_["note"]
+    assert round_["note"].endswith("Asked for by the policy that comes with regionwise.")
+
+
+def test_bald_without_dropout_is_random(make_world: Callable[..., World]) -> None:
+    world = make_world(strategy="bald", dropout=0.0, budget=8, seed=5, **FROZEN)
+    world.add("pool", POOL, labelled=False)
+    add_segmenter(world)
+    round_, _ = asked(world)
+    assert (round_["state"], round_["strategy"]) == ("open", "random")
+    assert "no dropout" in round_["note"]

@@ -11,7 +11,7 @@ from service.queue import RUN_JOB
 from service.store.jobs import queue_job
 from service.tables import Job
 from tests.conftest import START
-from tests.workers.conftest import CLASSES, World
+from tests.workers.conftest import CLASSES, FROZEN, Rectangles, World
 from tests.workers.jobs.test_tasks import full_world, start
 from workers.jobs import saving
 from workers.jobs.saving import save_checkpoint
@@ -66,3 +66,38 @@ def test_what_a_job_has_saved_is_not_trained_again(make_world: Callable[..., Wor
     world.add_checkpoint(saved, save_segmenter(build("fpn", classes=3, width=4), CLASSES), job_id=job.id, miou=0.5)
     world.work()
     assert (world.job(job.id).state, world.job(job.id).result) == ("done", {"miou": 0.5})
+
+
+def told_round(world: World) -> dict[str, Any]:
+    """The next round, labelled and learned from."""
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    world.work()
+    world.label_all()
+    world.work()
+    told = [each for each in world.rounds() if each["state"] == "told"]
+    return told[-1]
+
+
+@pytest.mark.parametrize("change", [{"learning": "pass"}, {"encoder": "trained"}, {"segmenter": "fpn"}])
+def test_a_campaign_goes_on_when_it_learns_in_another_way(
+    make_world: Callable[..., World], change: dict[str, str]
+) -> None:
+    world = make_world(strategy="auto", budget=40, **FROZEN)
+    world.add("pool", Rectangles(6, 1), labelled=False).add("reward", Rectangles(2, 3))
+    assert told_round(world)["result_checkpoint_id"]
+    world.call("PATCH", f"/projects/{world.project.id}", json={"settings": change})
+    second, third = told_round(world), told_round(world)
+    assert (second["number"], third["number"]) == (2, 3)
+    assert second["result_checkpoint_id"]
+    assert third["result_checkpoint_id"]
+    world.call("PATCH", f"/projects/{world.project.id}", json={"settings": {"segmenter": FROZEN["segmenter"]}})
+    assert told_round(world)["result_checkpoint_id"]
+
+
+def test_a_frozen_encoder_learns_by_passes_too(make_world: Callable[..., World]) -> None:
+    world = make_world(strategy="entropy", budget=40, **FROZEN, learning="pass")
+    world.add("pool", Rectangles(6, 1), labelled=False).add("reward", Rectangles(2, 3))
+    first, second = told_round(world), told_round(world)
+    assert first["result_checkpoint_id"]
+    assert second["result_checkpoint_id"]
+    assert (first["strategy"], second["strategy"]) == ("random", "entropy")
