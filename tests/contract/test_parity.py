@@ -142,15 +142,17 @@ def live_and_simulated_are_the_same(
 
     by = build_strategy(strategy, policy if strategy == "learned" else None)
     learner = active_learner(world, segmenter, by, known)
-    simulated, rewards = [], []
+    simulated, rewards, asked_by = [], [], []
     for number in range(1, ROUNDS + 1):
         proposal = learner.ask(round_number=number)
         simulated.append(places(proposal))
+        asked_by.append(proposal.strategy)
         rewards.append(learner.tell(Oracle(POOL).answer(proposal), round_number=number).reward)
 
     assert live == simulated
     assert [each["reward"] for each in world.rounds()] == pytest.approx(rewards)
-    assert {each["strategy"] for each in world.rounds()} == {strategy}
+    assert [each["strategy"] for each in world.rounds()] == asked_by
+    assert set(asked_by[1:]) == {strategy}  # the first round is another's where the head has learned from nothing
 
 
 def _settings(world: World) -> LoopSettings:
