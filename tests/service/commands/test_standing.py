@@ -77,7 +77,7 @@ def test_status_says_that_a_server_is_not_ready_and_where_that_is_explained(
     run: Run, asked: tuple[str, ...], address: str, database: Database
 ) -> None:
     with database.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     try:
         said = run("status", *asked).out.splitlines()[0]
     finally:
