@@ -35,7 +35,9 @@ def check_policy(description: Mapping[str, Any], classes: ClassSet, state_region
             f"The policy was trained for a state set of {regions} regions, the project's has {state_regions}. {advice}",
         )
     if architecture.needs_state and not state_regions:
-        sentence = "The policy looks at the images of the split `state`, and the project has none. Add images to it first."
+        sentence = (
+            "The policy looks at the images of the split `state`, and the project has none. Add images to it first."
+        )
         raise WeightsError("other_state_set", sentence)
 
 
