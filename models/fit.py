@@ -155,9 +155,10 @@ def train_pass(
         nn.utils.clip_grad_norm_(segmenter.parameters(), settings.clip)
         optimizer.step()
         losses.append(loss.detach())
-    if losses:
-        segmenter.note_learned()
-    return float(torch.stack(losses).mean()) if losses else math.nan
+    if not losses:
+        return math.nan
+    segmenter.note_learned()
+    return float(torch.stack(losses).mean())
 
 
 def _loss(logits_BCHW: Tensor, labels_BHW: Tensor, settings: TrainSettings) -> Tensor:

@@ -32,8 +32,7 @@ def downgrade(url: str, revision: str) -> None:
 
 def _migrate(url: str, revision: str, *, up: bool) -> None:
     with writing(url) as connection:
-        if ahead := later(current(connection)):
-            raise ValueError(ahead)
+        known(connection)
         config = alembic_config()
         config.attributes["connection"] = connection
         (command.upgrade if up else command.downgrade)(config, revision)
@@ -105,6 +104,14 @@ def behind(revision: str) -> list[str]:
     """The revisions that come before one, the nearest first."""
     walked = ScriptDirectory.from_config(alembic_config()).iterate_revisions(revision, "base")
     return [each.revision for each in walked if each.revision != revision]
+
+
+def known(connection: Connection) -> str | None:
+    """The revision that the database is at, as `current`. Raises ValueError where a later release has migrated it."""
+    revision = current(connection)
+    if ahead := later(revision):
+        raise ValueError(ahead)
+    return revision
 
 
 def current(connection: Connection) -> str | None:

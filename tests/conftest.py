@@ -5,6 +5,7 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -149,6 +150,21 @@ def database(database_url: str, outbox: Outbox) -> Iterator[Database]:
     database = Database(database_url, outbox)
     yield database
     database.engine.dispose()
+
+
+@contextmanager
+def at_revision(database: Database, revision: str) -> Iterator[None]:
+    """The database, as if at another revision."""
+
+    def said(number: str | None) -> None:
+        with database.engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :number"), {"number": number})
+
+    said(revision)
+    try:
+        yield
+    finally:
+        said(migrate.head())
 
 
 @pytest.fixture

@@ -69,9 +69,7 @@ class Backup:
         if not migrate.exists(url):
             raise ValueError("There is no database to copy: see REGIONWISE_DATABASE_URL and REGIONWISE_DATA_DIR.")
         with self.database.engine.connect() as connection:
-            revision = migrate.current(connection)
-        if ahead := migrate.later(revision):
-            raise ValueError(ahead)
+            revision = migrate.known(connection)
         if revision != migrate.head():
             raise ValueError(
                 f"The database is at {revision}, this release at {migrate.head()}: run `regionwise migrate`."

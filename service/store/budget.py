@@ -1,6 +1,7 @@
 """How many regions a project's images divide into, how many were proposed, and how many still may be."""
 
 import math
+from collections.abc import Mapping
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -22,15 +23,19 @@ def regions_left(session: Session, project: Project) -> int:
     Where there are several sizes, undivided ones, those counted of which a part is left.
     """
     settings = ProjectSettings.model_validate(project.settings)
-    left, budget = math.ceil(pool_left(session, project)), budget_left(session, project.id, settings)
+    areas = region_areas(session, project.id, settings.levels)
+    left = math.ceil(pool_regions(session, project.id, settings) - sum(areas.values()))
+    budget = budget_left(session, project.id, settings, areas)
     return left if budget is None else min(left, budget)
 
 
-def budget_left(session: Session, project_id: int, settings: ProjectSettings) -> int | None:
-    """How many regions the budget still allows, of several sizes undivided ones, part of one as one; None without a budget."""
+def budget_left(session: Session, project_id: int, settings: ProjectSettings, areas: Mapping[str, float]) -> int | None:
+    """How many regions the budget still allows, of several sizes undivided ones, part of one as one; None without a budget.
+
+    `areas`: those of the project, as region_areas gives them.
+    """
     if settings.budget is None:
         return None
-    areas = region_areas(session, project_id, settings.levels)
     spent = sum(areas.get(state, 0) for state in SPENT) - imported_area(session, project_id, settings.levels)
     return max(0, math.ceil(settings.budget - spent))
 

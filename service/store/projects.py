@@ -15,7 +15,7 @@ from service.domain.methods import AUTO, LEARNED
 from service.errors import Conflict, Invalid, NotFound
 from service.schemas.project_settings import CHANGEABLE, ProjectSettings, whole
 from service.store import events, memberships
-from service.store.budget import budget_left, pool_regions, region_counts
+from service.store.budget import budget_left, pool_regions, region_areas, region_counts
 from service.store.memberships import NewMembers
 from service.tables import Checkpoint, Image, ImageGroup, Project, Round
 
@@ -200,7 +200,7 @@ def standing(session: Session, project: Project) -> Standing:
         pool_regions=pool_regions(session, project.id, settings),
         regions={state: regions.get(state, 0) for state in ("open", "review", "labelled", "skipped")},
         rounds=_round_counts(session, project.id),
-        budget_left=budget_left(session, project.id, settings),
+        budget_left=budget_left(session, project.id, settings, region_areas(session, project.id, settings.levels)),
         checkpoints=checkpoints,
         miou=_latest_miou(session, project.id),
         warning=_warning(session, project.id, settings, checkpoints.get("policy")),

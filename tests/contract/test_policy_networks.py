@@ -10,6 +10,7 @@ from models.blend import Blend
 from models.query_network import QueryNetwork
 from models.regionwise_network import RegionwiseNetwork, RegionwiseSettings
 from models.regionwise_view import ViewSettings
+from models.strategies import build_strategy
 from models.turns_network import TurnsNetwork
 from service.domain.policy_files import check_policy, check_policy_weights
 from service.domain.policy_networks import SETTINGS, VIEW, architecture_of
@@ -77,6 +78,16 @@ def test_the_network_of_turns_has_the_weights_that_the_domain_expects() -> None:
     for wrong in ({"width": 1}, {"width": True}, {"deep": True}, {"covers": 1}):
         with pytest.raises(WeightsError):
             architecture_of({"architecture": {"network": "turns", **wrong}})
+
+
+@pytest.mark.parametrize(
+    "policy", [QueryNetwork(3, 24), RegionwiseNetwork(RegionwiseSettings(width=8)), Blend(), TurnsNetwork(8)]
+)
+def test_the_domain_knows_which_networks_look_at_a_state_set(policy: Policy) -> None:
+    architecture = architecture_of(read_weights(save_policy(policy, CLASSES)).description)
+    view = build_strategy("learned", policy).view
+    assert view is not None
+    assert architecture.needs_state == view.needs_state
 
 
 def test_the_settings_and_their_defaults_are_those_of_the_networks() -> None:

@@ -1,15 +1,13 @@
 """Health: up as soon as the process is, ready only when requests can be served."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text, update
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from service import migrate
@@ -21,7 +19,7 @@ from service.settings import Settings
 from service.store.jobs import queue_job
 from service.store.workers import announce
 from service.tables import Job
-from tests.conftest import FakeClock
+from tests.conftest import FakeClock, at_revision
 from tests.maker import Maker
 
 LABELLING = {"database": "ok", "migrations": "ok", "blobs": "ok", "disk": "ok"}
@@ -36,21 +34,6 @@ def test_the_process_is_up_and_ready_and_says_so_to_strangers(stranger: TestClie
         "checks": {**LABELLING, "broker": "embedded", "workers": "ok", "jobs": "ok"},
         "stalled": {},
     }
-
-
-@contextmanager
-def at_revision(database: Database, revision: str) -> Iterator[None]:
-    """The database, as if at another revision."""
-
-    def said(number: str | None) -> None:
-        with database.engine.begin() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = :number"), {"number": number})
-
-    said(revision)
-    try:
-        yield
-    finally:
-        said(migrate.head())
 
 
 def test_an_old_schema_is_not_ready(stranger: TestClient, database: Database) -> None:

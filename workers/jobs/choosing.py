@@ -28,10 +28,10 @@ LOOK_AT_LABELLED = frozenset(
 )
 """The strategies that must know where the labelled regions are, not only what they hold; of policies some do."""
 
-_NO_SEGMENTER = "There is no segmenter yet, so regions were drawn at random."
-_UNLEARNED = "The network has not learned from the project's classes as they are, so regions were "
 _FAR_APART, _DRAWN = "chosen that the encoder sees as unlike each other.", "drawn at random."
-_UNLIKE = "There is no segmenter yet, so regions were chosen that the encoder sees as unlike each other."
+_NO_SEGMENTER = f"There is no segmenter yet, so regions were {_DRAWN}"
+_UNLIKE = f"There is no segmenter yet, so regions were {_FAR_APART}"
+_UNLEARNED = "The network has not learned from the project's classes as they are, so regions were "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from sqlalchemy import text
 
-from service import migrate
 from service.client import Client
 from service.commands.following import Followed, Lines, job_table
 from service.db import Database
@@ -19,7 +17,7 @@ from service.store import jobs as store
 from service.store import projects as projects_store
 from service.store import rounds as rounds_store
 from service.tables import Job, Project
-from tests.conftest import START, FakeClock
+from tests.conftest import START, FakeClock, at_revision
 from tests.maker import Maker
 from tests.service.commands.conftest import Run
 
@@ -76,13 +74,8 @@ def test_status_says_what_a_policy_saved_and_that_a_project_is_paused(
 def test_status_says_that_a_server_is_not_ready_and_where_that_is_explained(
     run: Run, asked: tuple[str, ...], address: str, database: Database
 ) -> None:
-    with database.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    try:
+    with at_revision(database, "0001"):
         said = run("status", *asked).out.splitlines()[0]
-    finally:
-        with database.engine.begin() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": migrate.head()})
     assert said.endswith(f"not ready: see {address}/readyz (503)")
 
 
