@@ -14,6 +14,7 @@ def main() -> None:
     for name, arguments in {
         "selection": [],
         "similarity": [],
+        "turns": [],
         "pool": [],
         "streets": [],
         "round": [],

@@ -120,9 +120,11 @@ class Blend(nn.Module):
         return (self._weights(actions_BNA)[..., :-1] * actions_BNA[..., :-2]).sum(-1)
 
     def worth_in_turn(self, state_SF: Tensor, actions_MA: Tensor, far_M: Tensor) -> Tensor:
-        """What candidates are worth in their turn, (M,) float64; `far_M`: z-scores of their distances, 0 while there are none."""
-        scored_M: Tensor = self(state_SF[None], actions_MA[None])[0]
-        return scored_M.double() + float(self._weights(actions_MA[:1])[0, -1]) * far_M
+        """What candidates of one round are worth in their turn, (M,) float64; `far_M`: z-scores of their distances, 0 while
+        there are none.
+        """
+        weights = self._weights(actions_MA[0])  # alike for all of a round
+        return (weights[:-1] * actions_MA[:, :-2]).sum(-1).double() + float(weights[-1]) * far_M
 
     def added_up(self, actions_A: Tensor, far: Tensor) -> Tensor:
         """The sum with the distance in it, of rows of any shape (..., Z + 2)."""

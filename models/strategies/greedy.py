@@ -9,10 +9,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from models.inference import on_one_thread, spread
 from models.strategies.contract import Candidates, Needs, Strategy, described
 
-# Labelled regions that distances are worked out to at a time: bounds memory whatever is labelled.
-_LABELLED_AT_ONCE = 4096
+# Candidates and labelled regions whose distances are worked out at a time: few enough for a core's cache, enough to fill a GPU.
+_TILE = {"cpu": (1024, 512)}
+_TILE_ELSEWHERE = (4096, 4096)
 
 
 class Game(Protocol):
@@ -25,6 +27,7 @@ class Game(Protocol):
         """Take a candidate."""
 
 
+@on_one_thread()
 def scores_of_turns(game: Game, candidates: Candidates) -> Tensor:
     """Play `game` and return scores, (M,) float64, by which exactly the candidates that it takes are chosen.
 
@@ -65,8 +68,12 @@ class Cover:
 
     def __init__(self, embeddings_ME: Tensor, centres_LE: Tensor) -> None:
         # Double precision, for the product's rounding would drown the distances between regions that look alike.
-        self._places_ME = embeddings_ME.double()
-        self._squares_M = _squares_to_nearest(self._places_ME, centres_LE.double()) if len(centres_LE) else None
+        places_ME, centres_LE = embeddings_ME.double(), centres_LE.double()
+        # Both sides are moved to where they are around 0. A channel lies together: a turn takes a fifth of the time so.
+        middle_E = (centres_LE if len(centres_LE) else places_ME).mean(0)
+        self._places_EM = (places_ME - middle_E).T.contiguous()
+        self._lengths_M = self._places_EM.square().sum(0)
+        self._squares_M = self._to_nearest((centres_LE - middle_E).T) if len(centres_LE) else None
 
     @property
     def has_centre(self) -> bool:
@@ -76,24 +83,36 @@ class Cover:
     def worth(self) -> Tensor:
         """Return distances to the nearest centre."""
         if self._squares_M is None:
-            return -(self._places_ME - self._places_ME.mean(0)).square().sum(1).sqrt()
+            return -self._lengths_M.sqrt()
         return self._squares_M.sqrt()
 
     def take(self, place: int) -> None:
         """Make the candidate a centre."""
-        squares_M = (self._places_ME - self._places_ME[place]).square().sum(1)
+        squares_M = self._to_nearest(self._places_EM[:, place, None])
         self._squares_M = squares_M if self._squares_M is None else torch.minimum(self._squares_M, squares_M)
 
+    def _to_nearest(self, centres_EL: Tensor) -> Tensor:
+        """Return |x - c|^2 = |x|^2 - 2 x . c + |c|^2 of the nearest c, (M,)."""
+        lengths_L = centres_EL.square().sum(0)
+        if centres_EL.shape[1] == 1:
+            squares_M = torch.addmv(self._lengths_M, self._places_EM.T, centres_EL[:, 0], alpha=-2)
+            return squares_M.add_(lengths_L).clamp_min_(0)
+        rows, columns = _TILE.get(centres_EL.device.type, _TILE_ELSEWHERE)
 
-def _squares_to_nearest(places_ME: Tensor, centres_LE: Tensor) -> Tensor:
-    """Return |x - c|^2 = |x|^2 - 2 x . c + |c|^2 of the nearest c, (M,). Both sides are moved to where c is around 0."""
-    middle_E = centres_LE.mean(0)
-    places_ME, centres_LE = places_ME - middle_E, centres_LE - middle_E
-    nearest_M = torch.full_like(places_ME[:, 0], torch.inf)
-    for some_lE in torch.split(centres_LE, _LABELLED_AT_ONCE):
-        less_own_Ml = some_lE.square().sum(1) - 2 * places_ME @ some_lE.T
-        nearest_M = torch.minimum(nearest_M, less_own_Ml.amin(1))
-    return (nearest_M + places_ME.square().sum(1)).clamp_min(0)
+        def nearest(some_Em: Tensor) -> Tensor:
+            """Return the least of |c|^2 - 2 x . c."""
+            room = some_Em.new_empty(some_Em.shape[1] * columns)
+            nearest_m = torch.full_like(some_Em[0], torch.inf)
+            for start in range(0, len(lengths_L), columns):
+                lengths_l = lengths_L[start : start + columns]
+                less_own_ml = room[: len(nearest_m) * len(lengths_l)].view(len(nearest_m), len(lengths_l))
+                torch.addmm(lengths_l, some_Em.T, centres_EL[:, start : start + columns], alpha=-2, out=less_own_ml)
+                torch.minimum(nearest_m, less_own_ml.amin(1), out=nearest_m)
+            return nearest_m
+
+        tiles = torch.split(self._places_EM, rows, 1)
+        nearest_M = torch.cat(spread(nearest, tiles, centres_EL.device))
+        return (nearest_M + self._lengths_M).clamp_min(0)
 
 
 class Apart:

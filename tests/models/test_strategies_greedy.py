@@ -58,10 +58,10 @@ class TestCoreset:
         assert self.chosen([2.0, 2.0, 2.0], [2.0], wanted=3) == [0, 1, 2]
         assert self.chosen([2.0, 2.0], [], wanted=5) == [0, 1]
 
-    @pytest.mark.parametrize("labelled", [0, 1, 50, 5_000])
-    def test_it_is_k_centre_written_out(self, labelled: int) -> None:
+    @pytest.mark.parametrize(("labelled", "count"), [(0, 40), (1, 40), (50, 40), (5_000, 40), (600, 2_500)])
+    def test_it_is_k_centre_written_out(self, labelled: int, count: int) -> None:
         generator = seeded(labelled)
-        places = 100 + torch.rand(40, 6, generator=generator)
+        places = 100 + torch.rand(count, 6, generator=generator)
         centres = 100 + torch.rand(labelled, 6, generator=generator)
         candidates = self.candidates(places, centres, wanted=12)
         points, known = places.double().numpy(), centres.double().numpy()
@@ -71,7 +71,7 @@ class TestCoreset:
                 expected.append(int(np.linalg.norm(points - points.mean(0), axis=1).argmin()))
             else:
                 nearest = np.linalg.norm(points[:, None] - known[None], axis=2).min(1)
-                expected.append(int(np.where(np.isin(np.arange(40), expected), -1, nearest).argmax()))
+                expected.append(int(np.where(np.isin(np.arange(count), expected), -1, nearest).argmax()))
             known = np.concatenate([known, points[expected[-1:]]])
         assert chosen(self.strategy.scores(candidates, seeded(0)), candidates) == expected
 
