@@ -13,8 +13,10 @@ from torch import Tensor
 
 from models.band_maps import BandMaps, band_maps, take_features, whole_maps, windows
 from models.cutting import check_boxes, crops_of, pieces_of_one_size
+from models.frozen import FrozenSegmenter
 from models.inference import evaluating, on_one_thread, spread
 from models.influence import Influence
+from models.near import means_in_windows
 from models.pooling import GRID, BoxMeans, class_histograms, feature_boxes, grid_pooled
 from models.segmenter import Segmenter
 from models.similarity import kl_histogram
@@ -158,7 +160,8 @@ def describe(
 def embeddings(
     segmenter: Segmenter, seen: Tensor, boxes: Sequence[Tensor], *, size: tuple[int, int] | None = None
 ) -> Tensor:
-    """Return the vectors "embedding" of regions, (R, E), image by image, as describe does but without classifying.
+    """Return the vectors "embedding" of regions, (R, E), image by image, as describe does but without classifying, and of a
+    frozen segmenter without what is far from them.
 
     There is at least one image. Raises ValueError for a box that leaves its image.
     """
@@ -166,15 +169,28 @@ def embeddings(
         raise ValueError(f"{len(seen)} images came with the boxes of {len(boxes)}")
     size = size or _size(seen)
     check_boxes(torch.cat(list(boxes)).cpu(), size)
-    at_once, parts = _images_at_once(size), []
     device = next(segmenter.parameters()).device
+    found: dict[int, Tensor] = {}
     with evaluating(segmenter):
-        for start in range(0, len(seen), at_once):
-            means = _means("embedding", boxes[start : start + at_once], segmenter.stride)
-            for band in segmenter.bands(seen[start : start + at_once].to(device), size):
+        if isinstance(segmenter, FrozenSegmenter):
+            found = means_in_windows(segmenter, seen, [feature_boxes(of_image, segmenter.stride) for of_image in boxes])
+        for images in _runs_of_the_rest(len(seen), found, _images_at_once(size)):
+            means = _means("embedding", boxes[images], segmenter.stride)
+            for band in segmenter.bands(seen[images].to(device), size):
                 take_features(means, band, segmenter.stride)
-            parts.append(means.means())
-    return torch.cat(parts)
+            found[images.start] = means.means()
+    return torch.cat([found[first] for first in sorted(found)])
+
+
+def _runs_of_the_rest(count: int, done: Collection[int], most: int) -> list[slice]:
+    """Of so many images those that are not done, as neighbours, no more than `most` together."""
+    runs: list[slice] = []
+    for image in (each for each in range(count) if each not in done):
+        if runs and runs[-1].stop == image and image - runs[-1].start < most:
+            runs[-1] = slice(runs[-1].start, image + 1)
+        else:
+            runs.append(slice(image, image + 1))
+    return runs
 
 
 def _size(images_B3HW: Tensor) -> tuple[int, int]:
