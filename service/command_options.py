@@ -7,6 +7,7 @@ from inspect import Parameter, Signature
 from typing import Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 Options = TypeVar("Options")
 
@@ -34,3 +35,16 @@ def takes(options: type[Options]) -> Callable[[Callable[[typer.Context, Options]
         return called
 
     return taking
+
+
+class SharedBefore(TyperGroup):
+    """Commands that share options, which stand before the command's name: one that stands after it is told where it belongs."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command and its arguments; the types are those of the click that Typer brings along."""
+        name, command, rest = super().resolve_command(ctx, args)
+        own, shared = ({opt for each in getattr(some, "params", ()) for opt in each.opts} for some in (command, self))
+        for option in (each.partition("=")[0] for each in rest):
+            if option in shared - own:
+                ctx.fail(f"{option} stands before the command: {ctx.command_path} {option} ... {name} ...")
+        return name, command, rest

@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from service.command_options import takes
+from service.command_options import SharedBefore, takes
 from workers.runs import actions, celery_crew, options
 from workers.runs.options import Evaluation, Everything, Shared
 from workers.runs.processes import Processes, at_once
 from workers.runs.works import FULL_SEEDS
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(cls=SharedBefore, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)

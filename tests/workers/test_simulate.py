@@ -227,6 +227,8 @@ def test_a_preset_is_named_in_short_whole_or_by_its_path() -> None:
         (["--set", "pool_size=0.5"], "pool_size"),
         (["policy", "--policy", "none"], "There is no policy 'none'; there are paper"),
         (["evaluate", "--strategy", "clever"], "There is no method 'clever'"),
+        (["evaluate", "--root", "/data"], "--root stands before the command"),
+        (["evaluate", "--set=levels=2", "--seeds", "0"], "--set stands before the command"),
     ],
 )
 def test_bad_arguments_are_sentences(preset: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
