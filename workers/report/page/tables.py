@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from service.domain.statistics import sample_std
 from workers.report.analysis.comparisons import Analysis
 from workers.report.analysis.curves import Entry
+from workers.report.analysis.statistics import with_most_seeds
 from workers.report.analysis.verdicts import Claim
 from workers.report.data.records import TRAINING_MEASURES, Ious, Surrogate, Training, Unit
 from workers.report.page.content import Cell, Mark, Table
 
 NONE = "–"
-MARKED = "Bold: best learned. Underlined, or italic in Markdown: best baseline."
+MARKED = "Bold: best learned. Underlined, or italic in Markdown: best baseline; of those with at least half as many seeds as any."
 
 
 def percent(miou: float) -> str:
@@ -45,14 +46,16 @@ def curves_table(analysis: Analysis) -> Table:
     curves = analysis.curves
     budgets = sorted({b for plays in curves.plays.values() for play in plays.values() for b in play.budgets})
     means: dict[Entry, list[float | None]] = {}
+    seeds: dict[Entry, list[int]] = {}
     texts: dict[Entry, list[str]] = {}
     for entry, plays in curves.plays.items():
         at = [[play.budgets[budget].miou for play in plays.values() if budget in play.budgets] for budget in budgets]
         means[entry] = [statistics.fmean(values) if values else None for values in at]
+        seeds[entry] = [len(values) for values in at]
         texts[entry] = [_with_seeds(values, len(plays)) for values in at]
     rows = [
         (Cell(text=title_of(entry, analysis)), Cell(text=str(len(curves.plays[entry]))), *cells)
-        for entry, cells in _marked(means, texts).items()
+        for entry, cells in _marked(means, texts, seeds).items()
     ]
     caption = f"Test mIoU in percent by regions, mean ± std over seeds. {MARKED}"
     return Table(caption=caption, columns=("method", "seeds", *(f"{b:,}" for b in budgets)), rows=tuple(rows))
@@ -89,7 +92,8 @@ def class_table(analysis: Analysis, protocol: str) -> Table | None:
         return None
     names = class_names(analysis, protocol)
     texts = {e: [NONE if value is None else percent(value) for value in row] for e, row in values.items()}
-    rows = [(Cell(text=entry.method), *cells) for entry, cells in _marked(values, texts).items()]
+    seeds = {e: [len(analysis.curves.finished(e))] * len(row) for e, row in values.items()}
+    rows = [(Cell(text=entry.method), *cells) for entry, cells in _marked(values, texts, seeds).items()]
     if headroom:
         rows += [
             _muted("theta_0", headroom.theta_0, headroom.theta_0_iou_C, len(names)),
@@ -107,6 +111,7 @@ def areas_table(analysis: Analysis) -> Table:
     cells = _marked(
         {entry: [statistics.fmean(each) if each else None for each in found] for entry, found in values.items()},
         {entry: [mean_std(each, 2) if each else NONE for each in found] for entry, found in values.items()},
+        {entry: [len(each) for each in found] for entry, found in values.items()},
     )
     rows = [
         (
@@ -156,9 +161,15 @@ def best_of(values: Mapping[Entry, float]) -> tuple[Entry | None, Entry | None]:
 
 
 def _marked(
-    values: Mapping[Entry, Sequence[float | None]], texts: Mapping[Entry, Sequence[str]]
+    values: Mapping[Entry, Sequence[float | None]],
+    texts: Mapping[Entry, Sequence[str]],
+    seeds: Mapping[Entry, Sequence[int]],
 ) -> dict[Entry, list[Cell]]:
-    best = best_entries(values)
+    """Cells of the texts. `seeds`: of how many each value is the mean."""
+    enough = [with_most_seeds(zip(seeds, column, strict=True)) for column in zip(*seeds.values(), strict=True)]
+    best = best_entries(
+        {e: [value if e in enough[n] else None for n, value in enumerate(row)] for e, row in values.items()}
+    )
 
     def mark(entry: Entry, column: int) -> Mark:
         learned, baseline = best[column]
