@@ -70,7 +70,9 @@ def headroom(bench: Bench, seeds: Sequence[int], out: Path) -> Record:
     start = _tested(bench, theta_0(bench, 0))
     full = [full_supervision(bench, seed) for seed in seeds]
     labels = {
-        split: _labels(bench, split) for split in ("train", "reward", "state", "pool") if split in bench.dataset.splits
+        split: found
+        for split in ("train", "reward", "state", "pool")
+        if split in bench.dataset.splits and (found := _labels(bench, split)) is not None
     }
     mious = [each["miou"] for each in full]
     spreads = [stdev(values) for values in (mious, random_mious(bench, out)) if len(values) > 1]
@@ -145,13 +147,16 @@ def _region_examples(bench: Bench, splits: Sequence[str]) -> list[Example]:
     return [example_of(number, grid.box(cell)) for number, grid in enumerate(grids) for cell in grid.cells.tolist()]
 
 
-def _labels(bench: Bench, split: str) -> Record:
-    """What a split's labels cost: all its regions, their labelled pixels, and the clicks that draw them."""
-    return {
-        "regions": sum(grid.cells.size for grid in region_grids(bench, split)),
-        "pixels": int(_class_counts(bench.split(split), bench.classes).sum()),
-        "clicks": clicks_of_split(bench, split).total,
-    }
+def _labels(bench: Bench, split: str) -> Record | None:
+    """What a split's labels cost: all its regions, their labelled pixels, and the clicks that draw them. None where an image has
+    no label map.
+    """
+    try:
+        pixels = int(_class_counts(bench.split(split), bench.classes).sum())
+    except LookupError:
+        return None
+    regions = sum(grid.cells.size for grid in region_grids(bench, split))
+    return {"regions": regions, "pixels": pixels, "clicks": clicks_of_split(bench, split).total}
 
 
 def _class_counts(source: ImageSource, classes: int) -> NDArray[np.int64]:

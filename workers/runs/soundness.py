@@ -1,7 +1,10 @@
 """Whether works can be done with the images and label maps at hand, seen before any of them begins."""
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
@@ -10,6 +13,7 @@ from service.domain.classes import IGNORE
 from service.domain.label_doubts import SAY_HOW, Census
 from service.domain.metrics import class_counts
 from workers.datasets.base import SPLITS, Dataset, DatasetError
+from workers.datasets.files import files_below
 from workers.datasets.formats import FORMATS
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import no_split
@@ -19,13 +23,15 @@ from workers.runs.works import Run, Work
 # Whose label maps nobody has looked at yet.
 OWN = ("folder", *FORMATS)
 _NAMED = 5  # of several images or files in a sentence
+_OF_A_FOLDER = ("images", "labels", "classes.json", "splits.json")
 
 
 def require_sound(
     run: Run, dataset: Dataset, works: Sequence[Work], *, most_ignored: float, anyway: bool, console: Console
 ) -> None:
     """Raises ValueError where a split is missing or empty, an image that is played on has no label map, a label map cannot be
-    read, or label maps look wrong, which `anyway` lets pass. Label maps are read once for each `out`.
+    read, label maps look wrong, which `anyway` lets pass, or `out` holds what was played on other data. Label maps are decoded
+    once for each `out`.
     """
     filled, there = splits_of(run.experiment, works)
     for split in SPLITS:
@@ -33,15 +39,43 @@ def require_sound(
             require_split(dataset, split, filled=split in filled)
     if run.experiment.dataset not in OWN or not filled:
         return
-    seen = run.out / "cache" / f"labels-{_key(run, dataset, filled | there)}.json"
-    if seen.exists():
-        return
+    data = _data(run)
+    _require_the_same(run.out / "data.json", data)
+    seen = run.out / "cache" / f"labels-{_key(run, data, filled | there)}.json"
+    if not seen.exists():
+        _look_through(dataset, filled | there, most_ignored=most_ignored, anyway=anyway, console=console)
+        write_atomically(seen, b"{}")
+    write_atomically(run.out / "data.json", json.dumps({"data": data}).encode())
+
+
+def _look_through(dataset: Dataset, splits: set[str], *, most_ignored: float, anyway: bool, console: Console) -> None:
     found = _LabelMaps(dataset, console)
-    found.require_readable(filled | there)
+    found.require_readable(splits)
     doubts = [*found.census.missing_classes(), *found.census.too_much_ignored(most_ignored)]
     if doubts and not anyway:
         raise ValueError(f"{' '.join(doubts)} {SAY_HOW}")
-    write_atomically(seen, b"{}")
+
+
+def _require_the_same(played: Path, data: str) -> None:
+    """Raises ValueError where works in this folder were done on other data: settings alone do not tell folders apart."""
+    if played.exists() and json.loads(played.read_text())["data"] != data:
+        raise ValueError(
+            f"{played.parent} holds what was played on other images, label maps, splits or classes: give this run another --out."
+        )
+
+
+def _data(run: Run) -> str:
+    """A digest of what is played on, wherever it lies: names of files, and what they hold."""
+    root, out, whole = run.root or Path(), run.out.resolve(), hashlib.sha256()
+    for path in sorted(files_below(root)):
+        if path.resolve().is_relative_to(out):
+            continue
+        inner = path.relative_to(root)
+        if run.experiment.dataset == "folder" and inner.parts[0] not in _OF_A_FOLDER:
+            continue
+        with path.open("rb") as file:
+            whole.update(json.dumps([inner.as_posix(), hashlib.file_digest(file, "sha256").hexdigest()]).encode())
+    return whole.hexdigest()
 
 
 def require_split(dataset: Dataset, split: str, *, filled: bool) -> None:
@@ -120,9 +154,6 @@ def _and_more(things: Sequence[str]) -> str:
     return f", and {len(things) - _NAMED} more" if len(things) > _NAMED else ""
 
 
-def _key(run: Run, dataset: Dataset, splits: set[str]) -> str:
+def _key(run: Run, data: str, splits: set[str]) -> str:
     settings = run.experiment.model_dump(mode="json", include={"dataset", "reading"})
-    names: Mapping[str, list[str]] = {
-        split: [source.name(number) for number in range(len(source))] for split, source in dataset.splits.items()
-    }
-    return settings_hash([settings, run.to_json()["root"], names, sorted(splits)])
+    return settings_hash([settings, data, sorted(splits)])

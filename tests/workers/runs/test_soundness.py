@@ -132,3 +132,49 @@ def test_works_need_the_splits_that_they_look_at() -> None:
     assert splits_of(none, policy_works(["shipped"])) == (set(), set())
     assert splits_of(none, policy_works(["blend"])) == ({"train", "reward"}, {"state"})
     assert splits_of(none, policy_works(["paper"])) == ({"train", "reward", "state"}, set())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: write(root / "labels/05.png", ids(6, [0, 0, 1], 24, 32)),
+        lambda root: splits(root, train=NAMES[1:2], reward=NAMES[2:4]),
+        lambda root: (root / "classes.json").write_text(json.dumps(CLASSES).replace("Crack", "Gap")),
+        lambda root: write(root / "images/07.png", picture(99, 24, 32)),
+    ],
+)
+def test_what_was_played_on_other_data_is_not_gone_on_with(folder: Path, change: Change) -> None:
+    splits(folder)
+    assert evaluated(folder)[0] == 0
+    assert evaluated(folder)[0] == 0  # the same data: goes on
+    moved = folder.rename(folder.parent / "moved")
+    assert evaluated(moved)[0] == 0
+    change(moved)
+    code, said = evaluated(moved)
+    assert (code > 0, "holds what was played on other images, label maps, splits or classes" in said) == (True, True), (
+        said
+    )
+
+
+def test_a_folder_whose_label_maps_were_wrong_goes_on_once_they_are_mended(folder: Path) -> None:
+    splits(folder)
+    recoded(folder, by=0)
+    assert evaluated(folder)[0] > 0
+    for number, name in enumerate(NAMES):
+        write(folder / "labels" / f"{name}.png", ids(number, [0, 0, 1], 24, 32))
+    code, said = evaluated(folder.rename(folder.parent / "mended"))
+    assert code == 0, said
+
+
+def test_headroom_tells_the_cost_of_the_splits_that_have_label_maps(folder: Path) -> None:
+    splits(folder)
+    (folder / "labels/01.png").unlink()  # of train, which this start knows nothing of
+    quick = ("--set", "cell_height=8", "--set", "cell_width=8", "--set", "refit.full_steps=1", "--jobs", "1")
+    place = ("--preset", "folder", "--root", str(folder), "--out", str(folder.parent / "out"), "--start", "none")
+    finished = CliRunner().invoke(app, [*place, *quick, "headroom", "--full-seeds", "1"])
+    assert finished.exit_code == 0, finished.output
+    assert sorted(json.loads((folder.parent / "out/headroom.json").read_text())["labels"]) == [
+        "pool",
+        "reward",
+        "state",
+    ]

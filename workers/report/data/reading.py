@@ -21,6 +21,8 @@ from workers.report.data.records import (
 )
 
 Key = tuple[str, str]
+OF_THE_GAME = ("theta0", "cell_height", "cell_width", "height", "width", "levels", "cost", "batch_size", "pool_size")
+"""Settings that all methods of a study share: what one of them wins by another value is not the method's."""
 
 
 def read_runs(runs: Sequence[Path]) -> list[Study]:
@@ -51,6 +53,8 @@ def read_runs(runs: Sequence[Path]) -> list[Study]:
         elif games or played:
             raise ValueError(f"{folder} has neither trajectories nor headroom.json, so its data set is not known.")
     _require_distinct(trajectories)
+    for key, found in trajectories.items():
+        _require_one_game(key, found, headrooms.get(key))
     studies = [
         Study(
             dataset=key[0],
@@ -77,6 +81,22 @@ def _require_distinct(trajectories: Mapping[Key, Sequence[tuple[Path, Trajectory
         if key in seen:
             raise ValueError(f"{seen[key]} and {path} are both {each.method}, seed {each.seed}: keep one of them.")
         seen[key] = path
+
+
+def _require_one_game(key: Key, found: Sequence[tuple[Path, Trajectory]], headroom: Headroom | None) -> None:
+    """Methods that began or were asked otherwise, or on data of other classes, are not to be compared. Ablations are."""
+    seen: dict[str, tuple[object, str]] = {}
+    if headroom is not None:
+        seen["classes"] = (headroom.classes, "headroom.json")
+    for path, each in found:
+        known = {name: each.settings[name] for name in OF_THE_GAME if each.group == MAIN and name in each.settings}
+        for name, value in (*known.items(), *([("classes", each.classes)] if each.classes else [])):
+            before, where = seen.setdefault(name, (value, str(path)))
+            if before != value:
+                raise ValueError(
+                    f"{where} and {path} are both of {' '.join(key)}, and have other settings: {name} {before} and {value}. Play "
+                    "each with a name and an --out of its own (--set name=...), or report them apart."
+                )
 
 
 def _trajectory(path: Path) -> Trajectory:
