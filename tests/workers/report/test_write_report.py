@@ -6,7 +6,6 @@ import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -128,28 +127,6 @@ def test_a_method_of_few_seeds_is_not_called_the_best(tmp_path: Path) -> None:
     assert "**55.00 ± 0.00**" in text
     assert "*45.00 ± 0.00*" in text
     assert not re.search(r"^\| (entropy|learned:regionwise) .*\*\d", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"experiment": {"batch_size": 24, "levels": 3}}, "levels 1 and 3"),
-        ({"experiment": {"batch_size": 24, "levels": 1, "theta0": "state"}}, "theta0 source and state"),
-        ({"classes": ["Sky", "Tree"]}, "classes"),
-    ],
-)
-def test_methods_that_were_not_played_alike_are_not_held_against_each_other(
-    changed: dict[str, Any], words: str, tmp_path: Path
-) -> None:
-    alike: dict[str, Any] = {"experiment": {"batch_size": 24, "levels": 1, "theta0": "source"}, "classes": CLASSES}
-    played = [trajectory("random", 0, {240: 0.4}, **alike), trajectory("entropy", 0, {240: 0.5}, **alike)]
-    assert write_report([write_run(tmp_path / "alike", played)], tmp_path)
-    other = trajectory("bald", 0, {240: 0.5}, **(alike | changed))
-    with pytest.raises(ValueError, match=f"have other settings: {words}.*--set name="):
-        write_report([write_run(tmp_path / "mixed", [*played, other])], tmp_path)
-    apart = trajectory("bald", 0, {240: 0.5}, **(alike | changed | {"group": "ablation:sizes"}))
-    if "classes" not in changed:
-        assert write_report([write_run(tmp_path / "ablation", [*played, apart])], tmp_path)
 
 
 def test_the_complete_run_shows_every_section(out: Path) -> None:
