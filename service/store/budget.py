@@ -63,8 +63,9 @@ def region_areas(session: Session, project_id: int, levels: int, *, imported: bo
 
 
 def imported_area(session: Session, project_id: int, levels: int) -> float:
-    """Regions that were never asked for: their labels were imported. No budget is spent on them."""
-    return sum(region_areas(session, project_id, levels, imported=True).values())
+    """Regions that were never asked for, their labels having been imported, and that still count: no budget is spent on them."""
+    areas = region_areas(session, project_id, levels, imported=True)
+    return sum(areas.get(state, 0) for state in SPENT)
 
 
 def region_counts(session: Session, project_id: int, *, imported: bool = False) -> dict[str, int]:

@@ -21,7 +21,8 @@ FEWEST_ROUNDS = 3
 
 
 def retrain_if_due(session: Session, project: Project, round_: Round, now: datetime) -> Job | None:
-    """Queue a train-policy job, of the settings that the last one had that ended well, if that many rounds were told since.
+    """Queue a train-policy job, of the settings that the last one had that ended well, if that many rounds were told since the
+    last one, however that ended: who cancels one is not asked again after the next round.
 
     None where it is not wished for, not due, one has not ended, or there is nothing new to learn from: games are the same until
     there is another first segmenter, or there are more images in `train` or `reward` with label maps, and a policy that is
@@ -30,9 +31,9 @@ def retrain_if_due(session: Session, project: Project, round_: Round, now: datet
     every = ProjectSettings.model_validate(project.settings).retrain_every
     if every is None or pending_job(session, project.id, KIND) is not None:
         return None
-    jobs = select(Job).where(Job.project_id == project.id, Job.kind == KIND, Job.state == "done")
-    last = session.scalars(jobs.order_by(Job.id.desc()).limit(1)).first()
-    if _told_since(session, project, last) < every or not _worth_playing(session, project, last):
+    jobs = select(Job).where(Job.project_id == project.id, Job.kind == KIND).order_by(Job.id.desc()).limit(1)
+    newest, last = (session.scalars(some).first() for some in (jobs, jobs.where(Job.state == "done")))
+    if _told_since(session, project, newest) < every or not _worth_playing(session, project, last):
         return None
     payload = {} if last is None else last.payload
     job = queue_job(session, project_id=project.id, kind=KIND, payload=payload, now=now, key=f"{KIND}:{round_.id}")

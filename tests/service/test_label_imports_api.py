@@ -106,6 +106,9 @@ def test_no_budget_is_spent_on_what_nobody_was_asked_for(
     assert before["budget_left"] == after["budget_left"] == 10
     with database.read() as session:
         assert regions_left(session, session.get_one(Project, 1)) == 4  # of the eight of the pool
+    with database.write() as session:
+        session.scalars(select(Region)).first().state = "skipped"  # type: ignore[union-attr]
+    assert reviewer.get("/projects/1").json()["budget_left"] == 10
 
 
 def test_the_same_again_changes_nothing_and_other_pixels_only_what_they_are_in(

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import pytest
 from sqlalchemy import select
 
 from service.db import Database
@@ -68,6 +69,20 @@ def test_after_so_many_rounds_a_policy_is_trained_and_after_as_many_again(databa
         assert queued.detail == {"job": first.id, "job_kind": "train-policy"}
     end(database, first)
     add_labelled(make, database, project, "train", at(3))
+    tell(database, project, 3)
+    assert len(trainings(database, project)) == 1
+    tell(database, project, 4)
+    assert len(trainings(database, project)) == 2
+
+
+@pytest.mark.parametrize("state", ["cancelled", "failed"])
+def test_one_that_ended_otherwise_is_not_begun_again_after_the_next_round(
+    state: str, database: Database, make: Maker
+) -> None:
+    project = project_of(make, database, every=2)
+    tell(database, project, 1)
+    tell(database, project, 2)
+    end(database, trainings(database, project)[0], state)
     tell(database, project, 3)
     assert len(trainings(database, project)) == 1
     tell(database, project, 4)

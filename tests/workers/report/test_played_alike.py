@@ -1,5 +1,6 @@
-"""What a report holds against each other was played alike."""
+"""What a report holds against each other was played alike, and often enough to be called the best."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,17 @@ def test_methods_that_were_not_played_alike_are_not_held_against_each_other(
     apart = trajectory("bald", 0, {240: 0.5}, **(alike | changed | {"group": "ablation:sizes"}))
     if "classes" not in changed:
         assert write_report([write_run(tmp_path / "ablation", [*played, apart])], tmp_path)
+
+
+def test_a_method_of_few_seeds_is_not_called_the_best(tmp_path: Path) -> None:
+    mious = {"learned:paper": 0.5, "random": 0.4}
+    played = [trajectory(m, seed, {240: level, 480: level + 0.1}) for m, level in mious.items() for seed in range(3)]
+    lucky = [trajectory(m, 0, {240: 0.6, 480: 0.7}) for m in ("entropy", "learned:regionwise")]
+    text = write_report([write_run(tmp_path / "run", played + lucky)], tmp_path)
+    assert "learned:paper is the best learned method by area, random the best baseline" in text
+    # Marked so in every table: of budgets, of areas and of classes.
+    assert text.count("| learned:paper | 3 | **50.0 ± 0.00** | **60.0 ± 0.00** |") == 1
+    assert text.count("| random | 3 | *40.0 ± 0.00* | *50.0 ± 0.00* |") == 1
+    assert "**55.00 ± 0.00**" in text
+    assert "*45.00 ± 0.00*" in text
+    assert not re.search(r"^\| (entropy|learned:regionwise) .*\*\d", text, re.MULTILINE)

@@ -115,20 +115,6 @@ def test_seeds_that_lack_the_same_are_named_on_one_line(tmp_path: Path) -> None:
     ]
 
 
-def test_a_method_of_few_seeds_is_not_called_the_best(tmp_path: Path) -> None:
-    mious = {"learned:paper": 0.5, "random": 0.4}
-    played = [trajectory(m, seed, {240: level, 480: level + 0.1}) for m, level in mious.items() for seed in range(3)]
-    lucky = [trajectory(m, 0, {240: 0.6, 480: 0.7}) for m in ("entropy", "learned:regionwise")]
-    text = write_report([write_run(tmp_path / "run", played + lucky)], tmp_path)
-    assert "learned:paper is the best learned method by area, random the best baseline" in text
-    # Marked so in every table: of budgets, of areas and of classes.
-    assert text.count("| learned:paper | 3 | **50.0 ± 0.00** | **60.0 ± 0.00** |") == 1
-    assert text.count("| random | 3 | *40.0 ± 0.00* | *50.0 ± 0.00* |") == 1
-    assert "**55.00 ± 0.00**" in text
-    assert "*45.00 ± 0.00*" in text
-    assert not re.search(r"^\| (entropy|learned:regionwise) .*\*\d", text, re.MULTILINE)
-
-
 def test_the_complete_run_shows_every_section(out: Path) -> None:
     text = section((out / "report.md").read_text(), "## camvid (lite-camvid)")
     assert re.findall(r"^### (.*)$", text, re.MULTILINE) == [
