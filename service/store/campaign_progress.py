@@ -11,6 +11,7 @@ from service.domain.campaign import DAY, HOUR, Finish, RoundWork, Stretch, finis
 from service.domain.class_shares import carried, shares
 from service.domain.classes import ClassSet
 from service.domain.gold import GOLD
+from service.domain.methods import IMPORT
 from service.schemas.project_settings import ProjectSettings
 from service.store.budget import SPENT, region_areas, regions_left
 from service.store.class_changes import classes_at
@@ -78,12 +79,13 @@ def progress_of(session: Session, project: Project, now: datetime) -> CampaignPr
     counts, work = _region_counts(session, project.id), _label_sums(session, project.id)
     labelled, areas = _stretch(session, project.id, work), region_areas(session, project.id, settings.levels)
     imported = region_areas(session, project.id, settings.levels, imported=True)
-    regions = sum(each.get("labelled", 0) for each in counts.values())
-    area = areas.get("labelled", 0.0)
+    # What was imported nobody was asked for, mostly whole regions.
+    regions = sum(counts.get(each.id, {}).get("labelled", 0) for each in rounds if each.strategy != IMPORT)
+    asked_for = areas.get("labelled", 0.0) - imported.get("labelled", 0.0)
     left = None
     if settings.budget is not None:
         # Where regions have several sizes, so many as before are asked for in place of a whole one.
-        per_whole = regions / area if area else 1.0
+        per_whole = regions / asked_for if asked_for > 0 else 1.0
         left = _labels_awaited(session, project.id)
         left += max(0, regions_left(session, project)) * per_whole * settings.overlap
     classes = ClassSet.from_json(project.classes)
@@ -94,7 +96,7 @@ def progress_of(session: Session, project: Project, now: datetime) -> CampaignPr
         labelled=labelled,
         budget=settings.budget,
         spent=sum(areas.get(state, 0.0) - imported.get(state, 0.0) for state in SPENT),
-        done=area - imported.get("labelled", 0.0),
+        done=asked_for,
         finish=finish_of(left, labelled, now),
         classes=classes,
         labelled_shares=labelled_shares,

@@ -80,8 +80,8 @@ def games_made_of(
     loop: LoopSettings,
 ) -> str:
     """A hash of what games go by. Of the project's settings just those: others may change while a campaign runs."""
-    sizes = {split: len(images) for split, images in splits.items()}
-    return settings_hash([source.id, sizes, settings.keyed(CAME_LAST), asdict(loop), project.settings.seed])
+    digests = {split: [images.digest(number) for number in range(len(images))] for split, images in splits.items()}
+    return settings_hash([source.id, digests, settings.keyed(CAME_LAST), asdict(loop), project.settings.seed])
 
 
 def ground_of(

@@ -1,7 +1,8 @@
 """Campaigns go on when images are deleted under them: the pool, what is learned from, and what D_R was measured on."""
 
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -9,8 +10,12 @@ import torch
 from sqlalchemy import select
 
 from models.segmenter import build
+from service.schemas.policies import PolicySettings
 from service.tables import Checkpoint, Image, Region
 from tests.workers.conftest import CLASSES, Rectangles, World
+from workers.datasets.base import ImageSource, Joined
+from workers.jobs.grounds import games_made_of
+from workers.loop.round import LoopSettings
 from workers.training.checkpoints import load_segmenter, save_segmenter
 
 FEW, REGIONS = 3, 12  # images of the pool, and regions of each
@@ -128,3 +133,13 @@ def _miou(segmenter: Any, world: World) -> float:
             hits[each] += ((predicted == each) & (known == each)).sum()
             union[each] += (((predicted == each) & (known != 255)) | (known == each)).sum()
     return float((hits[union > 0] / union[union > 0]).mean())
+
+
+def test_games_are_of_other_images_once_one_has_taken_the_place_of_another() -> None:
+    def made_of(*seeds: int) -> str:
+        splits: dict[str, ImageSource] = {"train": Joined([Rectangles(1, seed) for seed in seeds]), "reward": Rectangles(2, 3)}
+        project, source = SimpleNamespace(settings=SimpleNamespace(seed=1)), SimpleNamespace(id=1)
+        return games_made_of(cast(Any, project), cast(Any, source), splits, PolicySettings(), LoopSettings(classes=3))
+
+    assert made_of(4, 5) == made_of(4, 5)
+    assert made_of(4, 5) != made_of(4, 99)
