@@ -137,7 +137,10 @@ def _miou(segmenter: Any, world: World) -> float:
 
 def test_games_are_of_other_images_once_one_has_taken_the_place_of_another() -> None:
     def made_of(*seeds: int) -> str:
-        splits: dict[str, ImageSource] = {"train": Joined([Rectangles(1, seed) for seed in seeds]), "reward": Rectangles(2, 3)}
+        splits: dict[str, ImageSource] = {
+            "train": Joined([Rectangles(1, seed) for seed in seeds]),
+            "reward": Rectangles(2, 3),
+        }
         project, source = SimpleNamespace(settings=SimpleNamespace(seed=1)), SimpleNamespace(id=1)
         return games_made_of(cast(Any, project), cast(Any, source), splits, PolicySettings(), LoopSettings(classes=3))
 
