@@ -36,8 +36,13 @@ def budget_left(session: Session, project_id: int, settings: ProjectSettings, ar
     """
     if settings.budget is None:
         return None
-    spent = sum(areas.get(state, 0) for state in SPENT) - imported_area(session, project_id, settings.levels)
+    spent = spent_of(areas) - imported_area(session, project_id, settings.levels)
     return max(0, math.ceil(settings.budget - spent))
+
+
+def spent_of(areas: Mapping[str, float]) -> float:
+    """What of regions by state a budget is spent on, or, of imported ones, would be."""
+    return sum(areas.get(state, 0.0) for state in SPENT)
 
 
 def pool_left(session: Session, project: Project) -> float:
@@ -64,8 +69,7 @@ def region_areas(session: Session, project_id: int, levels: int, *, imported: bo
 
 def imported_area(session: Session, project_id: int, levels: int) -> float:
     """Regions that were never asked for, their labels having been imported, and that still count: no budget is spent on them."""
-    areas = region_areas(session, project_id, levels, imported=True)
-    return sum(areas.get(state, 0) for state in SPENT)
+    return spent_of(region_areas(session, project_id, levels, imported=True))
 
 
 def region_counts(session: Session, project_id: int, *, imported: bool = False) -> dict[str, int]:

@@ -13,7 +13,7 @@ from service.domain.classes import ClassSet
 from service.domain.gold import GOLD
 from service.domain.methods import IMPORT
 from service.schemas.project_settings import ProjectSettings
-from service.store.budget import SPENT, region_areas, regions_left
+from service.store.budget import region_areas, regions_left, spent_of
 from service.store.class_changes import classes_at
 from service.store.rounds import UNFINISHED
 from service.tables import Label, Project, Region, Round
@@ -95,7 +95,7 @@ def progress_of(session: Session, project: Project, now: datetime) -> CampaignPr
         running=[_running(each, counts.get(each.id, {})) for each in rounds if each.state in UNFINISHED],
         labelled=labelled,
         budget=settings.budget,
-        spent=sum(areas.get(state, 0.0) - imported.get(state, 0.0) for state in SPENT),
+        spent=spent_of(areas) - spent_of(imported),
         done=asked_for,
         finish=finish_of(left, labelled, now),
         classes=classes,
