@@ -88,7 +88,7 @@ class Changer:
         with self.database.read() as session:
             change = store.get_change(session, self.project_id, number)
         before, after = ClassSet.from_json(change.classes_before), ClassSet.from_json(change.classes_after)
-        told = {"kind": "revert", "number": number, "of": change.change["kind"]}
+        told = {"kind": "revert", "number": number, "of": change.change.get("of", change.change["kind"])}
         return Order(told=told, changed=lambda classes: reverted(classes, before, after), reverts=number)
 
     def change(self, order: Order, *, dry_run: bool) -> Changed:

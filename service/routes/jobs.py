@@ -13,7 +13,7 @@ from service.schemas.jobs import JobLineOut, JobOut, JobRequest, PolicyRequest
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.policies import PolicyPayload
 from service.schemas.project_settings import ProjectSettings
-from service.store import events, job_lines, needs, projects
+from service.store import events, job_lines, job_orders, needs, projects
 from service.store import jobs as store
 from service.tables import Project
 
@@ -42,7 +42,7 @@ def start_job(
     if isinstance(body, PolicyRequest):
         _require_fitting(body.settings, project)
     _require_data(session, project, body.settings)
-    job = store.start_job(session, project, kind=body.kind, payload=body.settings.model_dump(), now=now)
+    job = job_orders.start_job(session, project, kind=body.kind, payload=body.settings.model_dump(), now=now)
     events.record(
         session, now=now, kind="job_queued", project_id=id, annotator_id=caller.id, job=job.id, job_kind=job.kind
     )
@@ -102,7 +102,7 @@ def log_of_job(
 @router.post("/jobs/{id}/cancel", responses=errors(409))
 def cancel_job(id: Id, caller: access.JobAdmin, session: Writer, now: Now) -> JobOut:
     """Stop a job: at once if it is queued, at its next step if it runs."""
-    job = store.request_cancel(session, id, now=now)
+    job = job_orders.request_cancel(session, id, now=now)
     events.record(session, now=now, kind="job_cancelled", project_id=job.project_id, annotator_id=caller.id, job=id)
     return JobOut.model_validate(job)
 
@@ -110,7 +110,7 @@ def cancel_job(id: Id, caller: access.JobAdmin, session: Writer, now: Now) -> Jo
 @router.post("/jobs/{id}/retry", responses=errors(409))
 def retry_job(id: Id, caller: access.JobAdmin, session: Writer, now: Now) -> JobOut:
     """Try a failed or cancelled job again; it goes on from what it had saved."""
-    job = store.retry_job(session, id, now=now)
+    job = job_orders.retry_job(session, id, now=now)
     project = projects.get_project(session, job.project_id)
     _require_data(session, project, needs.payload_of(job.kind, job.payload))
     events.record(session, now=now, kind="job_retried", project_id=job.project_id, annotator_id=caller.id, job=id)

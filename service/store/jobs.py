@@ -9,15 +9,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from service.domain.doubts import said_of
-from service.domain.job_kinds import ROUND_KINDS, JobKind
-from service.errors import Conflict, NotFound
+from service.domain.job_kinds import JobKind
+from service.errors import NotFound
 from service.logs import request_id
 from service.store import job_lines
-from service.store.migrated import altered_since
 from service.tables import Job, Project, WorkerHost
 
 ENDED = ("done", "failed", "cancelled")
-_CANCELLED = "It is cancelled."
+CANCELLED = "It is cancelled."
 
 
 class JobLost(Exception):
@@ -54,14 +53,9 @@ def queue_job(
     return job
 
 
-def start_job(session: Session, project: Project, *, kind: JobKind, payload: dict[str, Any], now: datetime) -> Job:
-    """A new job, unless one of its kind has not ended: then Conflict."""
-    session.execute(select(Project.id).where(Project.id == project.id).with_for_update(key_share=True))
-    running = pending_job(session, project.id, kind)
-    if running is not None:
-        sentence = f"Job {running.id} of this kind is {running.state}; cancel it or wait."
-        raise Conflict(sentence, code="job_running", detail={"job_id": running.id})
-    return queue_job(session, project_id=project.id, kind=kind, payload=payload, now=now)
+def lock_project(session: Session, project_id: int) -> None:
+    """The project's row orders the claims and the begins of its jobs; it is locked before any of their rows."""
+    session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
 
 
 def get_job(session: Session, job_id: int) -> Job:
@@ -99,8 +93,7 @@ def claim_job(
     job = session.get(Job, job_id)
     if job is None:
         return None
-    # The project's row orders the claims of its jobs.
-    session.execute(select(Project.id).where(Project.id == job.project_id).with_for_update(key_share=True))
+    lock_project(session, job.project_id)
     found = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
     job = session.scalars(found).one_or_none()
     if job is None:  # its project was deleted meanwhile
@@ -110,6 +103,7 @@ def claim_job(
         return None
     if job.cancel_requested:
         end_job(job, "cancelled", now)
+        wake_waiting(session, job.project_id, now)
         return None
     if _must_wait(session, job, now - stale_after):
         job.sent_at = None  # no message speaks of it any more; the job that it waits for sends it again
@@ -198,7 +192,7 @@ def finish_job(session: Session, job: Job, *, now: datetime, result: dict[str, A
 def cancel_job(session: Session, job: Job, *, now: datetime) -> None:
     """The job stopped because it was told to."""
     end_job(job, "cancelled", now)
-    job_lines.note(session, job, _CANCELLED, now)
+    job_lines.note(session, job, CANCELLED, now)
     wake_waiting(session, job.project_id, now)
 
 
@@ -252,41 +246,6 @@ def wake_waiting(session: Session, project_id: int, now: datetime) -> None:
     for job in jobs:
         job.sent_at = now
     send(session, jobs)
-
-
-def request_cancel(session: Session, job_id: int, *, now: datetime) -> Job:
-    """Ask a job to stop: at once where it is queued, at its next step where it runs."""
-    job = session.scalar(select(Job).where(Job.id == job_id).with_for_update())
-    if job is None:
-        raise NotFound(f"There is no job {job_id}.")
-    if job.state in ENDED:
-        raise Conflict(f"Job {job_id} has ended: it is {job.state}.", code="job_ended")
-    if job.kind in ROUND_KINDS:
-        raise Conflict("Rounds cannot be cancelled; set the project inactive instead.", code="not_cancellable")
-    job.cancel_requested = True
-    if job.state == "queued":
-        end_job(job, "cancelled", now)
-    job_lines.note(session, job, "It is to stop." if job.state == "running" else _CANCELLED, now)
-    return job
-
-
-def retry_job(session: Session, job_id: int, *, now: datetime) -> Job:
-    """Queue a failed or cancelled job again; it goes on from what it had saved, with what there is to learn from by now."""
-    job = session.scalar(select(Job).where(Job.id == job_id).with_for_update())
-    if job is None:
-        raise NotFound(f"There is no job {job_id}.")
-    if job.state not in ("failed", "cancelled"):
-        raise Conflict(
-            f"Job {job_id} is {job.state}; only a failed or cancelled job is tried again.", code="job_not_ended"
-        )
-    if job.kind not in ROUND_KINDS and altered_since(session, job.project_id, job.created_at):
-        sentence = f"The project's classes were changed since job {job_id} was begun: start a new one."
-        raise Conflict(sentence, code="classes_changed", detail={"job_id": job_id})
-    job.state, job.attempt, job.cancel_requested, job.error, job.finished_at = "queued", 0, False, None, None
-    job.started_at, job.sent_at, job.due_at, job.postponed, job.request_id = None, now, None, 0, request_id()
-    job_lines.note(session, job, "Somebody has it tried again.", now)
-    send(session, [job])
-    return job
 
 
 def end_job(job: Job, state: str, now: datetime) -> None:

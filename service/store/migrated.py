@@ -9,6 +9,9 @@ from service.errors import Conflict
 from service.tables import ClassChange, Project
 
 MIGRATED = "migrated"
+# What takes a change back says of which kind that was.
+_KIND = func.coalesce(ClassChange.change["of"].as_string(), ClassChange.change["kind"].as_string())
+_ALTERS = _KIND.not_in(("rename", "recolour"))
 
 
 class ClassesChanged(Conflict):
@@ -35,11 +38,11 @@ def require_classes(now: int, then: int) -> None:
 def last_altered(project_id: int) -> ScalarSelect[int]:
     """The number of the newest change that made other classes of a project's, and not just other names or colours; 0 for none."""
     chosen = select(func.coalesce(func.max(ClassChange.number), 0)).where(ClassChange.project_id == project_id)
-    return chosen.where(ClassChange.change["kind"].as_string().not_in(("rename", "recolour"))).scalar_subquery()
+    return chosen.where(_ALTERS).scalar_subquery()
 
 
 def altered_since(session: Session, project_id: int, moment: datetime) -> bool:
     """Whether a project has other classes than it had at a moment."""
     chosen = select(ClassChange.id).where(ClassChange.project_id == project_id, ClassChange.created_at >= moment)
-    chosen = chosen.where(ClassChange.change["kind"].as_string().not_in(("rename", "recolour")))
+    chosen = chosen.where(_ALTERS)
     return session.scalar(chosen.limit(1)) is not None

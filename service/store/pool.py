@@ -138,8 +138,9 @@ def image_ids_of_round(session: Session, round_id: int) -> list[int]:
 def changed_since_told(session: Session, project_id: int) -> dict[int, int]:
     """By their numbers the images of regions whose label came after their round was over, and that no tell since has seen.
 
-    A tell has seen it that knew of labels so new, if the label's round was told by then: before the label came, or before the
-    tell's own round was labelled. Of two tells side by side both may learn from a label, but never none.
+    Labels go by their numbers, given as they are written: an import's moment is that of its request, which may take long. A tell
+    has seen it that knew of labels so new, if the label's round was told by then: before the label came, or before the tell's
+    own round was labelled. Of two tells side by side both may learn from a label, but never none.
     """
     later = aliased(Round)
     seen = exists().where(
@@ -149,8 +150,8 @@ def changed_since_told(session: Session, project_id: int) -> dict[int, int]:
     )
     chosen = latest_labels(select(Region.id, Region.image_id)).join(Round, Region.round_id == Round.id)
     chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", Round.state == "told")
-    chosen = chosen.where(Label.created_at > Round.labelled_at, ~seen)
-    chosen = chosen.where(or_(Round.learned_label_id.is_(None), Label.id > Round.learned_label_id))
+    unknown = Round.learned_label_id.is_(None) & (Label.created_at > Round.labelled_at)
+    chosen = chosen.where(or_(unknown, Label.id > Round.learned_label_id), ~seen)
     return {row[0]: row[1] for row in session.execute(chosen)}
 
 

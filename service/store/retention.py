@@ -3,13 +3,14 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, delete, exists, func, or_, select, text, update
+from sqlalchemy import Select, case, delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from service.domain.gold import GOLD
 from service.schemas.project_settings import ProjectSettings
 from service.store import removals
 from service.store.jobs import ENDED
+from service.store.measured import measured_alike, reward_ids
 from service.store.rounds import UNFINISHED
 from service.tables import BlobRemoval, Checkpoint, Event, EventArchive, Job, JobLine, Lease, Project, Region, Round
 
@@ -61,7 +62,9 @@ def spare_segmenters(session: Session, project_id: int, *, limit: int, lock: boo
 
 def _in_use(session: Session, project_id: int) -> set[int]:
     best = select(Round.result_checkpoint_id).where(Round.project_id == project_id, Round.miou_after.is_not(None))
-    best = best.where(Round.result_checkpoint_id.is_not(None)).order_by(Round.miou_after.desc(), Round.id).limit(1)
+    alike = measured_alike(project_id, reward_ids(session, project_id))
+    best = best.where(Round.result_checkpoint_id.is_not(None))
+    best = best.order_by(case((alike, 0), else_=1), Round.miou_after.desc(), Round.id).limit(1)
     shown = select(Region.prediction_checkpoint_id)
     shown = shown.where(Region.project_id == project_id, Region.state.in_(("open", GOLD)))
     asked = select(Round.checkpoint_id).where(Round.project_id == project_id, Round.state.in_(UNFINISHED))

@@ -61,7 +61,7 @@ class RoundFigures:
     """What a round's labels did: mIoU on D_R in [0, 1], the reward in points of it, labelled pixels of each class.
 
     What was not measured is None, also the IoU of a class that is nowhere; `seconds` is by phase. `warning` is a sentence where
-    mIoU fell by more than its noise.
+    mIoU fell by more than its noise; `measured_on` names the images of D_R, where it was measured.
     """
 
     miou_before: float | None
@@ -71,6 +71,7 @@ class RoundFigures:
     class_counts: Sequence[int]
     seconds: Mapping[str, float]
     warning: str = ""
+    measured_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,6 +201,7 @@ def _learned_later(session: Session, round_: Round) -> Sequence[int]:
 def _write_figures(round_: Round, figures: RoundFigures) -> None:
     measured = finite([figures.miou_before, figures.miou_after, figures.reward])
     round_.miou_before, round_.miou_after, round_.reward = measured
+    round_.measured_on = figures.measured_on
     round_.iou_per_class = None if figures.iou_per_class is None else list(figures.iou_per_class)
     round_.class_counts = list(figures.class_counts)
     round_.warning = together(round_.warning, figures.warning) or None

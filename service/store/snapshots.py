@@ -11,7 +11,7 @@ from service.domain.quarters import nodes, share
 from service.schemas.project_settings import ProjectSettings
 from service.store.budget import imported_area
 from service.store.checkpoints import latest_checkpoint
-from service.store.migrated import last_altered
+from service.store.measured import measured_alike, reward_ids
 from service.store.pool import (
     LabelledRegion,
     TimedLabel,
@@ -30,7 +30,7 @@ from service.store.predictions import OpenRegion, gold_regions_of, open_regions_
 from service.store.projects import get_project
 from service.store.round_values import ToldRound
 from service.store.rounds import get_round, is_pretraining, told_rounds
-from service.tables import Checkpoint, Image, ImageGroup, Project, Round
+from service.tables import Checkpoint, ImageGroup, Project, Round
 
 _MOST_TIMED = 400  # labels that seconds are fitted to: more would hardly tell more, and each is outlined in every ask
 
@@ -68,8 +68,8 @@ class TellSnapshot:
 
     `changed` are regions of rounds told before whose labels no tell has seen yet; `earlier` has the others in the images of all
     these, all of them where the project refits; `open_regions` wait for labels; `course` is
-    mIoU after each round that was learned from and measured, first to last; `reward_ids` are those of the images that is
-    measured on, in their order.
+    mIoU after each round that was learned from and measured on D_R as it is, first to last; `reward_ids` are those of the images
+    that is measured on, in their order.
     """
 
     project: Project
@@ -136,6 +136,7 @@ def tell_snapshot(session: Session, round_id: int) -> TellSnapshot:
     labelled = labelled_regions(session, project.id, image_ids=image_ids)
     # A refit takes in whatever is told, also of a later round that was labelled, and told, before this one.
     told = {each.id for each in told_rounds(session, project.id)} if refits else set()
+    reward = reward_ids(session, project.id)
     return TellSnapshot(
         project=project,
         round=round_,
@@ -155,24 +156,18 @@ def tell_snapshot(session: Session, round_id: int) -> TellSnapshot:
         ],
         open_regions=open_regions_of(session, project.id),
         gold_regions=gold_regions_of(session, project.id),
-        course=course_of(session, project.id),
-        reward_ids=_reward_ids(session, project.id),
+        course=course_of(session, project.id, reward),
+        reward_ids=reward,
     )
 
 
-def _reward_ids(session: Session, project_id: int) -> list[int]:
-    chosen = select(Image.id).join(ImageGroup, Image.group_id == ImageGroup.id)
-    chosen = chosen.where(ImageGroup.project_id == project_id, ImageGroup.split == "reward")
-    return list(session.scalars(chosen.where(Image.label_key.is_not(None)).order_by(Image.group_id, Image.ordinal)))
+def course_of(session: Session, project_id: int, reward: Sequence[int]) -> list[float]:
+    """mIoU on D_R, in [0, 1], after each round that was learned from and measured, first to last; `reward`: its images' ids.
 
-
-def course_of(session: Session, project_id: int) -> list[float]:
-    """mIoU on D_R, in [0, 1], after each round that was learned from and measured, first to last.
-
-    Of other classes it would be another measure: rounds learned from before they were changed are left out.
+    Of other classes or other images it would be another measure: rounds from before they were changed are left out.
     """
     chosen = select(Round.miou_after).where(Round.project_id == project_id, Round.state == "told")
-    chosen = chosen.where(Round.class_changes >= last_altered(project_id))
+    chosen = chosen.where(measured_alike(project_id, reward))
     return [each for each in session.scalars(chosen.order_by(Round.number)) if each is not None]
 
 

@@ -34,6 +34,7 @@ class Round(Base):
     miou_before: Mapped[float | None]
     miou_after: Mapped[float | None]
     reward: Mapped[float | None]
+    measured_on: Mapped[str | None] = mapped_column(String(16))  # names the images of D_R: service/store/measured.py
     iou_per_class: Mapped[list[Any] | None] = mapped_column(JSON)
     class_counts: Mapped[list[Any] | None] = mapped_column(JSON)
     pool_shares: Mapped[list[Any] | None] = mapped_column(

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from service.db import Database
 from service.domain.classes import CAMVID
 from service.domain.masks import decode_label_png, encode_label_png
 from service.store.class_changes import classes_at
+from service.store.migrated import altered_since, last_altered
 from service.tables import Event, Label, Project, Region, Round
 from tests.maker import Maker
 from tests.service.reclassed import BICYCLIST, CAR, IGNORED, PEDESTRIAN, ROAD, Campaign, Login, became, noise
@@ -37,6 +39,23 @@ def test_renaming_and_recolouring_change_nothing_else(campaign: Campaign) -> Non
     assert campaign.label(campaign.ada, campaign.held, noise(3)).json()["labels"][0]["class_counts"]["Carriageway"] > 0
     campaign.revert(1)
     assert campaign.classes().names == CAMVID.names
+
+
+def test_a_name_that_is_taken_back_makes_no_other_classes_either(campaign: Campaign, database: Database) -> None:
+    campaign.change(kind="merge", ids=[PEDESTRIAN], into=CAR)
+    moment = campaign.make.clock()
+    campaign.make.clock.advance(seconds=1)
+    campaign.change(kind="rename", id=ROAD, name="Carriageway")
+    campaign.revert(2)
+    campaign.revert(3)
+    assert campaign.classes().names[ROAD] == "Carriageway"
+    with database.read() as session:
+        assert session.scalar(select(last_altered(campaign.project.id))) == 1
+        assert not altered_since(session, campaign.project.id, moment + timedelta(seconds=1))
+    campaign.revert(1)
+    with database.read() as session:
+        assert session.scalar(select(last_altered(campaign.project.id))) == 5
+        assert altered_since(session, campaign.project.id, moment + timedelta(seconds=1))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from service.blobs import Blobs
 from service.db import Database
 from service.removal import remove_due
+from service.store import job_orders
 from service.store import jobs as jobs_store
 from service.store.pool import groups_of_split
 from service.store.removals import GRACE
@@ -258,7 +259,7 @@ def test_an_image_stays_while_a_job_is_under_way_and_goes_while_one_only_waits(
         jobs_store.yield_job(session, session.get_one(Job, job), now=START)
     assert admin.delete(f"/images/{first.id}", params={"confirm": first.name}).status_code == 409
     with database.write() as session:
-        jobs_store.request_cancel(session, job, now=START)
+        job_orders.request_cancel(session, job, now=START)
     queued(database, project)
     assert admin.delete(f"/images/{first.id}", params={"confirm": first.name}).status_code == 200
     assert admin.get(f"/images/{second.id}").status_code == 200

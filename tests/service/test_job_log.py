@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from service.db import Database
 from service.keeping import Keeper
 from service.settings import Settings
-from service.store import job_lines, jobs, recovery
+from service.store import job_lines, job_orders, jobs, recovery
 from service.store.job_lines import FIRST, LONGEST, MOST, Line
 from service.tables import Job, JobLine
 from tests.conftest import START, FakeClock
@@ -56,7 +56,7 @@ def test_a_log_tells_of_tries_failures_waits_and_the_end(database: Database, adm
         owned = jobs.owned_job(session, job, lock)
         jobs.fail_job(session, owned, now=START, error="no data", max_attempts=3, final=True)
     with database.write() as session:
-        jobs.retry_job(session, job, now=START)
+        job_orders.retry_job(session, job, now=START)
     lock = claim(database, job)
     with database.write() as session:
         jobs.finish_job(session, jobs.owned_job(session, job, lock), now=START, result={"warning": ""})

@@ -7,8 +7,7 @@ from sqlalchemy.orm import Session
 
 from service.db import Database
 from service.domain.job_kinds import JobKind
-from service.errors import Conflict
-from service.store import jobs, recovery
+from service.store import job_orders, jobs, recovery
 from service.tables import Job
 from tests.conftest import START, Outbox
 from tests.maker import Maker
@@ -222,41 +221,6 @@ def test_a_job_that_kills_every_worker_is_given_up(database: Database, project_i
         assert "3 times" in str(job.error)
 
 
-def test_a_queued_job_is_cancelled_at_once_and_a_running_one_is_asked_to_stop(
-    database: Database, project_id: int
-) -> None:
-    queued, running = queue(database, project_id), queue(database, project_id, "evaluate")
-    claimed = claim(database, running)
-    assert claimed is not None
-    with database.write() as session:
-        assert jobs.request_cancel(session, queued, now=START).state == "cancelled"
-        assert jobs.request_cancel(session, running, now=START).state == "running"
-    with database.write() as session:
-        assert jobs.beat(session, running, str(claimed.lock), now=START, progress=None, message=None) is True
-    with pytest.raises(Conflict), database.write() as session:
-        jobs.request_cancel(session, queued, now=START)
-
-
-def test_rounds_are_not_cancelled(database: Database, project_id: int) -> None:
-    job_id = queue(database, project_id, "ask")
-    with pytest.raises(Conflict, match="inactive"), database.write() as session:
-        jobs.request_cancel(session, job_id, now=START)
-
-
-def test_a_failed_job_can_be_tried_again(database: Database, project_id: int, outbox: Outbox) -> None:
-    job_id = queue(database, project_id)
-    claimed = claim(database, job_id)
-    assert claimed is not None
-    with database.write() as session:
-        job = jobs.owned_job(session, job_id, str(claimed.lock))
-        jobs.fail_job(session, job, now=START, error="no data", max_attempts=3, final=True)
-    outbox.clear()
-    with database.write() as session:
-        jobs.retry_job(session, job_id, now=START)
-    assert outbox == [(job_id, "finish")]
-    assert claim(database, job_id) is not None
-
-
 def test_all_slices_of_a_try_began_when_its_first_did_and_another_try_begins_later(
     database: Database, project_id: int
 ) -> None:
@@ -271,7 +235,7 @@ def test_all_slices_of_a_try_began_when_its_first_did_and_another_try_begins_lat
     with database.write() as session:
         jobs.cancel_job(session, jobs.owned_job(session, job_id, str(second.lock)), now=later)
     with database.write() as session:
-        jobs.retry_job(session, job_id, now=later)
+        job_orders.retry_job(session, job_id, now=later)
     third = claim(database, job_id, now=later)
     assert third is not None
     assert third.started_at == later
@@ -283,7 +247,7 @@ def test_an_embedded_worker_takes_up_all_that_its_last_life_left(
     running, waiting, ended = (queue(database, project_id) for _ in range(3))
     assert claim(database, running) is not None
     with database.write() as session:
-        jobs.request_cancel(session, ended, now=START)
+        job_orders.request_cancel(session, ended, now=START)
     outbox.clear()
     with database.write() as session:
         recovery.restart_jobs(session, START, max_attempts=3)

@@ -16,7 +16,7 @@ from service.db import Database
 from service.keeping import Keeper
 from service.removal import remove_due
 from service.settings import Settings
-from service.store import events
+from service.store import events, job_orders
 from service.store import jobs as jobs_store
 from service.store.removals import GRACE
 from service.tables import Annotator, BlobRemoval, Checkpoint, Event, EventArchive, Job, Lease, Project, Region, Round
@@ -184,7 +184,7 @@ def test_states_go_of_jobs_that_have_ended_and_stay_of_those_that_may_go_on(
                 Job(
                     id=id,
                     project_id=project.id,
-                    kind="finish",
+                    kind="evaluate" if state == "queued" else "finish",
                     payload={},
                     state=state,
                     finished_at=at,
@@ -195,7 +195,7 @@ def test_states_go_of_jobs_that_have_ended_and_stay_of_those_that_may_go_on(
     keeper = Keeper(database=database, blobs=make.blobs, settings=keeping.settings, clock=keeping.clock)
     list(keeper.pieces())
     with database.write() as session:  # one is tried again before its state is removed
-        jobs_store.retry_job(session, 3, now=START)
+        job_orders.retry_job(session, 3, now=START)
     keeping.clock.advance(hours=0.5)
     remove_due(database, make.blobs, keeping.clock())
     assert [id for id, each in files.items() if each.exists()] == [2, 3, 4, 5]

@@ -17,6 +17,7 @@ from service.store import rounds as round_store
 from service.store.checkpoints import NewCheckpoint
 from service.store.class_changes import note_learned
 from service.store.jobs import owned_job
+from service.store.measured import name_of
 from service.store.migrated import ClassesChanged
 from service.store.pool import labels_upto
 from service.store.predictions import NewHints
@@ -250,4 +251,5 @@ def _figures(result: RoundResult, known: TellSnapshot) -> RoundFigures:
         class_counts=result.class_counts.tolist(),
         seconds=result.seconds,
         warning=warning_of(result, known.course),
+        measured_on=None if result.miou_after is None else name_of(known.reward_ids),
     )

@@ -73,6 +73,19 @@ def test_a_changed_label_is_among_the_next_tells_and_no_later_ones(
     assert all(count <= 4 * 16 * 16 for count in counts)
 
 
+def test_a_label_counts_as_changed_by_when_it_was_written_and_not_by_the_moment_that_it_bears(
+    world: World, clock: FakeClock
+) -> None:
+    world.worker = replace(world.worker, clock=clock)
+    given = world.call("GET", "/next-regions", params={"project": world.project.id, "count": 100})["items"]
+    world.label_all()
+    world.work()
+    clock.advance(minutes=-5)  # a request that began long before it wrote
+    first = {"region_id": given[0]["id"], "lease_token": given[0]["lease_token"], "mask_png": ALL_POLES}
+    world.call("POST", "/labels", json={"labels": [first]})
+    assert changed(world) == [given[0]["id"]]
+
+
 def test_where_the_reviewed_alone_is_learned_from_others_wait_in_review(world: World, clock: FakeClock) -> None:
     with world.database.read() as session:
         open_round = session.scalars(select(Round.id).where(Round.state == "open")).one()
