@@ -41,7 +41,7 @@ def _locked(session: Session, job_id: int) -> Job:
     return job
 
 
-def _require_no_other(session: Session, project_id: int, kind: JobKind) -> None:
+def _require_no_other(session: Session, project_id: int, kind: str) -> None:
     running = pending_job(session, project_id, kind)
     if running is not None:
         sentence = f"Job {running.id} of this kind is {running.state}; cancel it or wait."

@@ -75,7 +75,7 @@ def list_jobs(session: Session, project_id: int, *, limit: int, after: int, newe
     return session.scalars(chosen.where(Job.id > after).order_by(Job.id)).all()
 
 
-def pending_job(session: Session, project_id: int, kind: JobKind) -> Job | None:
+def pending_job(session: Session, project_id: int, kind: str) -> Job | None:
     """A job of this kind that has not ended, if any."""
     chosen = select(Job).where(Job.project_id == project_id, Job.kind == kind, Job.state.in_(("queued", "running")))
     return session.scalars(chosen.limit(1)).first()

@@ -26,6 +26,13 @@ class DatasetError(ValueError):
     """A data set that cannot be read: a sentence with the path and what was expected there."""
 
 
+class FileWrong(DatasetError):
+    """One file is not what it should be: its path, and why, which may be so of many. Its arguments are both."""
+
+    def __str__(self) -> str:
+        return "{}: {}".format(*self.args)
+
+
 class ImageSource(Protocol):
     """A sequence of images, numbered from 0, with label maps of class indices."""
 
@@ -121,7 +128,7 @@ class Files:
         try:
             return fitted(self._values(number, path), self._shape(number))
         except MaskError as error:
-            raise DatasetError(f"{path}: {error.message}") from error
+            raise FileWrong(path, error.message) from error
 
     def _values(self, number: int, path: Path) -> Pixels:
         return self._read_labels(path)
@@ -140,38 +147,6 @@ def read_rgb(path: Path, reading: Reading | None = None) -> Pixels:
         return pixels_of(path.read_bytes(), max_pixels=MAX_PIXELS, reading=reading or Reading())
     except (OSError, PictureError) as error:
         raise DatasetError(f"{path} cannot be read as an image: {error}") from error
-
-
-class Resized:
-    """A source at another size: images are averaged down, label maps take the nearest pixel."""
-
-    def __init__(self, source: ImageSource, height: int, width: int) -> None:
-        self._source = source
-        self._size = (height, width)
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def name(self, number: int) -> str:
-        return self._source.name(number)
-
-    def size(self, number: int) -> tuple[int, int]:
-        return self._size
-
-    def digest(self, number: int) -> str:
-        return f"{self._source.digest(number)}-{self._size[0]}x{self._size[1]}"
-
-    def image(self, number: int) -> Pixels:
-        return self._resample(self._source.image(number), Image.Resampling.BOX)
-
-    def label_map(self, number: int) -> Pixels:
-        return self._resample(self._source.label_map(number), Image.Resampling.NEAREST)
-
-    def _resample(self, pixels: Pixels, how: Image.Resampling) -> Pixels:
-        height, width = self._size
-        if pixels.shape[:2] == self._size:
-            return pixels
-        return np.asarray(Image.fromarray(pixels).resize((width, height), how))
 
 
 class Forwarding:
@@ -197,6 +172,32 @@ class Forwarding:
 
     def label_map(self, number: int) -> Pixels:
         return self._source.label_map(number)
+
+
+class Resized(Forwarding):
+    """A source at another size: images are averaged down, label maps take the nearest pixel."""
+
+    def __init__(self, source: ImageSource, height: int, width: int) -> None:
+        super().__init__(source)
+        self._size = (height, width)
+
+    def size(self, number: int) -> tuple[int, int]:
+        return self._size
+
+    def digest(self, number: int) -> str:
+        return f"{self._source.digest(number)}-{self._size[0]}x{self._size[1]}"
+
+    def image(self, number: int) -> Pixels:
+        return self._resample(self._source.image(number), Image.Resampling.BOX)
+
+    def label_map(self, number: int) -> Pixels:
+        return self._resample(self._source.label_map(number), Image.Resampling.NEAREST)
+
+    def _resample(self, pixels: Pixels, how: Image.Resampling) -> Pixels:
+        height, width = self._size
+        if pixels.shape[:2] == self._size:
+            return pixels
+        return np.asarray(Image.fromarray(pixels).resize((width, height), how))
 
 
 class Cached(Forwarding):

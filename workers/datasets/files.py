@@ -11,7 +11,7 @@ from typing import Any
 from service.domain.classes import ClassSet, UnknownClassIds
 from service.domain.label_readings import LabelReading, read_label_map
 from service.domain.masks import MaskError, decode_png
-from workers.datasets.base import DatasetError, Pixels
+from workers.datasets.base import DatasetError, FileWrong, Pixels
 
 SUFFIXES = frozenset({".png", ".apng", ".webp", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".tif", ".tiff"})
 # Pictures too, which cannot be read: they are named, and not passed over.
@@ -74,9 +74,9 @@ def read_indices(path: Path, classes: ClassSet, reading: LabelReading) -> Pixels
     except OSError as error:
         raise DatasetError(f"The label map {path} cannot be read: {error.strerror or error}.") from error
     except MaskError as error:
-        raise DatasetError(f"{path}: {error.message}") from error
+        raise FileWrong(path, error.message) from error
     except UnknownClassIds as error:
-        raise DatasetError(f"{path}: {error}") from error
+        raise FileWrong(path, str(error)) from error
 
 
 def read_class_ids(path: Path, classes: ClassSet) -> Pixels:
@@ -84,7 +84,7 @@ def read_class_ids(path: Path, classes: ClassSet) -> Pixels:
     try:
         return classes.to_indices(read_ids(path))
     except UnknownClassIds as error:
-        raise DatasetError(f"{path}: {error}") from error
+        raise FileWrong(path, str(error)) from error
 
 
 def read_ids(path: Path) -> Pixels:

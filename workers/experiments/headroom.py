@@ -101,7 +101,8 @@ def headroom_table(record: Record) -> str:
         (f"full supervision, seed {seed}", miou, record["full"]["iou_per_class"][seed])
         for seed, miou in enumerate(record["full"]["miou"])
     ]
-    lines = [f"| | mIoU | {' | '.join(record['classes'])} |", "|---|---" + "|---" * len(record["classes"]) + "|"]
+    classes = " | ".join(name.replace("|", "\\|") for name in record["classes"])
+    lines = [f"| | mIoU | {classes} |", "|---|---" + "|---" * len(record["classes"]) + "|"]
     lines += [f"| {name} | {_percent(miou)} | {' | '.join(map(_percent, ious))} |" for name, miou, ious in rows]
     spread = "unknown, of one seed" if std is None else f"{100 * std:.2f} points"
     lines += ["", f"Headroom {100 * (full - start):.2f} points, std from seed to seed {spread}."]

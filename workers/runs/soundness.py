@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from service.domain.classes import IGNORE
 from service.domain.label_doubts import SAY_HOW, Census
 from service.domain.metrics import class_counts
-from workers.datasets.base import SPLITS, Dataset, DatasetError
+from workers.datasets.base import SPLITS, Dataset, DatasetError, FileWrong
 from workers.datasets.files import files_below
 from workers.datasets.formats import FORMATS
 from workers.experiments.settings import Experiment
@@ -54,6 +55,8 @@ def _look_through(dataset: Dataset, splits: set[str], *, most_ignored: float, an
     doubts = [*found.census.missing_classes(), *found.census.too_much_ignored(most_ignored)]
     if doubts and not anyway:
         raise ValueError(f"{' '.join(doubts)} {SAY_HOW}")
+    if {"pool", "test"} <= splits and (untested := found.untested()):
+        console.print(f"[yellow]Note:[/] {untested}", highlight=False)
 
 
 def _require_the_same(played: Path, data: str) -> None:
@@ -115,8 +118,10 @@ class _LabelMaps:
 
     def __init__(self, dataset: Dataset, console: Console) -> None:
         self.census = Census(dataset.classes)
-        self._bare, self._labelled = defaultdict[str, list[str]](list), set[str]()
-        self._wrong, self._images = list[str](), {split: len(source) for split, source in dataset.splits.items()}
+        self._bare = defaultdict[str, list[str]](list)
+        self._pixels_C = {split: np.zeros(len(dataset.classes), np.int64) for split in SPLITS}
+        self._wrong = defaultdict[str, list[Path]](list)
+        self._images = {split: len(source) for split, source in dataset.splits.items()}
         places = [(split, number) for split in SPLITS for number in range(len(dataset.splits.get(split, ())))]
         for split, number in track(places, "Reading label maps", console=console, transient=True):
             source = dataset.splits[split]
@@ -125,18 +130,22 @@ class _LabelMaps:
             except LookupError:
                 self._bare[split].append(source.name(number))
                 continue
+            except FileWrong as error:
+                path, why = error.args
+                self._wrong[why].append(path)
+                continue
             except DatasetError as error:
-                self._wrong.append(str(error))
+                self._wrong[str(error)] = []
                 continue
             counts_C = class_counts(label_map_HW, len(dataset.classes))
             self.census.add(counts_C, int((label_map_HW == IGNORE).sum()))
-            if counts_C.any():
-                self._labelled.add(split)
+            self._pixels_C[split] = self._pixels_C[split] + counts_C
 
     def require_readable(self, splits: set[str]) -> None:
         """Raises ValueError for label maps that cannot be read, and those missing or void in these splits."""
         if self._wrong:
-            raise ValueError(f"{' '.join(self._wrong[:_NAMED])}{_and_more(self._wrong)}")
+            said = [_of_files(sorted(paths), why) for why, paths in self._wrong.items()]
+            raise ValueError(f"{' '.join(said[:_NAMED])}{_and_more(said)}")
         for split, names in self._bare.items():
             if split in splits:
                 raise ValueError(
@@ -146,11 +155,28 @@ class _LabelMaps:
                     "these images out. Where splits are drawn, images without one are the pool."
                 )
         for split in ("test", "pool"):
-            if split in splits and split not in self._labelled:
+            if split in splits and not self._pixels_C[split].any():
                 raise ValueError(f"No label map of the split `{split}` has a labelled pixel. {SAY_HOW}")
 
+    def untested(self) -> str:
+        """A sentence where the pool has classes that `test` has not, else nothing."""
+        only = (self._pixels_C["pool"] > 0) & (self._pixels_C["test"] == 0)
+        names = [each.name for each, missing in zip(self.census.classes.classes, only, strict=True) if missing]
+        if not names:
+            return ""
+        return (
+            f"The pool holds {', '.join(names)}, and no label map of the split `test` does: mIoU says nothing of what is learned "
+            "of that, and counts it as 0 where a pixel is taken for it. Splits that share classes out compare methods better."
+        )
 
-def _and_more(things: Sequence[str]) -> str:
+
+def _of_files(paths: Sequence[Path], why: str) -> str:
+    """What is wrong with files: the first with its folder, others by their names."""
+    named = [str(path if n == 0 else path.name) for n, path in enumerate(paths[:_NAMED])]
+    return f"{', '.join(named)}{_and_more(paths)}: {why}" if paths else why
+
+
+def _and_more(things: Sequence[object]) -> str:
     return f", and {len(things) - _NAMED} more" if len(things) > _NAMED else ""
 
 

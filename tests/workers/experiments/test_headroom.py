@@ -114,3 +114,5 @@ def test_of_one_seed_the_spread_is_not_known(bench: Bench, tmp_path: Path) -> No
     assert record["std"] is None
     assert record["informative"] is None
     assert "unknown, of one seed" in headroom_table(record)
+    record["classes"][0] = "Sky|Cloud"
+    assert "| mIoU | Sky\\|Cloud |" in headroom_table(record)

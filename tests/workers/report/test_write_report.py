@@ -100,6 +100,8 @@ def test_classes_are_named_by_trajectories_where_there_is_no_headroom(tmp_path: 
     named = [trajectory("random", seed, mious, classes=CLASSES) for seed in range(2)]
     unnamed = [trajectory("entropy", seed, mious) for seed in range(2)]
     assert f"| mIoU | {' | '.join(CLASSES)} |" in write_report([write_run(tmp_path / "run", unnamed + named)], tmp_path)
+    told = [trajectory("random", seed, mious, classes=["a|b", *CLASSES[1:]]) for seed in range(2)]
+    assert f"| mIoU | a\\|b | {CLASSES[1]} |" in write_report([write_run(tmp_path / "ends", told)], tmp_path)
     assert "| mIoU | class 0 | class 1 |" in write_report([write_run(tmp_path / "unnamed", unnamed)], tmp_path)
 
 

@@ -69,7 +69,16 @@ def evaluated(root: Path, *options: str, start: str = "none") -> tuple[int, str]
             "none",
             "The label map holds the unknown class id 5",
         ),
-        (lambda root: write(root / "labels/09.png", ids(9, [0, 1], 8, 8)), "none", "The label map is 8 high"),
+        (
+            lambda root: write(root / "labels/09.png", ids(9, [0, 1], 8, 8)),
+            "none",
+            "The label map is 8 high and 8 wide; 24 high and 32 wide is expected.",
+        ),
+        (
+            lambda root: recoded(root, by=5),
+            "none",
+            "g, 01.png, 02.png, 03.png, 04.png, and 5 more: The label map holds the unknown class id 5; known are",
+        ),
         (lambda root: recoded(root, by=0), "none", "No label map holds Crack"),
     ],
 )
@@ -79,6 +88,14 @@ def test_what_is_wrong_is_said_before_anything_begins(folder: Path, change: Chan
     code, said = evaluated(folder, start=start)
     assert (code > 0, words in said) == (True, True), said
     assert not list((folder.parent / "out").rglob("*.safetensors"))
+
+
+def test_classes_that_are_asked_for_and_not_tested_are_told_of(folder: Path) -> None:
+    splits(folder)
+    for name in NAMES[8:]:
+        write(folder / "labels" / f"{name}.png", ids(0, [0], 24, 32))
+    code, said = evaluated(folder)
+    assert (code, "Note: The pool holds Crack, and no label map of the split `test` does" in said) == (0, True), said
 
 
 def test_test_images_without_a_labelled_pixel_are_refused_whatever_is_said(folder: Path) -> None:

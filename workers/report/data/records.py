@@ -78,10 +78,10 @@ class Headroom:
 
     @property
     def informative(self) -> bool | None:
-        """Whether full supervision lies 5 std or more above theta_0; None where a figure is missing."""
+        """Whether full supervision lies above theta_0, by 5 std or more; None where a figure is missing."""
         if self.theta_0 is None or self.full is None or self.std is None:
             return None
-        return self.full - self.theta_0 >= 5 * self.std
+        return self.full > self.theta_0 and self.full - self.theta_0 >= 5 * self.std
 
     def extra(self, unit: Unit) -> float | None:
         """The labels of D_T, D_R and D_S together; None unless all three were recorded."""

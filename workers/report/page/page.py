@@ -102,10 +102,15 @@ def _section(section: Section, level: int) -> str:
 
 def _table(table: Table) -> str:
     rule = ["---" if n < table.words else "---:" for n in range(len(table.columns))]
-    rows = [table.columns, rule, *([_cell(cell) for cell in row] for row in table.rows)]
+    rows = [[_escaped(name) for name in table.columns], rule, *([_cell(cell) for cell in row] for row in table.rows)]
     return "\n".join([table.caption, "", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def _cell(cell: Cell) -> str:
     text = MARKDOWN_MARKS.get(cell.mark, "{}").format(cell.text) + (f" ({cell.detail})" if cell.detail else "")
+    return _escaped(text)
+
+
+def _escaped(text: str) -> str:
+    """Without an end of a cell in it: classes may be called anything."""
     return text.replace("|", "\\|")

@@ -39,6 +39,14 @@ def test_informative_is_five_std_of_headroom_whatever_the_file_says(
     assert study.headroom.informative is informative
 
 
+def test_full_supervision_that_brings_nothing_is_uninformative_however_little_seeds_spread(tmp_path: Path) -> None:
+    same = {"miou": [0.3, 0.3], "iou_per_class": [[0.3] * 5] * 2}
+    told = headroom(std=0.0, theta_0=same, full={**headroom()["full"], **same})
+    (study,) = read_runs([write_run(tmp_path / "a", [], headroom=told)])
+    assert study.headroom is not None
+    assert study.headroom.informative is False
+
+
 def test_budgets_come_in_order_of_size(tmp_path: Path) -> None:
     (study,) = read_runs([write_run(tmp_path / "a", [trajectory("entropy", 0, {960: 0.3, 1200: 0.4, 240: 0.2})])])
     assert list(study.trajectories[0].budgets) == [240, 960, 1200]
