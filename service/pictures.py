@@ -226,7 +226,7 @@ def _eight_bits(image: Image.Image, data: bytes, reading: Reading, done: dict[st
 
 def _require_scale(reading: Reading) -> None:
     if reading.scale is None:
-        sentence = f"It has more than 8 bits a pixel: say how they are scaled to 0 to 255, {SCALES}."
+        sentence = f"It has more than 8 bits a pixel: `scale` says how they are brought to 0 to 255, {SCALES}."
         raise PictureError("needs_scale", sentence)
 
 

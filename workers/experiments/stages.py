@@ -67,7 +67,7 @@ def no_split(dataset: Dataset, name: str) -> str:
     """What is said of a data set without a split that is looked at."""
     return (
         f"The data set {dataset.name} has no split `{name}`: a simulation needs label maps for at least as many images as splits "
-        f"are drawn from, or a splits.json that lists {', '.join(SPLITS)}."
+        f"are drawn from, or a splits.json that lists {', '.join(SPLITS)}, each perhaps empty."
     )
 
 

@@ -50,6 +50,8 @@ def require_sound(
 
 
 def _look_through(dataset: Dataset, splits: set[str], *, most_ignored: float, anyway: bool, console: Console) -> None:
+    for source in filter(len, dataset.splits.values()):
+        source.image(0)  # what is wrong with one is mostly wrong with all: more than 8 bits, say
     found = _LabelMaps(dataset, console)
     found.require_readable(splits)
     doubts = [*found.census.missing_classes(), *found.census.too_much_ignored(most_ignored)]

@@ -43,6 +43,11 @@ def recoded(root: Path, *, by: int) -> None:
         write(path, np.asarray(Image.open(path)) * np.uint8(by))
 
 
+def deepened(root: Path) -> None:
+    for path in (root / "images").iterdir():
+        write(path, np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 200)
+
+
 def evaluated(root: Path, *options: str, start: str = "none") -> tuple[int, str]:
     cells = ("--set", "cell_height=8", "--set", "cell_width=8", "--set", "batch_size=2")
     quick = ("--set", "refit.first_steps=1", "--set", "refit.steps=1", "--set", "refit.judge_steps=1", "--jobs", "1")
@@ -80,6 +85,7 @@ def evaluated(root: Path, *options: str, start: str = "none") -> tuple[int, str]
             "g, 01.png, 02.png, 03.png, 04.png, and 5 more: The label map holds the unknown class id 5; known are",
         ),
         (lambda root: recoded(root, by=0), "none", "No label map holds Crack"),
+        (deepened, "none", "It has more than 8 bits a pixel: `scale` says how they are brought to 0 to 255, minmax"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_begins(folder: Path, change: Change, start: str, words: str) -> None:
