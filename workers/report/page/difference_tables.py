@@ -65,9 +65,9 @@ def hindsight_table(found: Sequence[Against], learned: Entry, analysis: Analysis
 
 
 def penalty_table(analysis: Analysis, protocol: str) -> Table | None:
-    """How often the method of a row beats that of a column, and below how often each column is beaten."""
+    """How often the method of a row beats that of a column, and below how often each column is beaten; None with one seed."""
     entries, matrix_NN = penalties(analysis.curves, protocol)
-    if len(entries) < 2:
+    if len(entries) < 2 or all(map(math.isnan, column_means(matrix_NN).tolist())):
         return None
     rows = [
         (Cell(text=entry.method), *(_heated(value) for value in matrix_NN[n].tolist()))

@@ -117,9 +117,11 @@ def _played(analysis: Analysis) -> str:
         return "No trajectory of the main group was played."
     seeds = sorted({seed for each in plays.values() for seed in each})
     budgets = ", ".join(f"{budget:,}" for budget in analysis.curves.budgets) or "none yet"
+    divided = any(play.settings.get("levels", 1) != 1 for each in plays.values() for play in each.values())
+    unit = "whole cells' worth of regions of several sizes" if divided else "regions"
     return (
         f"{len({entry.method for entry in plays})} methods under {' and '.join(analysis.curves.protocols)}, seeds "
-        f"{', '.join(map(str, seeds))}; compared at {budgets} regions."
+        f"{', '.join(map(str, seeds))}; compared at {budgets} {unit}."
     )
 
 
