@@ -17,6 +17,7 @@ from service.domain.masks import decode_label_png, encode_label_png
 from service.store.class_changes import classes_at
 from service.store.migrated import altered_since, last_altered
 from service.tables import Event, Label, Project, Region, Round
+from tests.conftest import FakeClock
 from tests.maker import Maker
 from tests.service.reclassed import BICYCLIST, CAR, IGNORED, PEDESTRIAN, ROAD, Campaign, Login, became, noise
 
@@ -41,10 +42,12 @@ def test_renaming_and_recolouring_change_nothing_else(campaign: Campaign) -> Non
     assert campaign.classes().names == CAMVID.names
 
 
-def test_a_name_that_is_taken_back_makes_no_other_classes_either(campaign: Campaign, database: Database) -> None:
+def test_a_name_that_is_taken_back_makes_no_other_classes_either(
+    campaign: Campaign, database: Database, clock: FakeClock
+) -> None:
     campaign.change(kind="merge", ids=[PEDESTRIAN], into=CAR)
-    moment = campaign.make.clock()
-    campaign.make.clock.advance(seconds=1)
+    moment = clock()
+    clock.advance(seconds=1)
     campaign.change(kind="rename", id=ROAD, name="Carriageway")
     campaign.revert(2)
     campaign.revert(3)
