@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.job_kinds import ROUND_KINDS, JobKind
@@ -14,7 +13,7 @@ from service.store.jobs import (
     CANCELLED,
     ENDED,
     end_job,
-    get_job,
+    lock_job,
     lock_project,
     pending_job,
     queue_job,
@@ -33,10 +32,8 @@ def start_job(session: Session, project: Project, *, kind: JobKind, payload: dic
 
 
 def _locked(session: Session, job_id: int) -> Job:
-    lock_project(session, get_job(session, job_id).project_id)
-    found = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
-    job = session.scalars(found).one_or_none()
-    if job is None:  # its project was deleted meanwhile
+    job = lock_job(session, job_id)
+    if job is None:
         raise NotFound(f"There is no job {job_id}.")
     return job
 
@@ -58,9 +55,8 @@ def request_cancel(session: Session, job_id: int, *, now: datetime) -> Job:
     job.cancel_requested = True
     if job.state == "queued":
         end_job(job, "cancelled", now)
-        wake_waiting(
-            session, job.project_id, now
-        )  # a policy's training waits for a segmenter's though that has not begun
+        # A policy's training waits for a segmenter's, though that has not begun.
+        wake_waiting(session, job.project_id, now)
     job_lines.note(session, job, "It is to stop." if job.state == "running" else CANCELLED, now)
     return job
 
@@ -72,10 +68,10 @@ def retry_job(session: Session, job_id: int, *, now: datetime) -> Job:
         raise Conflict(
             f"Job {job_id} is {job.state}; only a failed or cancelled job is tried again.", code="job_not_ended"
         )
-    if job.kind not in ROUND_KINDS and altered_since(session, job.project_id, job.created_at):
-        sentence = f"The project's classes were changed since job {job_id} was begun: start a new one."
-        raise Conflict(sentence, code="classes_changed", detail={"job_id": job_id})
     if job.kind not in ROUND_KINDS:
+        if altered_since(session, job.project_id, job.created_at):
+            sentence = f"The project's classes were changed since job {job_id} was begun: start a new one."
+            raise Conflict(sentence, code="classes_changed", detail={"job_id": job_id})
         _require_no_other(session, job.project_id, job.kind)
     job.state, job.attempt, job.cancel_requested, job.error, job.finished_at = "queued", 0, False, None, None
     job.started_at, job.sent_at, job.due_at, job.postponed, job.request_id = None, now, None, 0, request_id()

@@ -58,6 +58,16 @@ def lock_project(session: Session, project_id: int) -> None:
     session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
 
 
+def lock_job(session: Session, job_id: int) -> Job | None:
+    """The job as it is now, locked after its project; None where there is none, or its project was deleted meanwhile."""
+    job = session.get(Job, job_id)
+    if job is None:
+        return None
+    lock_project(session, job.project_id)
+    found = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
+    return session.scalars(found).one_or_none()
+
+
 def get_job(session: Session, job_id: int) -> Job:
     """The job, or NotFound."""
     job = session.get(Job, job_id)
@@ -90,13 +100,8 @@ def claim_job(
 
     `worker` is the name under which its process is announced.
     """
-    job = session.get(Job, job_id)
+    job = lock_job(session, job_id)
     if job is None:
-        return None
-    lock_project(session, job.project_id)
-    found = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
-    job = session.scalars(found).one_or_none()
-    if job is None:  # its project was deleted meanwhile
         return None
     alive = job.heartbeat_at is not None and job.heartbeat_at > now - stale_after
     if job.state in ENDED or (job.state == "running" and alive):

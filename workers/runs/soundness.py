@@ -141,7 +141,7 @@ class _LabelMaps:
                 continue
             counts_C = class_counts(label_map_HW, len(dataset.classes))
             self.census.add(counts_C, int((label_map_HW == IGNORE).sum()))
-            self._pixels_C[split] = self._pixels_C[split] + counts_C
+            self._pixels_C[split] += counts_C
 
     def require_readable(self, splits: set[str]) -> None:
         """Raises ValueError for label maps that cannot be read, and those missing or void in these splits."""
