@@ -30,6 +30,7 @@ from service.store.pauses import pause_reason
 from service.store.projects import campaign, get_project
 from service.store.settling import settle_those_left
 from service.store.stalled import stalled_projects
+from service.store.waiting import waiting_reason
 
 log = logging.getLogger(__name__)
 
@@ -246,7 +247,7 @@ def _why(session: Session, project_id: int, now: datetime) -> NextRegions:
     session.flush()
     failed = next((each for each in stalled_projects(session, project.id) if each.failed), None)
     if failed is None:
-        reason = rounds.waiting_reason(session, project)
+        reason = waiting_reason(session, project)
         return NextRegions(items=[], reason=reason, retry_after=RETRY_AFTER[reason])
     sentence = (
         f"{failed.kind} of round {failed.round} failed: {failed.sentence} An admin may try it again or close the round."

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from service.errors import Gone, NotFound
 from service.store import events, removals
-from service.tables import Checkpoint, Project
+from service.store.project_lock import lock_project
+from service.tables import Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ def upload_checkpoint(session: Session, new: NewCheckpoint, now: datetime, *, by
     brings one back wants it to be used.
     """
     # One upload at a time in each project: of two that are the same, the second finds the first.
-    session.execute(select(Project.id).where(Project.id == new.project_id).with_for_update(key_share=True))
+    lock_project(session, new.project_id)
     newest = latest_checkpoint(session, new.project_id, new.kind)
     if newest is not None and newest.blob_key == new.blob_key:
         return Uploaded(checkpoint=newest, created=False)

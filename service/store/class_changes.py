@@ -15,8 +15,8 @@ from service.errors import Conflict, NotFound
 from service.store import class_labels, events
 from service.store.class_labels import Counting, Drawn, Migrated, in_parts
 from service.store.migrated import ClassesChanged
+from service.store.project_lock import lock_project
 from service.store.rounds import lock_rounds
-from service.store.taken import lock_project
 from service.tables import ClassChange, Job, Project, Region, Round
 
 

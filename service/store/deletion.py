@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from service.errors import Conflict, NotFound
 from service.store import events, removals
 from service.store.images import get_image
+from service.store.project_lock import lock_project
 from service.store.rounds import UNFINISHED
 from service.tables import (
     Checkpoint,
@@ -178,7 +179,7 @@ def delete_image(
     # Before the project: labels that are imported are written in this order too.
     session.execute(select(Region.id).where(Region.image_id == image_id).order_by(Region.id).with_for_update()).all()
     # Claims of jobs wait for this, as other uploads and deletions do.
-    session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
+    lock_project(session, project_id)
     chosen = select(Image).where(Image.id == image_id).execution_options(populate_existing=True)
     image = session.scalars(chosen).one_or_none()
     if image is None:

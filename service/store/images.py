@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
 from service.store import events, removals
-from service.tables import Image, ImageGroup, Project
+from service.store.project_lock import lock_project
+from service.tables import Image, ImageGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ def add_images(
     Raises Conflict where a name stands for other bytes, another split or another label map.
     """
     # One arrival at a time in each project: ordinals have no gaps, and names and groups no races.
-    session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
+    lock_project(session, project_id)
     known = _images_by_name(session, project_id, [each.name for each in arrivals])
     new: dict[str, NewImage] = {}
     for arrival in arrivals:
@@ -88,7 +89,7 @@ def keys_of(arrival: NewImage) -> tuple[str, str | None, str | None]:
 def rename_image(session: Session, image_id: int, name: str, now: datetime, *, by: int | None = None) -> Image:
     """Give an image another name. Raises NotFound, and Conflict where another image of the project has it."""
     image = get_image(session, image_id)
-    session.execute(select(Project.id).where(Project.id == image.project_id).with_for_update(key_share=True))
+    lock_project(session, image.project_id)
     taken = _images_by_name(session, image.project_id, [name]).get(name)
     if taken is not None and taken.id != image_id:
         raise _name_taken(taken, "which is another one")

@@ -14,13 +14,13 @@ from service.store.jobs import (
     ENDED,
     end_job,
     lock_job,
-    lock_project,
     pending_job,
     queue_job,
     send,
     wake_waiting,
 )
 from service.store.migrated import altered_since
+from service.store.project_lock import lock_project
 from service.tables import Job, Project
 
 

@@ -13,7 +13,8 @@ from service.domain.job_kinds import JobKind
 from service.errors import NotFound
 from service.logs import request_id
 from service.store import job_lines
-from service.tables import Job, Project, WorkerHost
+from service.store.project_lock import lock_project
+from service.tables import Job, WorkerHost
 
 ENDED = ("done", "failed", "cancelled")
 CANCELLED = "It is cancelled."
@@ -51,11 +52,6 @@ def queue_job(
     session.flush()
     send(session, [job])
     return job
-
-
-def lock_project(session: Session, project_id: int) -> None:
-    """The project's row orders the claims and the begins of its jobs; it is locked before any of their rows."""
-    session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
 
 
 def lock_job(session: Session, job_id: int) -> Job | None:

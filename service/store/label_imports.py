@@ -18,9 +18,10 @@ from service.store.jobs import queue_job
 from service.store.labels import Submission, newest_labels, stored_label
 from service.store.migrated import class_changes_of, require_classes
 from service.store.pool import groups_of_split
+from service.store.project_lock import lock_project
 from service.store.regions import lock_regions
 from service.store.rounds import close_if_done
-from service.store.taken import cells_of, lock_project
+from service.store.taken import cells_of
 from service.tables import Image, Job, Label, Lease, Project, Region, Round
 
 Status = Literal["labelled", "unchanged", "replaced", "differs", "held", "skipped"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
 
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
@@ -14,18 +13,18 @@ from service.errors import NotFound
 from service.schemas.jobs import FinishPayload
 from service.schemas.project_settings import ProjectSettings
 from service.store import events, removals
-from service.store.budget import pool_left, regions_left
+from service.store.budget import regions_left
 from service.store.checkpoints import NewCheckpoint, add_checkpoint
 from service.store.gold_rows import gold_regions, spread
 from service.store.jobs import pending_job, queue_job
 from service.store.needs import lacking
 from service.store.predictions import NewHints, refresh_predictions, write_hints
+from service.store.project_lock import lock_project
 from service.store.retraining import retrain_if_due
 from service.store.round_values import NewRegion, RoundFigures, RoundProposal, SeenRound, ToldRound
 from service.store.taken import still_free
 from service.tables import Project, Region, Round, by_dialect
 
-WaitingReason = Literal["scoring", "all_leased", "in_review", "budget_reached", "pool_empty", "not_started"]
 UNFINISHED = ("scoring", "open", "labelled")
 
 
@@ -35,9 +34,9 @@ def advance(session: Session, project: Project, now: datetime) -> None:
     One round is proposed at a time, each knowing the regions of the one before. With lookahead a round may be proposed
     while another is being labelled or learned from.
     """
-    session.execute(select(Project.id).where(Project.id == project.id).with_for_update(key_share=True))
+    lock_project(session, project.id)
     settings = ProjectSettings.model_validate(project.settings)
-    states = _unfinished_states(session, project.id)
+    states = unfinished_states(session, project.id)
     if not project.active or "scoring" in states or len(states) >= (2 if settings.lookahead else 1):
         return
     size = min(settings.batch_size, regions_left(session, project))
@@ -56,7 +55,8 @@ def advance(session: Session, project: Project, now: datetime) -> None:
     )
 
 
-def _unfinished_states(session: Session, project_id: int) -> list[str]:
+def unfinished_states(session: Session, project_id: int) -> list[str]:
+    """The state of each round that is not learned from yet."""
     chosen = select(Round.state).where(Round.project_id == project_id, Round.state.in_(UNFINISHED))
     return list(session.scalars(chosen))
 
@@ -212,8 +212,9 @@ def _seconds(task: str, by_phase: Mapping[str, float]) -> dict[str, float]:
     return {f"{task}_{phase}": round(value, 4) for phase, value in by_phase.items()}
 
 
-_UNDECIDED = Region.state.in_(("open", "review"))
-_WAITING = select(Region.id).where(Region.round_id == bindparam("round"), _UNDECIDED).limit(1)
+# A region that keeps its round open.
+UNDECIDED = Region.state.in_(("open", "review"))
+_WAITING = select(Region.id).where(Region.round_id == bindparam("round"), UNDECIDED).limit(1)
 
 
 def close_those_done(session: Session, round_ids: Collection[int], now: datetime) -> None:
@@ -243,31 +244,6 @@ def close_now(session: Session, round_: Round, now: datetime) -> None:
         key=f"tell:{round_.id}",
     )
     events.record(session, now=now, kind="round_labelled", project_id=round_.project_id, round=round_.number)
-
-
-def waiting_reason(session: Session, project: Project) -> WaitingReason:
-    """Why there is nothing to give to a caller who got no region."""
-    states = _unfinished_states(session, project.id)
-    if not project.active:
-        return "not_started"
-    if "scoring" in states:
-        return "scoring"
-    if "open" in states:
-        return _why_open(session, project.id)
-    if "labelled" in states:
-        return "scoring"
-    rounds = select(Round.id).where(Round.project_id == project.id, Round.state != GOLD)
-    has_rounds = session.scalar(rounds.limit(1)) is not None
-    if not has_rounds or regions_left(session, project) > 0:
-        return "not_started"
-    return "budget_reached" if pool_left(session, project) > 0 else "pool_empty"
-
-
-def _why_open(session: Session, project_id: int) -> WaitingReason:
-    """Why nothing of the rounds that are open can be given out."""
-    chosen = select(Region.state).join(Round, Region.round_id == Round.id).where(Region.project_id == project_id)
-    states = set(session.scalars(chosen.where(Round.state == "open", _UNDECIDED).distinct()))
-    return "in_review" if states == {"review"} else "all_leased"
 
 
 def list_rounds(session: Session, project_id: int, *, limit: int, after: int) -> Sequence[Round]:

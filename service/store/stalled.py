@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from service.errors import Conflict
 from service.store import events
 from service.store.jobs import end_job
+from service.store.project_lock import lock_project
 from service.store.rounds import advance, close_round, lock_round
 from service.tables import Job, Project, Round
 
@@ -75,7 +76,7 @@ def close_stalled(session: Session, round_id: int, *, now: datetime, by: int) ->
     """
     round_ = lock_round(session, round_id)
     # Locks go from rounds to projects to jobs.
-    session.execute(select(Project.id).where(Project.id == round_.project_id).with_for_update(key_share=True))
+    lock_project(session, round_.project_id)
     kind = _JOB_OF.get(round_.state)
     if kind is None:
         raise Conflict(

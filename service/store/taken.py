@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.covered import overlapping
 from service.schemas.project_settings import ProjectSettings
+from service.store.project_lock import lock_project
 from service.tables import Project, Region
 
 
@@ -23,11 +24,6 @@ class OfAnImage(Protocol):
 
 
 Chosen = TypeVar("Chosen", bound=OfAnImage)
-
-
-def lock_project(session: Session, project_id: int) -> None:
-    """Whoever adds images, rounds or regions to a project does it alone. Rounds and regions are locked before, not after."""
-    session.execute(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True))
 
 
 def cells_of(session: Session, image_ids: Collection[int]) -> dict[int, set[int]]:

@@ -4,6 +4,7 @@ from sqlalchemy import select
 
 from service.db import Database
 from service.store import rounds
+from service.store.waiting import waiting_reason
 from service.tables import Job, Project, Region, Round
 from tests.conftest import START, Outbox
 from tests.maker import Maker
@@ -21,7 +22,7 @@ def all_rounds(database: Database, project: Project) -> list[Round]:
 
 def reason(database: Database, project: Project) -> str:
     with database.read() as session:
-        return rounds.waiting_reason(session, session.get_one(Project, project.id))
+        return waiting_reason(session, session.get_one(Project, project.id))
 
 
 def set_state(database: Database, round_: Round, state: str, regions: str | None = None) -> None:

@@ -8,7 +8,11 @@ from workers.report.analysis.comparisons import Analysis
 from workers.report.analysis.curves import BLEND, PAPER, SHIPPED, control_of
 from workers.report.data.records import UNITS
 
-EXPECTED = (BLEND, SHIPPED, PAPER, *BASELINES, control_of(BLEND), *REFERENCES)
+EXPECTED = {
+    "Baselines": BASELINES,
+    "Learned methods and controls": (SHIPPED, control_of(BLEND), BLEND, PAPER),
+    "References": REFERENCES,
+}
 
 
 def gaps_of(analysis: Analysis) -> list[str]:
@@ -18,9 +22,9 @@ def gaps_of(analysis: Analysis) -> list[str]:
 
 def _methods(analysis: Analysis) -> Iterator[str]:
     played = {entry.method for entry in analysis.curves.plays}
-    missing = [method for method in EXPECTED if method not in played]
-    if missing:
-        yield f"Not played: {', '.join(missing)}."
+    for kind, methods in EXPECTED.items():
+        if missing := [method for method in methods if method not in played]:
+            yield f"{kind} not played: {', '.join(missing)}."
 
 
 def _seeds(analysis: Analysis) -> Iterator[str]:
@@ -46,7 +50,10 @@ def _seeds(analysis: Analysis) -> Iterator[str]:
 def _headroom(analysis: Analysis) -> Iterator[str]:
     headroom = analysis.study.headroom
     if headroom is None:
-        yield "No headroom.json: theta_0, full supervision and the labels needed to come near it are not known."
+        yield (
+            "No headroom.json, which `headroom` writes: theta_0, full supervision and the labels needed to come near it are not "
+            "known."
+        )
         return
     if headroom.theta_0 is None:
         yield "theta_0 was not measured; curves begin at the first budget, so labels needed may be upper bounds."

@@ -22,17 +22,18 @@ ENTROPY_TEXT = "The pixels that the policy selects have the highest class entrop
 
 
 def paper_claims(analyses: Sequence[Analysis]) -> list[Claim]:
-    """Each claim on the data set it speaks of, and that of entropy on every one."""
+    """Each claim on the data set it speaks of, and that of entropy on every one.
+
+    Where one of the paper's data sets was played, what is said of the other stands there as not tested; where none was, neither.
+    """
+    judges = {"camvid": (CAMVID_TEXT, _camvid), "cityscapes": (CITYSCAPES_TEXT, _cityscapes)}
+    replicated = any(analysis.study.dataset in judges for analysis in analyses)
     claims: list[Claim] = []
-    for dataset, judge_paper in (("camvid", _camvid), ("cityscapes", _cityscapes)):
-        found = [judge_paper(analysis) for analysis in analyses if analysis.study.dataset == dataset]
-        claims += found or [_absent(dataset)]
+    for dataset, (text, judge_paper) in judges.items():
+        claims += [judge_paper(analysis) for analysis in analyses if analysis.study.dataset == dataset] or (
+            [decided("paper", dataset, text, gaps=[f"no run of {dataset} was given"])] if replicated else []
+        )
     return claims + [_entropy(analysis) for analysis in analyses]
-
-
-def _absent(dataset: str) -> Claim:
-    text = CAMVID_TEXT if dataset == "camvid" else CITYSCAPES_TEXT
-    return decided("paper", dataset, text, gaps=[f"no run of {dataset} was given"])
 
 
 def _camvid(analysis: Analysis) -> Claim:

@@ -35,6 +35,13 @@ def test_a_claim_on_a_data_set_that_was_not_run_is_not_tested(judged: Judged) ->
     assert (claim.verdict, claim.evidence) == ("not tested", "No run of cityscapes was given.")
 
 
+def test_claims_on_the_paper_s_data_sets_are_left_out_of_reports_on_others(judged: Judged) -> None:
+    plays = [trajectory(method, 0, {100: level, 200: level}, dataset="folder") for method, level in LEVELS.items()]
+    found = judged(plays)
+    assert ENTROPY_TEXT in found
+    assert not {CAMVID_TEXT, CITYSCAPES_TEXT} & found.keys()
+
+
 @pytest.mark.parametrize(
     ("policy", "entropy", "verdict"),
     [
