@@ -78,8 +78,8 @@ class Refit(Settings):
 
     theta0_steps: int = Field(1200, ge=1)
     first_steps: int = Field(400, ge=1)
-    steps: int = Field(150, ge=1)
-    judge_steps: int = Field(600, ge=1)
+    steps: int = Field(60, ge=1)
+    judge_steps: int = Field(200, ge=1)
     full_steps: int = Field(3000, ge=1)
     lr: float = Field(1e-2, gt=0)
     next_lr: float = Field(3e-3, gt=0)
