@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Annotate } from "./annotate/page";
 import { ask, type Schemas } from "./api/client";
-import { logOut, roleIn, who, type Who } from "./api/session";
+import { logOut, roleIn, who, type Who, why } from "./api/session";
 import { Home } from "./home";
 import { Login } from "./login";
 import { addressOf, route } from "./routes";
@@ -17,7 +17,7 @@ import { Gallery } from "./watch/gallery";
 import { Overview } from "./watch/overview";
 
 export function App() {
-  if (who.value === undefined) return <p class="waiting">…</p>;
+  if (who.value === undefined) return <p class="waiting">{why.value ?? "…"}</p>;
   if (who.value === null) return <Login />;
   return <Inside who={who.value} />;
 }

@@ -1,7 +1,7 @@
 /** Logging in with a token. */
 
 import { useSignal } from "@preact/signals";
-import { logIn } from "./api/session";
+import { logIn, why } from "./api/session";
 
 export function Login() {
   const token = useSignal("");
@@ -34,9 +34,9 @@ export function Login() {
         <button type="submit" disabled={busy.value}>
           Log in
         </button>
-        {trouble.value !== null && (
+        {(trouble.value ?? why.value) !== null && (
           <p class="warning" role="alert">
-            {trouble.value}
+            {trouble.value ?? why.value}
           </p>
         )}
       </form>

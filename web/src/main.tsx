@@ -3,5 +3,5 @@ import { App } from "./app";
 import { begin } from "./api/session";
 import "./style.css";
 
-void begin().catch(() => undefined);
+void begin();
 render(<App />, document.getElementById("app")!);

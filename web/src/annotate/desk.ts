@@ -1,7 +1,8 @@
 /** What lies before an annotator: one region that is worked on, the next ones ready, and the last ones that were sent. */
 
 import { batch, signal } from "@preact/signals";
-import { ApiError, ask, type Schemas, Unreachable } from "../api/client";
+import { ApiError, ask, type Schemas, sentence } from "../api/client";
+import { renewThoseDue } from "./lease";
 import { Outbox } from "./outbox";
 import { type Region, Task } from "./task";
 import type { Parcel } from "./work";
@@ -9,8 +10,8 @@ import type { Parcel } from "./work";
 const AHEAD = 2;
 const REMEMBERED = 10;
 const WAIT_SECONDS = 20;
-const RENEW_WHEN_LEFT = 0.5;
 const AT_WORK_SECONDS = 120;
+const LOOK_AGAIN_SECONDS = 30;
 
 type Done = Schemas["DoneOut"];
 
@@ -20,6 +21,13 @@ export interface Nothing {
   readonly sentence: string | null;
 }
 
+/** A region that cannot be shown: why, and when that was found last (milliseconds). */
+export interface Unreadable {
+  readonly region: Region;
+  readonly why: string;
+  readonly at: number;
+}
+
 export class Desk {
   readonly current = signal<Task | null>(null);
   readonly ready = signal<readonly Task[]>([]);
@@ -27,11 +35,15 @@ export class Desk {
   readonly earlier = signal<readonly Done[]>([]);
   readonly nothing = signal<Nothing | null>(null);
   readonly trouble = signal<string | null>(null);
+  /** Regions that are ours and cannot be shown, such as of images that are not where they were. */
+  readonly unreadable = signal<readonly Unreadable[]>([]);
   readonly submitted = signal(0);
   readonly outbox: Outbox;
   private readonly closed = new AbortController();
   /** Leases that this visit has done with: an answer that was on its way meanwhile may still hold them. */
   private readonly ended = new Set<string>();
+  /** Regions of earlier visits that are on their way back to the desk. */
+  private readonly returning = new Set<number>();
   private filling = false;
   private retry: number | undefined;
   private heartbeat: number;
@@ -118,30 +130,57 @@ export class Desk {
     await this.fill();
   }
 
+  /** Set a region aside that cannot be shown. */
+  async skipUnreadable({ region }: Unreadable): Promise<void> {
+    try {
+      const body = { lease_token: region.lease_token, reason: "The image cannot be read." };
+      await ask("POST", `/regions/${region.id}/skip`, { body });
+    } catch (error) {
+      this.trouble.value = sentence(error);
+      return;
+    }
+    this.ended.add(region.lease_token);
+    this.unreadable.value = this.unreadable.value.filter((each) => each.region.id !== region.id);
+    await this.fill();
+  }
+
   /** Look again at one that was sent or skipped. What is on the desk stays there, as it is. */
   async goBack(task: Task): Promise<void> {
+    // It leaves the list before the service answers: asked for twice, it would stand here twice.
+    if (!this.done.value.includes(task)) return;
+    this.done.value = this.done.value.filter((each) => each !== task);
     if (task.skipped) {
       try {
         task.holdBy(await ask<Region>("POST", `/regions/${task.region.id}/reopen`));
       } catch (error) {
+        this.done.value = [task, ...this.done.value];
         this.trouble.value = sentence(error);
         return;
       }
       task.skipped = false;
     }
-    this.done.value = this.done.value.filter((each) => each !== task);
     this.turnTo(task);
   }
 
   /** Look again at one of an earlier visit. */
   async goBackTo(done: Done): Promise<void> {
     const { signal } = this.closed;
+    if (!this.earlier.value.includes(done)) return; // it is on its way
+    this.earlier.value = this.earlier.value.filter((each) => each !== done);
+    const here = this.here().find((each) => each.region.id === done.region_id);
+    if (here !== undefined) {
+      this.turnTo(here);
+      return;
+    }
+    this.returning.add(done.region_id);
     try {
       const region = await ask<Region>("POST", `/regions/${done.region_id}/reopen`, { signal });
       this.turnTo(await Task.again(region, this.annotator, this.unlabelled, signal));
-      this.earlier.value = this.earlier.value.filter((each) => each !== done);
     } catch (error) {
+      this.earlier.value = [done, ...this.earlier.value];
       this.trouble.value = sentence(error);
+    } finally {
+      this.returning.delete(done.region_id);
     }
   }
 
@@ -188,23 +227,46 @@ export class Desk {
     const missing = AHEAD + 1 - here.length;
     if (missing <= 0) return null;
     const wait = here.length === 0 ? WAIT_SECONDS : 0;
-    const query = `project=${this.project}&count=${AHEAD + 1 + this.outbox.waiting.value.length}&wait=${wait}`;
+    const others = this.outbox.waiting.value.length + this.unreadable.value.length;
+    const query = `project=${this.project}&count=${AHEAD + 1 + others}&wait=${wait}`;
     const { signal } = this.closed;
     const given = await ask<Schemas["NextRegions"]>("GET", `/next-regions?${query}`, { signal });
     const known = new Map(this.here().map((task) => [task.region.id, task]));
     for (const region of given.items) known.get(region.id)?.holdBy(region);
     const fresh = given.items.filter((region) => !known.has(region.id) && !this.isDone(region));
-    for (const region of fresh) this.place(await Task.load(region, this.annotator, this.unlabelled, signal));
+    const held = new Set(given.items.map((region) => region.id));
+    this.unreadable.value = this.unreadable.value.filter((each) => held.has(each.region.id));
+    const due = fresh.filter((region) => !this.wasUnreadable(region));
+    for (const region of due) await this.bring(region);
     if (this.here().length > 0) {
       this.nothing.value = null;
-      return fresh.length > 0 && this.here().length <= AHEAD ? 0 : 2;
+      return due.length > 0 && this.here().length <= AHEAD ? 0 : 2;
     }
-    this.nothing.value = { reason: given.reason ?? "scoring", sentence: given.sentence ?? null };
+    const reason = this.unreadable.value.length > 0 ? "unreadable" : "scoring";
+    this.nothing.value = { reason: given.reason ?? reason, sentence: given.sentence ?? null };
     return given.retry_after ?? 1;
   }
 
-  /** Whether the region was sent or skipped by this very lease. What was refused is to be done again. */
+  /** Put a region on the desk; one that the service cannot show stops none of the others. */
+  private async bring(region: Region): Promise<void> {
+    const others = this.unreadable.value.filter((each) => each.region.id !== region.id);
+    try {
+      this.place(await Task.load(region, this.annotator, this.unlabelled, this.closed.signal));
+      this.unreadable.value = others;
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status === 401) throw error;
+      this.unreadable.value = [...others, { region, why: error.message, at: Date.now() }];
+    }
+  }
+
+  private wasUnreadable(region: Region): boolean {
+    const known = this.unreadable.value.find((each) => each.region.id === region.id);
+    return known !== undefined && Date.now() - known.at < 1000 * LOOK_AGAIN_SECONDS;
+  }
+
+  /** Whether the region was sent or skipped by this very lease, or comes back by itself. What was refused is to be done again. */
   private isDone(region: Region): boolean {
+    if (this.returning.has(region.id)) return true;
     const refused = this.outbox.refused.value.some((parcel) => parcel.regionId === region.id);
     return this.outbox.has(region.id) || (this.ended.has(region.lease_token) && !refused);
   }
@@ -230,28 +292,8 @@ export class Desk {
   /** Renew leases while somebody is at work. */
   private async holdOn(): Promise<void> {
     if (Date.now() - this.lastSign > 1000 * AT_WORK_SECONDS) return;
-    for (const task of this.here()) {
-      const left = task.leasedUntil.value - Date.now();
-      const whole = Date.parse(task.region.lease_expires_at) - task.begun;
-      if (task.lost.value !== null || left > RENEW_WHEN_LEFT * whole) continue;
-      await this.renew(task);
-    }
+    await renewThoseDue(this.here());
   }
-
-  private async renew(task: Task): Promise<void> {
-    try {
-      const body = { lease_token: task.leaseToken };
-      const lease = await ask<Schemas["LeaseOut"]>("POST", `/regions/${task.region.id}/renew`, { body });
-      task.leasedUntil.value = Date.parse(lease.lease_expires_at);
-    } catch (error) {
-      if (error instanceof ApiError && !error.passing) task.lost.value = error.message;
-    }
-  }
-}
-
-export function sentence(error: unknown): string {
-  if (error instanceof Unreachable) return "The service cannot be reached; your work is kept in this browser.";
-  return error instanceof Error ? error.message : String(error);
 }
 
 export type { Region };

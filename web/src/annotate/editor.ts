@@ -24,13 +24,16 @@ interface Flooded {
   readonly id: number;
 }
 
+/** A smart fill that was done: whether it changed anything, and so is the last step. */
+type Done = Flooded & { readonly recorded: boolean };
+
 export class Editor {
   readonly layer: Layer;
   /** Counts up with every change. */
   readonly changes = signal(0);
   private before: LabelMap | null = null;
   private changed: Rect = EMPTY;
-  private flooded: Flooded | null = null;
+  private flooded: Done | null = null;
   private saving: number | undefined;
 
   constructor(
@@ -54,11 +57,15 @@ export class Editor {
     return this.before !== null;
   }
 
+  /** What is being painted ends as a step; whoever closes has it kept. */
   close(): void {
+    this.end();
     clearTimeout(this.saving);
   }
 
+  /** A step begins; one that has not ended ends before. */
   begin(): void {
+    this.end();
     this.before = copyOf(this.map);
     this.changed = EMPTY;
     this.flooded = null;
@@ -68,12 +75,13 @@ export class Editor {
     this.show(stroke(this.map, brush, from, to, id));
   }
 
-  /** One step ends. */
-  end(): void {
-    if (this.before === null) return;
+  /** One step ends. Returns whether it changed anything. */
+  end(): boolean {
+    if (this.before === null) return false;
     const recorded = this.task.history.record(this.before, this.map, this.changed);
     this.before = null;
     if (recorded) this.note();
+    return recorded;
   }
 
   /** What was painted since `begin` never was. */
@@ -134,7 +142,7 @@ export class Editor {
   relevel(level: number): void {
     if (this.flooded === null) return;
     const flooded = this.flooded;
-    this.undo();
+    if (flooded.recorded) this.undo();
     this.applyFlood(flooded, level);
   }
 
@@ -170,14 +178,14 @@ export class Editor {
       const own = near.subarray(row * flooded.width, (row + 1) * flooded.width);
       chosen.set(own, (flooded.top + row) * this.map.width + flooded.left);
     }
-    this.step(() => fillChosen(this.map, chosen, flooded.id));
-    this.flooded = flooded;
+    const recorded = this.step(() => fillChosen(this.map, chosen, flooded.id));
+    this.flooded = { ...flooded, recorded };
   }
 
-  private step(edit: () => Rect): void {
+  private step(edit: () => Rect): boolean {
     this.begin();
     this.show(edit());
-    this.end();
+    return this.end();
   }
 
   private show(rect: Rect): void {

@@ -35,7 +35,8 @@ export class Keyboard {
   private readonly down = (event: KeyboardEvent): void => {
     if (this.covered() || isTyping(event.target)) return;
     this.studio.desk?.sign();
-    if (this.handled(event)) event.preventDefault();
+    // Held down on a button, Enter would press it again and again.
+    if (this.handled(event) || (event.repeat && event.key === "Enter")) event.preventDefault();
   };
 
   private readonly up = (event: KeyboardEvent): void => {
@@ -57,7 +58,8 @@ export class Keyboard {
     }
     const action = actionOf(event);
     if (action === undefined || (action === "other" && !(onStage && this.hasOther()))) return false;
-    this.act(action);
+    // A key that is held down is one wish: regions that nobody has looked at would go out.
+    if (!event.repeat || REPEATED.has(action)) this.act(action);
     return true;
   }
 
@@ -66,6 +68,7 @@ export class Keyboard {
     const { stage, pointing, editor } = this.studio;
     if (stage === null || pointing === null || editor === null) return false;
     if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) {
+      if (event.repeat) return true;
       if (tool.value === "polygon" && event.shiftKey) pointing.closePolygon();
       else if (tool.value === "polygon" && stage.polygon.length > 2 && !this.cursorMoved()) pointing.closePolygon();
       else pointing.apply(this.cursor());
@@ -190,6 +193,12 @@ export class Keyboard {
     stage.view = zoomed(stage.view, factor, stage.pointer ?? at);
   }
 }
+
+/** What goes on while its key is held down. */
+const REPEATED: ReadonlySet<Action> = new Set([
+  ...(["smaller", "larger", "less", "more", "previousClass", "nextClass"] as const),
+  ...(["undo", "redo", "zoomIn", "zoomOut"] as const),
+]);
 
 const TOOLS: readonly ToolName[] = ["brush", "eraser", "polygon", "fill", "replace", "smart", "hand"];
 

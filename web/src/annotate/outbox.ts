@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { ApiError, ask } from "../api/client";
 import { encodePng } from "../mask/png";
-import { drafts, outboxTable, type Parcel } from "./work";
+import { type Draft, drafts, outboxTable, type Parcel } from "./work";
 
 const FIRST_WAIT = 1;
 const LONGEST_WAIT = 30;
@@ -14,6 +14,8 @@ export class Outbox {
   readonly refused = signal<readonly Parcel[]>([]);
   /** Whether the service could be reached last time. */
   readonly reached = signal(true);
+  /** Whether the browser failed to keep a parcel: it is sent from memory, while the page is open. */
+  readonly unkept = signal(false);
   private sending = false;
   private wait = FIRST_WAIT;
   private timer: number | undefined;
@@ -29,16 +31,21 @@ export class Outbox {
 
   /** What an earlier visit left. */
   async load(): Promise<void> {
-    const own = (await outboxTable.all()).filter((parcel) => parcel.key.startsWith(`${this.annotator}/`));
+    const kept = await outboxTable.all().catch(() => []); // a browser that keeps nothing has nothing of before
+    const own = kept.filter((parcel) => parcel.key.startsWith(`${this.annotator}/`));
     own.sort((one, other) => one.savedAt - other.savedAt);
     this.waiting.value = own.filter((parcel) => parcel.refused === undefined);
     this.refused.value = own.filter((parcel) => parcel.refused !== undefined);
     this.flush();
   }
 
-  /** Take a parcel: once this returns it survives the browser. */
+  /** Take a parcel: once this returns it survives the browser, unless that keeps nothing, which is said. */
   async add(parcel: Parcel): Promise<void> {
-    await outboxTable.put(parcel);
+    try {
+      await outboxTable.put(parcel);
+    } catch {
+      this.unkept.value = true;
+    }
     this.waiting.value = [...this.waiting.value.filter((each) => each.key !== parcel.key), parcel];
     this.flush();
   }
@@ -88,16 +95,27 @@ export class Outbox {
     };
     try {
       await ask("POST", "/labels", { body: { labels: [label] } });
-      await outboxTable.remove(parcel.key);
-      await drafts.remove(parcel.key);
+      await this.settle(parcel, null);
     } catch (error) {
       if (!(error instanceof ApiError) || error.passing || error.status === 401) throw error;
       const refused = { ...parcel, refused: error.message };
-      await outboxTable.put(refused);
-      this.refused.value = [...this.refused.value, refused];
+      await this.settle(parcel, refused);
+      // Of a label that was painted over since, the newer version is the one that counts.
+      if (this.waiting.value.includes(parcel)) this.refused.value = [...this.refused.value, refused];
     }
-    // Another version may have been added while this one was on its way.
     this.waiting.value = this.waiting.value.filter((each) => each !== parcel);
+    if (this.waiting.value.length === 0) this.unkept.value = false;
+  }
+
+  /** What is kept of a parcel goes, or is kept as refused. Another version may have come while this one was on its way. */
+  private async settle(parcel: Parcel, refused: Parcel | null): Promise<void> {
+    const ours = (row: Draft) => row.savedAt <= parcel.savedAt;
+    try {
+      await outboxTable.exchange(parcel.key, ours, refused);
+      if (refused === null) await drafts.exchange(parcel.key, ours, null);
+    } catch {
+      // What the browser does not keep it need not forget.
+    }
   }
 }
 

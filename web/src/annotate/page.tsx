@@ -1,6 +1,6 @@
 /** The page on which regions are painted. */
 
-import { effect, useComputed, useSignal } from "@preact/signals";
+import { effect, untracked, useComputed, useSignal } from "@preact/signals";
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Schemas } from "../api/client";
 import { isCovered } from "../ui/dialog";
@@ -58,7 +58,9 @@ export function Annotate({ annotator, project }: AnnotateProps) {
       effect(() => {
         const task = desk.current.value;
         studio.editor?.close();
-        studio.editor = task === null ? null : new Editor(task, studio.look(false), project.ignore_id, stage.redraw);
+        // How things look changes while a region stands here: that is no reason to begin with it anew.
+        const look = untracked(() => studio.look(false));
+        studio.editor = task === null ? null : new Editor(task, look, project.ignore_id, stage.redraw);
         stage.show(studio.editor);
         const stop = studio.editor?.changes.subscribe(() => (changes.value += 1));
         return () => stop?.();
@@ -122,6 +124,7 @@ const WHY: Record<string, string> = {
   held: "You hold as many regions as one may.",
   paused: "You are paused in this project.",
   failed: "A job that the campaign needs has failed; an admin must act.",
+  unreadable: "What you hold cannot be read; skip it at the side, or wait.",
 };
 
 function Waiting({ desk }: { desk: Desk }) {

@@ -99,11 +99,23 @@ function Lease({ task }: { task: Task }) {
 }
 
 function Sending({ studio }: { studio: Studio }) {
-  const { outbox, trouble } = studio.desk;
+  const { desk } = studio;
+  const { outbox, trouble, unreadable } = desk;
   const waiting = outbox.waiting.value.length;
   return (
     <div class="sending" role="status">
       {trouble.value !== null && <span class="warning">{trouble.value}</span>}
+      {unreadable.value.map((each) => (
+        <span class="warning" key={each.region.id}>
+          {each.region.image_name} ({each.region.x}, {each.region.y}): {each.why}{" "}
+          <button type="button" onClick={() => void desk.skipUnreadable(each)}>
+            Skip it
+          </button>
+        </span>
+      ))}
+      {outbox.unkept.value && waiting > 0 && (
+        <span class="warning">This browser keeps nothing: leave the page open until all is sent.</span>
+      )}
       {!outbox.reached.value && (
         <span class="warning">Offline: {waiting} kept here, sent once the service is back.</span>
       )}

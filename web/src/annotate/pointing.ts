@@ -124,6 +124,8 @@ export class Pointing {
       return;
     }
     this.stage.pointer = at;
+    // The stroke's step was ended or taken back meanwhile, or another region stands here.
+    if (this.acting?.kind === "paint" && !this.editor?.painting) this.acting = null;
     const { acting } = this;
     if (acting?.id === event.pointerId) {
       if (acting.kind === "pan") this.stage.view = moved(this.stage.view, at.x - acting.last.x, at.y - acting.last.y);

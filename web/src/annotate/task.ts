@@ -48,7 +48,7 @@ export class Task implements Painted {
       surroundingsOf(region, signal),
       predicted(region, signal),
       hintsOf(region.id, signal),
-      drafts.get(key),
+      drafts.get(key).catch(() => undefined), // a browser that keeps nothing
     ]);
     const usable = draft?.width === region.width && draft.height === region.height ? draft : undefined;
     const map = usable ?? (prediction === null ? labelMap(region.width, region.height, unlabelled) : prediction);
@@ -76,7 +76,7 @@ export class Task implements Painted {
 
   /** Exchange the margin for the whole image, to zoom out to. */
   async widen(signal: AbortSignal): Promise<void> {
-    this.surroundings = { picture: await picture(this.region.image_url, signal), x: 0, y: 0 };
+    this.surroundings = await wholeImageOf(this.region, signal);
   }
 
   async save(): Promise<void> {
@@ -122,6 +122,11 @@ export async function surroundingsOf(
 ): Promise<Surroundings> {
   const near = await picture(`/regions/${region.id}/context?margin=${MARGIN}`, signal);
   return { picture: near, x: Math.max(0, region.x - MARGIN), y: Math.max(0, region.y - MARGIN) };
+}
+
+/** The whole image that a region is of, as it is seen and learned from: the file may be of more bits, or see-through. */
+export async function wholeImageOf(region: { readonly image_id: number }, signal: AbortSignal): Promise<Surroundings> {
+  return { picture: await picture(`/images/${region.image_id}/seen`, signal), x: 0, y: 0 };
 }
 
 /** What the network says of a region, if anything. */

@@ -25,6 +25,15 @@ export class ApiError extends Error {
 /** The service could not be reached. */
 export class Unreachable extends Error {}
 
+/** Heard at the window when the service does not know who asks: the session has ended. */
+export const UNKNOWN = "regionwise-unknown";
+
+/** What to tell somebody at work of what went wrong. */
+export function sentence(error: unknown): string {
+  if (error instanceof Unreachable) return "The service cannot be reached; your work is kept in this browser.";
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Paths of the API begin above the page's own folder. */
 export function apiUrl(path: string): string {
   return new URL(`..${path}`, document.baseURI).href;
@@ -69,6 +78,7 @@ async function answered(method: string, path: string, { body, signal }: Asked): 
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Unreachable("The service cannot be reached.");
   }
+  if (response.status === 401) dispatchEvent(new Event(UNKNOWN));
   if (!response.ok) throw await refusal(response);
   return response;
 }

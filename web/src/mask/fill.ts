@@ -1,12 +1,12 @@
 /** Filling: connected areas, whole classes, polygons. Each returns what may have changed. */
 
-import { type LabelMap, type Rect, clipped, EMPTY, whole } from "./label_map";
+import { type LabelMap, type Rect, clipped, EMPTY, idAt, whole } from "./label_map";
 
-/** Give the area around (x, y) that has one class, and hangs together over edges, another one. */
+/** Give the area around (x, y) that has one class, and hangs together over edges, another one; none from outside the map. */
 export function fillArea(map: LabelMap, x: number, y: number, id: number): Rect {
   const { width, height, ids } = map;
   const start = y * width + x;
-  const old = ids[start];
+  const old = idAt(map, x, y);
   if (old === undefined || old === id) return EMPTY;
   const waiting = [start];
   ids[start] = id;

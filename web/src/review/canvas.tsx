@@ -2,14 +2,13 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import { sentence } from "../annotate/desk";
 import { Display, GammaFilter } from "../annotate/display";
 import { Help } from "../annotate/help";
 import { keysOf } from "../annotate/keys";
 import { opacity } from "../annotate/options";
 import { Palette } from "../annotate/palette";
 import { Toolbar } from "../annotate/toolbar";
-import { ApiError, type Schemas } from "../api/client";
+import { ApiError, type Schemas, sentence } from "../api/client";
 import { isCovered } from "../ui/dialog";
 import { Overlay } from "../ui/overlay";
 import { CorrectionBench } from "./bench";

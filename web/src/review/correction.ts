@@ -1,12 +1,12 @@
 /** A region whose label a reviewer corrects: what is painted, and its draft. */
 
-import { draftOf, pixelsOf, predicted, surroundingsOf } from "../annotate/task";
+import { draftOf, pixelsOf, predicted, surroundingsOf, wholeImageOf } from "../annotate/task";
 import type { Painted, Surroundings } from "../annotate/bench";
 import { type Hints, hintsOf } from "../annotate/hints";
 import { base64 } from "../annotate/outbox";
 import { Stopwatch } from "../annotate/stopwatch";
 import { database, type Draft } from "../annotate/work";
-import { ask, bytes, picture, type Schemas } from "../api/client";
+import { ask, bytes, type Schemas } from "../api/client";
 import { History } from "../mask/history";
 import { copyOf, type LabelMap, same } from "../mask/label_map";
 import { decodePng, encodePng } from "../mask/png";
@@ -63,7 +63,7 @@ export class Correction implements Painted {
 
   /** Exchange the margin for the whole image, to zoom out to. */
   async widen(signal: AbortSignal): Promise<void> {
-    this.surroundings = { picture: await picture(this.region.image_url, signal), x: 0, y: 0 };
+    this.surroundings = await wholeImageOf(this.region, signal);
   }
 
   pixels(): Uint8ClampedArray {

@@ -14,6 +14,8 @@ import { Queue, type Waiting } from "./queue";
 import "./review.css";
 
 const STEP = 0.15;
+/** What goes on while its key is held down. */
+const REPEATED: ReadonlySet<string> = new Set(["ArrowLeft", "ArrowRight", "[", "]"]);
 const opacity = kept("review.opacity", 0.55);
 const marked = kept("review.marked", false);
 
@@ -78,12 +80,17 @@ export function Review({ project }: { project: Schemas["ProjectDetail"] }) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    if (event.key === "Enter" && event.target instanceof HTMLElement && event.target.closest("button, a")) return;
+    // A key that is held down is one wish: what comes next has not been looked at.
+    const held = event.repeat && !REPEATED.has(event.key);
+    const onButton =
+      event.key === "Enter" && event.target instanceof HTMLElement && event.target.closest("button, a") !== null;
+    if (onButton && !held) return;
     const place = /^[1-9]$/.test(event.key) ? Number(event.key) - 1 : -1;
-    if (place >= 0) accept(place);
-    else if (acts[event.key] !== undefined) acts[event.key]!();
-    else return;
+    if (place < 0 && acts[event.key] === undefined) return;
     event.preventDefault();
+    if (held) return;
+    if (place >= 0) accept(place);
+    else acts[event.key]!();
   });
 
   return (

@@ -51,7 +51,7 @@ export class Queue {
         ask<{ items: Waiting[] }>("GET", `${path}/reviews?limit=${AT_ONCE}`, { signal }),
         ask<Schemas["ProjectDetail"]>("GET", path, { signal }),
       ]);
-      const found = page.items.filter((each) => this.done.get(each.id) !== labelsOf(each));
+      const found = this.inOrder(page.items.filter((each) => this.done.get(each.id) !== labelsOf(each)));
       batch(() => {
         this.waiting.value = found;
         this.count.value = Math.max(found.length, (project.regions.review ?? 0) - this.pending.value);
@@ -60,6 +60,14 @@ export class Queue {
     } catch (error) {
       if (!signal.aborted) this.trouble.value = error instanceof Error ? error.message : String(error);
     }
+  }
+
+  /** Those that are here stay where they are, so that no other one slips under a reviewer's hand; new ones come behind. */
+  private inOrder(found: readonly Waiting[]): Waiting[] {
+    const newest = new Map(found.map((each) => [each.id, each]));
+    const here = (this.waiting.value ?? []).flatMap((each) => newest.get(each.id) ?? []);
+    here.forEach((each) => newest.delete(each.id));
+    return [...here, ...newest.values()];
   }
 
   /** Decide about the first region and go on to the next; what is refused comes back. */

@@ -45,6 +45,19 @@ export class Table<T extends { key: string }> {
     await this.run("readwrite", (store) => store.delete(key));
   }
 
+  /** Put another row in the place of one that is as said, or none, in one go with looking at it. */
+  async exchange(key: string, is: (row: T) => boolean, next: T | null): Promise<void> {
+    await this.run("readwrite", (store) => {
+      const asked = store.get(key) as IDBRequest<T | undefined>;
+      asked.onsuccess = () => {
+        if (asked.result === undefined || !is(asked.result)) return;
+        if (next === null) store.delete(key);
+        else store.put(next);
+      };
+      return asked;
+    });
+  }
+
   private async run(mode: IDBTransactionMode, request: (store: IDBObjectStore) => IDBRequest): Promise<unknown> {
     const transaction = (await this.database()).transaction(this.name, mode, { durability: "strict" });
     const asked = request(transaction.objectStore(this.name));
