@@ -150,7 +150,14 @@ def _headroom(analysis: Analysis, slug: str) -> Section | None:
             f"theta_0 is at {percent(headroom.theta_0)}%, full supervision at {percent(headroom.full)}%: all that selection can "
             f"win lies in these {100 * room:.2f} points{times}."
         )
-        if headroom.informative is False:
+        if room <= 0:
+            nothing = "full supervision is not above theta_0"
+            sentence = (
+                f"theta_0 is at {percent(headroom.theta_0)}%, full supervision at {percent(headroom.full)}%: {nothing}, and "
+                "there is nothing to win."
+            )
+            alarm = f"UNINFORMATIVE: {nothing}."
+        elif headroom.informative is False:
             alarm = f"UNINFORMATIVE: a headroom of {100 * room:.2f} points is less than 5 std (5 x {100 * std:.2f})."
     return Section(slug=f"{slug}-headroom", title="Headroom", sentences=(sentence,), alarm=alarm, tables=(table,))
 
