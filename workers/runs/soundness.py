@@ -1,7 +1,5 @@
 """Whether works can be done with the images and label maps at hand, seen before any of them begins."""
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +12,16 @@ from service.domain.classes import IGNORE
 from service.domain.label_doubts import SAY_HOW, Census
 from service.domain.metrics import class_counts
 from workers.datasets.base import SPLITS, Dataset, DatasetError, FileWrong
-from workers.datasets.files import files_below
 from workers.datasets.formats import FORMATS
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import no_split
 from workers.files import settings_hash, write_atomically
+from workers.runs import same_data
 from workers.runs.works import Run, Work
 
 # Whose label maps nobody has looked at yet.
 OWN = ("folder", *FORMATS)
 _NAMED = 5  # of several images or files in a sentence
-_OF_A_FOLDER = ("images", "labels", "classes.json", "splits.json")
 
 
 def require_sound(
@@ -40,13 +37,13 @@ def require_sound(
             require_split(dataset, split, filled=split in filled)
     if run.experiment.dataset not in OWN or not filled:
         return
-    data = _data(run)
-    _require_the_same(run.out / "data.json", data)
+    data = same_data.digest_of(run)
+    same_data.require_the_same(run.out, data)
     seen = run.out / "cache" / f"labels-{_key(run, data, filled | there)}.json"
     if not seen.exists():
         _look_through(dataset, filled | there, most_ignored=most_ignored, anyway=anyway, console=console)
         write_atomically(seen, b"{}")
-    write_atomically(run.out / "data.json", json.dumps({"data": data}).encode())
+    same_data.keep(run.out, data)
 
 
 def _look_through(dataset: Dataset, splits: set[str], *, most_ignored: float, anyway: bool, console: Console) -> None:
@@ -59,28 +56,6 @@ def _look_through(dataset: Dataset, splits: set[str], *, most_ignored: float, an
         raise ValueError(f"{' '.join(doubts)} {SAY_HOW}")
     if {"pool", "test"} <= splits and (untested := found.untested()):
         console.print(f"[yellow]Note:[/] {untested}", highlight=False)
-
-
-def _require_the_same(played: Path, data: str) -> None:
-    """Raises ValueError where works in this folder were done on other data: settings alone do not tell folders apart."""
-    if played.exists() and json.loads(played.read_text())["data"] != data:
-        raise ValueError(
-            f"{played.parent} holds what was played on other images, label maps, splits or classes: give this run another --out."
-        )
-
-
-def _data(run: Run) -> str:
-    """A digest of what is played on, wherever it lies: names of files, and what they hold."""
-    root, out, whole = run.root or Path(), run.out.resolve(), hashlib.sha256()
-    for path in sorted(files_below(root)):
-        if path.resolve().is_relative_to(out):
-            continue
-        inner = path.relative_to(root)
-        if run.experiment.dataset == "folder" and inner.parts[0] not in _OF_A_FOLDER:
-            continue
-        with path.open("rb") as file:
-            whole.update(json.dumps([inner.as_posix(), hashlib.file_digest(file, "sha256").hexdigest()]).encode())
-    return whole.hexdigest()
 
 
 def require_split(dataset: Dataset, split: str, *, filled: bool) -> None:

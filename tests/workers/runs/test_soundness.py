@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from service.domain.methods import Method
-from tests.workers.datasets.pictures import ids, picture, write
+from tests.workers.datasets.pictures import ids, write
+from tests.workers.runs.cracks import NAMES, deepened, evaluated, recoded, splits
 from workers.datasets import open_dataset
 from workers.experiments.presets import read_preset
 from workers.runs.options import chosen_experiment
@@ -18,43 +18,7 @@ from workers.runs.soundness import splits_of
 from workers.runs.works import headroom_works, policy_works, trajectory_works
 from workers.simulate import app
 
-CLASSES = {"classes": [{"id": 0, "name": "Wall", "color": [0, 0, 0]}, {"id": 1, "name": "Crack", "color": [9, 9, 9]}]}
-NAMES = [f"{number:02d}" for number in range(10)]
 Change = Callable[[Path], object]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "cracks"
-    for number, name in enumerate(NAMES):
-        write(root / "images" / f"{name}.png", picture(number, 24, 32))
-        write(root / "labels" / f"{name}.png", ids(number, [0, 0, 1], 24, 32))
-    (root / "classes.json").write_text(json.dumps(CLASSES))
-    return root
-
-
-def splits(root: Path, **changed: list[str]) -> None:
-    listed = {"state": NAMES[:1], "train": NAMES[1:3], "reward": NAMES[3:4], "pool": NAMES[4:8], "test": NAMES[8:]}
-    (root / "splits.json").write_text(json.dumps(listed | changed))
-
-
-def recoded(root: Path, *, by: int) -> None:
-    for path in (root / "labels").iterdir():
-        write(path, np.asarray(Image.open(path)) * np.uint8(by))
-
-
-def deepened(root: Path) -> None:
-    for path in (root / "images").iterdir():
-        write(path, np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 200)
-
-
-def evaluated(root: Path, *options: str, start: str = "none") -> tuple[int, str]:
-    cells = ("--set", "cell_height=8", "--set", "cell_width=8", "--set", "batch_size=2")
-    quick = ("--set", "refit.first_steps=1", "--set", "refit.steps=1", "--set", "refit.judge_steps=1", "--jobs", "1")
-    place = ("--preset", "folder", "--root", str(root), "--out", str(root.parent / "out"), "--start", start)
-    played = ("evaluate", "--strategy", "random", "--budgets", "2")
-    finished = CliRunner().invoke(app, [*place, *cells, *quick, *options, *played])
-    return finished.exit_code, " ".join(finished.output.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
@@ -155,28 +119,6 @@ def test_works_need_the_splits_that_they_look_at() -> None:
     assert splits_of(none, policy_works(["shipped"])) == (set(), set())
     assert splits_of(none, policy_works(["blend"])) == ({"train", "reward"}, {"state"})
     assert splits_of(none, policy_works(["paper"])) == ({"train", "reward", "state"}, set())
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda root: write(root / "labels/05.png", ids(6, [0, 0, 1], 24, 32)),
-        lambda root: splits(root, train=NAMES[1:2], reward=NAMES[2:4]),
-        lambda root: (root / "classes.json").write_text(json.dumps(CLASSES).replace("Crack", "Gap")),
-        lambda root: write(root / "images/07.png", picture(99, 24, 32)),
-    ],
-)
-def test_what_was_played_on_other_data_is_not_gone_on_with(folder: Path, change: Change) -> None:
-    splits(folder)
-    assert evaluated(folder)[0] == 0
-    assert evaluated(folder)[0] == 0  # the same data: goes on
-    moved = folder.rename(folder.parent / "moved")
-    assert evaluated(moved)[0] == 0
-    change(moved)
-    code, said = evaluated(moved)
-    assert (code > 0, "holds what was played on other images, label maps, splits or classes" in said) == (True, True), (
-        said
-    )
 
 
 def test_a_folder_whose_label_maps_were_wrong_goes_on_once_they_are_mended(folder: Path) -> None:
