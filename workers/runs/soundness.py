@@ -8,8 +8,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from models.strategies import build_strategy
 from service.domain.classes import IGNORE
 from service.domain.label_doubts import SAY_HOW, Census
+from service.domain.methods import Method
 from service.domain.metrics import class_counts
 from workers.datasets.base import SPLITS, Dataset, DatasetError, FileWrong
 from workers.datasets.formats import FORMATS
@@ -84,10 +86,20 @@ def splits_of(experiment: Experiment, works: Sequence[Work]) -> tuple[set[str], 
     if "trajectory" in stages:
         there |= {"state", "reward"}
     for work in works:
+        if work.stage == "trajectory":
+            filled |= _looked_at(experiment, work.method)
         if work.stage == "policy" and not (policy := experiment.policy(work.name)).ready:
             filled |= {"train", "reward"}
             (there if policy.in_turn else filled).add("state")
-    return filled, there
+    return filled, there - filled
+
+
+def _looked_at(experiment: Experiment, method: Method) -> set[str]:
+    """The splits that a method chooses by, beside the pool: with no image in them it would choose at random."""
+    if not method.is_plain:
+        return set() if experiment.policy(method.policy).in_turn else {"state"}
+    strategy = build_strategy(method.name)
+    return {"reward"} if strategy.needs_gains or "influence" in strategy.vectors else set()
 
 
 class _LabelMaps:

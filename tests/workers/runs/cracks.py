@@ -41,11 +41,13 @@ def deepened(root: Path) -> None:
         write(path, np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 200)
 
 
-def evaluated(root: Path, *options: str, start: str = "none", out: str = "../out") -> tuple[int, str]:
-    """The exit code, and all that is said, of random at one budget. `out` is seen from the root."""
+def evaluated(
+    root: Path, *options: str, start: str = "none", out: str = "../out", strategy: str = "random"
+) -> tuple[int, str]:
+    """The exit code, and all that is said, of methods at one budget. `out` is seen from the root."""
     cells = ("--set", "cell_height=8", "--set", "cell_width=8", "--set", "batch_size=2")
     quick = ("--set", "refit.first_steps=1", "--set", "refit.steps=1", "--set", "refit.judge_steps=1", "--jobs", "1")
     place = ("--preset", "folder", "--root", str(root), "--out", str(root / out), "--start", start)
-    played = ("evaluate", "--strategy", "random", "--budgets", "2")
+    played = ("evaluate", "--strategy", strategy, "--budgets", "2")
     finished = CliRunner().invoke(app, [*place, *cells, *quick, *options, *played])
     return finished.exit_code, " ".join(finished.output.replace("│", " ").split())

@@ -15,7 +15,7 @@ from workers.datasets import open_dataset
 from workers.experiments.presets import read_preset
 from workers.runs.options import chosen_experiment
 from workers.runs.soundness import splits_of
-from workers.runs.works import headroom_works, policy_works, trajectory_works
+from workers.runs.works import headroom_works, policy_works, trajectory_work, trajectory_works
 from workers.simulate import app
 
 Change = Callable[[Path], object]
@@ -58,6 +58,12 @@ def test_what_is_wrong_is_said_before_anything_begins(folder: Path, change: Chan
     code, said = evaluated(folder, start=start)
     assert (code > 0, words in said) == (True, True), said
     assert not list((folder.parent / "out").rglob("*.safetensors"))
+
+
+def test_a_reference_that_would_choose_at_random_is_refused(folder: Path) -> None:
+    splits(folder, reward=[])
+    code, said = evaluated(folder, strategy="influence")
+    assert (code > 0, "The split `reward` of cracks has no image" in said) == (True, True), said
 
 
 def test_classes_that_are_asked_for_and_not_tested_are_told_of(folder: Path) -> None:
@@ -116,6 +122,17 @@ def test_works_need_the_splits_that_they_look_at() -> None:
     assert splits_of(none, headroom_works(none, 1)) == ({"pool", "test"}, set())
     assert splits_of(state, headroom_works(state, 1)) == ({"pool", "test", "state"}, set())
     assert splits_of(none, trajectory_works(none, random, ["per-pool"], [0])) == ({"pool", "test"}, {"state", "reward"})
+    for names, more in {
+        ("entropy", "greedy-oracle", "learned:shipped", "learned:turns", "learned-untrained:blend"): set[str](),
+        ("influence",): {"reward"},
+        ("influence-oracle",): {"reward"},
+        ("learned-untrained:paper",): {"state"},
+        ("learned-untrained:regionwise", "influence"): {"state", "reward"},
+    }.items():
+        works = [trajectory_work(none, Method.parse(name), "per-pool", 0) for name in names]
+        assert splits_of(none, works) == ({"pool", "test"} | more, {"state", "reward"} - more)
+    works = trajectory_works(none, [Method.learned("regionwise")], ["per-pool"], [0])
+    assert splits_of(none, works) == ({"pool", "test", "train", "reward", "state"}, set())
     assert splits_of(none, policy_works(["shipped"])) == (set(), set())
     assert splits_of(none, policy_works(["blend"])) == ({"train", "reward"}, {"state"})
     assert splits_of(none, policy_works(["paper"])) == ({"train", "reward", "state"}, set())
