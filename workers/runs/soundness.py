@@ -13,7 +13,8 @@ from service.domain.classes import IGNORE
 from service.domain.label_doubts import SAY_HOW, Census
 from service.domain.methods import Method
 from service.domain.metrics import class_counts
-from workers.datasets.base import SPLITS, Dataset, DatasetError, FileWrong
+from service.domain.usable import UselessImage, require_usable
+from workers.datasets.base import SPLITS, Dataset, DatasetError, FileWrong, ImageSource
 from workers.datasets.formats import FORMATS
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import no_split
@@ -29,9 +30,9 @@ _NAMED = 5  # of several images or files in a sentence
 def require_sound(
     run: Run, dataset: Dataset, works: Sequence[Work], *, most_ignored: float, anyway: bool, console: Console
 ) -> None:
-    """Raises ValueError where a split is missing or empty, an image that is played on has no label map, a label map cannot be
-    read, label maps look wrong, which `anyway` lets pass, or `out` holds what was played on other data. Label maps are decoded
-    once for each `out`.
+    """Raises ValueError where a split is missing or empty, an image that is played on has no label map, an image or a label
+    map cannot be read, an image is too small, label maps look wrong, which `anyway` lets pass, or `out` holds what was played on
+    other data. Images and label maps are decoded once for each `out`.
     """
     filled, there = splits_of(run.experiment, works)
     for split in SPLITS:
@@ -49,9 +50,7 @@ def require_sound(
 
 
 def _look_through(dataset: Dataset, splits: set[str], *, most_ignored: float, anyway: bool, console: Console) -> None:
-    for source in filter(len, dataset.splits.values()):
-        source.image(0)  # what is wrong with one is mostly wrong with all: more than 8 bits, say
-    found = _LabelMaps(dataset, console)
+    found = _Files(dataset, console)
     found.require_readable(splits)
     doubts = [*found.census.missing_classes(), *found.census.too_much_ignored(most_ignored)]
     if doubts and not anyway:
@@ -102,8 +101,8 @@ def _looked_at(experiment: Experiment, method: Method) -> set[str]:
     return {"reward"} if strategy.needs_gains or "influence" in strategy.vectors else set()
 
 
-class _LabelMaps:
-    """What all label maps of a data set hold."""
+class _Files:
+    """Which images of a data set no network could look at, and what all label maps hold."""
 
     def __init__(self, dataset: Dataset, console: Console) -> None:
         self.census = Census(dataset.classes)
@@ -112,9 +111,10 @@ class _LabelMaps:
         self._wrong = defaultdict[str, list[Path]](list)
         self._images = {split: len(source) for split, source in dataset.splits.items()}
         places = [(split, number) for split in SPLITS for number in range(len(dataset.splits.get(split, ())))]
-        for split, number in track(places, "Reading label maps", console=console, transient=True):
+        for split, number in track(places, "Reading images and label maps", console=console, transient=True):
             source = dataset.splits[split]
             try:
+                _require_large_enough(source, number)
                 label_map_HW = source.label_map(number)
             except LookupError:
                 self._bare[split].append(source.name(number))
@@ -131,7 +131,7 @@ class _LabelMaps:
             self._pixels_C[split] += counts_C
 
     def require_readable(self, splits: set[str]) -> None:
-        """Raises ValueError for label maps that cannot be read, and those missing or void in these splits."""
+        """Raises ValueError for files that cannot be read, and for label maps that are missing or void in these splits."""
         if self._wrong:
             said = [_of_files(sorted(paths), why) for why, paths in self._wrong.items()]
             raise ValueError(f"{' '.join(said[:_NAMED])}{_and_more(said)}")
@@ -157,6 +157,16 @@ class _LabelMaps:
             f"The pool holds {', '.join(names)}, and no label map of the split `test` does: mIoU says nothing of what is learned "
             "of that, and counts it as 0 where a pixel is taken for it. Splits that share classes out compare methods better."
         )
+
+
+def _require_large_enough(source: ImageSource, number: int) -> None:
+    """Raises DatasetError for an image that cannot be read, or is too small for every encoder."""
+    height, width = source.image(number).shape[:2]
+    try:
+        require_usable(height, width, "", labelled=True)
+    except UselessImage as error:
+        if error.code == "too_small":
+            raise DatasetError(f"Of the image {source.name(number)}: {error.message}") from error
 
 
 def _of_files(paths: Sequence[Path], why: str) -> str:

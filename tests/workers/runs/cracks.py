@@ -1,6 +1,7 @@
 """Somebody's folder of images with cracks, what may be wrong with it, and a simulation on it that takes a second."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,14 @@ def recoded(root: Path, *, by: int) -> None:
         write(path, np.asarray(Image.open(path)) * np.uint8(by))
 
 
-def deepened(root: Path) -> None:
+def cut_short(path: Path) -> None:
+    """A file of which the second half is missing."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def deepened(root: Path, names: Sequence[str] = NAMES) -> None:
     """Images of 16 bits."""
-    for path in (root / "images").iterdir():
+    for path in (root / "images" / f"{name}.png" for name in names):
         write(path, np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 200)
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from service.domain.methods import Method
 from tests.workers.datasets.pictures import ids, write
-from tests.workers.runs.cracks import NAMES, deepened, evaluated, recoded, splits
+from tests.workers.runs.cracks import NAMES, cut_short, deepened, evaluated, recoded, splits
 from workers.datasets import open_dataset
 from workers.experiments.presets import read_preset
 from workers.runs.options import chosen_experiment
@@ -49,6 +49,17 @@ Change = Callable[[Path], object]
             "g, 01.png, 02.png, 03.png, 04.png, and 5 more: The label map holds the unknown class id 5; known are",
         ),
         (lambda root: recoded(root, by=0), "none", "No label map holds Crack"),
+        (
+            lambda root: write(root / "images/06.png", np.zeros((6, 32), np.uint8)),
+            "none",
+            "Of the image 06: It is 6 high and 32 wide; networks need images of at least 8 x 8 pixels.",
+        ),
+        (lambda root: cut_short(root / "images/06.png"), "none", "ng: It is a PNG that is damaged or cut short."),
+        (
+            lambda root: deepened(root, NAMES[6:8]),
+            "none",
+            "png, 07.png: It has more than 8 bits a pixel: `scale` says how",
+        ),
         (deepened, "none", "It has more than 8 bits a pixel: `scale` says how they are brought to 0 to 255, minmax"),
     ],
 )
