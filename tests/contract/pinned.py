@@ -45,7 +45,7 @@ def keys() -> dict[str, dict[str, str]]:
     found = {}
     for name in preset_names():
         experiment = read_preset(name, name.rpartition("-")[2])
-        methods = [*methods_of("all", experiment), *methods_of("ablations", experiment)]
+        methods = [*methods_of("all", experiment, {}), *methods_of("ablations", experiment, {})]
         found[name] = {
             f"policy {each} {seed}": experiment.policy_key(each, seed) for each in experiment.policies for seed in SEEDS
         }

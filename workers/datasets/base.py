@@ -33,6 +33,13 @@ class FileWrong(DatasetError):
         return "{}: {}".format(*self.args)
 
 
+class ImageWrong(FileWrong):
+    """An image file cannot be read: its path, and why."""
+
+    def __str__(self) -> str:
+        return "{} cannot be read as an image: {}".format(*self.args)
+
+
 class ImageSource(Protocol):
     """A sequence of images, numbered from 0, with label maps of class indices."""
 
@@ -138,7 +145,7 @@ class Files:
         try:
             return shape_of(path, self.reading_of(number))
         except (OSError, PictureError) as error:
-            raise DatasetError(f"{path} cannot be read as an image: {error}") from error
+            raise ImageWrong(path, str(error)) from error
 
 
 def read_rgb(path: Path, reading: Reading | None = None) -> Pixels:
@@ -146,7 +153,7 @@ def read_rgb(path: Path, reading: Reading | None = None) -> Pixels:
     try:
         return pixels_of(path.read_bytes(), max_pixels=MAX_PIXELS, reading=reading or Reading())
     except (OSError, PictureError) as error:
-        raise DatasetError(f"{path} cannot be read as an image: {error}") from error
+        raise ImageWrong(path, str(error)) from error
 
 
 class Forwarding:

@@ -81,7 +81,9 @@ def headroom(bench: Bench, seeds: Sequence[int], out: Path) -> Record:
     record = {
         "dataset": bench.experiment.dataset,
         "preset": bench.experiment.name,
-        "theta0": bench.experiment.theta0,
+        **{
+            name: getattr(bench.experiment, name) for name in ("theta0", "cell_height", "cell_width", "height", "width")
+        },
         "classes": list(bench.dataset.classes.names),
         "theta_0": {"miou": [start["miou"]], "iou_per_class": start["iou_per_class"]},
         "full": {"miou": mious, "iou_per_class": [each["iou_per_class"] for each in full], **labels["pool"]},

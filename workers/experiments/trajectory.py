@@ -58,15 +58,22 @@ class Trajectory:
         """`group` says in the record what the trajectory was played for: "main", or "ablation:NAME"."""
         self._bench, self.method, self.seed, self.budgets = bench, method, seed, sorted(set(budgets))
         self._group = group
-        # A budget that rounds do not divide cuts one short, and so is part of what was played.
-        cut_short = [budget for budget in self.budgets if budget % bench.experiment.batch_size]
-        key = settings_hash([bench.experiment.method_key(method, seed), cut_short])
+        key = settings_hash([bench.experiment.method_key(method, seed), self._cut_short()])
         self._oracle = Oracle(bench.split("pool"))
         self._folder = out / "trajectories"
         self._name = f"{bench.experiment.dataset}-{re.sub('[: ]', '-', str(method))}-{seed}-{key}"
         self._state = FileState(self._folder / f"{self._name}.state")
         self._rounds: list[dict[str, Any]] = []
         self._round = 0
+
+    def _cut_short(self) -> list[int]:
+        """Budgets that whole rounds from the one before do not reach: they cut one short, and so are part of what is played."""
+        found, at = list[int](), 0
+        for budget in self.budgets:
+            if (budget - at) % self._bench.experiment.batch_size:
+                found.append(budget)
+                at = budget
+        return found
 
     @property
     def result_path(self) -> Path:
@@ -98,6 +105,7 @@ class Trajectory:
         missing = [budget for budget in self.budgets if str(budget) not in record["budgets"]]
         if not missing:
             return record
+        self._require_after(record, missing[0])
         torch.use_deterministic_algorithms(True, warn_only=True)
         active, answers = self._begin(record, missing[0])
         for budget in missing:
@@ -112,6 +120,15 @@ class Trajectory:
             write_atomically(self.result_path, json.dumps(record, indent=1).encode())
             self._state_at(budget).clear()
         return record
+
+    def _require_after(self, record: Mapping[str, Any], budget: int) -> None:
+        """Regions of several sizes let any budget cut a round short: raises ValueError for one below those that are measured."""
+        last = max(map(int, record["budgets"]), default=0)
+        if self._bench.experiment.levels > 1 and budget < last:
+            raise ValueError(
+                f"{self.result_path} was measured at {last} regions, on a way that {budget} would change, for its regions are of "
+                "several sizes: give this run another --out, or greater budgets."
+            )
 
     def _tell(self, active: ActiveLearner, new: list[Answer], answers: list[Answer]) -> None:
         """Learn from a round's answers, add them to those before, and put the game away."""

@@ -132,14 +132,14 @@ def _there(ground: Ground, source: str, seed: int) -> Ground:
             f"The source {source!r} is drawn at the size of D_T's images, and {height} x {width} is too large for that: set the "
             'policy\'s sources to ["own"].'
         )
+    require_source(source, ground.classes, refits=ground.refits)
     world = world_of(source)
     if world is None:
         number, kept = city_of(source)
-        classes = _classes_of_city(ground, source, kept)
+        classes = CAMVID if kept is None else replace(CAMVID, classes=tuple(CAMVID.classes[each] for each in kept))
         drawn = streets_dataset(number, height, width, CITY)
         splits = {split: SomeClasses(each, kept) if kept else each for split, each in drawn.splits.items()}
         return _elsewhere(ground, source, classes, splits, seed)
-    _require_a_head(ground, source)
     drawn = shapes_dataset(world, height, width, CITY)
     return _elsewhere(ground, source, drawn.classes, drawn.splits, seed)
 
@@ -190,25 +190,29 @@ def _elsewhere(ground: Ground, source: str, classes: ClassSet, drawn: Mapping[st
     )
 
 
-def _classes_of_city(ground: Ground, source: str, kept: tuple[int, ...] | None) -> ClassSet:
-    if ground.classes.names != CAMVID.names:
-        raise SourceError(
-            f"The source {source!r} has CamVid's {len(CAMVID)} classes, {', '.join(CAMVID.names)}, and here they are "
-            f'{", ".join(ground.classes.names)}: set the policy\'s sources to ["own"].'
-        )
-    if kept is not None and (len(kept) < 2 or len(set(kept)) < len(kept) or max(kept) >= len(CAMVID)):
-        raise SourceError(
-            f"The source {source!r} should name two or more different classes from 0 to {len(CAMVID) - 1}."
-        )
-    _require_a_head(ground, source)
-    return CAMVID if kept is None else replace(CAMVID, classes=tuple(CAMVID.classes[each] for each in kept))
-
-
-def _require_a_head(ground: Ground, source: str) -> None:
-    if not ground.refits:
+def require_source(source: str, classes: ClassSet, *, refits: bool) -> None:
+    """Raises SourceError for a source that does not go with these classes, or, unless a head is refitted, with the segmenter."""
+    if source == OWN:
+        return
+    if world_of(source) is None:
+        _require_the_classes_of_a_city(source, classes)
+    if not refits:
         raise SourceError(
             f"The source {source!r} takes a head that is refitted on a frozen encoder, and here the segmenter is trained as "
             'a whole: set the policy\'s sources to ["own"], or keep the encoder frozen.'
+        )
+
+
+def _require_the_classes_of_a_city(source: str, classes: ClassSet) -> None:
+    if classes.names != CAMVID.names:
+        raise SourceError(
+            f"The source {source!r} has CamVid's {len(CAMVID)} classes, {', '.join(CAMVID.names)}, and here they are "
+            f'{", ".join(classes.names)}: set the policy\'s sources to ["own"].'
+        )
+    _, kept = city_of(source)
+    if kept is not None and (len(kept) < 2 or len(set(kept)) < len(kept) or max(kept) >= len(CAMVID)):
+        raise SourceError(
+            f"The source {source!r} should name two or more different classes from 0 to {len(CAMVID) - 1}."
         )
 
 

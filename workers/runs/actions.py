@@ -1,13 +1,14 @@
 """What each command of the simulation has done: the works of a run, by processes of this machine or behind a broker."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from service.schemas.policies import MAIN
 from workers.experiments.headroom import headroom_table
 from workers.experiments.settings import Experiment
 from workers.report import write_report
@@ -19,6 +20,7 @@ from workers.runs.works import (
     FULL_SEEDS,
     Run,
     Work,
+    away_from,
     headroom_works,
     methods_of,
     policies_of,
@@ -58,7 +60,10 @@ def headroom(shared: Shared, seeds: int) -> None:
 
 def policy(shared: Shared, names: str | None) -> None:
     """Trained policies."""
-    chosen = checked(lambda: policies_of(names, shared.experiment))
+    away = checked(lambda: _away(shared.experiment, shared.root))
+    chosen = checked(lambda: policies_of(names, shared.experiment, away))
+    if names is None:
+        _tell_away(shared.experiment, away)
     _end(_do(shared, _run(shared), policy_works(chosen)))
 
 
@@ -79,13 +84,26 @@ def report(runs: Sequence[Path], out: Path) -> None:
 
 def _evaluation(shared: Shared, evaluation: Evaluation) -> tuple[Run, list[Work]]:
     chosen, experiment = evaluation.over(shared.evaluation).over(DEFAULTS), shared.experiment
-    methods = checked(lambda: methods_of(chosen.strategy or "", experiment))
+    away = checked(lambda: _away(experiment, shared.root))
+    methods = checked(lambda: methods_of(chosen.strategy or "", experiment, away))
+    if "all" in [part.strip() for part in (chosen.strategy or "").split(",")]:
+        _tell_away(experiment, away)
     protocols = checked(lambda: protocols_of(chosen.protocol or ""))
     numbers = checked(lambda: numbers_of(chosen.seeds or "", "seeds"))
     regions = checked(lambda: pool_regions(experiment, shared.root))
     reached = checked(lambda: checked_budgets(chosen.budgets or "", experiment, regions))
     run = _run(shared, budgets=tuple(reached), group=chosen.group or "main")
     return run, trajectory_works(experiment, methods, protocols, numbers)
+
+
+def _away(experiment: Experiment, root: Path | None) -> dict[str, str]:
+    return away_from(experiment, kept_data(experiment, root).classes)
+
+
+def _tell_away(experiment: Experiment, away: Mapping[str, str]) -> None:
+    for name, why in away.items():
+        if experiment.policy(name).group == MAIN:
+            typer.echo(f"Note: the policy {name} is left out. {why}")
 
 
 def pool_regions(experiment: Experiment, root: Path | None) -> int:

@@ -178,7 +178,15 @@ def checked_budgets(text: str, experiment: Experiment, pool_regions: int) -> lis
     """Budgets in ascending order. Raises ValueError for one below a round or beyond the pool."""
     budgets = sorted(numbers_of(text, "budgets"))
     if budgets[0] < experiment.batch_size:
-        raise ValueError(f"A budget is at least one round, {experiment.batch_size} regions.")
+        raise ValueError(
+            f"A budget is at least one round, {experiment.batch_size} regions: set greater ones by --budgets, or smaller rounds "
+            "by --set batch_size=N."
+        )
+    if pool_regions < experiment.batch_size:
+        raise ValueError(
+            f"The pool has {pool_regions} regions, less than a round of {experiment.batch_size}: set smaller rounds by --set "
+            f"batch_size=N, and budgets of {pool_regions} at most by --budgets."
+        )
     if budgets[-1] > pool_regions:
         raise ValueError(
             f"The pool has {pool_regions} regions, less than the budget {budgets[-1]}: set smaller ones by --budgets."

@@ -1,7 +1,5 @@
 """Whether works can be done with the images and label maps at hand, seen before any of them begins."""
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,29 +8,31 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from models.strategies import build_strategy
 from service.domain.classes import IGNORE
 from service.domain.label_doubts import SAY_HOW, Census
+from service.domain.methods import Method
 from service.domain.metrics import class_counts
-from workers.datasets.base import SPLITS, Dataset, DatasetError, FileWrong
-from workers.datasets.files import files_below
+from service.domain.usable import UselessImage, require_usable
+from workers.datasets.base import SPLITS, Dataset, DatasetError, FileWrong, ImageSource
 from workers.datasets.formats import FORMATS
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import no_split
 from workers.files import settings_hash, write_atomically
+from workers.runs import same_data
 from workers.runs.works import Run, Work
 
 # Whose label maps nobody has looked at yet.
 OWN = ("folder", *FORMATS)
 _NAMED = 5  # of several images or files in a sentence
-_OF_A_FOLDER = ("images", "labels", "classes.json", "splits.json")
 
 
 def require_sound(
     run: Run, dataset: Dataset, works: Sequence[Work], *, most_ignored: float, anyway: bool, console: Console
 ) -> None:
-    """Raises ValueError where a split is missing or empty, an image that is played on has no label map, a label map cannot be
-    read, label maps look wrong, which `anyway` lets pass, or `out` holds what was played on other data. Label maps are decoded
-    once for each `out`.
+    """Raises ValueError where a split is missing or empty, an image that is played on has no label map, an image or a label
+    map cannot be read, an image is too small, label maps look wrong, which `anyway` lets pass, or `out` holds what was played on
+    other data. Images and label maps are decoded once for each `out`.
     """
     filled, there = splits_of(run.experiment, works)
     for split in SPLITS:
@@ -40,47 +40,23 @@ def require_sound(
             require_split(dataset, split, filled=split in filled)
     if run.experiment.dataset not in OWN or not filled:
         return
-    data = _data(run)
-    _require_the_same(run.out / "data.json", data)
+    data = same_data.digest_of(run)
+    same_data.require_the_same(run.out, data)
     seen = run.out / "cache" / f"labels-{_key(run, data, filled | there)}.json"
     if not seen.exists():
         _look_through(dataset, filled | there, most_ignored=most_ignored, anyway=anyway, console=console)
         write_atomically(seen, b"{}")
-    write_atomically(run.out / "data.json", json.dumps({"data": data}).encode())
+    same_data.keep(run.out, data)
 
 
 def _look_through(dataset: Dataset, splits: set[str], *, most_ignored: float, anyway: bool, console: Console) -> None:
-    for source in filter(len, dataset.splits.values()):
-        source.image(0)  # what is wrong with one is mostly wrong with all: more than 8 bits, say
-    found = _LabelMaps(dataset, console)
+    found = _Files(dataset, console)
     found.require_readable(splits)
     doubts = [*found.census.missing_classes(), *found.census.too_much_ignored(most_ignored)]
     if doubts and not anyway:
         raise ValueError(f"{' '.join(doubts)} {SAY_HOW}")
     if {"pool", "test"} <= splits and (untested := found.untested()):
         console.print(f"[yellow]Note:[/] {untested}", highlight=False)
-
-
-def _require_the_same(played: Path, data: str) -> None:
-    """Raises ValueError where works in this folder were done on other data: settings alone do not tell folders apart."""
-    if played.exists() and json.loads(played.read_text())["data"] != data:
-        raise ValueError(
-            f"{played.parent} holds what was played on other images, label maps, splits or classes: give this run another --out."
-        )
-
-
-def _data(run: Run) -> str:
-    """A digest of what is played on, wherever it lies: names of files, and what they hold."""
-    root, out, whole = run.root or Path(), run.out.resolve(), hashlib.sha256()
-    for path in sorted(files_below(root)):
-        if path.resolve().is_relative_to(out):
-            continue
-        inner = path.relative_to(root)
-        if run.experiment.dataset == "folder" and inner.parts[0] not in _OF_A_FOLDER:
-            continue
-        with path.open("rb") as file:
-            whole.update(json.dumps([inner.as_posix(), hashlib.file_digest(file, "sha256").hexdigest()]).encode())
-    return whole.hexdigest()
 
 
 def require_split(dataset: Dataset, split: str, *, filled: bool) -> None:
@@ -109,14 +85,24 @@ def splits_of(experiment: Experiment, works: Sequence[Work]) -> tuple[set[str], 
     if "trajectory" in stages:
         there |= {"state", "reward"}
     for work in works:
+        if work.stage == "trajectory":
+            filled |= _looked_at(experiment, work.method)
         if work.stage == "policy" and not (policy := experiment.policy(work.name)).ready:
             filled |= {"train", "reward"}
             (there if policy.in_turn else filled).add("state")
-    return filled, there
+    return filled, there - filled
 
 
-class _LabelMaps:
-    """What all label maps of a data set hold."""
+def _looked_at(experiment: Experiment, method: Method) -> set[str]:
+    """The splits that a method chooses by, beside the pool: with no image in them it would choose at random."""
+    if not method.is_plain:
+        return set() if experiment.policy(method.policy).in_turn else {"state"}
+    strategy = build_strategy(method.name)
+    return {"reward"} if strategy.needs_gains or "influence" in strategy.vectors else set()
+
+
+class _Files:
+    """Which images of a data set no network could look at, and what all label maps hold."""
 
     def __init__(self, dataset: Dataset, console: Console) -> None:
         self.census = Census(dataset.classes)
@@ -125,9 +111,10 @@ class _LabelMaps:
         self._wrong = defaultdict[str, list[Path]](list)
         self._images = {split: len(source) for split, source in dataset.splits.items()}
         places = [(split, number) for split in SPLITS for number in range(len(dataset.splits.get(split, ())))]
-        for split, number in track(places, "Reading label maps", console=console, transient=True):
+        for split, number in track(places, "Reading images and label maps", console=console, transient=True):
             source = dataset.splits[split]
             try:
+                _require_large_enough(source, number)
                 label_map_HW = source.label_map(number)
             except LookupError:
                 self._bare[split].append(source.name(number))
@@ -144,7 +131,7 @@ class _LabelMaps:
             self._pixels_C[split] += counts_C
 
     def require_readable(self, splits: set[str]) -> None:
-        """Raises ValueError for label maps that cannot be read, and those missing or void in these splits."""
+        """Raises ValueError for files that cannot be read, and for label maps that are missing or void in these splits."""
         if self._wrong:
             said = [_of_files(sorted(paths), why) for why, paths in self._wrong.items()]
             raise ValueError(f"{' '.join(said[:_NAMED])}{_and_more(said)}")
@@ -170,6 +157,16 @@ class _LabelMaps:
             f"The pool holds {', '.join(names)}, and no label map of the split `test` does: mIoU says nothing of what is learned "
             "of that, and counts it as 0 where a pixel is taken for it. Splits that share classes out compare methods better."
         )
+
+
+def _require_large_enough(source: ImageSource, number: int) -> None:
+    """Raises DatasetError for an image that cannot be read, or is too small for every encoder."""
+    height, width = source.image(number).shape[:2]
+    try:
+        require_usable(height, width, "", labelled=True)
+    except UselessImage as error:
+        if error.code == "too_small":
+            raise DatasetError(f"Of the image {source.name(number)}: {error.message}") from error
 
 
 def _of_files(paths: Sequence[Path], why: str) -> str:

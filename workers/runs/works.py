@@ -1,15 +1,17 @@
 """What a run consists of: what all its works share, the works, and which of them wait for which, by their titles."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+from service.domain.classes import ClassSet
 from service.domain.methods import BASELINES, REFERENCES, Method
 from service.schemas.policies import MAIN, MAKING
 from workers.experiments.settings import Experiment
 from workers.files import settings_hash
+from workers.policy.ground import SourceError, require_source
 
 Stage = Literal["source", "theta0", "clicks", "full", "headroom", "policy", "trajectory"]
 Protocol = Literal["per-pool", "global"]
@@ -104,11 +106,11 @@ class Work:
         return {"stage": self.stage, "name": self.name, "protocol": self.protocol, "seed": self.seed}
 
 
-def methods_of(text: str, experiment: Experiment) -> list[Method]:
-    """Methods from a list with commas. Raises ValueError naming those there are.
+def methods_of(text: str, experiment: Experiment, away: Mapping[str, str]) -> list[Method]:
+    """Methods from a list with commas. Raises ValueError naming those there are, and for policies that cannot be trained here.
 
-    `all` stands for every method but the policies of ablations, for which `ablations` stands. `learned` and
-    `learned-untrained` without a policy's name mean the policy "paper".
+    `all` stands for every method but the policies of ablations, for which `ablations` stands, and in both those that cannot be
+    trained are `away` (as `away_from` says). `learned` and `learned-untrained` without a policy's name mean the policy "paper".
     """
     main = [name for name, policy in experiment.policies.items() if policy.group == MAIN]
     baselines, references = ([Method(name=name) for name in names] for names in (BASELINES, REFERENCES))
@@ -117,8 +119,10 @@ def methods_of(text: str, experiment: Experiment) -> list[Method]:
     learned += [Method.untrained(name) for name in main if not experiment.policy(name).ready]
     others = [Method.learned(name) for name in experiment.policies if name not in main]
     ablations = [method for method in others if experiment.policy(method.policy).group != MAKING]
-    several = {"all": [*baselines, *learned, *references], "ablations": ablations}
-    known = {str(method): [method] for method in (*several["all"], *others)}
+    known = {str(method): [method] for method in (*baselines, *learned, *references, *others)}
+    there = [method for method in learned if method.policy not in away]
+    ablations = [method for method in ablations if method.policy not in away]
+    several = {"all": [*baselines, *there, *references], "ablations": ablations}
     short = {method.head: [method] for method in (*learned, *others) if method.policy == "paper"}
     methods: list[Method] = []
     for part in _parts(text):
@@ -126,17 +130,39 @@ def methods_of(text: str, experiment: Experiment) -> list[Method]:
         if found is None:
             raise ValueError(f"There is no method {part!r}; there are {', '.join((*known, *several))}.")
         methods += found
+    _require_there([method.policy for method in methods if method.is_learned], away)
     if not methods:
         raise ValueError(f"At least one method is needed; there are {', '.join((*known, *several))}.")
     return list(dict.fromkeys(methods))
 
 
-def policies_of(text: str | None, experiment: Experiment) -> list[str]:
-    """Policies from a list with commas; without one, those of no ablation. Raises ValueError naming those there are."""
-    main = [name for name, policy in experiment.policies.items() if policy.group == MAIN]
+def away_from(experiment: Experiment, classes: ClassSet) -> dict[str, str]:
+    """The policies of an experiment that cannot be trained where these are the classes, and why: by what their sources need."""
+    found = {}
+    for name, policy in experiment.policies.items():
+        try:
+            for source in () if policy.ready else policy.sources:
+                require_source(source, classes, refits=experiment.learning == "refit")
+        except SourceError as error:
+            found[name] = str(error)
+    return found
+
+
+def _require_there(policies: Iterable[str], away: Mapping[str, str]) -> None:
+    for name in policies:
+        if name in away:
+            raise ValueError(f"The policy {name} cannot be trained here. {away[name]}")
+
+
+def policies_of(text: str | None, experiment: Experiment, away: Mapping[str, str]) -> list[str]:
+    """Policies from a list with commas; without one, those of no ablation that can be trained here. Raises ValueError naming
+    those there are, and for policies that are `away`.
+    """
+    main = [name for name, policy in experiment.policies.items() if policy.group == MAIN and name not in away]
     names = main if text is None else _parts(text)
     for name in names:
         experiment.policy(name)
+    _require_there(names, away)
     return list(dict.fromkeys(names))
 
 

@@ -61,6 +61,7 @@ def test_each_seed_is_made_once_and_seeds_differ(bench: Bench) -> None:
 def test_the_record_holds_both_ends_the_spread_and_what_labels_cost(bench: Bench, tmp_path: Path) -> None:
     record = headroom(bench, [0, 1], tmp_path)
     assert json.loads((tmp_path / "headroom.json").read_text()) == record
+    assert (record["theta0"], record["cell_height"], record["height"], record["width"]) == ("dt", 16, 48, 64)
     assert record["full"]["miou"] == [full_supervision(bench, seed)["miou"] for seed in (0, 1)]
     assert record["std"] == pytest.approx(stdev(record["full"]["miou"]))
     assert record["full"]["regions"] == record["labels"]["pool"]["regions"] == 72

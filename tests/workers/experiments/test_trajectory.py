@@ -91,6 +91,38 @@ def test_a_budget_asked_for_later_is_measured_where_it_belongs(experiment: Exper
     assert record["budgets"]["12"] == full["budgets"]["12"]
 
 
+def play_of(experiment: Experiment, out: Path, budgets: list[int]) -> Trajectory:
+    return Trajectory(tiny_bench(experiment, out), method=Method(name="random"), seed=1, budgets=budgets, out=out)
+
+
+def test_a_budget_asked_for_later_is_measured_where_it_belongs_after_one_that_cuts_a_round_short(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    # Rounds of 4: 4, 6, 8, 12, and without the budget 8 they are 4, 6, 10, 12.
+    straight = play_of(experiment, tmp_path / "straight", [6, 8, 12]).run()
+    late = tmp_path / "late"
+    assert [each["regions"] for each in play_of(experiment, late, [6, 12]).run()["rounds"]] == [4, 6, 10, 12]
+    assert play_of(experiment, late, [6, 8, 12]).run() == straight
+    assert [each["regions"] for each in straight["rounds"]] == [4, 6, 8, 12]
+
+
+def test_records_go_by_the_budgets_that_cut_a_round_short(experiment: Experiment, tmp_path: Path) -> None:
+    def kept(*budgets: int) -> Path:
+        return play_of(experiment, tmp_path, list(budgets)).result_path
+
+    assert kept(4, 8) == kept(8) == kept(12, 40)
+    assert kept(6) == kept(4, 6) == kept(6, 10) != kept(6, 12)  # two rounds, and one from there
+    assert kept(8, 10) == kept(10) != kept(8)
+
+
+def test_a_budget_below_those_measured_is_refused_where_regions_are_of_several_sizes(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path, *FROZEN, "theta0=source", "levels=2")
+    record = play_of(experiment, tmp_path, [8]).run()
+    assert play_of(experiment, tmp_path, [8]).run() == record
+    with pytest.raises(ValueError, match="at 8 regions, on a way that 4 would change"):
+        play_of(experiment, tmp_path, [4, 8]).run()
+
+
 @pytest.mark.parametrize("start", [("theta0=source",), ("theta0=state",), ("theta0=source", "levels=2")])
 @pytest.mark.parametrize("method", ["entropy", "diverse", "learned-untrained:blend"])
 def test_later_budgets_need_the_record_alone(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.workers.report.fake import CLASSES, trajectory, write_run
+from tests.workers.report.fake import CLASSES, headroom, trajectory, write_run
 from workers.report import write_report
 
 
@@ -30,6 +30,25 @@ def test_methods_that_were_not_played_alike_are_not_held_against_each_other(
     apart = trajectory("bald", 0, {240: 0.5}, **(alike | changed | {"group": "ablation:sizes"}))
     if "classes" not in changed:
         assert write_report([write_run(tmp_path / "ablation", [*played, apart])], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"theta0": "source"}, "theta0 source and state"),
+        ({"theta0": "state", "cell_height": 36, "cell_width": 64}, "cell_width 64 and 32"),
+        ({"height": 360, "width": None}, "height 360 and None"),
+    ],
+)
+def test_methods_are_not_held_against_the_headroom_of_another_beginning(
+    settings: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    whole = {"theta0": "state", "cell_height": 36, "cell_width": 32, "height": None, "width": None}
+    played = [trajectory("random", 0, {240: 0.4}, experiment={**whole, "batch_size": 24})]
+    for name, known in (("earlier", {}), ("whole", whole), ("fewer", {"theta0": "state"})):
+        assert write_report([write_run(tmp_path / name, played, headroom=headroom(**known))], tmp_path)
+    with pytest.raises(ValueError, match=rf"headroom\.json and .*0\.json are both of .* have other settings: {words}"):
+        write_report([write_run(tmp_path / "other", played, headroom=headroom(**settings))], tmp_path)
 
 
 def test_a_method_of_few_seeds_is_not_called_the_best(tmp_path: Path) -> None:

@@ -6,55 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from service.domain.methods import Method
-from tests.workers.datasets.pictures import ids, picture, write
+from tests.workers.datasets.pictures import ids, write
+from tests.workers.runs.cracks import NAMES, cut_short, deepened, evaluated, recoded, splits
 from workers.datasets import open_dataset
 from workers.experiments.presets import read_preset
 from workers.runs.options import chosen_experiment
 from workers.runs.soundness import splits_of
-from workers.runs.works import headroom_works, policy_works, trajectory_works
+from workers.runs.works import headroom_works, policy_works, trajectory_work, trajectory_works
 from workers.simulate import app
 
-CLASSES = {"classes": [{"id": 0, "name": "Wall", "color": [0, 0, 0]}, {"id": 1, "name": "Crack", "color": [9, 9, 9]}]}
-NAMES = [f"{number:02d}" for number in range(10)]
 Change = Callable[[Path], object]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    root = tmp_path / "cracks"
-    for number, name in enumerate(NAMES):
-        write(root / "images" / f"{name}.png", picture(number, 24, 32))
-        write(root / "labels" / f"{name}.png", ids(number, [0, 0, 1], 24, 32))
-    (root / "classes.json").write_text(json.dumps(CLASSES))
-    return root
-
-
-def splits(root: Path, **changed: list[str]) -> None:
-    listed = {"state": NAMES[:1], "train": NAMES[1:3], "reward": NAMES[3:4], "pool": NAMES[4:8], "test": NAMES[8:]}
-    (root / "splits.json").write_text(json.dumps(listed | changed))
-
-
-def recoded(root: Path, *, by: int) -> None:
-    for path in (root / "labels").iterdir():
-        write(path, np.asarray(Image.open(path)) * np.uint8(by))
-
-
-def deepened(root: Path) -> None:
-    for path in (root / "images").iterdir():
-        write(path, np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 200)
-
-
-def evaluated(root: Path, *options: str, start: str = "none") -> tuple[int, str]:
-    cells = ("--set", "cell_height=8", "--set", "cell_width=8", "--set", "batch_size=2")
-    quick = ("--set", "refit.first_steps=1", "--set", "refit.steps=1", "--set", "refit.judge_steps=1", "--jobs", "1")
-    place = ("--preset", "folder", "--root", str(root), "--out", str(root.parent / "out"), "--start", start)
-    played = ("evaluate", "--strategy", "random", "--budgets", "2")
-    finished = CliRunner().invoke(app, [*place, *cells, *quick, *options, *played])
-    return finished.exit_code, " ".join(finished.output.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
@@ -85,6 +49,17 @@ def evaluated(root: Path, *options: str, start: str = "none") -> tuple[int, str]
             "g, 01.png, 02.png, 03.png, 04.png, and 5 more: The label map holds the unknown class id 5; known are",
         ),
         (lambda root: recoded(root, by=0), "none", "No label map holds Crack"),
+        (
+            lambda root: write(root / "images/06.png", np.zeros((6, 32), np.uint8)),
+            "none",
+            "Of the image 06: It is 6 high and 32 wide; networks need images of at least 8 x 8 pixels.",
+        ),
+        (lambda root: cut_short(root / "images/06.png"), "none", "ng: It is a PNG that is damaged or cut short."),
+        (
+            lambda root: deepened(root, NAMES[6:8]),
+            "none",
+            "png, 07.png: It has more than 8 bits a pixel: `scale` says how",
+        ),
         (deepened, "none", "It has more than 8 bits a pixel: `scale` says how they are brought to 0 to 255, minmax"),
     ],
 )
@@ -94,6 +69,12 @@ def test_what_is_wrong_is_said_before_anything_begins(folder: Path, change: Chan
     code, said = evaluated(folder, start=start)
     assert (code > 0, words in said) == (True, True), said
     assert not list((folder.parent / "out").rglob("*.safetensors"))
+
+
+def test_a_reference_that_would_choose_at_random_is_refused(folder: Path) -> None:
+    splits(folder, reward=[])
+    code, said = evaluated(folder, strategy="influence")
+    assert (code > 0, "The split `reward` of cracks has no image" in said) == (True, True), said
 
 
 def test_classes_that_are_asked_for_and_not_tested_are_told_of(folder: Path) -> None:
@@ -152,31 +133,20 @@ def test_works_need_the_splits_that_they_look_at() -> None:
     assert splits_of(none, headroom_works(none, 1)) == ({"pool", "test"}, set())
     assert splits_of(state, headroom_works(state, 1)) == ({"pool", "test", "state"}, set())
     assert splits_of(none, trajectory_works(none, random, ["per-pool"], [0])) == ({"pool", "test"}, {"state", "reward"})
+    for names, more in {
+        ("entropy", "greedy-oracle", "learned:shipped", "learned:turns", "learned-untrained:blend"): set[str](),
+        ("influence",): {"reward"},
+        ("influence-oracle",): {"reward"},
+        ("learned-untrained:paper",): {"state"},
+        ("learned-untrained:regionwise", "influence"): {"state", "reward"},
+    }.items():
+        works = [trajectory_work(none, Method.parse(name), "per-pool", 0) for name in names]
+        assert splits_of(none, works) == ({"pool", "test"} | more, {"state", "reward"} - more)
+    works = trajectory_works(none, [Method.learned("regionwise")], ["per-pool"], [0])
+    assert splits_of(none, works) == ({"pool", "test", "train", "reward", "state"}, set())
     assert splits_of(none, policy_works(["shipped"])) == (set(), set())
     assert splits_of(none, policy_works(["blend"])) == ({"train", "reward"}, {"state"})
     assert splits_of(none, policy_works(["paper"])) == ({"train", "reward", "state"}, set())
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda root: write(root / "labels/05.png", ids(6, [0, 0, 1], 24, 32)),
-        lambda root: splits(root, train=NAMES[1:2], reward=NAMES[2:4]),
-        lambda root: (root / "classes.json").write_text(json.dumps(CLASSES).replace("Crack", "Gap")),
-        lambda root: write(root / "images/07.png", picture(99, 24, 32)),
-    ],
-)
-def test_what_was_played_on_other_data_is_not_gone_on_with(folder: Path, change: Change) -> None:
-    splits(folder)
-    assert evaluated(folder)[0] == 0
-    assert evaluated(folder)[0] == 0  # the same data: goes on
-    moved = folder.rename(folder.parent / "moved")
-    assert evaluated(moved)[0] == 0
-    change(moved)
-    code, said = evaluated(moved)
-    assert (code > 0, "holds what was played on other images, label maps, splits or classes" in said) == (True, True), (
-        said
-    )
 
 
 def test_a_folder_whose_label_maps_were_wrong_goes_on_once_they_are_mended(folder: Path) -> None:

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from service.domain.classes import CAMVID
 from service.domain.methods import BASELINES, REFERENCES, Method
 from tests.workers.tiny import tiny_experiment
+from workers.experiments.presets import read_preset
 from workers.experiments.settings import Experiment
 from workers.runs.works import (
     Run,
     Work,
+    away_from,
     clicks_work,
     full_work,
     headroom_works,
@@ -33,7 +36,7 @@ RANDOM = Method(name="random")
 
 
 def texts_of(text: str, experiment: Experiment) -> list[str]:
-    return [str(method) for method in methods_of(text, experiment)]
+    return [str(method) for method in methods_of(text, experiment, {})]
 
 
 def test_all_methods_are_the_baselines_each_policy_with_its_control_and_the_references(tmp_path: Path) -> None:
@@ -71,16 +74,44 @@ def test_learned_alone_is_the_papers_policy(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", ["clever", "learned:none", ""])
 def test_unknown_methods_are_told_with_those_there_are(tmp_path: Path, wrong: str) -> None:
     with pytest.raises(ValueError, match=r"there are random, .*learned:paper"):
-        methods_of(wrong, tiny_experiment(tmp_path))
+        methods_of(wrong, tiny_experiment(tmp_path), {})
 
 
 def test_unknown_policies_and_protocols_are_told_with_those_there_are(tmp_path: Path) -> None:
-    assert policies_of("paper,carried", tiny_experiment(tmp_path)) == ["paper", "carried"]
+    assert policies_of("paper,carried", tiny_experiment(tmp_path), {}) == ["paper", "carried"]
     with pytest.raises(ValueError, match="there are paper"):
-        policies_of("paper,none", tiny_experiment(tmp_path))
+        policies_of("paper,none", tiny_experiment(tmp_path), {})
     assert protocols_of("global,per-pool,global") == ["global", "per-pool"]
     with pytest.raises(ValueError, match="there are per-pool, global"):
         protocols_of("per-pool,both")
+
+
+def test_policies_that_play_on_camvids_classes_are_left_out_of_all_where_there_are_others() -> None:
+    experiment = read_preset("folder", "folder")
+    two = replace(CAMVID, classes=CAMVID.classes[:2])
+    assert away_from(experiment, CAMVID) == {}
+    away = away_from(experiment, two)
+    assert {"carried", "turns-carried"} <= set(away)
+    assert not {"paper", "regionwise", "blend", "turns", "shipped"} & set(away)
+    works = trajectory_works(experiment, methods_of("all", experiment, away), ["per-pool"], [0])
+    titles = {work.title for work in works}
+    assert {"policy blend", "policy turns", "policy shipped", "random, seed 0"} <= titles
+    assert not [title for title in titles if "carried" in title]
+    assert "carried" in policies_of(None, experiment, {})
+    assert not {"carried", "turns-carried"} & set(policies_of(None, experiment, away))
+    assert methods_of("learned-untrained:carried", experiment, away) == [
+        Method.untrained("carried")
+    ]  # it is not trained
+    with pytest.raises(ValueError, match=r"The policy carried cannot be trained here\. .* has CamVid's 11 classes"):
+        methods_of("random,learned:carried", experiment, away)
+    with pytest.raises(ValueError, match="The policy carried cannot be trained here"):
+        policies_of("carried", experiment, away)
+
+
+def test_where_f_is_trained_as_a_whole_policies_that_play_elsewhere_are_away(tmp_path: Path) -> None:
+    away = away_from(tiny_experiment(tmp_path), CAMVID)
+    assert "here the segmenter is trained as a whole" in away["carried"]
+    assert "paper" not in away
 
 
 def by_title(works: list[Work]) -> dict[str, tuple[str, ...]]:

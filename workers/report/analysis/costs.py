@@ -82,7 +82,9 @@ def best_reach(reaches: Sequence[Reach]) -> Reach | None:
 
 
 def saving(learned: Reach, baseline: Reach, extra: float = 0.0) -> Saving | None:
-    """What the first saves against the second, `extra` labels counted for both; None where the first did not get there."""
+    """What the first saves against the second, `extra` labels counted for both; None where the first did not get there, or both
+    are there at theta_0, which costs nothing.
+    """
     if not math.isfinite(learned.mean):
         return None
     reached = math.isfinite(baseline.mean)

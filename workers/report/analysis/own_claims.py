@@ -107,6 +107,8 @@ def _saves(analysis: Analysis, method: str) -> Claim:
 
 def _saving_claim(where: str, text: str, ours: Reach, best: Reach, gaps: Sequence[str]) -> Claim:
     saved = saving(ours, best)
+    if saved is None and math.isfinite(ours.mean):
+        return decided("ours", where, text, gaps=["95% of full supervision is reached at theta_0 already"])
     if saved is None:
         said = f"the policy is not there after {ours.last:,.0f} regions"
         reached = math.isfinite(best.mean)

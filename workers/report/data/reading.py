@@ -1,5 +1,6 @@
 """Reads run folders, half-finished ones too, and says which file is broken."""
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -28,12 +29,14 @@ OF_THE_GAME = ("theta0", "cell_height", "cell_width", "height", "width", "levels
 def read_runs(runs: Sequence[Path]) -> list[Study]:
     """One study for each data set and preset found in the folders, in order of name.
 
-    Raises ValueError where a folder is missing, a file is broken, nothing was measured, or two trajectories claim to be the same.
+    Raises ValueError where a folder is missing, a file is broken, nothing was measured, or two trajectories claim to be the same,
+    or runs of one name were played on different images.
     """
     trajectories: dict[Key, list[tuple[Path, Trajectory]]] = defaultdict(list)
     headrooms: dict[Key, Headroom] = {}
     surrogates: dict[Key, list[Surrogate]] = defaultdict(list)
     trainings: dict[Key, list[Training]] = defaultdict(list)
+    images: dict[Key, tuple[str, Path]] = {}
     for folder in dict.fromkeys(run.resolve() for run in runs):
         if not folder.is_dir():
             raise ValueError(f"There is no run folder {folder}: name a folder that the simulation wrote.")
@@ -46,6 +49,8 @@ def read_runs(runs: Sequence[Path]) -> list[Study]:
             if headrooms.setdefault(key, headroom) != headroom:
                 raise ValueError(f"Two runs of {' '.join(key)} differ in headroom.json: give only runs that share it.")
             keys.insert(0, key)
+        for key in keys:
+            _require_the_same_images(key, folder, images)
         games, played = _surrogates(folder), _trainings(folder)
         if keys:
             surrogates[keys[0]] += games
@@ -71,6 +76,29 @@ def read_runs(runs: Sequence[Path]) -> list[Study]:
     return studies
 
 
+def played_on(folder: Path) -> str | None:
+    """The digest of the data that a run was played on; None where it was not recorded. Raises ValueError for a broken file."""
+    path = folder / "data.json"
+    if not path.exists():
+        return None
+    found = _json(path).get("data")
+    if not isinstance(found, str):
+        raise _broken(path, TypeError("no digest"))
+    # An earlier version looked at no file where the data lay in the run's folder.
+    return None if found == hashlib.sha256().hexdigest() else found
+
+
+def _require_the_same_images(key: Key, folder: Path, images: dict[Key, tuple[str, Path]]) -> None:
+    """Names say little of somebody's own folders: two of one name may be of different images."""
+    if (data := played_on(folder)) is not None:
+        before, where = images.setdefault(key, (data, folder))
+        if before != data:
+            raise ValueError(
+                f"{where} and {folder} are both of {' '.join(key)}, and were played on different images: give each a name of its "
+                "own (--set name=...)."
+            )
+
+
 def _require_distinct(trajectories: Mapping[Key, Sequence[tuple[Path, Trajectory]]]) -> None:
     """Figures of two settings under one name would be averaged without a word; the settings name ablations apart."""
     seen: dict[tuple[object, ...], Path] = {}
@@ -84,10 +112,13 @@ def _require_distinct(trajectories: Mapping[Key, Sequence[tuple[Path, Trajectory
 
 
 def _require_one_game(key: Key, found: Sequence[tuple[Path, Trajectory]], headroom: Headroom | None) -> None:
-    """Methods that began or were asked otherwise, or on data of other classes, are not to be compared. Ablations are."""
+    """Methods that began or were asked otherwise, or on data of other classes, are not to be compared, nor with what can be won
+    from another beginning. Ablations are.
+    """
     seen: dict[str, tuple[object, str]] = {}
     if headroom is not None:
-        seen["classes"] = (headroom.classes, "headroom.json")
+        known = {**headroom.settings, "classes": headroom.classes}
+        seen = {name: (value, "headroom.json") for name, value in known.items()}
     for path, each in found:
         known = {name: each.settings[name] for name in OF_THE_GAME if each.group == MAIN and name in each.settings}
         for name, value in (*known.items(), *([("classes", each.classes)] if each.classes else [])):
@@ -146,6 +177,7 @@ def _headroom(path: Path) -> tuple[Key, Headroom]:
             full_cost=_cost(above),
             labels={split: _cost(cost) for split, cost in (data.get("labels") or {}).items()},
             std=data.get("std"),
+            settings={name: data[name] for name in OF_THE_GAME if name in data},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _broken(path, error) from error

@@ -1,7 +1,7 @@
 """What a run recorded, as values that do not change: trajectories, headroom, surrogate games and policy training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 # Shapes: C classes, S seeds. mIoU and IoU are in [0, 1]; None stands for what a run did not record.
@@ -65,6 +65,7 @@ class Headroom:
     full_cost: Cost
     labels: Mapping[str, Cost]
     std: float | None
+    settings: Mapping[str, object] = field(default_factory=dict, compare=False)  # an earlier version recorded fewer
 
     @property
     def theta_0(self) -> float | None:

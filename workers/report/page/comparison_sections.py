@@ -9,7 +9,7 @@ from workers.report.analysis.curves import Entry
 from workers.report.analysis.hindsight import Against, against_hindsight
 from workers.report.analysis.statistics import column_means, smallest_p
 from workers.report.data.records import TRAINING_MEASURES
-from workers.report.page.content import Section, slug_of
+from workers.report.page.content import Section, slugs_of
 from workers.report.page.cost_tables import cost_table, saving_sentence, saving_table
 from workers.report.page.difference_tables import ablation_table, differences_table, hindsight_table, penalty_table
 from workers.report.page.figures import RUNNING, ablation_figure, differences_figure, surrogate_figure, training_figure
@@ -18,10 +18,13 @@ from workers.report.page.tables import amount, surrogate_table, title_of, traini
 
 def differences_sections(analysis: Analysis, slug: str) -> list[Section]:
     """Each learned entry against every other."""
-    return [_difference(analysis, learned, slug) for learned, found in analysis.differences.items() if found]
+    entries = [learned for learned, found in analysis.differences.items() if found]
+    slugs = slugs_of(title_of(each, analysis) for each in entries)
+    pairs = zip(entries, slugs, strict=True)
+    return [_difference(analysis, learned, f"{slug}-differences-{own}") for learned, own in pairs]
 
 
-def _difference(analysis: Analysis, learned: Entry, slug: str) -> Section:
+def _difference(analysis: Analysis, learned: Entry, name: str) -> Section:
     found = analysis.differences[learned]
     family = [difference for entry, difference in found.items() if entry.kind == "baseline"]
     seeds = min((len(difference.seeds) for difference in family or found.values()), default=0)
@@ -34,7 +37,6 @@ def _difference(analysis: Analysis, learned: Entry, slug: str) -> Section:
     limit = (
         f"With {seeds} seed{'s' if seeds != 1 else ''} no p can fall below {smallest_p(seeds):.2g} before correction."
     )
-    name = f"{slug}-differences-{slug_of(title)}"
     hindsight = against_hindsight(analysis.curves, learned)
     tables = [differences_table(found, analysis.log_differences.get(learned, {}), learned)]
     tables += [hindsight_table(hindsight, learned, analysis)] if hindsight else []
@@ -104,8 +106,9 @@ def costs_section(analysis: Analysis, slug: str) -> Section | None:
 def ablations_sections(analysis: Analysis, slug: str) -> list[Section]:
     """Each group of variants against its base."""
     found = []
-    for ablation in analysis.ablations:
-        name = f"{slug}-ablation-{slug_of(ablation.name)}"
+    slugs = slugs_of(ablation.name for ablation in analysis.ablations)
+    for ablation, own in zip(analysis.ablations, slugs, strict=True):
+        name = f"{slug}-ablation-{own}"
         if ablation.span is None or not ablation.variants:
             sentence = "There is no range of costs that all its curves cover, so nothing is compared."
             found.append(Section(slug=name, title=f"Ablation: {ablation.name}", sentences=(sentence,)))

@@ -1,7 +1,9 @@
 """What a report is made of: sections with sentences, figures and tables, the same for HTML and Markdown."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Literal
 
 from workers.report.page.drawing import Picture
@@ -47,6 +49,11 @@ class Section:
     parts: tuple["Section", ...] = ()
 
 
-def slug_of(text: str) -> str:
-    """Text as it may stand in file names and links."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+def slugs_of(texts: Iterable[str]) -> list[str]:
+    """Texts as they may stand in file names and links, each unlike those before it: letters beyond a to z are not in them."""
+    found: list[str] = []
+    for text in texts:
+        plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+        tries = chain([plain], (f"{plain}-{number}" for number in count(2)))
+        found.append(next(each for each in tries if each not in found))
+    return found

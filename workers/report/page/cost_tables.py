@@ -106,6 +106,6 @@ def _saving_cell(found: Mapping[Entry, Reach], entry: Entry, extra: float | None
     if rival is None or entry not in found or extra is None:
         return Cell(text=NONE)
     saved = saving(found[entry], rival[1], extra)
-    if saved is None:
-        return Cell(text="not reached")
+    if saved is None:  # where it got there, theta_0 was there already: nothing can be saved
+        return Cell(text=NONE if math.isfinite(found[entry].mean) else "not reached")
     return Cell(text=f"{'at least ' if saved.at_least else ''}{saved.share:.1%}", detail=f"against {rival[0].method}")

@@ -16,7 +16,7 @@ from workers.report.page.comparison_sections import (
     surrogates_section,
     trainings_section,
 )
-from workers.report.page.content import Cell, Section, Table, slug_of
+from workers.report.page.content import Cell, Section, Table, slugs_of
 from workers.report.page.figures import areas_figure, curves_figure, entropy_figure
 from workers.report.page.tables import (
     NONE,
@@ -37,7 +37,10 @@ from workers.report.page.tables import (
 
 def sections_of(analyses: Sequence[Analysis], claims: Sequence[Claim]) -> list[Section]:
     """Summary, claims, and a section for each study."""
-    return [_summary(analyses, claims), _claims(claims), *(_study(analysis) for analysis in analyses)]
+    first = [_summary(analyses, claims), _claims(claims)]
+    taken = [each.slug for each in first]
+    slugs = slugs_of([*taken, *(analysis.study.name for analysis in analyses)])[len(taken) :]
+    return [*first, *(_study(analysis, slug) for analysis, slug in zip(analyses, slugs, strict=True))]
 
 
 def _summary(analyses: Sequence[Analysis], claims: Sequence[Claim]) -> Section:
@@ -89,8 +92,7 @@ def _claims(claims: Sequence[Claim]) -> Section:
     )
 
 
-def _study(analysis: Analysis) -> Section:
-    slug = slug_of(analysis.study.name)
+def _study(analysis: Analysis, slug: str) -> Section:
     parts = [
         _headroom(analysis, slug),
         _curves(analysis, slug),
@@ -150,7 +152,14 @@ def _headroom(analysis: Analysis, slug: str) -> Section | None:
             f"theta_0 is at {percent(headroom.theta_0)}%, full supervision at {percent(headroom.full)}%: all that selection can "
             f"win lies in these {100 * room:.2f} points{times}."
         )
-        if headroom.informative is False:
+        if room <= 0:
+            nothing = "full supervision is not above theta_0"
+            sentence = (
+                f"theta_0 is at {percent(headroom.theta_0)}%, full supervision at {percent(headroom.full)}%: {nothing}, and "
+                "there is nothing to win."
+            )
+            alarm = f"UNINFORMATIVE: {nothing}."
+        elif headroom.informative is False:
             alarm = f"UNINFORMATIVE: a headroom of {100 * room:.2f} points is less than 5 std (5 x {100 * std:.2f})."
     return Section(slug=f"{slug}-headroom", title="Headroom", sentences=(sentence,), alarm=alarm, tables=(table,))
 

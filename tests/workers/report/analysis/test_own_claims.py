@@ -159,6 +159,18 @@ def test_saving_is_not_tested_where_nobody_gets_there(judged: Judged) -> None:
     assert judged(flat(dict.fromkeys(OURS, 0.4)))[saves_text("learned:regionwise")].verdict == "not tested"
 
 
+@pytest.mark.parametrize(("full", "verdict"), [(0.60, "not tested"), (0.62, "failed")])
+def test_saving_is_not_tested_where_theta_0_is_there_already(judged: Judged, full: float, verdict: str) -> None:
+    # 95% of 0.60 is 0.57, of 0.62 it is 0.589, to which the policy comes at 90 % of its first budget, the baselines at a third.
+    levels: dict[str, float] = {"learned:regionwise": 0.59, **dict.fromkeys(BASELINES, 0.607)}
+    plays = [trajectory(m, s, {500: miou, 1000: miou}) for m, miou in levels.items() for s in range(2)]
+    claim = judged(plays, theta_0={"miou": [0.58]}, full={"miou": [full]})[saves_text("learned:regionwise")]
+    assert claim.verdict == verdict
+    assert claim.evidence.startswith("95% of full supervision is reached at theta_0 already.") == (
+        verdict == "not tested"
+    )
+
+
 def test_claims_on_an_uninformative_data_set_say_so(judged: Judged) -> None:
     found = judged(flat(OURS), std=0.2)
     assert found[ahead_text("learned:regionwise")].evidence.endswith("The data set is uninformative.")

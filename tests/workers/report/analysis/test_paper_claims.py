@@ -71,6 +71,13 @@ def test_cityscapes_claim_is_open_where_entropy_was_not_measured_far_enough(judg
     assert judged(plays)[CITYSCAPES_TEXT].verdict == "not tested"
 
 
+def test_cityscapes_claim_is_not_tested_where_theta_0_is_there_already(judged: Judged) -> None:
+    plays = [trajectory(m, 0, {9_600: 0.59, 19_200: 0.59}, dataset="cityscapes") for m in ("learned:paper", "entropy")]
+    claim = judged(plays, theta_0={"miou": [0.58]}, full={"miou": [0.60]})[CITYSCAPES_TEXT]
+    assert claim.verdict == "not tested"
+    assert claim.evidence.startswith("96% of full supervision is reached at theta_0 already.")
+
+
 @pytest.mark.parametrize(("entropy", "verdict"), [(1.5, "held"), (2.0, "failed"), (1.8, "failed")])
 def test_entropy_claim_asks_for_more_than_every_rival(judged: Judged, entropy: float, verdict: str) -> None:
     plays = flat(LEVELS)

@@ -1,5 +1,6 @@
 """Run folders are read as they are, and what is broken is named."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -75,6 +76,23 @@ def test_runs_that_differ_in_headroom_are_refused(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, [], headroom=headroom(std=std)) for name, std in (("a", 0.01), ("b", 0.02))]
     with pytest.raises(ValueError, match=r"differ in headroom\.json"):
         read_runs(runs)
+
+
+def test_runs_of_one_name_on_different_images_are_refused(tmp_path: Path) -> None:
+    def run(name: str, seed: int, preset: str = "folder", **files: dict[str, str]) -> Path:
+        return write_run(
+            tmp_path / name, [trajectory("entropy", seed, {100: 0.2}, dataset="folder", preset=preset)], **files
+        )
+
+    nuclei, cracks = {"data": "0123"}, {"data": "4567"}
+    first = run("a", 0, data=nuclei)
+    of_no_file = {"data": hashlib.sha256().hexdigest()}
+    alike = [run("b", 1, data=nuclei), run("c", 2), run("d", 3, "cracks", data=cracks), run("e", 4, data=of_no_file)]
+    assert len(read_runs([first, *alike])) == 2
+    with pytest.raises(ValueError, match=r"/a and .*/f are both of folder folder, and were played on different images"):
+        read_runs([first, run("f", 5, data=cracks)])
+    with pytest.raises(ValueError, match=r"data\.json is not as the simulation writes it"):
+        read_runs([run("g", 6, data={})])
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
