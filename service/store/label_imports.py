@@ -89,11 +89,11 @@ def import_labels(
     the images have other regions than they had, ClassesChanged where the classes have changed more often than `class_changes`.
     """
     waiting_id = session.scalar(_unlearned(project_id))
-    there = _lock(session, [each.image.id for each in images], waiting_id)
+    image_ids = [each.image.id for each in images]
+    there = _lock(session, image_ids, waiting_id)
     lock_project(session, project_id)
     require_classes(class_changes_of(session, project_id), class_changes)
-    placed = _as_they_are(session, [each.image.id for each in images])
-    now_there = cells_of(session, [each.image.id for each in images])
+    placed, now_there = _as_they_are(session, image_ids), cells_of(session, image_ids)
     if any(now_there.get(each.image.id, set()) != each.known for each in images):
         raise RegionsMoved
     wanted = {(each.image.id, label.cell): label for each in images for label in each.labels}
