@@ -253,10 +253,8 @@ def _kept(
     def outcome(status: Status, version: int) -> Outcome:
         return Outcome(region_id=region.id, image_id=region.image_id, status=status, version=version)
 
-    if status == "held":
-        return outcome("held", 0)
-    if status == "skipped":
-        return outcome("skipped", 0)
+    if status in ("held", "skipped"):
+        return outcome("held" if status == "held" else "skipped", 0)
     submission = Submission(
         region_id=region.id,
         round_id=region.round_id,
