@@ -13,7 +13,7 @@ from models.refit import RefitSettings
 from models.strategies import Candidates
 from models.strategies.contract import Needs
 from tests.workers.conftest import Rectangles
-from workers.datasets.base import SomeClasses
+from workers.datasets.forwarding import SomeClasses
 from workers.loop.round import LoopSettings
 from workers.policy.contest import Contest
 from workers.policy.labelling import LabellingGame, Place

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from workers.datasets.base import Dataset, DatasetError, ImageSource, Resized
+from workers.datasets.base import Dataset, DatasetError, ImageSource
 from workers.datasets.camvid import open_camvid
 from workers.datasets.cityscapes import open_cityscapes
 from workers.datasets.folder import FolderReading, open_folder
 from workers.datasets.formats import FORMATS, FormatReading
+from workers.datasets.forwarding import Resized
 from workers.datasets.streets import streets_dataset
 
 

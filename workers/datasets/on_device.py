@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.tiles import WHOLE_PIXELS
-from workers.datasets.base import Dataset, Forwarding, ImageSource, behind
+from workers.datasets.base import Dataset, ImageSource, behind
 from workers.datasets.decoded import DecodedCache
+from workers.datasets.forwarding import Forwarding
 
 # Of the memory that is free when the data set is opened; what does not fit is brought there again and again.
 SHARE = 0.5

@@ -11,7 +11,8 @@ from models.segmenter import Segmenter
 from service.domain.classes import CAMVID
 from service.domain.methods import Method
 from workers.datasets import open_dataset
-from workers.datasets.base import SPLITS, Cached, Dataset, ImageSource, Subset
+from workers.datasets.base import SPLITS, Dataset, ImageSource, Subset
+from workers.datasets.forwarding import Cached
 from workers.datasets.streets import Streets
 from workers.experiments.parts import Convergence
 from workers.experiments.scalars import NullScalars, Scalars

@@ -10,7 +10,8 @@ from service.schemas.jobs import ConvergePayload, EvaluatePayload, FinishPayload
 from service.store import checkpoints as checkpoint_store
 from service.store import pool as pool_store
 from service.tables import Checkpoint
-from workers.datasets.base import Cached, ImageSource, Subset
+from workers.datasets.base import ImageSource, Subset
+from workers.datasets.forwarding import Cached
 from workers.datasets.streets import Streets
 from workers.jobs.delivery import JobRun
 from workers.jobs.heads import finish_head, fit_start

@@ -10,8 +10,9 @@ from models.segmenter import Segmenter
 from service.domain.classes import CAMVID, ClassSet
 from service.schemas.policies import PolicySettings
 from service.schemas.sources import OWN, city_of, world_of
-from workers.datasets.base import Cached, Dataset, ImageSource, Pixels, SomeClasses
+from workers.datasets.base import Dataset, ImageSource, Pixels
 from workers.datasets.decoded import DecodedCache
+from workers.datasets.forwarding import Cached, SomeClasses
 from workers.datasets.on_device import on_device
 from workers.datasets.shapes import shapes_dataset
 from workers.datasets.streets import streets_dataset

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from workers.datasets.base import Cached, Pixels, Resized, Subset
+from workers.datasets.base import Pixels, Subset
 from workers.datasets.decoded import DecodedCache
+from workers.datasets.forwarding import Cached, Resized
 from workers.datasets.streets import Streets
 
 

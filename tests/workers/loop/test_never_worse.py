@@ -10,7 +10,8 @@ from models.strategies import build_strategy
 from service.domain.pool import Pool
 from tests.workers.membranes import Membranes
 from workers.datasets import open_dataset
-from workers.datasets.base import Cached, ImageSource, Subset
+from workers.datasets.base import ImageSource, Subset
+from workers.datasets.forwarding import Cached
 from workers.loop import ActiveLearner
 from workers.loop.labelled import LabelledSet
 from workers.loop.oracle import Oracle

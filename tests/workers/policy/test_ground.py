@@ -15,7 +15,7 @@ from service.domain.classes import CAMVID, CITYSCAPES, IGNORE, ClassSet
 from service.schemas.policies import PolicySettings
 from tests.workers.conftest import CLASSES, Rectangles
 from tests.workers.games import POOL, QUICK, REWARD, STATE, frozen_loop, frozen_segmenter
-from workers.datasets.base import SomeClasses
+from workers.datasets.forwarding import SomeClasses
 from workers.datasets.shapes import shapes_dataset
 from workers.datasets.streets import streets_dataset
 from workers.policy import ground as ground_module
