@@ -14,6 +14,7 @@ from service.domain.classes import IGNORE
 from service.domain.metrics import class_counts
 from service.domain.regions import Box
 from workers.datasets.base import ImageSource
+from workers.datasets.forwarding import Forwarding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,26 +99,12 @@ class LabelledSet:
         return label_map
 
 
-class LabelledView:
-    """An ImageSource: the pool's images with the labels that were given."""
+class LabelledView(Forwarding):
+    """The pool's images with the labels that were given."""
 
     def __init__(self, images: ImageSource, labelled: LabelledSet) -> None:
-        self._images, self._labelled = images, labelled
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def name(self, number: int) -> str:
-        return self._images.name(number)
-
-    def size(self, number: int) -> tuple[int, int]:
-        return self._images.size(number)
-
-    def digest(self, number: int) -> str:
-        return self._images.digest(number)
-
-    def image(self, number: int) -> NDArray[np.uint8]:
-        return self._images.image(number)
+        super().__init__(images)
+        self._labelled = labelled
 
     def label_map(self, number: int) -> NDArray[np.uint8]:
-        return self._labelled.label_map(number, self._images.size(number))
+        return self._labelled.label_map(number, self.size(number))

@@ -23,6 +23,7 @@ from workers.runs.works import (
     away_from,
     headroom_works,
     methods_of,
+    parts_of,
     policies_of,
     policy_works,
     protocols_of,
@@ -86,7 +87,7 @@ def _evaluation(shared: Shared, evaluation: Evaluation) -> tuple[Run, list[Work]
     chosen, experiment = evaluation.over(shared.evaluation).over(DEFAULTS), shared.experiment
     away = checked(lambda: _away(experiment, shared.root))
     methods = checked(lambda: methods_of(chosen.strategy or "", experiment, away))
-    if "all" in [part.strip() for part in (chosen.strategy or "").split(",")]:
+    if "all" in parts_of(chosen.strategy or ""):
         _tell_away(experiment, away)
     protocols = checked(lambda: protocols_of(chosen.protocol or ""))
     numbers = checked(lambda: numbers_of(chosen.seeds or "", "seeds"))

@@ -20,10 +20,10 @@ _OF_A_RUN = frozenset(
 def digest_of(run: Run) -> str:
     """A digest of what is played on, wherever it lies: names of files, and what they hold, but for what the run writes there."""
     root, out, whole = run.root or Path(), run.out.resolve(), hashlib.sha256()
-    beside, within = root.resolve() == out, root.resolve().is_relative_to(out)
+    same, within = root.resolve() == out, root.resolve().is_relative_to(out)
     for path in sorted(files_below(root)):
         inner = path.relative_to(root)
-        if inner.parts[0] in _OF_A_RUN if beside else not within and path.resolve().is_relative_to(out):
+        if (same and inner.parts[0] in _OF_A_RUN) or (not within and path.resolve().is_relative_to(out)):
             continue
         if run.experiment.dataset == "folder" and inner.parts[0] not in _OF_A_FOLDER:
             continue

@@ -125,7 +125,7 @@ def methods_of(text: str, experiment: Experiment, away: Mapping[str, str]) -> li
     several = {"all": [*baselines, *there, *references], "ablations": ablations}
     short = {method.head: [method] for method in (*learned, *others) if method.policy == "paper"}
     methods: list[Method] = []
-    for part in _parts(text):
+    for part in parts_of(text):
         found = (several | known | short).get(part)
         if found is None:
             raise ValueError(f"There is no method {part!r}; there are {', '.join((*known, *several))}.")
@@ -159,7 +159,7 @@ def policies_of(text: str | None, experiment: Experiment, away: Mapping[str, str
     those there are, and for policies that are `away`.
     """
     main = [name for name, policy in experiment.policies.items() if policy.group == MAIN and name not in away]
-    names = main if text is None else _parts(text)
+    names = main if text is None else parts_of(text)
     for name in names:
         experiment.policy(name)
     _require_there(names, away)
@@ -168,8 +168,8 @@ def policies_of(text: str | None, experiment: Experiment, away: Mapping[str, str
 
 def protocols_of(text: str) -> list[Protocol]:
     """Protocols from a list with commas. Raises ValueError naming those there are."""
-    found = [each for part in _parts(text) for each in PROTOCOLS if each == part]
-    if not found or len(found) != len(_parts(text)):
+    found = [each for part in parts_of(text) for each in PROTOCOLS if each == part]
+    if not found or len(found) != len(parts_of(text)):
         raise ValueError(f"There is no protocol {text!r}; there are {', '.join(PROTOCOLS)}.")
     return list(dict.fromkeys(found))
 
@@ -278,5 +278,6 @@ def key_of(run: Run, work: Work) -> str:
     return f"{work.slug}-{settings_hash([of_run, work.to_json()])}"
 
 
-def _parts(text: str) -> list[str]:
+def parts_of(text: str) -> list[str]:
+    """What a list with commas names."""
     return [part.strip() for part in text.split(",") if part.strip()]

@@ -115,14 +115,8 @@ export class Desk {
   async skip(reason: string): Promise<void> {
     const task = this.current.value;
     if (task === null) return;
-    try {
-      await ask("POST", `/regions/${task.region.id}/skip`, { body: { lease_token: task.leaseToken, reason } });
-    } catch (error) {
-      this.trouble.value = sentence(error);
-      return;
-    }
+    if (!(await this.setAside(task.region.id, task.leaseToken, reason))) return;
     task.skipped = true;
-    this.ended.add(task.leaseToken);
     batch(() => {
       this.done.value = [task, ...this.done.value.filter((each) => each.key !== task.key)].slice(0, REMEMBERED);
       this.next();
@@ -132,16 +126,21 @@ export class Desk {
 
   /** Set a region aside that cannot be shown. */
   async skipUnreadable({ region }: Unreadable): Promise<void> {
-    try {
-      const body = { lease_token: region.lease_token, reason: "The image cannot be read." };
-      await ask("POST", `/regions/${region.id}/skip`, { body });
-    } catch (error) {
-      this.trouble.value = sentence(error);
-      return;
-    }
-    this.ended.add(region.lease_token);
+    if (!(await this.setAside(region.id, region.lease_token, "The image cannot be read."))) return;
     this.unreadable.value = this.unreadable.value.filter((each) => each.region.id !== region.id);
     await this.fill();
+  }
+
+  /** Returns whether the service has taken it. */
+  private async setAside(region: number, token: string, reason: string): Promise<boolean> {
+    try {
+      await ask("POST", `/regions/${region}/skip`, { body: { lease_token: token, reason } });
+    } catch (error) {
+      this.trouble.value = sentence(error);
+      return false;
+    }
+    this.ended.add(token);
+    return true;
   }
 
   /** Look again at one that was sent or skipped. What is on the desk stays there, as it is. */

@@ -195,9 +195,17 @@ export class Keyboard {
 }
 
 /** What goes on while its key is held down. */
-const REPEATED: ReadonlySet<Action> = new Set([
-  ...(["smaller", "larger", "less", "more", "previousClass", "nextClass"] as const),
-  ...(["undo", "redo", "zoomIn", "zoomOut"] as const),
+const REPEATED: ReadonlySet<Action> = new Set<Action>([
+  "smaller",
+  "larger",
+  "less",
+  "more",
+  "previousClass",
+  "nextClass",
+  "undo",
+  "redo",
+  "zoomIn",
+  "zoomOut",
 ]);
 
 const TOOLS: readonly ToolName[] = ["brush", "eraser", "polygon", "fill", "replace", "smart", "hand"];

@@ -34,7 +34,7 @@ async function findOut(token: string | null): Promise<void> {
       nobody(token === null ? null : `The link does not log in: ${error.message}`);
       return;
     }
-    why.value = error instanceof Unreachable ? `${error.message} Trying again…` : String((error as Error).message);
+    why.value = error instanceof Unreachable ? `${error.message} Trying again…` : (error as Error).message;
     setTimeout(() => void findOut(token), TRY_AGAIN_MILLISECONDS);
   }
 }
