@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 CostName = Literal["pixels", "clicks", "seconds"]
 
-COST_OF_ONE_SIZE = "What regions cost counts among those of several sizes: set levels to 2 or more, or cost to pixels."
-
 FEWEST_LABELS = 20
 """Seconds are fitted to this many labels or more."""
 

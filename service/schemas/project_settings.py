@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from service.domain.costs import COST_OF_ONE_SIZE, CostName
+from service.domain.costs import CostName
 from service.domain.methods import BALD, StrategyName
 from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import LONGEST_SIDE
@@ -83,8 +83,8 @@ class ProjectSettings(QualitySettings, LeaseSettings, GoldSettings):
     )
     cost: CostName = Field(
         "pixels",
-        description="What scores are held against where regions have several sizes: pixels; clicks, those that draw what is "
-        "predicted; or seconds, which clicks take by the project's labels. Scores that are no values are left alone.",
+        description="What scores are held against: pixels, in which regions of one size are alike; clicks, those that draw "
+        "what is predicted; or seconds, which clicks take by the project's labels. Scores that are no values are left alone.",
     )
     batch_size: int = Field(24, ge=1, le=4096, description="K: regions per round, one from each candidate pool.")
     pool_size: int = Field(10, ge=1, le=4096, description="N: candidates per candidate pool.")
@@ -179,8 +179,6 @@ class ProjectSettings(QualitySettings, LeaseSettings, GoldSettings):
 
 def whole(settings: ProjectSettings) -> ProjectSettings:
     """All settings of a project, not changed ones alone. Raises ValueError where one is of no use without another."""
-    if settings.cost != "pixels" and settings.levels == 1:
-        raise ValueError(COST_OF_ONE_SIZE)
     if settings.strategy == BALD and settings.dropout == 0:
         raise ValueError(
             "The strategy bald compares predictions with dropout: set dropout above 0, or another strategy."

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from models.frozen import MAGNIFICATIONS
-from service.domain.costs import COST_OF_ONE_SIZE, CostName, drawing_cost
+from service.domain.costs import CostName, drawing_cost
 from service.domain.methods import COVER, RANDOM, Method
 from service.domain.quarters import MOST_LEVELS
 from service.domain.regions import Grid
@@ -82,8 +82,6 @@ class Experiment(Settings):
             raise ValueError("Only a refitted head starts from D_S: set theta0 to 'source' or 'dt'.")
         if self.says_how_read and self.dataset != "folder":
             raise ValueError(f"How files are read is said of own images (--dataset folder), not of {self.dataset}.")
-        if self.cost != "pixels" and self.levels == 1:
-            raise ValueError(COST_OF_ONE_SIZE)
         if self.magnification not in MAGNIFICATIONS:
             raise ValueError(
                 f"magnification is one of {', '.join(map(str, MAGNIFICATIONS))}, not {self.magnification}."

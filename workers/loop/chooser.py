@@ -54,9 +54,9 @@ class Chooser:
             )
         self.segmenter, self.strategy, self.pool, self.observer = segmenter, strategy, pool, observer
         self.settings, self.seed = settings, seed
-        # What drawing costs, where that counts: among several sizes, where a score says what a region is worth.
+        # What drawing costs, where that counts: where a score says what a region is worth.
         heeded = strategy.zero is not None or strategy.weighs_cost
-        self._cost = settings.cost if pool.levels > 1 and heeded else None
+        self._cost = settings.cost if heeded else None
 
     def ask(
         self,
@@ -96,8 +96,10 @@ class Chooser:
                 raise ScoresNotFinite(f"Strategy {strategy.name!r} gave scores that are no finite numbers.")
             rng = numpy_generator(self.seed, "epsilon", round_number)
             spans = None if candidates.spans_M2 is None else candidates.spans_M2.numpy()
-            if spans is not None:
-                scores = _compared(strategy, scores, spans, drawn)
+            if drawn is not None:
+                scores = by_cost(strategy, scores, *drawn)
+            elif spans is not None:
+                scores = by_pixels(strategy, scores, spans[:, 1] - spans[:, 0])
             chosen = choose(scores, sizes, self.settings.protocol, epsilon, rng, spans, self.pool.cell)
         if picks is not None:
             chosen = np.cumsum([0, *sizes[:-1]]) + np.array(picks, np.int64)
@@ -197,12 +199,3 @@ class Chooser:
 def _without_scores(strategy: Strategy) -> Strategy:
     """What stands in for a strategy while predictions say nothing: distances are of what the encoder sees."""
     return build_strategy(COVER if strategy.needs_labelled else RANDOM)
-
-
-def _compared(
-    strategy: Strategy, scores: NDArray[np.float64], spans: NDArray[np.int64], drawn: Drawing | None
-) -> NDArray[np.float64]:
-    """What candidates of several sizes compete by."""
-    if drawn is None:
-        return by_pixels(strategy, scores, spans[:, 1] - spans[:, 0])
-    return by_cost(strategy, scores, *drawn)

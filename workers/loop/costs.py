@@ -1,4 +1,4 @@
-"""By what candidates of several sizes compete: by their scores for their pixels, or for what it would cost to draw them."""
+"""By what candidates compete: those of several sizes by scores for pixels, all by scores for what it would cost to draw them."""
 
 from collections.abc import Sequence
 

@@ -60,8 +60,9 @@ def test_a_cost_changes_a_trajectory_s_key_alone_and_only_where_it_is_not_pixels
     assert clicks.policy_key("paper", 0) == divided.policy_key("paper", 0)
     of_rounds = (each.loop(11, Method.parse("entropy")).cost for each in (pixels, clicks))
     assert [*of_rounds, clicks.loop(11).cost] == [None, CLICKS, None]
-    with pytest.raises(ValueError, match="set levels to 2 or more, or cost to pixels"):
-        tiny_experiment(tmp_path, "cost='seconds'")
+    of_one_size = (tiny_experiment(tmp_path, *changes) for changes in ((), ("cost='pixels'",), ("cost='clicks'",)))
+    plain, pixels, clicks = (key_of(each, "entropy") for each in of_one_size)
+    assert plain == pixels != clicks
 
 
 @pytest.mark.parametrize(

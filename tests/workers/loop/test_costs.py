@@ -102,12 +102,13 @@ def value_for_cost(strategy: str, image: int, rows: slice, cols: slice, cost: Dr
     return float(value.sum() / (cost.fixed + cost.per_click * clicks))
 
 
+@pytest.mark.parametrize("levels", [1, 2])
 @pytest.mark.parametrize("cost", [CLICKS, ASSUMED_SECONDS])
 @pytest.mark.parametrize("strategy", ["entropy", "margin", "bvsb"])
 def test_a_round_takes_the_most_value_for_cost_of_each_pool(
-    learner_of: Callable[..., ActiveLearner], strategy: str, cost: DrawingCost
+    learner_of: Callable[..., ActiveLearner], strategy: str, cost: DrawingCost, levels: int
 ) -> None:
-    learner = learner_of(strategy, cost=cost)
+    learner = learner_of(strategy, cost=cost, levels=levels)
     proposal = learner.ask(round_number=0)
     regions = {each.number: each for each in proposal.regions}
     for each in proposal.regions:
@@ -125,9 +126,10 @@ def _every(learner: ActiveLearner, numbers: NDArray[np.int64], strategy: str, co
     return [value_for_cost(strategy, i, *box.slices, cost) for i, box in zip(images, boxes, strict=True)]
 
 
-def test_clicks_choose_otherwise_than_pixels(learner_of: Callable[..., ActiveLearner]) -> None:
+@pytest.mark.parametrize("levels", [1, 2])
+def test_clicks_choose_otherwise_than_pixels(learner_of: Callable[..., ActiveLearner], levels: int) -> None:
     numbers = {
-        name: [each.number for each in learner_of("entropy", cost=cost).ask(round_number=0).regions]
+        name: [each.number for each in learner_of("entropy", cost=cost, levels=levels).ask(round_number=0).regions]
         for name, cost in (("pixels", None), ("clicks", CLICKS))
     }
     assert numbers["pixels"] != numbers["clicks"]
@@ -136,11 +138,6 @@ def test_clicks_choose_otherwise_than_pixels(learner_of: Callable[..., ActiveLea
 @pytest.mark.parametrize("strategy", ["random", "coreset", "class-balanced"])
 def test_an_order_alone_is_not_changed_by_a_cost(learner_of: Callable[..., ActiveLearner], strategy: str) -> None:
     proposals = [learner_of(strategy, cost=cost).ask(round_number=0) for cost in (None, CLICKS)]
-    assert len({tuple((each.number, each.score) for each in proposal.regions) for proposal in proposals}) == 1
-
-
-def test_among_regions_of_one_size_a_cost_changes_nothing(learner_of: Callable[..., ActiveLearner]) -> None:
-    proposals = [learner_of("entropy", levels=1, cost=cost).ask(round_number=0) for cost in (None, CLICKS)]
     assert len({tuple((each.number, each.score) for each in proposal.regions) for proposal in proposals}) == 1
 
 
@@ -172,8 +169,11 @@ def clicks_of(learner: ActiveLearner) -> int:
     return sum(polygon_clicks(POOL.label_map(each.image)[each.box.slices]) for each in regions)
 
 
-def test_what_is_chosen_in_turn_is_weighed_against_its_cost(learner_of: Callable[..., ActiveLearner]) -> None:
-    by_pixels_alone, by_clicks = (clicks_of(learner_of("diverse", cost=cost)) for cost in (None, CLICKS))
+@pytest.mark.parametrize("levels", [1, 2])
+def test_what_is_chosen_in_turn_is_weighed_against_its_cost(
+    learner_of: Callable[..., ActiveLearner], levels: int
+) -> None:
+    by_pixels_alone, by_clicks = (clicks_of(learner_of("diverse", cost=cost, levels=levels)) for cost in (None, CLICKS))
     assert by_clicks < by_pixels_alone
 
 
