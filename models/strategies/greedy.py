@@ -3,7 +3,6 @@
 Shape suffixes: M candidates, m those of one pool, L labelled regions, E channels of an embedding, C classes.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,9 +15,6 @@ from models.strategies.contract import Candidates, Needs, Strategy, described
 # Candidates and labelled regions whose distances are worked out at a time: few enough for a core's cache, enough to fill a GPU.
 _TILE = {"cpu": (1024, 512)}
 _TILE_ELSEWHERE = (4096, 4096)
-
-_A_DEVIATION = math.log(2)
-"""What a deviation more weighs against a logarithm of costs; tried on CamVid's D_T and D_R: 0.25, 0.5, 0.7, 1, 2 and 4."""
 
 
 class Game(Protocol):
@@ -37,7 +33,7 @@ def scores_of_turns(game: Game, candidates: Candidates) -> Tensor:
 
     With pools, each has its turn in the order in which they come: where one candidate is taken of each, scores are what each
     candidate was worth at its pool's turn. Without, and where several are, those that are taken score n, ... 2, 1 in the order of
-    being taken, the others by what they are worth in the end, 0 at most. Of candidates that say how dear they are, 2 to the power
+    being taken, the others by what they are worth in the end, 0 at most. Of candidates that say how dear they are, e to the power
     of what they are worth, in deviations from the candidates' mean, is divided by the cost of a pixel.
     """
     turns, dear_M = candidates.turns(), candidates.dear_M
@@ -45,7 +41,7 @@ def scores_of_turns(game: Game, candidates: Candidates) -> Tensor:
     def worth() -> Tensor:
         worth_M = game.worth()
         # A sum's own unit is any: an order is the same in each, what it weighs against a cost is not.
-        return worth_M if dear_M is None else _A_DEVIATION * standard(worth_M) - dear_M.to(worth_M)
+        return worth_M if dear_M is None else standard(worth_M) - dear_M.to(worth_M)
 
     at_turn_M = worth().clone()
     while len(open_m := turns.open):

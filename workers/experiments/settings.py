@@ -167,7 +167,7 @@ class Experiment(Settings):
 
     def method_key(self, method: Method, seed: int) -> str:
         """A hash of what a method's trajectory with a seed depends on."""
-        tags = ["weighs cost 3"] if self.cost != "pixels" and self._in_turn(method) else []
+        tags = ["weighs cost 2"] if self.levels > 1 and self.cost != "pixels" and self._in_turn(method) else []
         if self.begins_blank and str(method) not in _AS_BEFORE:
             tags.append(_COVER_FIRST if self._in_turn(method) else _RANDOM_FIRST)
         if method.is_learned:

@@ -179,7 +179,7 @@ def test_what_is_chosen_in_turn_is_weighed_against_its_cost(
 
 
 @pytest.mark.parametrize("unit", [0.1, 1.0, 10.0])
-def test_a_deviation_more_is_worth_twice_as_much_in_whatever_unit_worth_is(unit: float) -> None:
+def test_a_deviation_more_is_worth_e_times_as_much_in_whatever_unit_worth_is(unit: float) -> None:
     spans_M2 = torch.tensor([[0, 1], [1, 2], [2, 3], [3, 4]])
     known = Candidates(count=4, spans_M2=spans_M2, cell=1, wanted=4, dear_M=torch.tensor([2.0, 0.0, 1.5, 2.5]))
 
@@ -190,5 +190,5 @@ def test_a_deviation_more_is_worth_twice_as_much_in_whatever_unit_worth_is(unit:
         def take(self, place: int) -> None:
             pass
 
-    # ln 2 times deviations, less dearness: -2.69, -0.69, -0.81, -1.81.
-    assert scores_of_turns(Worth(), known).argsort(descending=True).tolist() == [1, 2, 3, 0]
+    # Deviations less dearness: -3, -1, -0.5, -1.5.
+    assert scores_of_turns(Worth(), known).argsort(descending=True).tolist() == [2, 1, 3, 0]
