@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import type { Schemas } from "../api/client";
 import { gained, type Progress } from "./points";
-import { change, moment, NOTHING, percent, short } from "./words";
+import { change, exact, moment, NOTHING, percent, short } from "./words";
 
 type Running = Progress["running"][number];
 
@@ -25,7 +25,7 @@ export function Numbers({ project, progress }: NumbersProps) {
       </Number>
       <Number
         name="Regions labelled"
-        value={`${short(labelled)}${budget.regions === null ? "" : ` of ${short(budget.regions)}`}`}
+        value={`${exact(labelled)}${budget.regions === null ? "" : ` of ${exact(budget.regions)}`}`}
       >
         {budget.regions === null ? (
           "no budget"

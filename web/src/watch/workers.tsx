@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { ask, type Schemas } from "../api/client";
 import { useLive } from "./live";
-import { kindInWords, moment, span, useNow } from "./job_words";
+import { kindInWords, moment, percentDone, span, useNow } from "./job_words";
 
 type Worker = Schemas["WorkerOut"];
 
@@ -65,8 +65,8 @@ function Work({ job, project }: { job: Worker["job"]; project: number }) {
   return (
     <>
       {kindInWords(job.kind)} <span class="hint">#{job.id}</span>
-      {job.project_id !== project && <span class="hint"> of {job.project}</span>}{" "}
-      {Math.floor(100 * (job.progress ?? 0))} %{job.message && <span class="message">{job.message}</span>}
+      {job.project_id !== project && <span class="hint"> of {job.project}</span>} {percentDone(job.progress ?? 0)} %
+      {job.message && <span class="message">{job.message}</span>}
     </>
   );
 }
