@@ -160,6 +160,11 @@ export function Review({ project }: { project: Schemas["ProjectDetail"] }) {
           {queue.trouble.value}
         </p>
       )}
+      {queue.unseen.value !== null && (
+        <p class="warning" role="alert">
+          {queue.unseen.value} Trying again…
+        </p>
+      )}
       {queue.decided.value !== null && <Decided project={project.id} {...queue.decided.value} />}
       {help.value && <Keys close={() => (help.value = false)} />}
     </main>
@@ -170,7 +175,7 @@ function Nothing({ queue }: { queue: Queue }) {
   const known = queue.waiting.value !== null && queue.pending.value === 0;
   return (
     <p class="waiting" role="status">
-      {known ? "Nothing waits for a review." : queue.trouble.value === null ? "…" : ""}
+      {known ? "Nothing waits for a review." : queue.unseen.value === null ? "…" : ""}
     </p>
   );
 }
