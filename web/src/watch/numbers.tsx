@@ -38,9 +38,7 @@ export function Numbers({ project, progress }: NumbersProps) {
           ? "in the last hour of labelling"
           : `in the last hour of labelling, ${short(pace.day)} in its last day`}
       </Number>
-      <Number name="Expected finish" value={finish.at === null ? NOTHING : day(finish.at)}>
-        {finish.sentence}
-      </Number>
+      <Expected active={project.active} finish={finish} />
       <Number name="Waiting for labels" value={open.toLocaleString()}>
         {review === 0 ? "regions" : `regions, and ${review.toLocaleString()} for a review`}
       </Number>
@@ -50,6 +48,15 @@ export function Numbers({ project, progress }: NumbersProps) {
           : running.map((each) => <Phase key={each.round} running={each} more={each !== running[0]} />)}
       </Number>
     </dl>
+  );
+}
+
+/** A campaign that is paused ends at no time. */
+function Expected({ active, finish }: { active: boolean; finish: Progress["finish"] }) {
+  return (
+    <Number name="Expected finish" value={active && finish.at !== null ? day(finish.at) : NOTHING}>
+      {active ? finish.sentence : "The campaign is paused."}
+    </Number>
   );
 }
 

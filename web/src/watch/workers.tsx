@@ -19,22 +19,24 @@ export function Workers({ project }: { project: number }) {
       {trouble.value !== null && <p class="warning">{trouble.value}</p>}
       {workers.value?.length === 0 && <p class="warning">None is there: jobs wait until one is started.</p>}
       {workers.value !== null && workers.value.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {["Machine", "Takes", "Does", "Runs for"].map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
+        <div class="wide" tabIndex={0} role="group" aria-label="Workers">
+          <table>
+            <thead>
+              <tr>
+                {["Machine", "Takes", "Does", "Runs for"].map((name) => (
+                  <th key={name} scope="col">
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {workers.value.map((each) => (
+                <Row key={each.id} worker={each} project={project} now={now} />
               ))}
-            </tr>
-          </thead>
-          <tbody>
-            {workers.value.map((each) => (
-              <Row key={each.id} worker={each} project={project} now={now} />
-            ))}
-          </tbody>
-        </table>
+            </tbody>
+          </table>
+        </div>
       )}
     </div>
   );
