@@ -193,6 +193,7 @@ def test_nothing_stands_outside_a_narrow_window(width: int, begin: Begin, contex
         out = page.get_by_role("button", name="Log out").bounding_box()
         assert out, place
         assert out["x"] + out["width"] <= width, place
+        assert out["y"] + out["height"] <= 42, place  # beside the way home
     stage = page.get_by_role("application").bounding_box()
     assert stage
     assert stage["width"] == width - 52
