@@ -70,6 +70,7 @@ def test_what_was_painted_is_accepted_and_rejected_by_keyboard(begin: Begin, ent
         labels_of(campaign, painted[-1])
     page = page_of(campaign, contexts, "reviewer", f"projects/{campaign.project.id}/review")
     expect(page.get_by_role("heading")).to_contain_text(f"({painted[0].col}, {painted[0].row})")
+    expect(page.get_by_role("button", name="Accept it")).to_be_enabled()
     page.keyboard.press("a")
     expect(page.get_by_role("heading")).to_contain_text(f"({painted[1].col}, {painted[1].row})")
     page.keyboard.press("r")

@@ -30,7 +30,9 @@ def named(region: Region) -> str:
 
 
 def heading(page: Page, region: Region) -> None:
+    """Wait until a region stands there, with its labels."""
     expect(page.get_by_role("heading", name=named(region))).to_be_visible()
+    expect(page.locator(".deciding .main")).to_be_enabled()
 
 
 def test_labels_are_accepted_by_number_and_rejected_by_keyboard(begin: Begin, contexts: Contexts) -> None:
@@ -64,14 +66,17 @@ def test_labels_are_accepted_by_number_and_rejected_by_keyboard(begin: Begin, co
 
 QUICK = """
 addEventListener("DOMContentLoaded", () => {
-  const pressed = new Set();
+  const [stood, decided] = [new Set(), new Set()];
+  const press = (key) => dispatchEvent(new KeyboardEvent("keydown", { key }));
   new MutationObserver(() => {
     const said = document.querySelector("h1")?.textContent ?? "";
-    if (!said.includes("(") || pressed.has(said)) return;
-    pressed.add(said);
-    dispatchEvent(new KeyboardEvent("keydown", { key: pressed.size === 1 ? "ArrowRight" : "a" }));
-    if (pressed.size === 1) dispatchEvent(new KeyboardEvent("keydown", { key: "a" }));
-  }).observe(document.body, { childList: true, subtree: true, characterData: true });
+    if (!said.includes("(") || decided.has(said)) return;
+    if (!stood.has(said) && stood.add(said).size === 1) press("ArrowRight");
+    const accept = document.querySelector(".deciding .main");
+    if (accept.disabled || (stood.size === 1 && !accept.textContent.includes("label 2"))) return;
+    decided.add(said);
+    press("a");
+  }).observe(document.body, { attributes: true, childList: true, subtree: true, characterData: true });
 });
 """
 
@@ -163,3 +168,28 @@ def test_a_decision_that_is_refused_is_said_and_its_region_comes_back(begin: Beg
         session.get_one(Region, campaign.regions[0].id).state = "review"
     page.keyboard.press("1")
     heading(page, campaign.regions[0])
+
+
+def test_a_label_that_could_not_be_fetched_is_said_and_not_accepted_before_it_is_there(
+    begin: Begin, contexts: Contexts
+) -> None:
+    campaign = disputed(begin, 1)
+    page = contexts().new_page()
+    token = campaign.make.annotator("reviewer")
+    first = f"**/regions/{campaign.regions[0].id}/labels/1"
+    page.route(first, lambda route: route.abort())
+    page.goto(f"{campaign.url}/app/#token={token}/projects/{campaign.project.id}/review")
+    expect(page.get_by_text("Could not be fetched.")).to_be_visible()
+    expect(page.get_by_role("button", name="Accept label 1")).to_be_disabled()
+    for key in ("a", "1", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(300)
+    expect(page.locator(".decided")).to_have_count(0)
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="Accept label 2")).to_be_enabled()
+    page.keyboard.press("ArrowLeft")
+    page.unroute(first)
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Could not be fetched.")).to_have_count(0)
+    page.keyboard.press("a")
+    expect(page.locator(".decided")).to_contain_text("was accepted")

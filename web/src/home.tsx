@@ -1,9 +1,9 @@
 /** The caller's projects. */
 
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { ask, type Schemas } from "./api/client";
 import { roleIn, type Who } from "./api/session";
+import { useLive } from "./watch/live";
 
 interface Page {
   readonly items: Schemas["ProjectOut"][];
@@ -11,17 +11,17 @@ interface Page {
 
 export function Home({ who }: { who: Who }) {
   const projects = useSignal<Schemas["ProjectOut"][] | null>(null);
-  const trouble = useSignal<string | null>(null);
-  useEffect(() => {
-    ask<Page>("GET", "/projects?limit=100").then(
-      (page) => (projects.value = page.items),
-      (error: Error) => (trouble.value = error.message),
-    );
-  }, []);
+  const trouble = useLive(null, [], async (signal) => {
+    projects.value = (await ask<Page>("GET", "/projects?limit=100", { signal })).items;
+  });
   return (
     <main class="home">
       <h1>Projects</h1>
-      {trouble.value !== null && <p class="warning">{trouble.value}</p>}
+      {trouble.value !== null && (
+        <p class="warning" role="alert">
+          {trouble.value}
+        </p>
+      )}
       {projects.value?.length === 0 && <p>There is no project that you are a member of yet.</p>}
       {who.role === "admin" && (
         <p>

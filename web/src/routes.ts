@@ -35,7 +35,12 @@ export function addressOf(page: string, project: number, region = 0, query = "")
 /** The same page, otherwise asked: no step to go back to. */
 export function replaceQuery(query: string): void {
   const { page, project, region } = route.value;
-  history.replaceState(null, "", addressOf(page, project, region, query));
+  replaceAddress(addressOf(page, project, region, query));
+}
+
+/** Another address in the place of this one: no step to go back to. */
+export function replaceAddress(address: string): void {
+  history.replaceState(null, "", address);
   route.value = routeOf(location.hash);
 }
 

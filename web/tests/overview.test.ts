@@ -4,7 +4,8 @@ import type { Schemas } from "../src/api/client";
 import { fromZero, nearest, scale, ticks } from "../src/watch/axes";
 import { amount, breaks, byClass, curve, gained, type Round, rows, sorted } from "../src/watch/points";
 import { regionsAsked, saving, soFar, winner } from "../src/watch/savings";
-import { asked, change, moment, percent } from "../src/watch/words";
+import { percentDone } from "../src/watch/job_words";
+import { asked, change, exact, moment, percent, points } from "../src/watch/words";
 
 type Point = Schemas["ProgressOut"]["points"][number];
 
@@ -159,7 +160,14 @@ test("the best of the games is the one of the largest area, the shipped policy w
 test("figures are written as they are read", () => {
   expect([percent(0.4213), percent(null), percent(1, 0)]).toEqual(["42.1\u00a0%", "–", "100\u00a0%"]);
   expect([change(0.02), change(-0.013), change(null)]).toEqual(["+2.0", "−1.3", "–"]);
+  expect([exact(1536), exact(12.25), exact(40)]).toEqual(["1,536", "12.3", "40"]);
+  expect([0.29, 0.57, 0.996, 1].map(percentDone)).toEqual([29, 57, 99, 100]);
   const now = new Date(2026, 0, 5, 12);
   expect(moment(new Date(2026, 0, 5, 14, 30).toISOString(), now)).toMatch(/^2:30.PM$/);
   expect(moment(new Date(2026, 0, 7, 14, 30).toISOString(), now)).toContain("7");
+});
+
+test("a difference that is shown as nothing is no loss", () => {
+  expect([change(-0.0004), points(-0.0004) < 0]).toEqual(["+0.0", false]);
+  expect([change(-0.0006), points(-0.0006) < 0]).toEqual(["−0.1", true]);
 });

@@ -1,9 +1,14 @@
 import { beforeEach, expect, test, vi } from "vitest";
-import { answer, refused } from "./browser";
+import { answer, refused, until } from "./browser";
 import { ask, type Schemas } from "../src/api/client";
-import { begin, logIn, logOut, who, why } from "../src/api/session";
+import { begin, logIn, logOut, renew, stays, who, why } from "../src/api/session";
 
 const ADA = { name: "ada", role: "annotator", projects: {}, annotator_id: 1 } as unknown as Schemas["WhoOut"];
+
+vi.stubGlobal("history", {
+  replaceState: (_: null, __: "", address: string) => (location.hash = address.split("app/")[1]!),
+});
+vi.stubGlobal("HashChangeEvent", Event);
 
 beforeEach(() => {
   [who.value, why.value] = [undefined, null];
@@ -29,8 +34,6 @@ test("whoever comes without a session is told nothing, and logs in", async () =>
 });
 
 test("a link that does not log in says why", async () => {
-  vi.stubGlobal("history", { replaceState: () => (location.hash = "") });
-  vi.stubGlobal("HashChangeEvent", Event);
   location.hash = "#token=rw_old/projects/1";
   answer(() => refused(401, "The token has run out."));
   await begin();
@@ -53,4 +56,40 @@ test("whoever logs out of a session that has ended is out", async () => {
   answer(() => refused(401, "This needs a token."));
   await logOut();
   expect([who.value, why.value]).toEqual([null, null]);
+});
+
+test("a link that is opened where the page stands logs in, and leaves no token in the address", async () => {
+  const eve = { ...ADA, name: "eve", annotator_id: 2 };
+  answer(() => ADA);
+  await begin();
+  const sent: unknown[] = [];
+  answer((method, path, body) => {
+    sent.push([method, path, body]);
+    return eve;
+  });
+  location.hash = "#token=rw_eve/projects/1/annotate";
+  dispatchEvent(new Event("hashchange"));
+  await until(() => who.value?.name === "eve");
+  expect(sent).toEqual([["POST", "/session", { token: "rw_eve" }]]);
+  expect(location.hash).toBe("#/projects/1/annotate");
+});
+
+test("whoever cannot be logged out is told, and stays", async () => {
+  who.value = ADA;
+  answer(() => Promise.reject(new TypeError("Failed to fetch")));
+  await logOut();
+  expect([who.value, stays.value]).toEqual([ADA, "You are still logged in: The service cannot be reached."]);
+  answer(() => ({}));
+  await logOut();
+  expect([who.value, stays.value]).toEqual([null, null]);
+});
+
+test("a role that somebody was given meanwhile is seen without another login", async () => {
+  who.value = ADA;
+  answer(() => ({ ...ADA, projects: { "7": "reviewer" } }));
+  await renew();
+  expect(who.value.projects).toEqual({ "7": "reviewer" });
+  answer(() => refused(503, "The database is away."));
+  await renew();
+  expect(who.value.projects).toEqual({ "7": "reviewer" });
 });

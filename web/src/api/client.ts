@@ -62,6 +62,19 @@ export async function picture(path: string, signal?: AbortSignal): Promise<Image
   return createImageBitmap(await response.blob(), { imageOrientation: "none" });
 }
 
+/** Whether who asks may not have what is there, now or later; what is there is not read. */
+export async function isRefused(path: string): Promise<boolean> {
+  const stopped = new AbortController();
+  try {
+    await answered("GET", path, { signal: stopped.signal });
+    return false;
+  } catch (error) {
+    return error instanceof ApiError && [401, 403, 404].includes(error.status);
+  } finally {
+    stopped.abort();
+  }
+}
+
 async function answered(method: string, path: string, { body, signal }: Asked): Promise<Response> {
   const headers: Record<string, string> = { "X-Requested-With": "regionwise" };
   if (body !== undefined) headers["Content-Type"] = "application/json";

@@ -55,7 +55,7 @@ export class CorrectionBench extends Bench {
       }),
       ...this.show(stage),
     ];
-    const leaving = () => void (this.changes.peek() > 0 && task.save());
+    const leaving = () => void (editor.changes.peek() > 0 && task.save().catch(() => undefined)); // a browser that keeps nothing
     addEventListener("pagehide", leaving);
     return () => {
       removeEventListener("pagehide", leaving);
@@ -63,6 +63,7 @@ export class CorrectionBench extends Bench {
       stops.forEach((stop) => stop());
       keyboard.close();
       editor.close();
+      leaving(); // the last stroke may not have been kept yet
       stage.close();
     };
   }

@@ -26,7 +26,8 @@ interface CanvasProps {
 
 export function Canvas({ project, correction, close, again }: CanvasProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  const bench = useMemo(() => new CorrectionBench(project, correction), [project, correction]);
+  const bench = useMemo(() => new CorrectionBench(project, correction), [correction]); // of the project as it was when it was opened
+
   const help = useSignal(false);
   const reason = useSignal("");
   const saving = useSignal(false);
@@ -70,6 +71,7 @@ export function Canvas({ project, correction, close, again }: CanvasProps) {
 
   useLayoutEffect(() => {
     const dialog = { open: () => (help.value = true), covered: isCovered };
+    canvas.current!.focus({ preventScroll: true });
     return bench.open(canvas.current!, dialog, { submit: () => void save(), skip: () => undefined, back: close });
   }, [bench]);
 

@@ -31,7 +31,7 @@ export function Correct({ project, region: id, reviewer, close }: CorrectProps) 
   useEffect(() => {
     const stopped = new AbortController();
     const chosen = Number(new URLSearchParams(route.value.query).get("version"));
-    load(id, reviewer, chosen, stopped.signal).then(
+    load(project.id, id, reviewer, chosen, stopped.signal).then(
       (found) => (opened.value = found),
       (error: Error) => !stopped.signal.aborted && (trouble.value = error.message),
     );
@@ -63,11 +63,18 @@ export function Correct({ project, region: id, reviewer, close }: CorrectProps) 
   );
 }
 
-async function load(id: number, reviewer: number, chosen: number, signal: AbortSignal): Promise<Opened> {
+async function load(
+  project: number,
+  id: number,
+  reviewer: number,
+  chosen: number,
+  signal: AbortSignal,
+): Promise<Opened> {
   const [region, { items: versions }] = await Promise.all([
     ask<Region>("GET", `/regions/${id}`, { signal }),
     ask<{ items: Version[] }>("GET", `/regions/${id}/labels?limit=500`, { signal }),
   ]);
+  if (region.project_id !== project) throw new Error(`Region ${id} is of another project.`);
   const base = versions.find((each) => each.version === chosen) ?? versions.at(-1);
   const open = region.state === "open" || region.state === "skipped";
   const correction =

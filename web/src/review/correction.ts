@@ -26,6 +26,7 @@ const drafts = new Table<CorrectionDraft>("drafts", database);
 export class Correction implements Painted {
   readonly history = new History();
   readonly stopwatch = new Stopwatch();
+  private sent = false;
   private constructor(
     readonly region: Region,
     readonly versions: readonly Version[],
@@ -71,6 +72,7 @@ export class Correction implements Painted {
   }
 
   async save(): Promise<void> {
+    if (this.sent) return;
     const { key, region, map, base, stopwatch } = this;
     await drafts.put({ ...draftOf(key, region.id, map, stopwatch), version: base.version });
   }
@@ -92,6 +94,7 @@ export class Correction implements Painted {
       ...(reason === "" ? {} : { reason }),
     };
     await ask("POST", `/regions/${this.region.id}/reviews`, { body });
+    this.sent = true;
     await this.drop();
   }
 

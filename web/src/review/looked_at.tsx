@@ -1,6 +1,8 @@
 /** A region that cannot be corrected now: its image, what the network says, and the labels that are there. */
 
+import { useEffect, useRef } from "preact/hooks";
 import type { Schemas } from "../api/client";
+import { focusOn } from "../ui/focus";
 import { Overlay } from "../ui/overlay";
 import { useKeys } from "../ui/keys";
 import type { MapAt } from "../ui/pixels";
@@ -19,6 +21,8 @@ const OPACITY = 0.6;
 
 export function LookedAt({ project, region, versions, close }: LookedAtProps) {
   const colours = new Map(project.classes.map((each) => [each.id, each.color]));
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => focusOn(box.current!.querySelector("h1")), []);
   useKeys((event) => event.key === "Escape" && close());
   const shown: (readonly [string, MapAt | null])[] = [
     ["Image", null],
@@ -28,7 +32,7 @@ export function LookedAt({ project, region, versions, close }: LookedAtProps) {
     ...versions.map((each) => [said(each), { path: each.mask_url, of: each.id }] as const),
   ];
   return (
-    <div class="correct looked-at">
+    <div class="correct looked-at" ref={box}>
       <header>
         <Heading region={region} />
         <button type="button" onClick={close}>

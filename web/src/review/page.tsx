@@ -24,6 +24,8 @@ export function Review({ project }: { project: Schemas["ProjectDetail"] }) {
   const chosen = useSignal(0);
   const reason = useSignal("");
   const help = useSignal(false);
+  /** Labels that were on the screen: no other one is accepted. */
+  const seen = useSignal<ReadonlySet<number>>(new Set());
   const field = useRef<HTMLInputElement>(null);
   const opened = route.value.region;
   const region = queue.first.value;
@@ -37,9 +39,10 @@ export function Review({ project }: { project: Schemas["ProjectDetail"] }) {
     reason.value = "";
   }, [region?.id]);
 
+  const isSeen = (place: number) => seen.value.has(region?.labels[place]?.id ?? 0);
   const accept = (place: number) => {
     const label = region?.labels[place];
-    if (label !== undefined) void queue.decide({ decision: "accepted", label_id: label.id });
+    if (label !== undefined && isSeen(place)) void queue.decide({ decision: "accepted", label_id: label.id });
   };
   const reject = (alone: boolean) => {
     const label = alone ? region?.labels[chosen.value] : undefined;
@@ -119,6 +122,7 @@ export function Review({ project }: { project: Schemas["ProjectDetail"] }) {
             marked={marked.value}
             chosen={chosen.value}
             choose={(place) => (chosen.value = place)}
+            seen={(label) => seen.value.has(label) || (seen.value = new Set([...seen.value, label]))}
           />
           <form
             class="deciding"
@@ -127,7 +131,13 @@ export function Review({ project }: { project: Schemas["ProjectDetail"] }) {
               reject(false);
             }}
           >
-            <button type="button" class="main" onClick={() => accept(chosen.value)}>
+            <button
+              type="button"
+              class="main"
+              disabled={!isSeen(chosen.value)}
+              title={isSeen(chosen.value) ? undefined : "It is not on the screen yet"}
+              onClick={() => accept(chosen.value)}
+            >
               Accept {several ? `label ${chosen.value + 1}` : "it"} <kbd>a</kbd>
             </button>
             <button type="button" onClick={correct}>
@@ -160,6 +170,11 @@ export function Review({ project }: { project: Schemas["ProjectDetail"] }) {
           {queue.trouble.value}
         </p>
       )}
+      {queue.unseen.value !== null && (
+        <p class="warning" role="alert">
+          {queue.unseen.value} Trying again…
+        </p>
+      )}
       {queue.decided.value !== null && <Decided project={project.id} {...queue.decided.value} />}
       {help.value && <Keys close={() => (help.value = false)} />}
     </main>
@@ -169,9 +184,12 @@ export function Review({ project }: { project: Schemas["ProjectDetail"] }) {
 function Nothing({ queue }: { queue: Queue }) {
   const known = queue.waiting.value !== null && queue.pending.value === 0;
   return (
-    <p class="waiting" role="status">
-      {known ? "Nothing waits for a review." : queue.trouble.value === null ? "…" : ""}
-    </p>
+    <>
+      <h1 class="unseen">Review</h1>
+      <p class="waiting" role="status">
+        {known ? "Nothing waits for a review." : queue.unseen.value === null ? "…" : ""}
+      </p>
+    </>
   );
 }
 

@@ -18,13 +18,15 @@ interface PicturesProps {
   readonly marked: boolean;
   readonly chosen: number;
   readonly choose: (place: number) => void;
+  /** A label is on the screen. */
+  readonly seen: (label: number) => void;
 }
 
-export function Pictures({ region, classes, opacity, marked, chosen, choose }: PicturesProps) {
+export function Pictures({ region, classes, opacity, marked, chosen, choose, seen }: PicturesProps) {
   const { labels, width, height } = region;
   const predicted = predictionOf(region);
   const maps: MapAt[] = labels.map((each) => ({ path: each.mask_url, of: each.id }));
-  const { parts, ids } = useHeld(region.id, maps);
+  const { parts, ids } = useHeld(maps);
   const colours = useMemo(() => new Map(classes.map((each) => [each.id, each.color])), [classes]);
   const window = useWindow();
   const columns = columnsOf(1 + labels.length + (predicted === null ? 0 : 1), width / height, window);
@@ -48,14 +50,20 @@ export function Pictures({ region, classes, opacity, marked, chosen, choose }: P
         )}
         {labels.map((label, place) => (
           <figure key={label.id} class={chosen === place ? "chosen" : ""}>
-            <button type="button" aria-pressed={chosen === place} onClick={() => choose(place)}>
-              <Overlay
-                {...shared}
-                title={`Label ${place + 1}`}
-                mask={maps[place]!}
-                against={marked ? others(maps[place]!) : undefined}
-              />
-            </button>
+            <Overlay
+              {...shared}
+              title={`Label ${place + 1}`}
+              mask={maps[place]!}
+              against={marked ? others(maps[place]!) : undefined}
+              drawn={() => seen(label.id)}
+            />
+            <button
+              type="button"
+              class="cover"
+              aria-label={`Choose label ${place + 1}`}
+              aria-pressed={chosen === place}
+              onClick={() => choose(place)}
+            />
             <figcaption>
               <kbd>{place + 1}</kbd> {label.annotator_name}, {label.kind}
               {label.seconds !== null && ` in ${Math.round(label.seconds)} s`}
@@ -109,7 +117,7 @@ interface Held {
 const NOTHING: Held = { parts: [], ids: new Set() };
 
 /** What is in the label maps of a region. */
-function useHeld(region: number, maps: readonly MapAt[]): Held {
+function useHeld(maps: readonly MapAt[]): Held {
   const held = useSignal(NOTHING);
   useEffect(() => {
     let stale = false;
@@ -123,7 +131,7 @@ function useHeld(region: number, maps: readonly MapAt[]): Held {
       () => undefined,
     );
     return () => (stale = true);
-  }, [region]);
+  }, [JSON.stringify(maps)]);
   return held.value;
 }
 

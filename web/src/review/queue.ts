@@ -1,7 +1,7 @@
 /** Regions that wait for a reviewer: the first one is decided about, and the next ones are there already. */
 
 import { batch, computed, signal } from "@preact/signals";
-import { ask, type Schemas } from "../api/client";
+import { ApiError, ask, type Schemas } from "../api/client";
 import { imageAt, mapAt, type MapAt } from "../ui/pixels";
 
 export type Waiting = Schemas["WaitingRegion"];
@@ -21,16 +21,22 @@ export class Queue {
   readonly count = signal<number | null>(null);
   /** Decisions that the service has not answered yet. */
   readonly pending = signal(0);
+  /** Why the last decision was not taken. */
   readonly trouble = signal<string | null>(null);
+  /** Why what waits cannot be seen now. */
+  readonly unseen = signal<string | null>(null);
   readonly decided = signal<{ readonly region: Waiting; readonly decision: string } | null>(null);
   readonly first = computed(() => this.waiting.value?.[0]);
   /** The labels of regions that were decided about: with others a region waits anew. */
   private readonly done = new Map<number, string>();
+  /** Regions that were decided about and that no decision is known to have reached, in that order. */
+  private readonly turns = new Map<number, number>();
+  private turn = 0;
   private readonly closed = new AbortController();
   private readonly timer: number;
 
   constructor(private readonly project: number) {
-    this.timer = window.setInterval(() => this.isShort && void this.look(), LOOK_MILLISECONDS);
+    this.timer = window.setInterval(() => this.isWanting && void this.look(), LOOK_MILLISECONDS);
   }
 
   close(): void {
@@ -38,8 +44,12 @@ export class Queue {
     this.closed.abort();
   }
 
+  private get isWanting(): boolean {
+    return (this.isShort || this.unseen.value !== null) && document.visibilityState === "visible";
+  }
+
   private get isShort(): boolean {
-    return (this.waiting.value?.length ?? 0) < FEW && document.visibilityState === "visible";
+    return (this.waiting.value?.length ?? 0) < FEW;
   }
 
   /** See what waits now. */
@@ -53,12 +63,13 @@ export class Queue {
       ]);
       const found = this.inOrder(page.items.filter((each) => this.done.get(each.id) !== labelsOf(each)));
       batch(() => {
+        this.unseen.value = null;
         this.waiting.value = found;
         this.count.value = Math.max(found.length, (project.regions.review ?? 0) - this.pending.value);
       });
       this.fetchAhead();
     } catch (error) {
-      if (!signal.aborted) this.trouble.value = error instanceof Error ? error.message : String(error);
+      if (!signal.aborted) this.unseen.value = error instanceof Error ? error.message : String(error);
     }
   }
 
@@ -70,12 +81,13 @@ export class Queue {
     return [...here, ...newest.values()];
   }
 
-  /** Decide about the first region and go on to the next; what is refused comes back. */
+  /** Decide about the first region and go on to the next; one whose decision does not arrive or is refused comes back. */
   async decide(decision: Decision): Promise<void> {
     const region = this.first.value;
     if (region === undefined) return;
     batch(() => {
       this.done.set(region.id, labelsOf(region));
+      if (!this.turns.has(region.id)) this.turns.set(region.id, this.turn++);
       this.trouble.value = null;
       this.decided.value = { region, decision: decision.decision };
       this.waiting.value = this.waiting.value!.slice(1);
@@ -85,16 +97,31 @@ export class Queue {
     this.fetchAhead();
     try {
       await ask("POST", `/regions/${region.id}/reviews`, { body: decision });
+      this.turns.delete(region.id);
     } catch (error) {
+      const refused = error instanceof ApiError && !error.passing;
+      if (refused) this.turns.delete(region.id);
       batch(() => {
-        this.done.delete(region.id);
-        this.decided.value = null;
+        this.giveBack(region);
+        if (this.decided.value?.region === region) this.decided.value = null;
         this.trouble.value = `${region.image_name} (${region.x}, ${region.y}): ${(error as Error).message}`;
       });
     } finally {
       this.pending.value -= 1;
     }
     if (this.isShort || this.trouble.value !== null) await this.look();
+  }
+
+  /** One that was refused comes behind the others; one that nobody answered to is the first again, those before it before it. */
+  private giveBack(region: Waiting): void {
+    this.done.delete(region.id);
+    const here = this.waiting.value ?? [];
+    if (here.some((each) => each.id === region.id)) return;
+    const turnOf = (each: Waiting) => this.turns.get(each.id) ?? Infinity;
+    const found = here.findIndex((each) => turnOf(each) > turnOf(region));
+    const at = found < 0 ? here.length : found;
+    this.waiting.value = [...here.slice(0, at), region, ...here.slice(at)];
+    this.count.value = (this.count.value ?? 0) + 1;
   }
 
   /** Look at the first one later. */

@@ -1,6 +1,7 @@
 /** Networks that are trained when somebody says so. */
 
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { ask, type Schemas } from "../api/client";
 
 const KINDS = [
@@ -12,6 +13,7 @@ const KINDS = [
 export function Jobs({ project }: { project: Schemas["ProjectDetail"] }) {
   const said = useSignal<string | null>(null);
   const active = useSignal(project.active);
+  useEffect(() => void (active.value = project.active), [project]); // somebody else may have paused it
   const start = async (kind: string) => {
     const job = await ask<Schemas["JobOut"]>("POST", `/projects/${project.id}/jobs`, { body: { kind } });
     said.value = `Job ${job.id} (${kind}) is ${job.state}; the overview shows how it goes.`;

@@ -1,8 +1,9 @@
 /** A label map over the region's pixels, or where it differs from others. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { differing } from "../mask/differences";
 import type { LabelMap } from "../mask/label_map";
+import { Fetching } from "./fetching";
 import "./overlay.css";
 import { imageAt, mapAt, type MapAt } from "./pixels";
 
@@ -18,40 +19,72 @@ interface OverlayProps {
   readonly against?: readonly MapAt[] | undefined;
   readonly colours: ReadonlyMap<number, readonly number[]>;
   readonly opacity: number;
+  /** It is on the screen. */
+  readonly drawn?: () => void;
 }
 
 const UNLABELLED = [255, 0, 255];
 const FADED = 0.55;
 const STRONG = 0.85;
 
-export function Overlay({ title, crop, width, height, mask, against, colours, opacity }: OverlayProps) {
+export function Overlay({ title, crop, width, height, mask, against, colours, opacity, drawn }: OverlayProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const shown = JSON.stringify([crop, mask, against]);
+  const palette = JSON.stringify([...colours]);
+  const fetching = useMemo(() => new Fetching(() => pixelsOf(crop, mask, against)), [shown]);
   useEffect(() => {
-    let stale = false;
-    void Promise.all([
-      imageAt(crop),
-      mask === null ? null : mapAt(mask),
-      against === undefined ? undefined : Promise.all(against.map(mapAt)),
-    ]).then(
-      ([pixels, map, others]) => {
-        if (!stale && canvas.current !== null) draw(canvas.current, pixels, map, others, colours, opacity);
-      },
-      () => undefined, // what cannot be fetched stays blank
-    );
-    return () => (stale = true);
-  }, [shown, opacity]);
+    void fetching.again();
+    return () => fetching.close();
+  }, [fetching]);
+  const found = fetching.found.value;
+  const failed = fetching.failed.value;
+  useEffect(() => {
+    if (found !== null) {
+      draw(canvas.current!, ...found, colours, opacity);
+      drawn?.();
+    } else if (failed) canvas.current!.width = width; // nothing of what was there before
+  }, [found, failed, palette, opacity]);
   return (
-    <canvas
-      ref={canvas}
-      class="overlay"
-      role="img"
-      aria-label={title}
-      width={width}
-      height={height}
-      style={{ aspectRatio: `${width} / ${height}` }}
-    />
+    <>
+      <canvas
+        ref={canvas}
+        class="overlay"
+        role="img"
+        aria-label={title}
+        width={width}
+        height={height}
+        style={{ aspectRatio: `${width} / ${height}` }}
+      />
+      {failed && <Unfetched again={fetching.again} />}
+    </>
   );
+}
+
+/** Stands over the picture, which may be within a link. */
+function Unfetched({ again }: { again: () => unknown }) {
+  const pressed = (event: Event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    again();
+  };
+  return (
+    <span class="unfetched">
+      Could not be fetched.
+      <button type="button" onClick={pressed}>
+        Try again
+      </button>
+    </span>
+  );
+}
+
+type Pixels = [ImageBitmap, LabelMap | null, readonly LabelMap[] | undefined];
+
+async function pixelsOf(crop: string, mask: MapAt | null, against: readonly MapAt[] | undefined): Promise<Pixels> {
+  return Promise.all([
+    imageAt(crop),
+    mask === null ? null : mapAt(mask),
+    against === undefined ? undefined : Promise.all(against.map(mapAt)),
+  ]);
 }
 
 function draw(

@@ -1,20 +1,25 @@
 /** How the annotators of a project do. */
 
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { apiUrl, ask, type Schemas } from "../api/client";
+import { maySetUp } from "../api/session";
+import { useLive } from "./live";
 
 type Standing = Schemas["AnnotatorStanding"];
 
 export function Annotators({ project }: { project: number }) {
   const rows = useSignal<readonly Standing[] | null>(null);
-  const trouble = useSignal<string | null>(null);
+  const refused = useSignal<string | null>(null);
   const path = `/projects/${project}/annotators`;
-  const look = async () => {
-    rows.value = (await ask<{ items: Standing[] }>("GET", `${path}?limit=200`)).items;
+  const look = async (signal?: AbortSignal) => {
+    const page = await ask<{ items: Standing[] }>("GET", `${path}?limit=200`, signal === undefined ? {} : { signal });
+    rows.value = page.items;
   };
-  const told = (doing: Promise<unknown>) => void doing.catch((error: Error) => (trouble.value = error.message));
-  useEffect(() => told(look()), [project]);
+  const trouble = useLive(null, [], look);
+  const told = (doing: Promise<unknown>) => {
+    refused.value = null;
+    doing.catch((error: Error) => (refused.value = error.message));
+  };
   const turn = async (row: Standing) => {
     const member = `/projects/${project}/members/${row.annotator_id}`;
     if (row.paused_at === null) await ask("POST", `${member}/pause`, { body: { reason: "Paused by hand." } });
@@ -24,44 +29,58 @@ export function Annotators({ project }: { project: number }) {
   return (
     <main class="overview">
       <h1>Annotators</h1>
-      {trouble.value !== null && <p class="warning">{trouble.value}</p>}
+      {(refused.value ?? trouble.value) !== null && (
+        <p class="warning" role="alert">
+          {refused.value ?? trouble.value}
+        </p>
+      )}
       <section>
-        <table>
-          <thead>
-            <tr>
-              {["Name", "Regions", "Regions an hour", "Seconds a region", "Idle", "Agreement", "Gold", "Skips", ""].map(
-                (name) => (
+        <div class="wide" tabIndex={0} role="group" aria-label="Table">
+          <table>
+            <thead>
+              <tr>
+                {[
+                  "Name",
+                  "Regions",
+                  "Regions an hour",
+                  "Seconds a region",
+                  "Idle",
+                  "Agreement",
+                  "Gold",
+                  "Skips",
+                  "",
+                ].map((name) => (
                   <th key={name} scope="col">
                     {name}
                   </th>
-                ),
-              )}
-            </tr>
-          </thead>
-          <tbody>
-            {rows.value?.map((row) => (
-              <tr key={row.annotator_id}>
-                <th scope="row">
-                  {row.name} <span class="hint">{row.role ?? "no member any more"}</span>
-                </th>
-                <td>{row.regions}</td>
-                <td>{number(row.regions_per_hour)}</td>
-                <td>{number(row.median_seconds)}</td>
-                <td>{duration(row.idle_seconds)}</td>
-                <td title={`${row.compared} labels of others`}>{percent(row.agreement_miou)}</td>
-                <td title={row.gold === null ? "" : `${row.gold.regions} gold regions`}>{percent(row.gold_miou)}</td>
-                <td>{row.skips}</td>
-                <td>
-                  {row.role !== null && (
-                    <button type="button" title={row.pause_reason ?? ""} onClick={() => told(turn(row))}>
-                      {row.paused_at === null ? "Pause" : "Let go on"}
-                    </button>
-                  )}
-                </td>
+                ))}
               </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {rows.value?.map((row) => (
+                <tr key={row.annotator_id}>
+                  <th scope="row">
+                    {row.name} <span class="hint">{row.role ?? "no member any more"}</span>
+                  </th>
+                  <td>{row.regions}</td>
+                  <td>{number(row.regions_per_hour)}</td>
+                  <td>{number(row.median_seconds)}</td>
+                  <td>{duration(row.idle_seconds)}</td>
+                  <td title={`${row.compared} labels of others`}>{percent(row.agreement_miou)}</td>
+                  <td title={row.gold === null ? "" : `${row.gold.regions} gold regions`}>{percent(row.gold_miou)}</td>
+                  <td>{row.skips}</td>
+                  <td>
+                    {row.role !== null && maySetUp(project) && (
+                      <button type="button" title={row.pause_reason ?? ""} onClick={() => told(turn(row))}>
+                        {row.paused_at === null ? "Pause" : "Let go on"}
+                      </button>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
         <p>
           <a class="button" href={apiUrl(`${path}?format=csv`)} download>
             As CSV

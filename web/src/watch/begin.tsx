@@ -32,7 +32,8 @@ export function Begin({ project }: { project: Schemas["ProjectDetail"] }) {
       <h2>Ready to be labelled</h2>
       <p>
         {images.toLocaleString()} images divide into {project.pool_regions.toLocaleString()} regions. The first round is
-        asked for when somebody begins to annotate; this page shows from then on what the labels bring.
+        asked for when {project.active ? "" : "the campaign goes on and "}somebody begins to annotate; this page shows
+        from then on what the labels bring.
       </p>
       {(project.images["reward"] ?? 0) === 0 && (
         <p class="hint">There are no reward images: without a few labelled ones mIoU is not measured.</p>

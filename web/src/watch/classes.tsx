@@ -5,7 +5,7 @@ import { kept } from "../ui/storage";
 import { fromZero, scale } from "./axes";
 import { byClass, type OfClass, type Order, ORDERS, type Progress, type Round, sorted } from "./points";
 import { AsTable } from "./table";
-import { change, percent } from "./words";
+import { change, percent, points } from "./words";
 
 interface PerClassProps {
   readonly project: Schemas["ProjectDetail"];
@@ -45,7 +45,10 @@ export function PerClass({ project, rounds, progress }: PerClassProps) {
               <span class="swatch" style={{ backgroundColor: `rgb(${each.color.join(" ")})` }} />
               <span class="name">{each.name}</span>
               <span class="value">{percent(each.newest, 0)}</span>
-              <span class={`change ${(each.change ?? 0) < 0 ? "worse" : ""}`} title="Points since the first round">
+              <span
+                class={`change ${points(each.change ?? 0) < 0 ? "worse" : ""}`}
+                title="Points since the first round"
+              >
                 {each.change === null ? "" : change(each.change)}
               </span>
             </p>

@@ -8,7 +8,8 @@ import { useKeys } from "../ui/keys";
 import { Card, type Layer, LAYERS } from "./card";
 import { Filters } from "./filters";
 import "./gallery.css";
-import { Listing, SOUGHT } from "./listing";
+import { Listing, SOUGHT, unreadable } from "./listing";
+import { useLive } from "./live";
 
 const BEGUN_FOR_VIEW = "600px";
 
@@ -21,6 +22,8 @@ export function Gallery({ project }: { project: Schemas["ProjectDetail"] }) {
   const grid = useRef<HTMLUListElement>(null);
   const colours = useMemo(() => new Map(project.classes.map((each) => [each.id, each.color])), [project]);
   const sought = SOUGHT.map((name) => given.get(name)).join("/");
+
+  const odd = unreadable(given);
 
   const set = (changes: Record<string, string>) => {
     const next = new URLSearchParams(query);
@@ -43,10 +46,11 @@ export function Gallery({ project }: { project: Schemas["ProjectDetail"] }) {
   useEffect(() => {
     if (opened === 0) return;
     return () => {
-      void listing.renew(opened).catch(() => undefined);
+      void listing.renew(new Set([opened])).catch(() => undefined);
       grid.current?.querySelector<HTMLElement>(`[data-region="${opened}"]`)?.focus({ preventScroll: true });
     };
   }, [opened]);
+  useLive(project.id, ["regions"], () => listing.renew(inSight(grid.current)));
   useKeys((event) => {
     if (opened > 0 || event.ctrlKey || event.altKey || event.metaKey || isTyping(event.target)) return;
     const place = Number(event.key) - 1;
@@ -62,6 +66,11 @@ export function Gallery({ project }: { project: Schemas["ProjectDetail"] }) {
     <main class="gallery">
       <h1 class="unseen">Regions</h1>
       <Filters project={project} people={people.value} given={given} set={set} layer={layer} show={show} />
+      {odd.length > 0 && (
+        <p class="warning" role="alert">
+          This address asks for what nobody understands, and all is shown instead: {odd.join(", ")}.
+        </p>
+      )}
       {listing.trouble.value !== null && (
         <p class="warning" role="alert">
           {listing.trouble.value}{" "}
@@ -89,6 +98,15 @@ export function Gallery({ project }: { project: Schemas["ProjectDetail"] }) {
       )}
     </main>
   );
+}
+
+/** The regions whose cards are in the window. */
+function inSight(grid: HTMLElement | null): Set<number> {
+  const cards = [...(grid?.querySelectorAll<HTMLElement>("[data-region]") ?? [])].filter((card) => {
+    const { top, bottom } = card.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  });
+  return new Set(cards.map((card) => Number(card.dataset["region"])));
 }
 
 /** Asks for more once it comes into sight. */

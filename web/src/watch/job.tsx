@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import type { Schemas } from "../api/client";
 import { Log } from "./log";
-import { kindInWords, moment, span, stateInWords, underWay } from "./job_words";
+import { kindInWords, moment, percentDone, span, stateInWords, underWay } from "./job_words";
 
 type Job = Schemas["JobOut"];
 
@@ -40,11 +40,10 @@ export function Row({ project, job, now, children }: RowProps) {
 }
 
 function Bar({ job }: { job: Job }) {
-  const percent = Math.floor(100 * job.progress);
   return (
     <span class="bar">
       <progress value={job.progress} max={1} aria-label={`${kindInWords(job.kind)}, job ${job.id}`} />
-      <span class="percent">{percent} %</span>
+      <span class="percent">{percentDone(job.progress)} %</span>
     </span>
   );
 }

@@ -30,6 +30,11 @@ export function underWay(job: Job): boolean {
   return job.state === "queued" || job.state === "running";
 }
 
+/** How far something is, in whole percents; 100 only where it is all done. */
+export function percentDone(share: number): number {
+  return Math.floor(100 * share + 1e-9); // 100 times 0.29 is a little less than 29
+}
+
 /** A time span in its two largest units. */
 export function span(milliseconds: number): string {
   const seconds = Math.max(1, Math.round(milliseconds / 1000));

@@ -6,7 +6,7 @@ import { roleIn, who } from "../api/session";
 import { Dialog } from "../ui/dialog";
 import { Row } from "./job";
 import { useLive } from "./live";
-import { kindInWords, underWay, useNow } from "./job_words";
+import { kindInWords, percentDone, underWay, useNow } from "./job_words";
 import { Workers } from "./workers";
 
 type Job = Schemas["JobOut"];
@@ -87,8 +87,8 @@ function Doubt({ job, close, cancel }: { job: Job; close: () => void; cancel: (j
   return (
     <Dialog title="Cancel this job?" close={close}>
       <p>
-        {kindInWords(job.kind)}, job {job.id}, {Math.floor(100 * job.progress)} % done. What it has saved stays for a
-        while, so that it can be tried again.
+        {kindInWords(job.kind)}, job {job.id}, {percentDone(job.progress)} % done. What it has saved stays for a while,
+        so that it can be tried again.
       </p>
       <p class="row">
         <button type="button" class="main" onClick={() => cancel(job)}>

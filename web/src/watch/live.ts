@@ -1,8 +1,8 @@
 /** What is shown is what is: looked at again whenever the service says that it has changed. */
 
 import { type Signal, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { apiUrl } from "../api/client";
+import { useEffect, useRef } from "preact/hooks";
+import { ApiError, apiUrl, isRefused, Unreachable } from "../api/client";
 
 const EVERY_MILLISECONDS = 3000;
 const TRY_AGAIN_MILLISECONDS = 30_000;
@@ -10,32 +10,55 @@ const TRY_AGAIN_MILLISECONDS = 30_000;
 /** What of a project may change. */
 export type Subject = "project" | "rounds" | "regions" | "jobs" | "workers";
 
-/** Looks now, and again whenever one of the subjects has changed; returns why it could not the last time. */
-export function useLive(
-  project: number,
-  subjects: readonly Subject[],
-  look: (signal: AbortSignal) => Promise<void>,
-): Signal<string | null> {
+type Look = (signal: AbortSignal) => Promise<void>;
+
+/**
+ * Looks now, and again whenever one of the subjects has changed, or nobody answered; returns why it could not the last time.
+ * Of no project (null) no changes are heard.
+ */
+export function useLive(project: number | null, subjects: readonly Subject[], look: Look): Signal<string | null> {
   const trouble = useSignal<string | null>(null);
-  useEffect(() => {
-    const stopped = new AbortController();
-    const once = async () => {
-      try {
-        await look(stopped.signal);
-        trouble.value = null;
-      } catch (error) {
-        if (!stopped.signal.aborted) trouble.value = error instanceof Error ? error.message : String(error);
-      }
-    };
-    const listener = { subjects, again: oneAtATime(once, stopped.signal) };
-    listener.again();
-    const leave = listen(project, listener);
-    return () => {
-      leave();
-      stopped.abort();
-    };
-  }, [project, subjects.join()]);
+  const newest = useRef(look);
+  newest.current = look;
+  useEffect(() => follow(project, subjects, (signal) => newest.current(signal), trouble), [project, subjects.join()]);
   return trouble;
+}
+
+/** As `useLive`, until the function that is returned is called. */
+export function follow(
+  project: number | null,
+  subjects: readonly Subject[],
+  look: Look,
+  trouble: Signal<string | null>,
+): () => void {
+  const stopped = new AbortController();
+  let waiting = 0;
+  const once = async () => {
+    clearTimeout(waiting);
+    try {
+      await look(stopped.signal);
+      if (!stopped.signal.aborted) trouble.value = null;
+    } catch (error) {
+      if (stopped.signal.aborted) return;
+      trouble.value = error instanceof Error ? error.message : String(error);
+      if (error instanceof Unreachable || (error instanceof ApiError && error.passing)) later();
+    }
+  };
+  const again = oneAtATime(once, stopped.signal);
+  const later = () => {
+    waiting = window.setTimeout(() => (isSeen() ? again() : later()), EVERY_MILLISECONDS);
+  };
+  again();
+  const leave = project === null ? () => undefined : listen(project, { subjects, again });
+  return () => {
+    leave();
+    clearTimeout(waiting);
+    stopped.abort();
+  };
+}
+
+function isSeen(): boolean {
+  return document.visibilityState === "visible";
 }
 
 /** Who is called while it works works once more afterwards, however often it was called. */
@@ -80,9 +103,12 @@ class Channel {
   private polling = 0;
   private waiting = 0;
 
-  constructor(private readonly project: number) {
+  private readonly path: string;
+
+  constructor(project: number) {
+    this.path = `/projects/${project}/live`;
     document.addEventListener("visibilitychange", this.turn);
-    if (document.visibilityState === "visible") this.open();
+    if (isSeen()) this.open();
   }
 
   close(): void {
@@ -93,13 +119,13 @@ class Channel {
   /** A page that nobody sees holds no connection: browsers allow few. */
   private readonly turn = (): void => {
     this.pause();
-    if (document.visibilityState !== "visible") return;
+    if (!isSeen()) return;
     this.open();
     this.tell(null);
   };
 
   private open(): void {
-    const source = new EventSource(apiUrl(`/projects/${this.project}/live`));
+    const source = new EventSource(apiUrl(this.path));
     this.source = source;
     source.addEventListener("listening", () => {
       this.poll(false);
@@ -110,9 +136,16 @@ class Channel {
     );
     source.addEventListener("error", () => {
       this.poll(true);
-      if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
-      this.waiting = window.setTimeout(() => this.open(), TRY_AGAIN_MILLISECONDS);
+      if (source.readyState === EventSource.CLOSED) void this.closedBy(source); // else the browser tries again by itself
     });
+  }
+
+  /** The stream was refused: to who may not hear it for good, and then nothing else is asked for either. */
+  private async closedBy(source: EventSource): Promise<void> {
+    const refused = await isRefused(this.path);
+    if (this.source !== source) return;
+    if (refused) this.poll(false);
+    else this.waiting = window.setTimeout(() => this.open(), TRY_AGAIN_MILLISECONDS);
   }
 
   private pause(): void {

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import type { Schemas } from "../api/client";
 import { gained, type Progress } from "./points";
-import { change, moment, NOTHING, percent, short } from "./words";
+import { change, exact, moment, NOTHING, percent, short } from "./words";
 
 type Running = Progress["running"][number];
 
@@ -25,7 +25,7 @@ export function Numbers({ project, progress }: NumbersProps) {
       </Number>
       <Number
         name="Regions labelled"
-        value={`${short(labelled)}${budget.regions === null ? "" : ` of ${short(budget.regions)}`}`}
+        value={`${exact(labelled)}${budget.regions === null ? "" : ` of ${exact(budget.regions)}`}`}
       >
         {budget.regions === null ? (
           "no budget"
@@ -38,9 +38,7 @@ export function Numbers({ project, progress }: NumbersProps) {
           ? "in the last hour of labelling"
           : `in the last hour of labelling, ${short(pace.day)} in its last day`}
       </Number>
-      <Number name="Expected finish" value={finish.at === null ? NOTHING : day(finish.at)}>
-        {finish.sentence}
-      </Number>
+      <Expected active={project.active} finish={finish} />
       <Number name="Waiting for labels" value={open.toLocaleString()}>
         {review === 0 ? "regions" : `regions, and ${review.toLocaleString()} for a review`}
       </Number>
@@ -50,6 +48,15 @@ export function Numbers({ project, progress }: NumbersProps) {
           : running.map((each) => <Phase key={each.round} running={each} more={each !== running[0]} />)}
       </Number>
     </dl>
+  );
+}
+
+/** A campaign that is paused ends at no time. */
+function Expected({ active, finish }: { active: boolean; finish: Progress["finish"] }) {
+  return (
+    <Number name="Expected finish" value={active && finish.at !== null ? day(finish.at) : NOTHING}>
+      {active ? finish.sentence : "The campaign is paused."}
+    </Number>
   );
 }
 

@@ -32,6 +32,7 @@ export function Overview({ project: first }: { project: Project }) {
     <main class="overview watch">
       <h1>{project.value.name}</h1>
       {trouble.value !== null && <p class="warning">{trouble.value}</p>}
+      {!project.value.active && <p class="warning">The campaign is paused: nobody is given regions.</p>}
       {project.value.warning !== null && <p class="warning">{project.value.warning}</p>}
       {project.value.stalled.map((each) => (
         <p class="warning" key={each.job_id}>

@@ -10,13 +10,23 @@ export function percent(share: number | null | undefined, digits = 1): string {
 /** A difference of shares in points, with its sign. */
 export function change(difference: number | null): string {
   if (difference === null) return NOTHING;
-  const points = 100 * difference;
-  return `${points < 0 ? "−" : "+"}${fixed(Math.abs(points), 1)}`;
+  const rounded = points(difference);
+  return `${rounded < 0 ? "−" : "+"}${fixed(Math.abs(rounded), 1)}`;
+}
+
+/** A difference of shares in points, to the digit that is shown: what is shown as nothing has no sign. */
+export function points(difference: number): number {
+  return (Math.sign(difference) * Math.round(1000 * Math.abs(difference))) / 10;
 }
 
 /** A number to some digits, as the reader's language has it. */
 export function fixed(value: number, digits: number): string {
   return value.toLocaleString(undefined, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** A count as it is; of what counts in part one decimal. */
+export function exact(count: number): string {
+  return count.toLocaleString(undefined, { maximumFractionDigits: 1 });
 }
 
 /** A number with three digits that count. */

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { ask, type Schemas } from "../api/client";
 import { useLive } from "./live";
-import { kindInWords, moment, span, useNow } from "./job_words";
+import { kindInWords, moment, percentDone, span, useNow } from "./job_words";
 
 type Worker = Schemas["WorkerOut"];
 
@@ -19,22 +19,24 @@ export function Workers({ project }: { project: number }) {
       {trouble.value !== null && <p class="warning">{trouble.value}</p>}
       {workers.value?.length === 0 && <p class="warning">None is there: jobs wait until one is started.</p>}
       {workers.value !== null && workers.value.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              {["Machine", "Takes", "Does", "Runs for"].map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
+        <div class="wide" tabIndex={0} role="group" aria-label="Workers">
+          <table>
+            <thead>
+              <tr>
+                {["Machine", "Takes", "Does", "Runs for"].map((name) => (
+                  <th key={name} scope="col">
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {workers.value.map((each) => (
+                <Row key={each.id} worker={each} project={project} now={now} />
               ))}
-            </tr>
-          </thead>
-          <tbody>
-            {workers.value.map((each) => (
-              <Row key={each.id} worker={each} project={project} now={now} />
-            ))}
-          </tbody>
-        </table>
+            </tbody>
+          </table>
+        </div>
       )}
     </div>
   );
@@ -65,8 +67,8 @@ function Work({ job, project }: { job: Worker["job"]; project: number }) {
   return (
     <>
       {kindInWords(job.kind)} <span class="hint">#{job.id}</span>
-      {job.project_id !== project && <span class="hint"> of {job.project}</span>}{" "}
-      {Math.floor(100 * (job.progress ?? 0))} %{job.message && <span class="message">{job.message}</span>}
+      {job.project_id !== project && <span class="hint"> of {job.project}</span>} {percentDone(job.progress ?? 0)} %
+      {job.message && <span class="message">{job.message}</span>}
     </>
   );
 }
