@@ -2,19 +2,16 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ask, type Schemas } from "./api/client";
+import type { Schemas } from "./api/client";
+import { all } from "./api/lists";
 import { roleIn, type Who } from "./api/session";
-
-interface Page {
-  readonly items: Schemas["ProjectOut"][];
-}
 
 export function Home({ who }: { who: Who }) {
   const projects = useSignal<Schemas["ProjectOut"][] | null>(null);
   const trouble = useSignal<string | null>(null);
   useEffect(() => {
-    ask<Page>("GET", "/projects?limit=100").then(
-      (page) => (projects.value = page.items),
+    all<Schemas["ProjectOut"]>("/projects").then(
+      (found) => (projects.value = found),
       (error: Error) => (trouble.value = error.message),
     );
   }, []);

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { apiUrl, ask, type Schemas } from "../api/client";
+import { all } from "../api/lists";
 
 type Standing = Schemas["AnnotatorStanding"];
 
@@ -11,7 +12,7 @@ export function Annotators({ project }: { project: number }) {
   const trouble = useSignal<string | null>(null);
   const path = `/projects/${project}/annotators`;
   const look = async () => {
-    rows.value = (await ask<{ items: Standing[] }>("GET", `${path}?limit=200`)).items;
+    rows.value = await all<Standing>(path);
   };
   const told = (doing: Promise<unknown>) => void doing.catch((error: Error) => (trouble.value = error.message));
   useEffect(() => told(look()), [project]);
