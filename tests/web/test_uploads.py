@@ -60,14 +60,14 @@ def labelled(campaign: Campaign, split: str) -> dict[str, bool]:
 def test_images_wait_for_their_label_maps_whichever_comes_first(campaign: Campaign, page: Page, tmp_path: Path) -> None:
     page.get_by_label("Into").select_option("reward")
     page.get_by_label(IMAGES).set_input_files([image(tmp_path, "a.png", 1), image(tmp_path, "b.png", 2)])
-    expect(page.get_by_text("Waiting for a label map: a.png, b.png")).to_be_visible()
+    expect(page.get_by_text("Waiting for a label map, to go into reward: a.png, b.png")).to_be_visible()
     (tmp_path / "maps").mkdir()
     maps = [label_map(tmp_path / "maps", name) for name in ("b.png", "c.png")]
     page.get_by_label(LABELS).set_input_files(maps)
     sent(page, "1 of 1 sent, 1 new")
     page.get_by_label(IMAGES).set_input_files([image(tmp_path, "c.png", 3)])
     sent(page, "2 of 2 sent, 2 new")
-    expect(page.get_by_text("Waiting for a label map: a.png")).to_be_visible()
+    expect(page.get_by_text("Waiting for a label map, to go into reward: a.png")).to_be_visible()
     assert labelled(campaign, "reward") == {"b.png": True, "c.png": True}
 
 
@@ -79,7 +79,7 @@ def test_what_is_refused_is_named_and_the_rest_is_taken(campaign: Campaign, page
     maps = [label_map(tmp_path / "maps", "good.png"), label_map(tmp_path / "maps", "strange.png", 77)]
     (tmp_path / "maps" / "small.png").write_bytes(encode_label_png(np.zeros((5, 5), np.uint8)))
     page.get_by_label(LABELS).set_input_files([*maps, tmp_path / "maps" / "small.png"])
-    sent(page, "3 of 3 sent, 1 new")
+    sent(page, "1 of 3 sent, 1 new, 2 refused")
     refused = page.locator(".refused li")
     expect(refused).to_have_count(2)
     expect(refused.filter(has_text="strange.png")).to_contain_text("77")
@@ -115,7 +115,7 @@ def test_label_maps_of_the_pool_label_its_regions(campaign: Campaign, page: Page
     (tmp_path / "maps").mkdir()
     maps = [label_map(tmp_path / "maps", name) for name in ("known.png", "nobody.png")]
     page.get_by_label("Label maps of images that are here already").set_input_files(maps)
-    sent(page, "3 of 3 sent, 1 new, 2 regions labelled")
+    sent(page, "2 of 3 sent, 1 new, 2 regions labelled, 1 refused")
     expect(page.locator(".refused")).to_contain_text("nobody.png")
     with campaign.make.database.read() as session:
         chosen = select(Region.state).join(Image, Image.id == Region.image_id).where(Image.name == "known.png")

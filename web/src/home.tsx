@@ -1,18 +1,15 @@
 /** The caller's projects. */
 
 import { useSignal } from "@preact/signals";
-import { ask, type Schemas } from "./api/client";
+import type { Schemas } from "./api/client";
+import { all } from "./api/lists";
 import { roleIn, type Who } from "./api/session";
 import { useLive } from "./watch/live";
-
-interface Page {
-  readonly items: Schemas["ProjectOut"][];
-}
 
 export function Home({ who }: { who: Who }) {
   const projects = useSignal<Schemas["ProjectOut"][] | null>(null);
   const trouble = useLive(null, [], async (signal) => {
-    projects.value = (await ask<Page>("GET", "/projects?limit=100", { signal })).items;
+    projects.value = await all<Schemas["ProjectOut"]>("/projects", signal);
   });
   return (
     <main class="home">

@@ -40,8 +40,8 @@ export type Answering = (method: string, path: string, body: unknown) => unknown
 
 /** Answer all that is asked for: with JSON, a Response, or 404 where nothing is given. */
 export function answer(by: Answering): void {
-  vi.stubGlobal("fetch", async (url: string, asked: { method: string; body?: string }) => {
-    const body: unknown = asked.body === undefined ? undefined : JSON.parse(asked.body);
+  vi.stubGlobal("fetch", async (url: string, asked: { method: string; body?: string | FormData }) => {
+    const body: unknown = typeof asked.body === "string" ? JSON.parse(asked.body) : asked.body;
     const found = await by(asked.method, url.replace("http://service", ""), body);
     if (found instanceof Response) return found;
     return found === undefined ? refused(404, "There is none.") : new Response(JSON.stringify(found));

@@ -40,6 +40,7 @@ export function apiUrl(path: string): string {
 }
 
 export interface Asked {
+  /** A form goes as it is, anything else as JSON. */
   readonly body?: unknown;
   readonly signal?: AbortSignal;
 }
@@ -77,14 +78,15 @@ export async function isRefused(path: string): Promise<boolean> {
 
 async function answered(method: string, path: string, { body, signal }: Asked): Promise<Response> {
   const headers: Record<string, string> = { "X-Requested-With": "regionwise" };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const form = body instanceof FormData;
+  if (body !== undefined && !form) headers["Content-Type"] = "application/json";
   let response: Response;
   try {
     response = await fetch(apiUrl(path), {
       method,
       headers,
       credentials: "same-origin",
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(body === undefined ? {} : { body: form ? body : JSON.stringify(body) }),
       ...(signal === undefined ? {} : { signal }),
     });
   } catch (error) {

@@ -2,17 +2,25 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { regionsOf } from "./grid";
 
 const SHOWN_WIDTH = 460;
 
 export function Cells({ height, width }: { height: number; width: number }) {
   const sample = useSignal<ImageBitmap | null>(null);
+  const unreadable = useSignal<string | null>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const picture = sample.value;
   useEffect(() => {
     if (picture === null || canvas.current === null) return;
     draw(canvas.current, picture, height, width);
   }, [picture, height, width]);
+  const show = async (file: File) => {
+    const bitmap = await createImageBitmap(file).catch(() => null);
+    sample.value = bitmap;
+    unreadable.value = bitmap === null ? file.name : null;
+  };
+  const regions = picture === null ? 0 : regionsOf(picture, { height, width });
   return (
     <div class="cells">
       <label>
@@ -22,16 +30,20 @@ export function Cells({ height, width }: { height: number; width: number }) {
           accept="image/png,image/jpeg,image/webp,image/bmp"
           onChange={(event) => {
             const file = event.currentTarget.files?.[0];
-            if (file) void createImageBitmap(file).then((bitmap) => (sample.value = bitmap));
+            if (file) void show(file);
           }}
         />
       </label>
+      {unreadable.value !== null && (
+        <p class="warning" role="alert">
+          {unreadable.value} cannot be read as an image.
+        </p>
+      )}
       {picture !== null && (
         <>
           <canvas ref={canvas} aria-label="The image, cut into regions" role="img" />
           <p class="hint">
-            {picture.width} × {picture.height}:{" "}
-            {Math.floor(picture.width / width) * Math.floor(picture.height / height)} whole regions
+            {picture.width} × {picture.height}: {regions} {regions === 1 ? "region" : "regions"}
           </p>
         </>
       )}

@@ -63,7 +63,10 @@ export function ClassList({ of }: { of: Signal<readonly OwnClass[]> }) {
   );
 }
 
+/** As the API takes them. Throws where one has no name. */
 export function classesOf(own: readonly OwnClass[]): { classes: object[]; ignore_id: number } {
+  const nameless = own.findIndex(({ name }) => name.trim() === "");
+  if (nameless >= 0) throw new Error(`Class ${nameless} has no name.`);
   const classes = own.map(({ name, color }, id) => ({
     id,
     name: name.trim(),

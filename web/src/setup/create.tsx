@@ -2,8 +2,10 @@
 
 import { useSignal } from "@preact/signals";
 import { ask, type Schemas } from "../api/client";
+import { once } from "../ui/once";
 import { Cells } from "./cells";
 import { classesOf, ClassList, FIRST, type OwnClass } from "./classes";
+import "./setup.css";
 
 const STRATEGIES: readonly [string, string][] = [
   ["auto", "The one that did best in games on your data; until then the policy that comes with regionwise"],
@@ -21,8 +23,10 @@ export function Create() {
   const budget = useSignal<number | null>(480);
   const strategy = useSignal("auto");
   const trouble = useSignal<string | null>(null);
+  const busy = useSignal(false);
 
   const create = async () => {
+    if (name.value.trim() === "") throw new Error("The project has no name.");
     const settings = {
       cell_height: cell.value.height,
       cell_width: cell.value.width,
@@ -43,7 +47,8 @@ export function Create() {
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          create().catch((error: Error) => (trouble.value = error.message));
+          trouble.value = null;
+          once(busy, create).catch((error: Error) => (trouble.value = error.message));
         }}
       >
         <label>
@@ -113,7 +118,7 @@ export function Create() {
             {trouble.value}
           </p>
         )}
-        <button class="main" type="submit">
+        <button class="main" type="submit" disabled={busy.value}>
           Create
         </button>
       </form>

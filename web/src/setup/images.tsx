@@ -1,10 +1,10 @@
 /** Images and label maps dropped into a project. */
 
 import { useSignal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
 import type { Schemas } from "../api/client";
+import { who } from "../api/session";
 import type { Waiting } from "./pairs";
-import { type Target, Upload } from "./upload";
+import { type Target, type Upload, uploadOf } from "./upload";
 
 const SPLITS: readonly [string, string][] = [
   ["pool", "Regions of these are asked for"],
@@ -25,7 +25,7 @@ const READINGS: readonly [string, string][] = [
 ];
 
 export function Images({ project }: { project: Schemas["ProjectDetail"] }) {
-  const upload = useMemo(() => new Upload(project.id), [project.id]);
+  const upload = uploadOf(who.value?.annotator_id ?? 0, project.id);
   const split = useSignal("pool");
   const reading = useSignal("");
   const target = () => ({ split: split.value, reading: reading.value });
@@ -70,18 +70,14 @@ export function Images({ project }: { project: Schemas["ProjectDetail"] }) {
           ? "Regions that a label map labels as a whole are learned from, and nobody is asked for them."
           : "Images wait here until their label maps come. A zip may hold both, in folders called images and labels."}
       </p>
-      <Alone upload={upload} target={target} />
-      {upload.total.value > 0 && (
-        <p role="status">
-          <progress aria-label="Files sent" value={upload.sent.value} max={upload.total.value} /> {upload.sent.value} of{" "}
-          {upload.total.value} sent, {upload.added.value} new
-          {upload.labelled.value > 0 && `, ${upload.labelled.value} regions labelled`}
-        </p>
-      )}
+      {[...upload.pairs.value.keys()].map((each) => (
+        <Alone key={each} upload={upload} target={{ split: each, reading: reading.value }} />
+      ))}
+      <Sending upload={upload} />
       {upload.refused.value.length > 0 && (
         <ul class="refused">
-          {upload.refused.value.map(({ name, reason }) => (
-            <li key={name} class="warning">
+          {upload.refused.value.map(({ kind, name, reason }) => (
+            <li key={`${kind} ${name}`} class="warning">
               <strong>{name}</strong>: {reason}
             </li>
           ))}
@@ -127,22 +123,58 @@ function Drop({ says, accept, take }: DropProps) {
   );
 }
 
+function Sending({ upload }: { upload: Upload }) {
+  if (upload.total.value === 0) return null;
+  const [sent, total, refused] = [upload.sent.value, upload.total.value, upload.refusals.value];
+  return (
+    <>
+      <p role="status">
+        <progress aria-label="Files sent" value={sent + refused} max={total} /> {sent} of {total} sent,{" "}
+        {upload.added.value} new
+        {upload.labelled.value > 0 && `, ${upload.labelled.value} regions labelled`}
+        {refused > 0 && `, ${refused} refused`}
+      </p>
+      {upload.trouble.value !== null && (
+        <p class="row warning" role="alert">
+          <span>
+            {upload.trouble.value} {upload.unsent.value.length}{" "}
+            {upload.unsent.value.length === 1 ? "file is" : "files are"} not sent.
+          </span>
+          <button type="button" onClick={() => void upload.send()}>
+            Send again
+          </button>
+          <button type="button" onClick={() => upload.leave()}>
+            Leave out
+          </button>
+        </p>
+      )}
+    </>
+  );
+}
+
 /** What has not found its other half. */
-function Alone({ upload, target }: { upload: Upload; target: () => Target }) {
-  const [images, labels] = [upload.pairs.images.value, upload.pairs.labels.value];
+function Alone({ upload, target }: { upload: Upload; target: Target }) {
+  const pairs = upload.pairs.value.get(target.split)!;
+  const [images, labels] = [pairs.images.value, pairs.labels.value];
   return (
     <>
       {images.length > 0 && (
         <p class="row" role="status">
-          <span>Waiting for a label map: {listed(images)}</span>
-          {target().split !== MEASURED && (
-            <button type="button" onClick={() => void upload.sendWithout(target())}>
+          <span>
+            Waiting for a label map, to go into {target.split}: {listed(images)}
+          </span>
+          {target.split !== MEASURED && (
+            <button type="button" onClick={() => void upload.sendWithout(target)}>
               Send without
             </button>
           )}
         </p>
       )}
-      {labels.length > 0 && <p role="status">Waiting for an image: {listed(labels)}</p>}
+      {labels.length > 0 && (
+        <p role="status">
+          Waiting for an image in {target.split}: {listed(labels)}
+        </p>
+      )}
     </>
   );
 }

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ask, type Schemas } from "../api/client";
+import { once } from "../ui/once";
 
 const KINDS = [
   ["pretrain", "Train a first segmenter", "From label maps of the split train, or from synthetic streets."],
@@ -14,6 +15,7 @@ export function Jobs({ project }: { project: Schemas["ProjectDetail"] }) {
   const said = useSignal<string | null>(null);
   const active = useSignal(project.active);
   useEffect(() => void (active.value = project.active), [project]); // somebody else may have paused it
+  const busy = useSignal(false);
   const start = async (kind: string) => {
     const job = await ask<Schemas["JobOut"]>("POST", `/projects/${project.id}/jobs`, { body: { kind } });
     said.value = `Job ${job.id} (${kind}) is ${job.state}; the overview shows how it goes.`;
@@ -24,21 +26,24 @@ export function Jobs({ project }: { project: Schemas["ProjectDetail"] }) {
     });
     active.value = changed.active;
   };
-  const told = (doing: Promise<unknown>) => void doing.catch((error: Error) => (said.value = error.message));
+  // The second of two clicks comes when the first may be done already.
+  const clicked = ({ detail }: MouseEvent, doing: () => Promise<void>) => {
+    if (detail < 2) once(busy, doing).catch((error: Error) => (said.value = error.message));
+  };
   return (
     <section>
       <h2>Networks</h2>
       <ul class="kinds">
         {KINDS.map(([kind, says, what]) => (
           <li key={kind}>
-            <button type="button" onClick={() => told(start(kind))}>
+            <button type="button" aria-disabled={busy.value} onClick={(event) => clicked(event, () => start(kind))}>
               {says}
             </button>{" "}
             <span class="hint">{what}</span>
           </li>
         ))}
         <li>
-          <button type="button" onClick={() => told(pause())}>
+          <button type="button" aria-disabled={busy.value} onClick={(event) => clicked(event, pause)}>
             {active.value ? "Pause the campaign" : "Go on with the campaign"}
           </button>
         </li>

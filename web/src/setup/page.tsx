@@ -1,9 +1,12 @@
 /** Setting a project up: images, people, networks, and what leaves it again. */
 
-import type { Schemas } from "../api/client";
+import { useSignal } from "@preact/signals";
+import { apiUrl, type Schemas } from "../api/client";
+import { download } from "./download";
 import { Images } from "./images";
 import { Jobs } from "./jobs";
 import { People } from "./people";
+import "./setup.css";
 
 const FORMATS: readonly [string, string][] = [
   ["", "Label maps, masks and all that is known"],
@@ -23,22 +26,42 @@ export function Setup({ project }: { project: Schemas["ProjectDetail"] }) {
       <Images project={project} />
       <People project={project.id} />
       <Jobs project={project} />
-      <section>
-        <h2>Export</h2>
-        <ul class="row">
-          {FORMATS.map(([format, says]) => (
+      <Export project={project.id} />
+    </main>
+  );
+}
+
+function Export({ project }: { project: number }) {
+  const trouble = useSignal<string | null>(null);
+  return (
+    <section>
+      <h2>Export</h2>
+      <ul class="row">
+        {FORMATS.map(([format, says]) => {
+          const url = apiUrl(`/projects/${project}/export${format === "" ? "" : `?format=${format}`}`);
+          return (
             <li key={says}>
               <a
                 class="button"
-                href={`../projects/${project.id}/export${format === "" ? "" : `?format=${format}`}`}
-                download
+                href={url}
+                download=""
+                onClick={(event) => {
+                  event.preventDefault();
+                  trouble.value = null;
+                  download(url).catch((error: Error) => (trouble.value = error.message));
+                }}
               >
                 {says}
               </a>
             </li>
-          ))}
-        </ul>
-      </section>
-    </main>
+          );
+        })}
+      </ul>
+      {trouble.value !== null && (
+        <p class="warning" role="alert">
+          {trouble.value}
+        </p>
+      )}
+    </section>
   );
 }

@@ -14,6 +14,12 @@ export interface Pair {
   readonly label: Waiting | null;
 }
 
+/** What has found each other, and label maps of images that have another one. */
+export interface Matched {
+  readonly pairs: Pair[];
+  readonly doubled: { readonly name: string; readonly other: string }[];
+}
+
 export interface Sorted {
   readonly images: Waiting[];
   readonly labels: Waiting[];
@@ -40,21 +46,27 @@ export class Pairs {
   readonly images = signal<readonly Waiting[]>([]);
   readonly labels = signal<readonly Waiting[]>([]);
 
-  /** Take files in, and give out those that have found each other. */
-  match({ images, labels }: Sorted): Pair[] {
-    const waiting = new Map([...this.labels.value, ...labels].map((each) => [stemOf(each.name), each]));
-    const found: Pair[] = [];
+  /** Take files in, and give out those that have found each other. A file that comes again takes the place of the first. */
+  match({ images, labels }: Sorted): Matched {
+    const waiting = new Map(this.labels.value.map((each) => [stemOf(each.name), each]));
+    const doubled: Matched["doubled"] = [];
+    for (const label of labels) {
+      const other = waiting.get(stemOf(label.name))?.name ?? label.name;
+      if (other === label.name) waiting.set(stemOf(label.name), label);
+      else doubled.push({ name: label.name, other });
+    }
+    const pairs: Pair[] = [];
     const alone: Waiting[] = [];
-    for (const image of [...this.images.value, ...images]) {
+    for (const image of new Map([...this.images.value, ...images].map((each) => [each.name, each])).values()) {
       const stem = stemOf(image.name);
       const label = waiting.get(stem);
       if (label === undefined) alone.push(image);
-      else found.push({ image, label });
+      else pairs.push({ image, label });
       waiting.delete(stem);
     }
     this.images.value = alone;
     this.labels.value = [...waiting.values()];
-    return found;
+    return { pairs, doubled };
   }
 
   /** The images that have no label map, as they are. */

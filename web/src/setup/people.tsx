@@ -1,56 +1,46 @@
 /** Who takes part, and links that let somebody in. */
 
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { ask, type Schemas } from "../api/client";
-
-type Member = Schemas["MemberOut"];
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { who } from "../api/session";
+import { copied } from "../ui/copy";
+import { Inviting, type Link } from "./inviting";
 
 export function People({ project }: { project: number }) {
-  const members = useSignal<readonly Member[]>([]);
+  const adds = who.value?.role === "admin";
+  const inviting = useMemo(() => new Inviting(project, adds), [project, adds]);
   const name = useSignal("");
   const role = useSignal("annotator");
-  const link = useSignal<{ name: string; url: string } | null>(null);
-  const trouble = useSignal<string | null>(null);
-  const path = `/projects/${project}/members`;
-  const look = async () => {
-    members.value = (await ask<{ items: Member[] }>("GET", `${path}?limit=100`)).items;
-  };
-  useEffect(() => void look().catch((error: Error) => (trouble.value = error.message)), [project]);
-
-  const invite = async () => {
-    const called = name.value.trim();
-    const body = { name: called, role: role.value };
-    const made = await ask<Schemas["AnnotatorCreated"]>("POST", "/annotators", {
-      body: { ...body, role: "annotator" },
-    });
-    await ask("POST", path, { body });
-    const page = `${location.origin}${location.pathname}`;
-    link.value = { name: called, url: `${page}#token=${made.token}/projects/${project}/annotate` };
-    name.value = "";
-    await look();
-  };
+  useEffect(() => void inviting.look(), [inviting]);
 
   return (
     <section>
       <h2>People</h2>
       <ul class="people">
-        {members.value.map((member) => (
+        {inviting.members.value.map((member) => (
           <li key={member.annotator_id}>
             {member.name} <span class="hint">{member.role}</span>
           </li>
         ))}
       </ul>
+      {!adds && (
+        <p class="hint">
+          Add people by the names that the service knows them by. Somebody new needs a link, which only an admin of the
+          service makes.
+        </p>
+      )}
       <form
         class="row"
         onSubmit={(event) => {
           event.preventDefault();
-          trouble.value = null;
-          invite().catch((error: Error) => (trouble.value = error.message));
+          const called = name.value;
+          void inviting.invite(called, role.value).then((done) => {
+            if (done && name.value === called) name.value = "";
+          });
         }}
       >
         <input
-          aria-label="Name of who is invited"
+          aria-label={adds ? "Name of who is invited" : "Name of who is added"}
           placeholder="Name"
           required
           maxLength={100}
@@ -62,22 +52,47 @@ export function People({ project }: { project: number }) {
           <option value="reviewer">reviewer</option>
           <option value="admin">admin of the project</option>
         </select>
-        <button type="submit">Invite</button>
+        <button type="submit" aria-disabled={inviting.busy.value}>
+          {adds ? "Invite" : "Add"}
+        </button>
       </form>
-      {link.value !== null && (
-        <p class="link">
-          Send this link to {link.value.name}; whoever opens it is logged in as them, and it is shown only now:
-          <input readOnly aria-label="Link" value={link.value.url} onFocus={(event) => event.currentTarget.select()} />
-          <button type="button" onClick={() => void navigator.clipboard.writeText(link.value!.url)}>
-            Copy
-          </button>
-        </p>
-      )}
-      {trouble.value !== null && (
+      {inviting.said.value !== null && <p role="status">{inviting.said.value}</p>}
+      {inviting.trouble.value !== null && (
         <p class="warning" role="alert">
-          {trouble.value}
+          {inviting.trouble.value}
         </p>
       )}
+      {inviting.links.value.map((link) => (
+        <Shown key={link.url} link={link} />
+      ))}
     </section>
+  );
+}
+
+function Shown({ link }: { link: Link }) {
+  const field = useRef<HTMLInputElement>(null);
+  const said = useSignal("");
+  const copy = async () => {
+    said.value = (await copied(field.current!))
+      ? "Copied"
+      : "The browser lets no page copy: copy what is selected by hand.";
+  };
+  return (
+    <p class="link">
+      Send this link to {link.name}; whoever opens it is logged in as them, and it is shown only now:
+      <input
+        readOnly
+        ref={field}
+        aria-label={`Link of ${link.name}`}
+        value={link.url}
+        onFocus={(event) => event.currentTarget.select()}
+      />
+      <span class="row">
+        <button type="button" onClick={() => void copy()}>
+          Copy
+        </button>
+        <span role="status">{said.value}</span>
+      </span>
+    </p>
   );
 }

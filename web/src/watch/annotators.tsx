@@ -2,6 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { apiUrl, ask, type Schemas } from "../api/client";
+import { all } from "../api/lists";
 import { maySetUp } from "../api/session";
 import { useLive } from "./live";
 
@@ -12,8 +13,7 @@ export function Annotators({ project }: { project: number }) {
   const refused = useSignal<string | null>(null);
   const path = `/projects/${project}/annotators`;
   const look = async (signal?: AbortSignal) => {
-    const page = await ask<{ items: Standing[] }>("GET", `${path}?limit=200`, signal === undefined ? {} : { signal });
-    rows.value = page.items;
+    rows.value = await all<Standing>(path, signal);
   };
   const trouble = useLive(null, [], look);
   const told = (doing: Promise<unknown>) => {

@@ -2,6 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { ask, type Schemas } from "../api/client";
+import { all } from "../api/lists";
 import { Begin } from "./begin";
 import { PerClass } from "./classes";
 import { Jobs } from "./jobs";
@@ -24,7 +25,7 @@ export function Overview({ project: first }: { project: Project }) {
     [project.value, progress.value, rounds.value] = await Promise.all([
       ask<Project>("GET", path, { signal }),
       ask<Progress>("GET", `${path}/progress`, { signal }),
-      allRounds(path, signal),
+      all<Round>(`${path}/rounds`, signal),
     ]);
   });
   const begun = Object.values(project.value.rounds).some((count) => count > 0);
@@ -70,17 +71,4 @@ function Campaign({ project, progress, rounds }: CampaignProps) {
       <Shares project={project} progress={progress} />
     </>
   );
-}
-
-async function allRounds(path: string, signal: AbortSignal): Promise<Round[]> {
-  const found: Round[] = [];
-  let after: number | null = 0;
-  while (after !== null) {
-    const page: { items: Round[]; next: number | null } = await ask("GET", `${path}/rounds?limit=500&after=${after}`, {
-      signal,
-    });
-    found.push(...page.items);
-    after = page.next;
-  }
-  return found;
 }
