@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.errors import Gone, NotFound
+from service.errors import Conflict, Gone, NotFound
 from service.store import events, removals
+from service.store.jobs import pending_job
 from service.store.project_lock import lock_project
 from service.tables import Checkpoint
 
@@ -98,13 +99,19 @@ def upload_checkpoint(session: Session, new: NewCheckpoint, now: datetime, *, by
     """A new row, and an event that says so, for weights that somebody brought; the project uses the newest of a kind.
 
     Where the newest has these very bytes, it is returned as it is. Older ones with these bytes are no reason to stop: whoever
-    brings one back wants it to be used.
+    brings one back wants it to be used. Raises Conflict for a policy while a job is to make one.
     """
     # One upload at a time in each project: of two that are the same, the second finds the first.
     lock_project(session, new.project_id)
     newest = latest_checkpoint(session, new.project_id, new.kind)
     if newest is not None and newest.blob_key == new.blob_key:
         return Uploaded(checkpoint=newest, created=False)
+    job = pending_job(session, new.project_id, "train-policy") if new.kind == "policy" else None
+    if job is not None:
+        sentence = f"Job {job.id}, train-policy, is under way, and what it makes would be used in place of what is uploaded now"
+        raise Conflict(
+            f"{sentence}: cancel it, or wait until it has ended.", code="job_running", detail={"job_id": job.id}
+        )
     checkpoint = add_checkpoint(session, new, now)
     events.record(
         session,

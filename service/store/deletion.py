@@ -4,14 +4,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy import Select, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict, NotFound
 from service.store import events, removals
 from service.store.images import get_image
 from service.store.project_lock import lock_project
-from service.store.rounds import UNFINISHED
+from service.store.rounds import UNDECIDED, UNFINISHED
 from service.tables import (
     Checkpoint,
     ClassChange,
@@ -139,14 +139,27 @@ def _require_confirmed(confirm: str | None, name: str, what: str, lost: Losses) 
 
 def _require_exported(session: Session, project: Project) -> None:
     chosen = select(Label.id).join(Region, Label.region_id == Region.id).where(Region.project_id == project.id)
-    count = _count(session, chosen.where(Label.id > (project.exported_label_id or 0)))
+    newer = Label.id > (project.exported_label_id or 0)
+    count = _count(session, chosen.where(newer))
+    # No export has what waits for another label or for a reviewer.
+    rejected = exists().where(Review.label_id == Label.id, Review.decision == "rejected")
+    waiting = _count(session, chosen.where(~newer, UNDECIDED, ~rejected))
     if count:
-        raise Conflict(
-            f"{count} label{' was' if count == 1 else 's were'} made since the project was exported last, and would be lost for "
-            "good: export it first, or say force=true.",
-            code="labels_not_exported",
-            detail={"labels": count},
-        )
+        what, instead = f"{_labels(count)} made since the project was exported last", "export it first"
+    elif waiting:
+        what = f"{_labels(waiting)} made of regions that wait for another label or a reviewer, which no export has"
+        instead = "have these regions decided and export it"
+    else:
+        return
+    raise Conflict(
+        f"{what}, and would be lost for good: {instead}, or say force=true.",
+        code="labels_not_exported",
+        detail={"labels": count + waiting},
+    )
+
+
+def _labels(count: int) -> str:
+    return f"{count} label{' was' if count == 1 else 's were'}"
 
 
 def _delete_project_rows(session: Session, project_id: int) -> None:

@@ -14,6 +14,7 @@ from service.schemas.policies import PolicyPayload, PolicySettings
 from service.schemas.project_settings import ProjectSettings
 from service.store.checkpoints import latest_checkpoint
 from service.store.jobs import pending_job
+from service.store.pool import LEARNED, latest_labels
 from service.tables import Image, Project, Region, Round
 
 Payload = PretrainPayload | PolicyPayload | FinishPayload | EvaluatePayload
@@ -92,7 +93,7 @@ def _of_pretrain(session: Session, project: Project, payload: PretrainPayload, c
             return ""
     elif not counts.images:
         return "A frozen encoder is fitted to the images it will see: upload some first."
-    if train or (refits and counts.whole.get("state", 0)) or _labelled(session, project.id, told=True):
+    if train or (refits and counts.whole.get("state", 0)) or _labelled(session, project, told=True):
         return ""
     splits = "`state` or `train`" if refits else "`train`"
     return (
@@ -117,8 +118,9 @@ def _of_policy(session: Session, project: Project, settings: PolicySettings, cou
 
 def _of_finish(session: Session, project: Project, payload: FinishPayload, counts: _Counts, *, refits: bool) -> str:
     known = refits and (counts.whole.get("state", 0) or counts.whole.get("train", 0))
-    if not known and not _labelled(session, project.id, told=False):
-        return "There is no labelled region to train on yet."
+    if not known and not _labelled(session, project, told=False):
+        reviewed = project.settings.get("learn_from") == "reviewed"
+        return f"There is no {'reviewed' if reviewed else 'labelled'} region to train on yet."
     if refits and payload.unfreeze and not counts.whole.get("reward", 0):
         return "To unfreeze the encoder needs labelled images in the split `reward`, to tell whether that is better."
     return ""
@@ -137,8 +139,12 @@ def _missing(session: Session, project_id: int, kind: str, *, promised: bool) ->
     return not promised or all(pending_job(session, project_id, maker) is None for maker in _MAKERS[kind])
 
 
-def _labelled(session: Session, project_id: int, *, told: bool) -> bool:
-    chosen = select(Region.id).where(Region.project_id == project_id, Region.state == "labelled")
+def _labelled(session: Session, project: Project, *, told: bool) -> bool:
+    """Whether there is a region to learn from."""
+    chosen = select(Region.id)
+    if project.settings.get("learn_from") == "reviewed":
+        chosen = latest_labels(chosen).where(LEARNED)
+    chosen = chosen.where(Region.project_id == project.id, Region.state == "labelled")
     if told:
         chosen = chosen.join(Round, Region.round_id == Round.id).where(Round.state == "told")
     return session.scalar(chosen.limit(1)) is not None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import case, func, select, text
+from sqlalchemy import String, case, cast, func, select, text
 from sqlalchemy.orm import Session, aliased
 
 from service.domain.gold import GOLD
@@ -138,13 +138,16 @@ def ended(session: Session, since: datetime) -> Sequence[EndedJob]:
 
 
 def failed_for_good(session: Session, limit: int = 100) -> Sequence[FailedJob]:
-    """Jobs of active projects that are given up, and that no later one of their kind has made up for."""
+    """Jobs of active projects that are given up: whose round was not closed without them, and that no later one made up for."""
     later = aliased(Job)
     made_up = select(later.id).where(
         later.project_id == Job.project_id, later.kind == Job.kind, later.id > Job.id, later.state != "cancelled"
     )
     chosen = select(Job.id, Job.kind, Job.project_id).join(Project, Project.id == Job.project_id)
-    chosen = chosen.where(Job.state == "failed", Project.active.is_(True), ~made_up.exists())
+    key = Job.kind + ":" + cast(Round.id, String)
+    closed = select(Round.id).where(Round.project_id == Job.project_id, Round.state == "told", Job.dedup_key == key)
+    needless = Job.kind.in_(ROUND_KINDS) & closed.exists()
+    chosen = chosen.where(Job.state == "failed", Project.active.is_(True), ~made_up.exists(), ~needless)
     found = session.execute(chosen.order_by(Job.id).limit(limit))
     return [FailedJob(id=row[0], kind=row[1], project_id=row[2]) for row in found]
 

@@ -17,6 +17,7 @@ from models.turns_network import TurnsNetwork
 from service.db import Database
 from service.domain.classes import CITYSCAPES
 from service.settings import Settings
+from service.store import jobs
 from service.tables import Checkpoint, Event, Project
 from tests.conftest import START
 from tests.maker import Maker
@@ -95,6 +96,19 @@ def test_what_held_out_games_said_of_a_file_elsewhere_does_not_count_here(admin:
         "games": None,
         "courses": {},
     }  # no segmenter yet
+
+
+def test_a_policy_is_not_uploaded_while_a_job_makes_one_that_would_be_used_in_its_place(
+    admin: TestClient, database: Database
+) -> None:
+    data = save_policy(Blend(), CLASSES)
+    with database.write() as session:
+        jobs.queue_job(session, project_id=1, kind="train-policy", now=START)
+    refused = upload(admin, data)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "job_running")
+    assert "Job 1, train-policy, is under way" in refused.json()["error"]["message"]
+    assert admin.post("/jobs/1/cancel").status_code == 200
+    assert upload(admin, data).status_code == 201
 
 
 @pytest.mark.parametrize(

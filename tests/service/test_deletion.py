@@ -15,7 +15,7 @@ from service.store import job_orders
 from service.store import jobs as jobs_store
 from service.store.pool import groups_of_split
 from service.store.removals import GRACE
-from service.tables import Base, BlobRemoval, Event, Image, Job, Label, Project, Region, Round
+from service.tables import Base, BlobRemoval, Event, Image, Job, Project, Region, Round
 from tests.conftest import START, FakeClock
 from tests.maker import Maker
 from tests.service.labelled import Labelled, make_labelled
@@ -106,24 +106,6 @@ def test_a_project_is_deleted_with_all_that_is_its_own_and_its_events_stay(
         kept = session.scalars(select(Image)).one().blob_key
     assert files(tmp_path) == {kept, f"jobs/{job + 1}/fit.safetensors"}
     assert admin.get("/images/5/file").content == shared
-
-
-def test_labels_that_no_export_has_stand_in_the_way_of_a_deletion(
-    labelled: Labelled, admin: TestClient, database: Database
-) -> None:
-    path, confirmed = f"/projects/{labelled.project.id}", {"confirm": "My streets"}
-    assert admin.get(f"{path}/export", params={"only": "complete"}).status_code == 200  # leaves labels out
-    refused = admin.delete(path, params=confirmed).json()["error"]
-    assert (refused["code"], refused["detail"]) == ("labels_not_exported", {"labels": 14})
-    assert admin.get(f"{path}/export").status_code == 200
-    with database.write() as session:
-        first = session.scalars(select(Label).order_by(Label.id).limit(1)).one()
-        more = {"annotator_id": first.annotator_id, "mask": first.mask, "digest": "", "class_counts": []}
-        session.add(Label(region_id=first.region_id, version=3, created_at=START, **more))
-    refused = admin.delete(path, params=confirmed).json()["error"]
-    assert refused["message"].startswith("1 label was made since the project was exported last")
-    assert admin.get(f"{path}/export", params={"format": "coco"}).status_code == 200
-    assert admin.delete(path, params=confirmed).status_code == 200
 
 
 def test_the_number_of_a_deleted_project_is_not_given_again(make: Maker, admin: TestClient) -> None:

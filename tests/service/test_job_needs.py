@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
 from service.db import Database
 from service.domain.classes import ClassSet, LabelClass
+from service.domain.label_kinds import REVIEWED
 from service.store import jobs
-from service.tables import Checkpoint, Image, Job, Project, Region, Round
+from service.tables import Annotator, Checkpoint, Image, Job, Label, Project, Region, Round
 from tests.conftest import START
 from tests.maker import Maker
 
@@ -50,6 +51,22 @@ def label(database: Database, make: Maker, project: Project) -> None:
     with database.write() as session:
         session.execute(update(Round).values(state="told"))
         session.execute(update(Region).values(state="labelled"))
+
+
+def test_where_reviewed_labels_count_alone_others_are_not_enough(
+    make: Maker, refused: Callable[..., str], database: Database
+) -> None:
+    project = make.project(learn_from="reviewed")
+    label(database, make, project)
+    assert refused(project, "finish") == "There is no reviewed region to train on yet."
+    with database.write() as session:
+        annotator = session.scalars(select(Annotator.id).limit(1)).one()
+        drawn = {"annotator_id": annotator, "mask": b"", "digest": "", "class_counts": [], "created_at": START}
+        session.add(Label(region_id=1, version=1, kind="annotated", **drawn))
+    assert refused(project, "finish") == "There is no reviewed region to train on yet."
+    with database.write() as session:
+        session.add(Label(region_id=1, version=2, kind=REVIEWED[0], **drawn))
+    assert refused(project, "finish") == ""
 
 
 def test_pretraining_a_head_takes_an_image_and_a_label(

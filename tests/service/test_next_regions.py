@@ -156,6 +156,22 @@ def test_a_spent_budget_is_a_reason(client: TestClient, make: Maker, database: D
     assert (response.json()["reason"], response.json()["retry_after"]) == ("budget_reached", 60)
 
 
+def test_a_spent_budget_is_no_reason_while_rejected_regions_are_with_somebody(
+    client: TestClient, login: Login, make: Maker, database: Database
+) -> None:
+    project = make.project(budget=2, lookahead=False)
+    make.round_(project, make.images(project, 1), regions=2)
+    with database.write() as session:
+        session.get_one(Region, 1).state = "labelled"
+        session.get_one(Region, 2).priority = 1
+        session.get_one(Round, 1).state = "told"
+    assert ids(take(login())) == [2]
+    assert client.get("/next-regions").json()["reason"] == "all_leased"
+    with database.write() as session:
+        session.get_one(Region, 2).state = "review"
+    assert client.get("/next-regions", params={"project": project.id, "wait": 1}).json()["reason"] == "in_review"
+
+
 def test_regions_of_rounds_that_are_not_open_are_not_given(
     client: TestClient, project: Project, database: Database
 ) -> None:

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from service.db import Database
 from service.store import jobs, rounds
+from service.store.watched import failed_for_good
 from service.tables import Event, Job, Project, Region, Round
 from tests.conftest import START
 from tests.maker import Maker
@@ -109,11 +110,15 @@ def test_a_labelled_round_is_passed_over_and_keeps_its_labels(
     round_ = labelled_round(make, database, project)
     job = fail(database, "tell")
     assert admin.get("/next-regions").json()["job_id"] == job.id
+    with database.read() as session:
+        assert [each.id for each in failed_for_good(session)] == [job.id]
     closed = admin.post(f"/rounds/{round_.id}/close").json()
     assert (closed["state"], closed["size"], closed["result_checkpoint_id"]) == ("told", 2, None)
     assert closed["note"].endswith(FULL)
     counts = admin.get(f"/projects/{project.id}").json()
     assert (counts["regions"]["labelled"], counts["stalled"]) == (2, [])
+    with database.read() as session:
+        assert failed_for_good(session) == []  # nobody waits for it any more
     assert job_of(database, "ask").state == "queued"
 
 
