@@ -209,8 +209,10 @@ def _placed(client: Client, project: int, entries: Sequence[Entry]) -> list[Entr
     known = {image["name"]: image["split"] for image in client.pages(f"/projects/{project}/images")}
     names = {id(each): image_name(each.name) for each in entries}
     placed = [replace(each, split=known.get(names[id(each)], each.split)) for each in entries]
-    new = [name for name in names.values() if name not in known]
-    both = [(f"{PurePosixPath(name).stem}.png", name) for name in new if f"{PurePosixPath(name).stem}.png" in known]
+    # Earlier versions sent PNGs that they made of the files; those that are files here are what they are called.
+    here = set(names.values())
+    new = [(str(PurePosixPath(name).with_suffix(".png")), name) for name in names.values() if name not in known]
+    both = [(made, name) for made, name in new if made in known and made not in here]
     if both:
         raise DatasetError(
             f"The project has {both[0][0]}, which an earlier version of regionwise may have made of {both[0][1]}, and "
