@@ -52,7 +52,8 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
     for note in opened.notes:
         console.print(note, markup=False, highlight=False)
     if order.dataset == OWN:
-        order = replace(order, pool_labels=True)
+        # The project has them all, each with labels of its own.
+        order = replace(order, pool_labels=True, keep_twins=True)
     elif order.dataset in FORMATS and "pool" in opened.splits and not order.pool_labels:
         console.print("Labels of the pool stay here; with --pool-labels they are sent, of the regions that they cover.")
     if order.into is None:
@@ -139,6 +140,12 @@ def _require_sound(plan: Plan, order: ImportOrder) -> None:
         raise DatasetError(
             f"{len(plan.leaks)} pictures are in several splits, so that what is tested on is learned from: {example}. Take them "
             "out of all splits but one, or go on with --anyway."
+        )
+    if plan.at_odds and not order.anyway:
+        one, taken = plan.at_odds[0]
+        raise DatasetError(
+            f"{len(plan.at_odds)} pictures have other labels under another name, which would be left out: {one} is {taken}. Take "
+            "each picture under all its names (--keep-duplicates), or go on without these labels (--anyway)."
         )
     if plan.bad and not order.skip_bad:
         raise DatasetError(
