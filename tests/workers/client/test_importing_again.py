@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from tests.workers.client.folders import SPLITS, folder, names
+from tests.workers.client.folders import CLASSES, SPLITS, folder, names
 from tests.workers.datasets.pictures import ids, picture, write
 from workers.datasets.base import DatasetError
 
@@ -72,3 +72,10 @@ def test_what_an_earlier_version_made_of_a_file_is_known_by_its_folders(
     write(root / "images" / "cam1" / "0.jpg", picture(52, 40, 40))
     with pytest.raises(DatasetError, match=r"has cam1/0\.png, which an earlier version .* made of cam1/0\.jpg"):
         run(root, into="cells")
+
+
+def test_blanks_around_the_names_of_classes_are_none_of_theirs(run: Callable[..., int | None], tmp_path: Path) -> None:
+    first, second = CLASSES["classes"]
+    root = folder(tmp_path / "cells", {**CLASSES, "classes": [first, {**second, "name": " Cell "}]})
+    assert run(root) == 1
+    assert run(root, into="cells") == 1
