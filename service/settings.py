@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.domain.job_kinds import QUEUES
+from service.file_urls import kept_url, sqlite_url
 
 
 class Settings(BaseSettings):
@@ -171,12 +172,12 @@ class Settings(BaseSettings):
     @property
     def resolved_database_url(self) -> str:
         """The database to use: the one named, else the embedded one."""
-        return self.database_url or f"sqlite:///{(self.data_dir / 'regionwise.db').absolute()}"
+        return self.database_url or sqlite_url(self.data_dir / "regionwise.db")
 
     @property
     def resolved_blob_url(self) -> str:
         """Where blobs go: the place named, else a folder beside the embedded database."""
-        return self.blob_url or (self.data_dir / "blobs").absolute().as_uri()
+        return self.blob_url or kept_url(self.data_dir / "blobs")
 
     @property
     def resolved_feature_dir(self) -> Path:

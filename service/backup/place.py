@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from service.blobs import Blobs
+from service.file_urls import file_url
 
 FORMAT = 1
 NEWEST = "newest"
@@ -66,8 +67,8 @@ def is_tar(place: str) -> bool:
 def opened(place: str) -> Blobs:
     """A place to read from, or a folder or URL to write to."""
     if is_tar(place):
-        return Blobs(f"tar://::{Path(place).absolute().as_uri()}")
-    return Blobs(place if "://" in place else Path(place).absolute().as_uri())
+        return Blobs(f"tar://::{file_url(Path(place))}")
+    return Blobs(place if "://" in place else file_url(Path(place)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -235,7 +235,8 @@ def _class_from_json(place: int, data: Any) -> LabelClass:
     if not isinstance(color, list | tuple) or len(color) != 3:
         raise ValueError(f"The color of class {place} of the list is three whole numbers from 0 to 255, not {color!r}.")
     was = tuple(data.get("was") or ())
-    return LabelClass(id=data["id"], name=data["name"], color=(color[0], color[1], color[2]), was=was)
+    name = data["name"].strip() if isinstance(data["name"], str) else data["name"]  # as the service keeps it
+    return LabelClass(id=data["id"], name=name, color=(color[0], color[1], color[2]), was=was)
 
 
 def _look_up(table: LabelMap, label_map_HW: LabelMap) -> LabelMap:

@@ -18,6 +18,7 @@ from service.domain.classes import ClassSet, LabelMap
 from service.domain.masks import MaskError, decode_png
 from service.domain.pages import has_page
 from service.domain.soundness import (
+    BITS,
     PHOTOMETRIC,
     STRETCH,
     Unsound,
@@ -154,16 +155,21 @@ def _values(data: bytes, classes: ClassSet, reading: LabelReading, max_pixels: i
             if image.mode in _COLOURED and is_deep_colour(image, data):
                 raise MaskError("wrong_mode", "The label map is in colours of 16 bits: those of classes are of 8.")
             image.load()
-            found = _of_picture(image, reading)
+            found, stretch = _of_picture(image, reading), _stretch(image, kind)
     except MaskError:
         raise
     except Unsound as error:
         raise MaskError(error.code, f"The label map cannot be read. {error.message}") from error
     except Exception as error:  # decoders of untrusted bytes fail in more ways than they document
         raise MaskError("not_an_image", "The label map is no PNG, TIFF, BMP or NPY, or it is damaged.") from error
-    if kind is not None and kind[0] == 0 and kind[1] in STRETCH and found.ndim == 2:
-        return np.asarray(found // STRETCH[kind[1]], np.uint8)
-    return found
+    return found if stretch == 1 or found.ndim == 3 else np.asarray(found // stretch, np.uint8)
+
+
+def _stretch(image: Image.Image, png: tuple[int, int] | None) -> int:
+    """What Pillow has multiplied grey values of few bits by, in PNGs and TIFFs; palette indices are left as they are."""
+    if png is not None:
+        return STRETCH.get(png[1], 1) if png[0] == 0 else 1
+    return STRETCH.get(max(numbers_of(image, BITS), default=8), 1) if image.mode == "L" else 1
 
 
 def _turn_to(image: Image.Image, page: int | None, max_pixels: int) -> None:

@@ -60,7 +60,7 @@ def restored(tmp_path: Path, source: str, target: str, **more: Any) -> Blobs:
     return blobs
 
 
-@pytest.mark.parametrize("suffix", ["", ".tar"])
+@pytest.mark.parametrize("suffix", ["", ".tar", " für #1?", " für #1?.tar"])
 def test_a_backup_comes_back_in_either_kind_of_database(
     admin: TestClient, make: Maker, database: Database, clock: FakeClock, tmp_path: Path, target: str, suffix: str
 ) -> None:
@@ -70,6 +70,7 @@ def test_a_backup_comes_back_in_either_kind_of_database(
     to = f"{tmp_path}/backup{suffix}"
     made = Backup(database=database, blobs=make.blobs, to=to, clock=clock).run()
     assert (made.copied, made.manifest.blobs, made.manifest.missing) == (5, 5, [])
+    assert Path(to).exists()
     blobs = restored(tmp_path, to, target)
     assert rows_of(target) == rows_of(database.engine.url.render_as_string(hide_password=False))
     other = Database(target)

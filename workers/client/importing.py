@@ -52,7 +52,8 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
     for note in opened.notes:
         console.print(note, markup=False, highlight=False)
     if order.dataset == OWN:
-        order = replace(order, pool_labels=True)
+        # The project has them all, each with labels of its own.
+        order = replace(order, pool_labels=True, keep_twins=True)
     elif order.dataset in FORMATS and "pool" in opened.splits and not order.pool_labels:
         console.print("Labels of the pool stay here; with --pool-labels they are sent, of the regions that they cover.")
     if order.into is None:
@@ -140,6 +141,12 @@ def _require_sound(plan: Plan, order: ImportOrder) -> None:
             f"{len(plan.leaks)} pictures are in several splits, so that what is tested on is learned from: {example}. Take them "
             "out of all splits but one, or go on with --anyway."
         )
+    if plan.at_odds and not order.anyway:
+        one, taken = plan.at_odds[0]
+        raise DatasetError(
+            f"{len(plan.at_odds)} pictures have other labels under another name, which would be left out: {one} is {taken}. Take "
+            "each picture under all its names (--keep-duplicates), or go on without these labels (--anyway)."
+        )
     if plan.bad and not order.skip_bad:
         raise DatasetError(
             f"{len(plan.bad)} files cannot be taken, see above: mend them, or go on without (--skip-bad)."
@@ -209,8 +216,10 @@ def _placed(client: Client, project: int, entries: Sequence[Entry]) -> list[Entr
     known = {image["name"]: image["split"] for image in client.pages(f"/projects/{project}/images")}
     names = {id(each): image_name(each.name) for each in entries}
     placed = [replace(each, split=known.get(names[id(each)], each.split)) for each in entries]
-    new = [name for name in names.values() if name not in known]
-    both = [(f"{PurePosixPath(name).stem}.png", name) for name in new if f"{PurePosixPath(name).stem}.png" in known]
+    # Earlier versions sent PNGs that they made of the files; those that are files here are what they are called.
+    here = set(names.values())
+    new = [(str(PurePosixPath(name).with_suffix(".png")), name) for name in names.values() if name not in known]
+    both = [(made, name) for made, name in new if made in known and made not in here]
     if both:
         raise DatasetError(
             f"The project has {both[0][0]}, which an earlier version of regionwise may have made of {both[0][1]}, and "

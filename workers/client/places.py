@@ -17,12 +17,13 @@ from fsspec.implementations.local import LocalFileSystem
 from service.progress import Progress
 from workers.client.archives import RESERVE, stem_of, unpack
 from workers.datasets.base import DatasetError
-from workers.datasets.files import SUFFIXES, is_left_out
-from workers.datasets.folder import LABEL_SUFFIXES
+from workers.datasets.files import SUFFIXES, UNREAD, is_left_out
+from workers.datasets.folder import ARRAYS, LABEL_SUFFIXES
 
 LIST = ".csv"
 MOST_FILES = 1_000_000
-_COPIED = {*SUFFIXES, *LABEL_SUFFIXES, ".json", ".txt", ".xml", LIST}
+# Pictures and label maps that are not read come too: they are named, and not passed over.
+_COPIED = {*SUFFIXES, *UNREAD, *LABEL_SUFFIXES, *ARRAYS, ".json", ".txt", ".xml", LIST}
 _AT_ONCE = 8
 _MEGABYTE = 10**6
 

@@ -66,7 +66,8 @@ class Entry:
 @dataclass(kw_only=True)
 class Plan:
     """What was found. bad: files and what is wrong with them, which are no entries; left_out: those that were taken for no
-    images; twins: names of the same picture in a split, sent once; leaks: those of the same picture in several splits.
+    images; twins: names of the same picture in a split, sent once; at_odds: those of them that have other labels than the one
+    that is sent; leaks: names of the same picture in several splits.
     census: of the label maps that are sent, measured_maps of them not of the pool; void: names of those without a labelled
     pixel; bare: images of splits that need label maps, and have none.
     """
@@ -75,6 +76,7 @@ class Plan:
     entries: list[Entry]
     bad: list[tuple[str, str]] = field(default_factory=list)
     twins: list[tuple[str, ...]] = field(default_factory=list)
+    at_odds: list[tuple[str, str]] = field(default_factory=list)
     leaks: list[tuple[str, ...]] = field(default_factory=list)
     left_out: Sequence[Path] = ()
     label_maps: int = 0
@@ -137,10 +139,11 @@ def plan_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """What was found of an entry: what its file's page is known by, and its label map's pixels by class, and ignored ones."""
+    """What was found of an entry: what its page and its labels are known by, and these' pixels by class, and ignored ones."""
 
     entry: Entry
     digest: str | None
+    labels: str | None
     counts_C: NDArray[np.int64] | None
     ignored: int
 
@@ -185,7 +188,7 @@ def _read(entry: Entry, classes: int, pool_labels: bool) -> _Read:
         height, width = pixels_of(data, max_pixels=MOST_PIXELS, reading=entry.reading).shape[:2]
         require_usable(height, width, entry.split, labelled=True)  # whether it is labelled is asked of all at the end
         digest = f"{hashlib.sha256(data).hexdigest()} {entry.reading.page}"
-    counts_C, ignored = None, 0
+    labels, counts_C, ignored = None, None, 0
     if entry.labelled or pool_labels:
         if entry.label is not None:
             image_name(entry.label_name)
@@ -193,8 +196,9 @@ def _read(entry: Entry, classes: int, pool_labels: bool) -> _Read:
         with suppress(LookupError):
             drawn = drawn_of(entry)
             void_HW = (drawn.indices_HW == IGNORE) & drawn.labelled_HW
+            labels = hashlib.sha256(drawn.indices_HW.tobytes() + drawn.labelled_HW.tobytes()).hexdigest()
             counts_C, ignored = class_counts(drawn.indices_HW, classes), int(void_HW.sum())
-    return _Read(entry=entry, digest=digest, counts_C=counts_C, ignored=ignored)
+    return _Read(entry=entry, digest=digest, labels=labels, counts_C=counts_C, ignored=ignored)
 
 
 def _require_small(path: Path) -> None:
@@ -234,7 +238,11 @@ def _without_twins(plan: Plan, read: Sequence[_Read], keep: bool) -> list[_Read]
         elif len(same) > 1 and not keep:
             plan.twins.append(names)
             best = max(same, key=lambda each: each.counts_C is not None)
-            gone |= {id(each) for each in same if each is not best}
+            left = [each for each in same if each is not best]
+            plan.at_odds += [
+                (each.entry.title, best.entry.title) for each in left if each.labels not in (None, best.labels)
+            ]
+            gone |= {id(each) for each in left}
     return [each for each in read if id(each) not in gone]
 
 

@@ -125,6 +125,16 @@ def test_into_a_new_project_the_same_regions_are_labelled_and_it_is_known_by_who
     assert kept(database, 2).keys() == two.keys()
 
 
+def test_one_picture_under_two_names_comes_back_with_the_labels_of_both(
+    run: Run, world: Labelled, admin: TestClient, database: Database, tmp_path: Path
+) -> None:
+    folder = export(admin, world, tmp_path, "png", images=True)
+    file = {each["image"]: folder / each["file"] for each in manifest(folder)["images"]}
+    file["a-2.png"].write_bytes(file["a.png"].read_bytes())
+    run(folder, dataset="regionwise", name="again", anyway=True)
+    assert kept(database, 2).keys() == kept(database, 1).keys()
+
+
 def test_without_images_there_is_no_new_project(run: Run, world: Labelled, admin: TestClient, tmp_path: Path) -> None:
     folder = export(admin, world, tmp_path, "png")
     with pytest.raises(DatasetError, match=r"lacks 3 images that did not come with the export, .* --images"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from tests.workers.client.folders import folder
+from tests.workers.client.folders import folder, names
 from tests.workers.datasets.pictures import ids, write
 from workers.datasets.base import DatasetError
 
@@ -56,3 +56,20 @@ def test_label_maps_in_a_folder_of_another_name_are_not_passed_over(
         DatasetError, match=r"reward/2\.png, or measured on it, as its label map is .1 more are like it"
     ):
         run(tmp_path, strays=True, anyway=True)  # images of that split are of use with label maps alone
+
+
+def test_one_picture_with_two_label_maps_stops_it_unless_they_are_the_same(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    folder(tmp_path)
+    (tmp_path / "images" / "1.png").write_bytes((tmp_path / "images" / "0.png").read_bytes())
+    with pytest.raises(
+        DatasetError, match=r"1 pictures have other labels .*: train/1\.png is train/0\.png\..*--keep-dup"
+    ):
+        run(tmp_path)
+    assert run(tmp_path, name="all", keep_twins=True) == 1
+    assert run(tmp_path, name="first", anyway=True) == 2
+    (tmp_path / "labels" / "1.png").write_bytes((tmp_path / "labels" / "0.png").read_bytes())
+    assert run(tmp_path, name="once") == 3
+    assert "1.png" in names(admin)
+    assert "1.png" not in names(admin, 3)

@@ -94,6 +94,22 @@ def test_what_lies_elsewhere_is_copied_first(
     assert run(f"file://{root}", name="same") == 4
 
 
+def test_what_cannot_be_read_is_named_where_it_lies_elsewhere_too(
+    run: Callable[..., int | None], tmp_path: Path, lab: Callable[[Path, str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "cells")
+    (root / "images" / "6.heic").write_bytes(b"of a telephone")
+    (root / "splits.json").write_text(json.dumps({**SPLITS, "pool": ["4", "5", "6"]}))
+    with pytest.raises(DatasetError, match="1 files cannot be taken"):
+        run(lab(root, "cells"))
+    assert "pool/6.heic" in capsys.readouterr().out
+    (root / "images" / "6.heic").unlink()
+    (root / "splits.json").write_text(json.dumps(SPLITS))
+    (root / "labels" / "3.png").rename(root / "labels" / "3.npz")
+    with pytest.raises(DatasetError, match=r"3\.npz is no label map"):
+        run(lab(root, "more"))
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,7 @@ def dataset_of(
     if not listed:
         raise DatasetError(f"There is no image in {root} that the files speak of.")
     source, splits = Annotated(listed), dict[str, list[int]]()
+    _require_own_files(source.listed)
     for number, each in enumerate(listed):
         splits.setdefault(each.split or how.split or POOL, []).append(number)
     # Label maps that come with images are called as those are but for the suffix.
@@ -186,7 +187,8 @@ class Finder:
         self._by_name: dict[str, list[Path]] | None = None
 
     def find(self, name: str) -> Path:
-        """The file: in one of the folders by its path, or the only one of its name; else a path where there is nothing.
+        """The file: in one of the folders by its path, or the only one of its name, which is of no other folders than those that
+        it is listed in; else a path where there is nothing.
 
         Raises DatasetError for a name that leads outside.
         """
@@ -202,8 +204,34 @@ class Finder:
             self._by_name = {}
             for path in files_below(self._root):
                 self._by_name.setdefault(path.name, []).append(path)
-        same = [path for path in self._by_name.get(plain.rpartition("/")[2], []) if "labelled" not in path.parts]
+        same = [path for path in self._by_name.get(plain.rpartition("/")[2], []) if self._may_be(path, plain)]
         return same[0] if len(same) == 1 else self._root / self._folders[0] / plain
+
+    def _may_be(self, path: Path, name: str) -> bool:
+        parts, wanted = path.relative_to(self._root).parts, PurePosixPath(name).parts
+        if "labelled" in parts:
+            return False
+        # A file of another patient's folder is another picture, whatever it is called.
+        shorter = [
+            parts[len(PurePosixPath(folder).parts) :]
+            for folder in self._folders
+            if path.is_relative_to(self._root / folder)
+        ]
+        return len(wanted) == 1 or any(_ends_with(parts, wanted) or _ends_with(wanted, each) for each in shorter)
+
+
+def _ends_with(parts: Sequence[str], end: Sequence[str]) -> bool:
+    return len(end) <= len(parts) and tuple(parts[len(parts) - len(end) :]) == tuple(end)
+
+
+def _require_own_files(listed: Sequence[Listed]) -> None:
+    """Raises DatasetError for two names that were found to be one file."""
+    names: dict[Path, str] = {}
+    for each in listed:
+        if each.path is not None and (first := names.setdefault(each.path, each.name)) != each.name:
+            raise DatasetError(
+                f"Both {first} and {each.name} would be the file {each.path}: each image has one of its own."
+            )
 
 
 def _require_different(names: Sequence[str]) -> None:

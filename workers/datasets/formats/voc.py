@@ -41,8 +41,11 @@ def open_voc(root: Path, how: FormatReading | None = None) -> Dataset:
     how = how or FormatReading()
     folder = _devkit(require_folder(root, "JPEGImages/ and SegmentationClass/"))
     colors = _colors(folder)
-    names = [name for name, color in colors if color != VOID_COLOR or name.casefold() not in VOID_NAMES]
+    lines = [None if color == VOID_COLOR and name.casefold() in VOID_NAMES else name for name, color in colors]
+    names = [name for name in lines if name is not None]
     classes = class_set(names, [dict(colors)[name] for name in names], "", folder / "labelmap.txt")
+    # Grey values count the lines, that of void too, which has the index after the classes where they are drawn.
+    of_line = {line: len(classes) if name is None else names.index(name) for line, name in enumerate(lines)}
     images = images_by_name(folder / "JPEGImages", files_below(folder / "JPEGImages"))
     splits = _splits(folder, images)
     if splits is None:
@@ -51,7 +54,7 @@ def open_voc(root: Path, how: FormatReading | None = None) -> Dataset:
         Listed(
             name=f"{name}{images[name].suffix}" if name in images else f"{name}.jpg",
             path=images.get(name, folder / "JPEGImages" / f"{name}.jpg"),
-            draw=partial(_drawn, folder, name, classes),
+            draw=partial(_drawn, folder, name, classes, LabelReading(values=of_line)),
             split=split,
         )
         for name, split in splits.items()
@@ -105,7 +108,7 @@ def _splits(folder: Path, images: dict[str, Path]) -> dict[str, str] | None:
     return found if lists else None
 
 
-def _drawn(folder: Path, name: str, classes: ClassSet) -> Drawn | None:
+def _drawn(folder: Path, name: str, classes: ClassSet, grey: LabelReading) -> Drawn | None:
     path = folder / "SegmentationClass" / f"{name}.png"
     if not path.is_file():
         return None
@@ -115,7 +118,7 @@ def _drawn(folder: Path, name: str, classes: ClassSet) -> Drawn | None:
         known = ClassSet(classes=(*classes.classes, void)) if VOID_COLOR not in _known(classes) else classes
         data = path.read_bytes()
         # Grey values are numbers in the list, as those of the palette are in VOC's own files.
-        reading = LabelReading() if data[25:26] == _GREY else _COLORS
+        reading = grey if data[25:26] == _GREY else _COLORS
         indices_HW = read_label_map(data, known, max_pixels=MAX_LABEL_PIXELS, reading=reading)
         known.to_indices(indices_HW)
     except (OSError, ValueError) as error:

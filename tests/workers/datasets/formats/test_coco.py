@@ -137,3 +137,41 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, more: dict[str, Any],
 def test_points_far_outside_cost_nothing(tmp_path: Path) -> None:
     found = drawn(coco(tmp_path, annotation([[-1e30, -1e30, 1e30, -1e30, 1e30, 1e30, -1e30, 1e30]])))
     assert (found.indices_HW == 0).all()
+
+
+def listing(root: Path, *names: str) -> Path:
+    images = [{"id": at, "file_name": each, "height": HEIGHT, "width": WIDTH} for at, each in enumerate(names, start=1)]
+    (root / "annotations.json").parent.mkdir(exist_ok=True)
+    (root / "annotations.json").write_text(
+        json.dumps({"images": images, "categories": CATEGORIES, "annotations": [annotation([SQUARE])]})
+    )
+    return root
+
+
+def test_a_picture_of_another_folder_is_not_taken_for_one_that_is_missing(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "patientB" / "slice_001.png", picture(0, HEIGHT, WIDTH))
+    source = open_dataset("coco", listing(tmp_path, "patientA/slice_001.png")).splits["pool"]
+    with pytest.raises(DatasetError, match=r"patientA/slice_001\.png"):
+        source.image(0)
+
+
+@pytest.mark.parametrize(
+    ("listed", "lies"),
+    [
+        ("a.png", "deep/within/a.png"),
+        ("train2017/a.png", "images/a.png"),
+        ("/home/ada/cells/one/a.png", "images/one/a.png"),
+        ("one/a.png", "cells/one/a.png"),
+    ],
+)
+def test_a_picture_is_found_where_its_folders_agree(tmp_path: Path, listed: str, lies: str) -> None:
+    write(tmp_path / lies, picture(0, HEIGHT, WIDTH))
+    source, own = behind(open_dataset("coco", listing(tmp_path, listed)).splits["pool"], 0)
+    assert isinstance(source, Annotated)
+    assert source.files(own)[0] == tmp_path / lies
+
+
+def test_one_file_is_not_two_images(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "a.png", picture(0, HEIGHT, WIDTH))
+    with pytest.raises(DatasetError, match=r"Both one/a\.png and two/a\.png would be the file .*a\.png"):
+        open_dataset("coco", listing(tmp_path, "one/a.png", "two/a.png"))

@@ -10,6 +10,7 @@ from service.domain.masks import encode_label_png
 from tests.workers.datasets.pictures import HEIGHT, WIDTH, ids, picture, write
 from workers.datasets import open_dataset
 from workers.datasets.base import DatasetError
+from workers.datasets.formats import FORMATS, FormatReading
 from workers.datasets.formats.annotated import voc_color
 
 PALETTE = [part for number in range(256) for part in voc_color(number)]
@@ -64,6 +65,21 @@ def test_the_colors_of_labelmap_say_which_class_and_grey_values_are_places(tmp_p
     write(folder / "SegmentationClass" / "1.png", pixels)
     with pytest.raises(DatasetError, match="colours of no class: 77 77 77"):
         dataset.splits["pool"].label_map(1)
+
+
+@pytest.mark.parametrize("rest", ["", "floor"])
+@pytest.mark.parametrize(("lines", "sky", "road", "void"), [("VSR", 1, 2, 0), ("SVR", 0, 2, 1), ("SRV", 0, 1, 2)])
+def test_grey_values_count_the_line_of_void_wherever_it_is(
+    tmp_path: Path, lines: str, sky: int, road: int, void: int, rest: str
+) -> None:
+    folder = voc(tmp_path)
+    texts = {"S": "sky:1,2,3::", "R": "road:4,5,6::", "V": "void:224,224,192::"}
+    (folder / "labelmap.txt").write_text("\n".join(texts[line] for line in lines))
+    expected = ids(0, [0, 1, IGNORE])
+    values = np.select([expected == 0, expected == 1], [sky, road], void).astype(np.uint8)
+    write(folder / "SegmentationClass" / "0.png", values)
+    pool = FORMATS["voc"](folder, FormatReading(rest=rest)).splits["pool"]
+    np.testing.assert_array_equal(pool.label_map(0), expected)
 
 
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
