@@ -5,6 +5,9 @@ import { apiUrl, ask, type Schemas } from "../api/client";
 import { all } from "../api/lists";
 import { maySetUp } from "../api/session";
 import { useLive } from "./live";
+import { Head } from "./table";
+
+const COLUMNS = ["Name", "Regions", "Regions an hour", "Seconds a region", "Idle", "Agreement", "Gold", "Skips", ""];
 
 type Standing = Schemas["AnnotatorStanding"];
 
@@ -37,25 +40,7 @@ export function Annotators({ project }: { project: number }) {
       <section>
         <div class="wide" tabIndex={0} role="group" aria-label="Table">
           <table>
-            <thead>
-              <tr>
-                {[
-                  "Name",
-                  "Regions",
-                  "Regions an hour",
-                  "Seconds a region",
-                  "Idle",
-                  "Agreement",
-                  "Gold",
-                  "Skips",
-                  "",
-                ].map((name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
+            <Head names={COLUMNS} />
             <tbody>
               {rows.value?.map((row) => (
                 <tr key={row.annotator_id}>

@@ -5,21 +5,28 @@ interface AsTableProps {
   readonly rows: readonly (readonly string[])[];
 }
 
+/** The first row of a table: what its columns are. */
+export function Head({ names }: { names: readonly string[] }) {
+  return (
+    <thead>
+      <tr>
+        {names.map((name) => (
+          <th key={name} scope="col">
+            {name}
+          </th>
+        ))}
+      </tr>
+    </thead>
+  );
+}
+
 export function AsTable({ head, rows }: AsTableProps) {
   return (
     <details class="as-table">
       <summary>Show as table</summary>
       <div class="wide" tabIndex={0} role="group" aria-label="Table">
         <table>
-          <thead>
-            <tr>
-              {head.map((name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <Head names={head} />
           <tbody>
             {rows.map(([first, ...others], at) => (
               <tr key={at}>

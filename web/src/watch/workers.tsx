@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { ask, type Schemas } from "../api/client";
 import { useLive } from "./live";
 import { kindInWords, moment, percentDone, span, useNow } from "./job_words";
+import { Head } from "./table";
 
 type Worker = Schemas["WorkerOut"];
 
@@ -21,15 +22,7 @@ export function Workers({ project }: { project: number }) {
       {workers.value !== null && workers.value.length > 0 && (
         <div class="wide" tabIndex={0} role="group" aria-label="Workers">
           <table>
-            <thead>
-              <tr>
-                {["Machine", "Takes", "Does", "Runs for"].map((name) => (
-                  <th key={name} scope="col">
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
+            <Head names={["Machine", "Takes", "Does", "Runs for"]} />
             <tbody>
               {workers.value.map((each) => (
                 <Row key={each.id} worker={each} project={project} now={now} />
