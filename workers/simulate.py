@@ -13,6 +13,7 @@ import typer
 
 from service.command_options import SharedBefore, takes
 from workers.runs import actions, celery_crew, options
+from workers.runs.cells import with_cells
 from workers.runs.options import Evaluation, Everything, Shared
 from workers.runs.processes import Processes, at_once
 from workers.runs.works import FULL_SEEDS
@@ -34,12 +35,17 @@ def simulate(context: typer.Context, given: Everything) -> None:
     """
     if context.invoked_subcommand == "report":
         return
+    chosen = options.checked(
+        lambda: options.chosen_experiment(
+            given.preset, given.dataset, given.override or (), given.start, given.root, given
+        )
+    )
+    experiment = options.checked(lambda: with_cells(chosen, given.root))
+    if experiment != chosen:
+        said = f"Regions of {experiment.cell_height} x {experiment.cell_width} pixels, as suits the images"
+        typer.echo(f"{said}: --set cell_height and --set cell_width for others.", err=True)
     shared = Shared(
-        experiment=options.checked(
-            lambda: options.chosen_experiment(
-                given.preset, given.dataset, given.override or (), given.start, given.root, given
-            )
-        ),
+        experiment=experiment,
         root=given.root,
         out=given.out,
         crew=celery_crew.crew if given.celery else lambda run: Processes(run, jobs=given.jobs, device=given.device),

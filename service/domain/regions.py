@@ -1,6 +1,8 @@
 """Regions: the cells of a fixed, non-overlapping grid over an image, and their quarters where those may be asked for too."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Protocol, Self
 
 import numpy as np
@@ -10,6 +12,24 @@ from service.domain import quarters
 
 LONGEST_SIDE = 4096
 """Pixels that a region may be high or wide."""
+USUAL_CELL = (90, 80)
+"""Height and width of the paper's regions of CamVid, in pixels."""
+_SHORTEST_SIDE, _FEWEST = 8, 4
+
+
+def suited_cell(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Height and width of cells for images of these (heights, widths), of which there is one at least.
+
+    They divide an image of the middle height and width into equal parts about as large as USUAL_CELL, into four rows and
+    four columns at least where a cell has eight pixels a side then.
+    """
+    heights, widths = zip(*sizes, strict=True)
+    return _suited(median_low(heights), USUAL_CELL[0]), _suited(median_low(widths), USUAL_CELL[1])
+
+
+def _suited(side: int, usual: int) -> int:
+    parts = max(_FEWEST, round(side / usual))
+    return max(_SHORTEST_SIDE, -(-side // parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The settings of a project: how regions are cut, chosen, given out and learned from."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -7,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from service.domain.costs import CostName
 from service.domain.methods import BALD, StrategyName
 from service.domain.quarters import MOST_LEVELS
-from service.domain.regions import LONGEST_SIDE
+from service.domain.regions import LONGEST_SIDE, USUAL_CELL
 from service.schemas.gold_settings import GoldSettings
 from service.schemas.lease_settings import LeaseSettings
 from service.schemas.quality_settings import QualitySettings
@@ -46,6 +47,8 @@ CHANGEABLE = (
     "keep_segmenters",
 )
 """The settings that may change while a campaign runs."""
+CELL = ("cell_height", "cell_width")
+"""The settings that are chosen by the first images where nobody has."""
 
 Encoder = Literal["frozen", "trained"]
 Learning = Literal["refit", "pass"]
@@ -72,8 +75,14 @@ class ProjectSettings(QualitySettings, LeaseSettings, GoldSettings):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cell_height: int = Field(90, ge=8, le=LONGEST_SIDE, description="Height of a region in pixels.")
-    cell_width: int = Field(80, ge=8, le=LONGEST_SIDE, description="Width of a region in pixels.")
+    cell_height: int = Field(
+        USUAL_CELL[0],
+        ge=8,
+        le=LONGEST_SIDE,
+        description="Height of a region in pixels. Where neither it nor the width is given, the first images choose both: equal "
+        "parts of about 90 x 80 pixels, and four rows and columns at least. Until then the default stands here.",
+    )
+    cell_width: int = Field(USUAL_CELL[1], ge=8, le=LONGEST_SIDE, description="Width of a region in pixels.")
     levels: int = Field(
         1,
         ge=1,
@@ -184,3 +193,14 @@ def whole(settings: ProjectSettings) -> ProjectSettings:
             "The strategy bald compares predictions with dropout: set dropout above 0, or another strategy."
         )
     return settings
+
+
+def as_stored(settings: ProjectSettings) -> dict[str, Any]:
+    """A new project's settings as its row holds them: without the cell's size where that is left to the first images."""
+    open_to_choice = not settings.model_fields_set.intersection(CELL)
+    return settings.model_dump(mode="json", exclude={*CELL} if open_to_choice else None)
+
+
+def leaves_cells_open(stored: Mapping[str, Any]) -> bool:
+    """Whether the first images choose the cell's size of a project with these settings."""
+    return not stored.keys() & {*CELL}

@@ -8,10 +8,12 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from service.domain.regions import suited_cell
 from service.errors import Conflict, NotFound
+from service.schemas.project_settings import CELL, leaves_cells_open
 from service.store import events, removals
 from service.store.project_lock import lock_project
-from service.tables import Image, ImageGroup
+from service.tables import Image, ImageGroup, Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +51,13 @@ def add_images(
 ) -> list[Added]:
     """Add images, all or none; one that is there already with the same bytes and split is returned as it is.
 
+    The first ones choose the size of the project's regions, if nobody has.
+
     Raises Conflict where a name stands for other bytes, another split or another label map.
     """
     # One arrival at a time in each project: ordinals have no gaps, and names and groups no races.
     lock_project(session, project_id)
+    _choose_cell(session, project_id, arrivals, now, by)
     known = _images_by_name(session, project_id, [each.name for each in arrivals])
     new: dict[str, NewImage] = {}
     for arrival in arrivals:
@@ -79,6 +84,17 @@ def add_images(
             first=created[0],
         )
     return added
+
+
+def _choose_cell(
+    session: Session, project_id: int, arrivals: Sequence[NewImage], now: datetime, by: int | None
+) -> None:
+    project = session.get_one(Project, project_id, populate_existing=True)
+    if not arrivals or not leaves_cells_open(project.settings):
+        return
+    chosen = dict(zip(CELL, suited_cell((each.height, each.width) for each in arrivals), strict=True))
+    project.settings = {**project.settings, **chosen}
+    events.record(session, now=now, kind="project_changed", project_id=project_id, annotator_id=by, changes=chosen)
 
 
 def keys_of(arrival: NewImage) -> tuple[str, str | None, str | None]:

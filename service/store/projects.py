@@ -13,7 +13,7 @@ from service.domain.classes import ClassSet
 from service.domain.doubts import said_of, together
 from service.domain.methods import AUTO, LEARNED
 from service.errors import Conflict, Invalid, NotFound
-from service.schemas.project_settings import CHANGEABLE, ProjectSettings, whole
+from service.schemas.project_settings import CELL, CHANGEABLE, ProjectSettings, as_stored, whole
 from service.store import events, memberships
 from service.store.budget import budget_left, pool_regions, region_areas, region_counts
 from service.store.memberships import NewMembers
@@ -49,7 +49,7 @@ def add_project(
     project = Project(
         name=name,
         classes=classes.to_json(),
-        settings=settings.model_dump(mode="json"),
+        settings=as_stored(settings),
         active=True,
         open_to_all=members == "everyone",
         created_at=now,
@@ -175,7 +175,8 @@ def _setting_changes(project: Project, settings: ProjectSettings | None) -> dict
         raise Invalid(sentences, code="settings_contradict") from error
     except ValueError as error:
         raise Invalid(str(error), code="settings_contradict") from error
-    return {key: value for key, value in wanted.items() if held[key] != value}
+    unsaid = {*CELL} - project.settings.keys()
+    return {key: value for key, value in wanted.items() if held[key] != value or key in unsaid.intersection(given)}
 
 
 def _followers(held: Mapping[str, object], given: Mapping[str, object]) -> tuple[str, ...]:

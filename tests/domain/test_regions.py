@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.regions import Box, Grid
+from service.domain.regions import LONGEST_SIDE, Box, Grid, suited_cell
 
 sizes = st.integers(1, 40)
 grids = st.builds(Grid, height=sizes, width=sizes, cell_height=st.integers(1, 50), cell_width=st.integers(1, 50))
@@ -104,3 +104,29 @@ def test_a_box_knows_its_pixels() -> None:
 def test_a_box_without_pixels_or_before_the_image_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="A box starts at a pixel"):
         Box(**({"row": 0, "col": 0, "height": 1, "width": 1} | wrong))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cell"),
+    [
+        ([(360, 480)], (90, 80)),
+        ([(720, 960)], (90, 80)),
+        ([(512, 512)], (86, 86)),
+        ([(96, 128)], (24, 32)),
+        ([(72, 96), (72, 96), (1000, 2000)], (18, 24)),
+        ([(10, 30)], (8, 8)),
+    ],
+)
+def test_cells_suit_the_images(sizes: list[tuple[int, int]], cell: tuple[int, int]) -> None:
+    assert suited_cell(sizes) == cell
+
+
+@given(st.integers(8, 6000), st.integers(8, 6000))
+def test_suited_cells_are_as_many_as_four_by_four_and_alike(height: int, width: int) -> None:
+    cell_height, cell_width = suited_cell([(height, width)])
+    grid = Grid(height=height, width=width, cell_height=cell_height, cell_width=cell_width)
+    for side, cell, parts in ((height, cell_height, grid.rows), (width, cell_width, grid.cols)):
+        assert 8 <= cell <= LONGEST_SIDE
+        assert parts >= 4 or cell == 8
+        # What is left at the edge lacks less than one pixel for each cell before it.
+        assert cell == 8 or parts * cell - side < parts

@@ -165,6 +165,30 @@ def test_settings_that_shape_regions_are_fixed_once_there_are_images(admin: Test
     assert admin.patch("/projects/99", json={}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("given", "later", "cell"),
+    [
+        ({}, {}, (24, 32)),
+        ({}, {"cell_height": 90, "cell_width": 80}, (90, 80)),
+        ({}, {"budget": 5}, (24, 32)),
+        ({"cell_width": 16}, {}, (90, 16)),
+        ({"cell_height": 90, "cell_width": 80}, {}, (90, 80)),
+    ],
+)
+def test_the_first_images_choose_the_size_of_regions_where_nobody_has(
+    admin: TestClient, make: Maker, given: dict[str, int], later: dict[str, int], cell: tuple[int, int]
+) -> None:
+    made = admin.post("/projects", json={"name": "streets", "classes": "camvid", "settings": given}).json()
+    path = f"/projects/{made['id']}"
+    assert admin.patch(path, json={"settings": later}).status_code == 200
+    for height, width in ((96, 128), (360, 480)):
+        files = [("image", (f"{height}.png", make.picture(height, width)))]
+        assert admin.post(f"{path}/images", files=files, data={"split": "pool"}).status_code == 201
+        settings = admin.get(path).json()["settings"]
+        assert (settings["cell_height"], settings["cell_width"]) == cell
+    assert admin.patch(path, json={"settings": {"cell_width": 60}}).json()["error"]["code"] == "settings_fixed"
+
+
 @pytest.mark.parametrize("levels", [1, 2])
 def test_a_cost_may_change_while_a_campaign_runs(admin: TestClient, make: Maker, levels: int) -> None:
     settings = {"cost": "clicks", "levels": levels}
