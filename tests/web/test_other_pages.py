@@ -34,6 +34,7 @@ def test_a_project_is_set_up_from_nothing(begin: Begin, contexts: Contexts, tmp_
     page.get_by_label("Name", exact=True).fill("leaves")
     page.get_by_label("Name of class 1").fill("Leaf")
     page.get_by_role("button", name="Add a class").click()
+    page.get_by_label("Of a size that suits the images").uncheck()
     page.get_by_label("Height in pixels").fill("32")
     page.get_by_label("Width in pixels").fill("32")
     page.get_by_role("button", name="Create").click()

@@ -18,6 +18,7 @@ export function Create() {
   const name = useSignal("");
   const known = useSignal<"own" | "camvid" | "cityscapes">("own");
   const own = useSignal<readonly OwnClass[]>(FIRST);
+  const suited = useSignal(true);
   const cell = useSignal({ height: 90, width: 80 });
   const batch = useSignal(24);
   const budget = useSignal<number | null>(480);
@@ -28,8 +29,7 @@ export function Create() {
   const create = async () => {
     if (name.value.trim() === "") throw new Error("The project has no name.");
     const settings = {
-      cell_height: cell.value.height,
-      cell_width: cell.value.width,
+      ...(suited.value ? {} : { cell_height: cell.value.height, cell_width: cell.value.width }),
       batch_size: batch.value,
       budget: budget.value,
       strategy: strategy.value,
@@ -75,21 +75,37 @@ export function Create() {
         </fieldset>
         <fieldset>
           <legend>Regions</legend>
-          <div class="row">
-            <Count
-              says="Height in pixels"
-              value={cell.value.height}
-              least={8}
-              set={(height) => (cell.value = { ...cell.value, height })}
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={suited.value}
+              onChange={(event) => (suited.value = event.currentTarget.checked)}
             />
-            <Count
-              says="Width in pixels"
-              value={cell.value.width}
-              least={8}
-              set={(width) => (cell.value = { ...cell.value, width })}
-            />
-          </div>
-          <Cells {...cell.value} />
+            Of a size that suits the images
+          </label>
+          {suited.value ? (
+            <p class="hint">
+              The first images choose: equal parts of about 90 × 80 pixels, and at least four rows and columns of them.
+            </p>
+          ) : (
+            <>
+              <div class="row">
+                <Count
+                  says="Height in pixels"
+                  value={cell.value.height}
+                  least={8}
+                  set={(height) => (cell.value = { ...cell.value, height })}
+                />
+                <Count
+                  says="Width in pixels"
+                  value={cell.value.width}
+                  least={8}
+                  set={(width) => (cell.value = { ...cell.value, width })}
+                />
+              </div>
+              <Cells {...cell.value} />
+            </>
+          )}
         </fieldset>
         <fieldset>
           <legend>Campaign</legend>

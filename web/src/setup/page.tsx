@@ -23,6 +23,11 @@ export function Setup({ project }: { project: Schemas["ProjectDetail"] }) {
   return (
     <main class="setup">
       <h1>{project.name}</h1>
+      {Object.keys(project.images).length > 0 && (
+        <p class="hint">
+          Regions of {project.settings.cell_height} × {project.settings.cell_width} pixels, height by width.
+        </p>
+      )}
       <Images project={project} />
       <People project={project.id} />
       <Jobs project={project} />
