@@ -12,7 +12,7 @@ from service.schemas.policies import MAIN
 from workers.experiments.headroom import headroom_table
 from workers.experiments.settings import Experiment
 from workers.report import write_report
-from workers.runs.options import DEFAULTS, Evaluation, Shared, checked, checked_budgets, numbers_of
+from workers.runs.options import Evaluation, Shared, checked, checked_budgets, numbers_of, usual_evaluation
 from workers.runs.perform import kept_data
 from workers.runs.processes import Failure, run_works
 from workers.runs.soundness import require_sound, require_split
@@ -84,14 +84,15 @@ def report(runs: Sequence[Path], out: Path) -> None:
 
 
 def _evaluation(shared: Shared, evaluation: Evaluation) -> tuple[Run, list[Work]]:
-    chosen, experiment = evaluation.over(shared.evaluation).over(DEFAULTS), shared.experiment
+    experiment = shared.experiment
     away = checked(lambda: _away(experiment, shared.root))
+    regions = checked(lambda: pool_regions(experiment, shared.root))
+    chosen = evaluation.over(shared.evaluation).over(usual_evaluation(experiment, regions))
     methods = checked(lambda: methods_of(chosen.strategy or "", experiment, away))
     if "all" in parts_of(chosen.strategy or ""):
         _tell_away(experiment, away)
     protocols = checked(lambda: protocols_of(chosen.protocol or ""))
     numbers = checked(lambda: numbers_of(chosen.seeds or "", "seeds"))
-    regions = checked(lambda: pool_regions(experiment, shared.root))
     reached = checked(lambda: checked_budgets(chosen.budgets or "", experiment, regions))
     run = _run(shared, budgets=tuple(reached), group=chosen.group or "main")
     return run, trajectory_works(experiment, methods, protocols, numbers)

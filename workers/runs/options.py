@@ -25,12 +25,16 @@ _THETA_0: dict[Start, str] = {"none": "source", "state": "state", "dt": "dt"}
 
 STRATEGY_HELP = (
     f"Methods with commas: {', '.join(BASELINES)}; learned:POLICY and its control learned-untrained:POLICY for each policy "
-    "of the preset (learned alone: the paper's); greedy-oracle, a reference that knows the truth; or all."
+    "of the preset (learned alone: the paper's); greedy-oracle, a reference that knows the truth; or all. Without it the "
+    "policy that comes with regionwise, or, where f is trained as a whole, the paper's, beside entropy and random."
 )
 DATASET_HELP = f"{', '.join(NAMES)}; streets without it, which need no data."
-_SEEDS, _BUDGETS = "0", "240,480"
+_SEEDS = "0"
 SEEDS_HELP = f"Seeds with commas; {_SEEDS} without it. The same seed gives every method the same draws."
-BUDGETS_HELP = f"Labelled regions at which a copy is trained to convergence and tested; {_BUDGETS} without it."
+BUDGETS_HELP = (
+    "Labelled regions at which a copy is trained to convergence and tested; without it 2, 4, 8 and 16 rounds, as far as the pool "
+    "goes, or, where f is trained as a whole, 240,480."
+)
 PROTOCOL_HELP = (
     "per-pool (one region of each candidate pool), global (the best of all candidates), or both with a comma."
 )
@@ -95,9 +99,14 @@ class Everything(ReadingOptions, Evaluation):
     ] = None
 
 
-DEFAULTS = Evaluation(
-    strategy="learned,entropy,random", protocol="per-pool", seeds=_SEEDS, budgets=_BUDGETS, group="main"
-)
+def usual_evaluation(experiment: Experiment, pool_regions: int) -> Evaluation:
+    """What is played where nothing is said of it."""
+    strategy, budgets = "learned,entropy,random", "240,480"
+    if experiment.learning == "refit":
+        strategy = "learned:shipped,entropy,random"
+        rounds = [number for number in (2, 4, 8, 16) if number * experiment.batch_size <= pool_regions] or [1]
+        budgets = ",".join(str(number * experiment.batch_size) for number in rounds)
+    return Evaluation(strategy=strategy, protocol="per-pool", seeds=_SEEDS, budgets=budgets, group="main")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

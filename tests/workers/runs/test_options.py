@@ -3,7 +3,7 @@
 import pytest
 
 from workers.experiments.presets import read_preset
-from workers.runs.options import checked_budgets
+from workers.runs.options import checked_budgets, usual_evaluation
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,16 @@ def test_budgets_that_a_pool_cannot_have_say_how_to_go_on(budgets: str, pool: in
         checked_budgets(budgets, experiment, pool)
     small = read_preset("folder", "folder", ["batch_size=4"])
     assert checked_budgets("8,4", small, 8) == [4, 8]
+
+
+@pytest.mark.parametrize(
+    ("pool", "budgets"), [(10_000, "48,96,192,384"), (384, "48,96,192,384"), (100, "48,96"), (30, "24")]
+)
+def test_what_is_played_without_a_word_fits_the_pool(pool: int, budgets: str) -> None:
+    usual = usual_evaluation(read_preset("folder", "folder"), pool)
+    assert (usual.strategy, usual.budgets) == ("learned:shipped,entropy,random", budgets)
+
+
+def test_where_a_network_is_trained_as_a_whole_the_paper_is_played() -> None:
+    usual = usual_evaluation(read_preset("paper", "camvid"), 10_000)
+    assert (usual.strategy, usual.budgets) == ("learned,entropy,random", "240,480")
