@@ -122,6 +122,8 @@ def claim_job(
 def _must_wait(session: Session, job: Job, stale_before: datetime) -> bool:
     if job.kind == "train-policy" and pending_job(session, job.project_id, "pretrain") is not None:
         return True
+    if job.kind == "finish" and _finish_before(session, job):
+        return True  # slices of two would take turns, and the one that knows fewer labels might end last
     if job.kind == "tell" and _ask_before(session, job) is not None:
         return True  # annotators wait for it, and what it chooses must not depend on which worker was quicker
     others = select(Job.id).where(
@@ -134,6 +136,12 @@ def _ask_before(session: Session, job: Job) -> int | None:
     """An `ask` of the project that was queued before a job, and could be taken now."""
     asks = select(Job.id).where(Job.project_id == job.project_id, Job.kind == "ask", Job.id < job.id)
     return session.scalar(asks.where(Job.state == "queued", Job.due_at.is_(None), Job.attempt == 0).limit(1))
+
+
+def _finish_before(session: Session, job: Job) -> bool:
+    """Whether another `finish` of the project that was queued before a job has not ended."""
+    others = select(Job.id).where(Job.project_id == job.project_id, Job.kind == "finish", Job.id < job.id)
+    return session.scalar(others.where(Job.state.in_(("queued", "running"))).limit(1)) is not None
 
 
 def ask_held_back(session: Session, project_id: int) -> bool:

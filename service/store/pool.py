@@ -158,11 +158,16 @@ def changed_since_told(session: Session, project_id: int) -> dict[int, int]:
 def labels_upto(session: Session, project_id: int) -> int | None:
     """The newest label of a project, of which no older one is still being written: what a snapshot taken from now on has.
 
-    Whoever writes a label holds its round, so all are locked for a moment.
+    See `await_labels`.
     """
-    session.execute(select(Round.id).where(Round.project_id == project_id).order_by(Round.id).with_for_update()).all()
+    await_labels(session, project_id)
     chosen = select(func.max(Label.id)).join(Region, Label.region_id == Region.id)
     return session.scalar(chosen.where(Region.project_id == project_id))
+
+
+def await_labels(session: Session, project_id: int) -> None:
+    """Wait until labels of a project that are being written are there. Whoever writes one holds its round: all are locked."""
+    session.execute(select(Round.id).where(Round.project_id == project_id).order_by(Round.id).with_for_update()).all()
 
 
 def latest_labels(columns: Any) -> Any:
