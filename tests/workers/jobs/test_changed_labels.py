@@ -12,8 +12,9 @@ from sqlalchemy import select
 from models.fit import FitState
 from models.segmenter import build
 from service.domain.masks import encode_label_png
+from service.queue import RUN_JOB
 from service.store.snapshots import tell_snapshot
-from service.tables import Round
+from service.tables import Job, Round
 from tests.conftest import FakeClock
 from tests.workers.conftest import CLASSES, Rectangles, World
 from workers.jobs import segmenters
@@ -87,6 +88,32 @@ def test_a_label_counts_as_changed_by_when_it_was_written_and_not_by_the_moment_
     first = {"region_id": given[0]["id"], "lease_token": given[0]["lease_token"], "mask_png": ALL_POLES}
     world.call("POST", "/labels", json={"labels": [first]})
     assert changed(world) == [given[0]["id"]]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "done"])
+def test_a_round_that_was_passed_over_for_a_pretrain_is_among_the_next_tells_if_that_does_not_learn_from_it(
+    make_world: Callable[..., World], clock: FakeClock, end: str
+) -> None:
+    world = make_world(strategy="random", lookahead=False)
+    world.worker = replace(world.worker, clock=clock)
+    world.add("pool", Rectangles(6, 1), labelled=False).add("reward", Rectangles(3, 3)).add("train", Rectangles(2, 5))
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    world.work()
+    quick = {"max_epochs": 1, "patience": 1, "batch": 4, "source": "none"}
+    pretrain = world.call("POST", f"/projects/{world.project.id}/jobs", json={"kind": "pretrain", "settings": quick})
+    world.label_all()
+    with world.database.read() as session:
+        tell = session.scalars(select(Job.id).where(Job.kind == "tell")).one()
+    world.celery.tasks[RUN_JOB].apply(args=[tell], throw=True)
+    assert world.rounds()[0]["note"].startswith("Labelled before there was a segmenter")
+    if end == "cancelled":
+        world.call("POST", f"/jobs/{pretrain['id']}/cancel")
+    assert world.work() == (["ask"] if end == "cancelled" else ["pretrain", "ask"])
+    assert len(changed(world)) == (4 if end == "cancelled" else 0)
+    clock.advance(minutes=1)
+    world.label_all()
+    world.work()
+    assert changed(world) == []
 
 
 def test_after_the_last_round_a_finish_learns_from_it_and_waits_for_what_is_being_written_when_it_begins(
