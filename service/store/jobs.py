@@ -253,8 +253,13 @@ def wake_waiting(session: Session, project_id: int, now: datetime) -> None:
     waiting = select(Job).where(Job.project_id == project_id, Job.state == "queued", Job.sent_at.is_(None))
     jobs = session.scalars(waiting.order_by(Job.id)).all()
     for job in jobs:
-        job.sent_at = now
+        begin_wait(job, now)
     send(session, jobs)
+
+
+def begin_wait(job: Job, now: datetime) -> None:
+    """A worker may take the job from now on: one that does not look at it is late by this moment, not by the last heartbeat."""
+    job.sent_at = job.heartbeat_at = now
 
 
 def end_job(job: Job, state: str, now: datetime) -> None:
