@@ -13,13 +13,15 @@ from service.tables import Checkpoint, Image, ImageGroup, Job, Label, Project, R
 
 _decided = aliased(Label)
 _LEARN_FROM = select(Project.settings["learn_from"].as_string()).where(Project.id == Region.project_id)
-LEARNED = or_(
-    func.coalesce(_LEARN_FROM.correlate(Region).scalar_subquery(), "newest") != "reviewed",
+DECIDED = or_(
     Label.kind.in_(REVIEWED),
     # What a change of classes has made of it.
     (Label.kind == "migrated") & exists().where(_decided.region_id == Label.region_id, _decided.kind.in_(REVIEWED)),
 )
-"""Whether a label is learned from: where a project says `reviewed`, what a reviewer has decided or imported alone."""
+"""Whether a label is what a reviewer has decided or imported."""
+
+LEARNED = or_(func.coalesce(_LEARN_FROM.correlate(Region).scalar_subquery(), "newest") != "reviewed", DECIDED)
+"""Whether a label is learned from: where a project says `reviewed`, those that are `DECIDED` alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
