@@ -133,7 +133,8 @@ class ProgressOut(BaseModel):
     budget: BudgetOut = Field(description="How much of the budget is used.")
     finish: FinishOut = Field(description="When it will be labelled.")
     labelled: SharesOut | None = Field(
-        description="Classes of what was learned from, of the same labels as `pixels` of rounds; null before the first round."
+        description="Classes of what was learned from, of the same labels as `pixels` of rounds; rounds from before a class was "
+        "taken apart are left out. Null where there is none."
     )
     pool: SharesOut | None = Field(
         description="What the pool was predicted to hold when the newest round was chosen; null where nobody looked."

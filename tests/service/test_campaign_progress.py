@@ -153,6 +153,29 @@ def test_of_an_empty_project_nothing_is_known_and_said_why(make: Maker, client: 
     assert found["finish"]["sentence"].startswith("Without a budget")
 
 
+def test_rounds_from_before_a_class_was_taken_apart_are_in_no_shares(
+    make: Maker, database: Database, admin: TestClient
+) -> None:
+    project = make.project()
+    for number in (1, 2):
+        make.round_(project, make.images(project, 1), regions=1, number=number)
+    path = f"/projects/{project.id}/class-changes"
+    assert admin.post(path, json={"kind": "merge", "ids": [10], "into": 9}).status_code == 201
+    with database.write() as session:
+        first = session.scalars(select(Round).where(Round.number == 1)).one()
+        first.state, first.class_counts, first.class_changes = "told", [90] * 10, 1
+    assert admin.post(f"{path}/1/revert").is_success
+    assert progress(admin, project)["labelled"] is None
+    with database.write() as session:
+        second = session.scalars(select(Round).where(Round.number == 2)).one()
+        second.state, second.class_counts, second.class_changes = "told", [0] * 10 + [7], 2
+    found = progress(admin, project)
+    assert found["labelled"]["shares"]["Bicyclist"] == 1.0
+    assert found["points"][-1]["pixels"] == 907
+    said = admin.get("/openapi.json").json()["components"]["schemas"]["ProgressOut"]["properties"]["labelled"]
+    assert "taken apart are left out" in said["description"]
+
+
 def test_pixels_and_shares_are_of_what_a_round_was_learned_from_with_and_the_description_says_so(
     make: Maker, database: Database, login: Login
 ) -> None:
