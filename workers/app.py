@@ -1,7 +1,12 @@
 """The Celery application of a worker process, and its start."""
 
-from collections.abc import Callable
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
+from tempfile import gettempdir
 
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init
@@ -87,16 +92,34 @@ def run_worker(*, concurrency: int, log_level: str, simulations: bool = False) -
     if simulations:
         add_simulations(app, get_settings())
         queues.append(SIMULATION_QUEUE)
-    app.worker_main(
-        [
-            # Celery greets on stdout, in no line of the log.
-            *(["--quiet"] if get_settings().log_format == "json" else []),
-            "worker",
-            "--pool=prefork",
-            f"--concurrency={concurrency}",
-            f"--queues={','.join(queues)}",
-            f"--loglevel={log_level}",
-            "--without-gossip",
-            "--without-mingle",
-        ]
-    )
+    with _node_name() as name:
+        app.worker_main(
+            [
+                # Celery greets on stdout, in no line of the log.
+                *(["--quiet"] if get_settings().log_format == "json" else []),
+                "worker",
+                f"--hostname={name}",
+                "--pool=prefork",
+                f"--concurrency={concurrency}",
+                f"--queues={','.join(queues)}",
+                f"--loglevel={log_level}",
+                "--without-gossip",
+                "--without-mingle",
+            ]
+        )
+
+
+@contextmanager
+def _node_name() -> Iterator[str]:
+    """What Celery calls this worker while this lasts: of several on one host the first by the host alone, others by their number.
+
+    Two of one name would answer for each other. In a container there is one, which probes find by the host.
+    """
+    with ExitStack() as held:
+        try:
+            file = held.enter_context((Path(gettempdir()) / "regionwise-worker.lock").open("a"))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            name = "celery@%h"
+        except OSError:  # another worker holds it, perhaps another user's
+            name = f"celery-{os.getpid()}@%h"
+        yield name

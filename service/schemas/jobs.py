@@ -107,7 +107,9 @@ class JobOut(BaseModel):
     cancel_requested: bool = Field(description="Whether somebody asked it to stop.", examples=[False])
     created_at: datetime = Field(description="When it was asked for.")
     started_at: datetime | None = Field(description="When a worker first took it, since it was last tried again.")
-    heartbeat_at: datetime | None = Field(description="When its worker was last heard of.")
+    heartbeat_at: datetime | None = Field(
+        description="When its worker was last heard of; of a queued job that was sent again, since when it waits for one."
+    )
     finished_at: datetime | None = Field(description="When it ended.")
     due_at: datetime | None = Field(
         description="When it is tried again, where it waits after a failure; `error` says why."

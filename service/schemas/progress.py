@@ -20,7 +20,11 @@ class PointOut(BaseModel):
     policy_id: int | None = Field(description="The project's policy that scored them, if one did.", examples=[4])
     told_at: Moment | None = Field(description="When it was learned from.")
     regions: int = Field(description="Regions labelled so far.", examples=[72])
-    pixels: int = Field(description="Pixels of a class that were learned from so far.", examples=[498240])
+    pixels: int = Field(
+        description="Pixels of a class that were learned from so far, of the labels that there were when each round was; what "
+        "was corrected or reviewed later changes nothing here.",
+        examples=[498240],
+    )
     seconds: float = Field(description="Seconds of annotators so far, as sent with labels.", examples=[1510.5])
     labels: int = Field(description="Labels that people have drawn so far, corrections left out.", examples=[73])
     untimed: int = Field(description="Of these, labels sent without their seconds.", examples=[0])
@@ -128,7 +132,10 @@ class ProgressOut(BaseModel):
     pace: PaceOut = Field(description="How fast people label.")
     budget: BudgetOut = Field(description="How much of the budget is used.")
     finish: FinishOut = Field(description="When it will be labelled.")
-    labelled: SharesOut | None = Field(description="Classes of what was learned from; null before the first round.")
+    labelled: SharesOut | None = Field(
+        description="Classes of what was learned from, of the same labels as `pixels` of rounds; rounds from before a class was "
+        "taken apart are left out. Null where there is none."
+    )
     pool: SharesOut | None = Field(
         description="What the pool was predicted to hold when the newest round was chosen; null where nobody looked."
     )

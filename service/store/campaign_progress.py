@@ -187,12 +187,16 @@ def _labels_awaited(session: Session, project_id: int) -> float:
 def _class_shares(
     session: Session, project: Project, rounds: Sequence[Round], now: ClassSet
 ) -> tuple[list[float] | None, list[float] | None]:
-    """Of all pixels that rounds were learned from with, and of the pool as the newest round had it that knows."""
+    """Of all pixels that rounds were learned from with, and of the pool as the newest round had it that knows.
+
+    Rounds from before a class was taken apart are left out: nobody knows what their pixels were of.
+    """
     then = classes_at(session, project, [each.class_changes for each in rounds])
     total = [0.0] * len(now)
     for each in rounds:
         counts = None if each.class_counts is None else carried(each.class_counts, then[each.class_changes], now)
-        total = [one + other for one, other in zip(total, counts or [0.0] * len(now), strict=True)]
+        if counts is not None:
+            total = [one + other for one, other in zip(total, counts, strict=True)]
     known = [each for each in rounds if each.pool_shares is not None][-1:]
     pool = [carried(each.pool_shares or (), then[each.class_changes], now) for each in known]
     return shares(total), shares(pool[0]) if pool else None

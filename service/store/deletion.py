@@ -141,9 +141,10 @@ def _require_exported(session: Session, project: Project) -> None:
     chosen = select(Label.id).join(Region, Label.region_id == Region.id).where(Region.project_id == project.id)
     newer = Label.id > (project.exported_label_id or 0)
     count = _count(session, chosen.where(newer))
-    # No export has what waits for another label or for a reviewer.
-    rejected = exists().where(Review.label_id == Label.id, Review.decision == "rejected")
-    waiting = _count(session, chosen.where(~newer, UNDECIDED, ~rejected))
+    waiting = 0
+    if project.exported_label_id is not None:  # no export has what waits for another label or for a reviewer
+        rejected = exists().where(Review.label_id == Label.id, Review.decision == "rejected")
+        waiting = _count(session, chosen.where(~newer, UNDECIDED, ~rejected))
     if count:
         what, instead = f"{_labels(count)} made since the project was exported last", "export it first"
     elif waiting:

@@ -12,6 +12,7 @@ from service.store import job_lines
 from service.store.jobs import (
     CANCELLED,
     ENDED,
+    begin_wait,
     end_job,
     lock_job,
     pending_job,
@@ -74,7 +75,8 @@ def retry_job(session: Session, job_id: int, *, now: datetime) -> Job:
             raise Conflict(sentence, code="classes_changed", detail={"job_id": job_id})
         _require_no_other(session, job.project_id, job.kind)
     job.state, job.attempt, job.cancel_requested, job.error, job.finished_at = "queued", 0, False, None, None
-    job.started_at, job.sent_at, job.due_at, job.postponed, job.request_id = None, now, None, 0, request_id()
+    job.started_at, job.due_at, job.postponed, job.request_id = None, None, 0, request_id()
+    begin_wait(job, now)
     job_lines.note(session, job, "Somebody has it tried again.", now)
     send(session, [job])
     return job

@@ -122,6 +122,8 @@ def claim_job(
 def _must_wait(session: Session, job: Job, stale_before: datetime) -> bool:
     if job.kind == "train-policy" and pending_job(session, job.project_id, "pretrain") is not None:
         return True
+    if job.kind == "finish" and _finish_before(session, job):
+        return True  # slices of two would take turns, and the one that knows fewer labels might end last
     if job.kind == "tell" and _ask_before(session, job) is not None:
         return True  # annotators wait for it, and what it chooses must not depend on which worker was quicker
     others = select(Job.id).where(
@@ -134,6 +136,12 @@ def _ask_before(session: Session, job: Job) -> int | None:
     """An `ask` of the project that was queued before a job, and could be taken now."""
     asks = select(Job.id).where(Job.project_id == job.project_id, Job.kind == "ask", Job.id < job.id)
     return session.scalar(asks.where(Job.state == "queued", Job.due_at.is_(None), Job.attempt == 0).limit(1))
+
+
+def _finish_before(session: Session, job: Job) -> bool:
+    """Whether another `finish` of the project that was queued before a job has not ended."""
+    others = select(Job.id).where(Job.project_id == job.project_id, Job.kind == "finish", Job.id < job.id)
+    return session.scalar(others.where(Job.state.in_(("queued", "running"))).limit(1)) is not None
 
 
 def ask_held_back(session: Session, project_id: int) -> bool:
@@ -245,8 +253,13 @@ def wake_waiting(session: Session, project_id: int, now: datetime) -> None:
     waiting = select(Job).where(Job.project_id == project_id, Job.state == "queued", Job.sent_at.is_(None))
     jobs = session.scalars(waiting.order_by(Job.id)).all()
     for job in jobs:
-        job.sent_at = now
+        begin_wait(job, now)
     send(session, jobs)
+
+
+def begin_wait(job: Job, now: datetime) -> None:
+    """A worker may take the job from now on: one that does not look at it is late by this moment, not by the last heartbeat."""
+    job.sent_at = job.heartbeat_at = now
 
 
 def end_job(job: Job, state: str, now: datetime) -> None:

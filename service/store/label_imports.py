@@ -13,6 +13,7 @@ from service.domain.regions import Box
 from service.errors import NotFound
 from service.schemas.project_settings import ProjectSettings
 from service.store import events, lease_ends
+from service.store.afterwards import learn_afterwards
 from service.store.budget import grid_of
 from service.store.jobs import queue_job
 from service.store.labels import Submission, newest_labels, stored_label
@@ -20,7 +21,7 @@ from service.store.migrated import class_changes_of, require_classes
 from service.store.pool import groups_of_split
 from service.store.project_lock import lock_project
 from service.store.regions import lock_regions
-from service.store.rounds import close_if_done
+from service.store.rounds import close_those_done
 from service.store.taken import cells_of
 from service.tables import Image, Job, Label, Lease, Project, Region, Round
 
@@ -97,22 +98,23 @@ def import_labels(
     if any(now_there.get(each.image.id, set()) != each.known for each in images):
         raise RegionsMoved
     wanted = {(each.image.id, label.cell): label for each in images for label in each.labels}
-    new = {key: label for key, label in wanted.items() if key not in there.regions}
+    new = {key: label for key, label in wanted.items() if key not in there}
     round_, made = _new_regions(session, project_id, new, placed, waiting_id, now)
-    old = {key: region for key, region in there.regions.items() if key in wanted}
+    old = {key: region for key, region in there.items() if key in wanted}
     statuses = _statuses(session, old, annotator_id, now)
     labels = newest_labels(session, [region.id for region in old.values()])
     outcomes = []
     for key, label in wanted.items():
         region = made.get(key) or old[key]
-        outcome = _kept(session, region, label, statuses.get(key), labels.get(region.id), annotator_id, replace, now)
-        outcomes.append(outcome)
+        known = (statuses.get(key), labels.get(region.id))
+        outcomes.append(_kept(session, region, label, *known, annotator_id, replace, now))
     waited = (old[key] for key, status in statuses.items() if status in ("open", "review"))
     opened = [region for region in waited if region.state == "labelled"]
     lease_ends.take_over(session, [region.id for region in opened], annotator_id, now=now, end="labelled")
     session.flush()
-    for round_id in sorted({region.round_id for region in opened}):
-        close_if_done(session, there.rounds[round_id], now)
+    close_those_done(session, {region.round_id for region in opened}, now)
+    written = {each.region_id for each in outcomes if each.status in ("labelled", "replaced")}
+    learn_afterwards(session, {region.round_id for region in old.values() if region.id in written}, now)
     _record(session, project_id, outcomes, round_, annotator_id, source, now)
     session.flush()
     return Imported(outcomes=outcomes, round_number=None if round_ is None else round_.number)
@@ -127,23 +129,15 @@ def _as_they_are(session: Session, image_ids: Sequence[int]) -> list[Image]:
     return [found[image_id] for image_id in image_ids]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _There:
-    """The regions of images by image and number, and their rounds by id, locked."""
-
-    regions: Mapping[tuple[int, int], Region]
-    rounds: Mapping[int, Round]
-
-
-def _lock(session: Session, image_ids: Sequence[int], round_id: int | None) -> _There:
-    """All regions of the images, and one more round; rounds before regions, as everybody does."""
+def _lock(session: Session, image_ids: Sequence[int], round_id: int | None) -> dict[tuple[int, int], Region]:
+    """All regions of the images by image and number, locked, and one more round; rounds before regions, as everybody does."""
     rows = session.execute(select(Region.id, Region.round_id).where(Region.image_id.in_(image_ids))).all()
     ids = sorted(row.id for row in rows)
     rounds_of = {row.round_id for row in rows} | ({round_id} if round_id else set())
-    locked, rounds = lock_regions(session, ids[:_AT_ONCE], rounds_of)
+    locked, _ = lock_regions(session, ids[:_AT_ONCE], rounds_of)
     for start in range(_AT_ONCE, len(ids), _AT_ONCE):
         locked |= lock_regions(session, ids[start : start + _AT_ONCE], ())[0]
-    return _There(regions={(each.image_id, each.cell): each for each in locked.values()}, rounds=rounds)
+    return {(each.image_id, each.cell): each for each in locked.values()}
 
 
 def _unlearned(project_id: int) -> Any:

@@ -14,7 +14,7 @@ from service.schemas.policies import PolicyPayload, PolicySettings
 from service.schemas.project_settings import ProjectSettings
 from service.store.checkpoints import latest_checkpoint
 from service.store.jobs import pending_job
-from service.store.pool import LEARNED, latest_labels
+from service.store.pool import DECIDED, latest_labels
 from service.tables import Image, Project, Region, Round
 
 Payload = PretrainPayload | PolicyPayload | FinishPayload | EvaluatePayload
@@ -143,7 +143,7 @@ def _labelled(session: Session, project: Project, *, told: bool) -> bool:
     """Whether there is a region to learn from."""
     chosen = select(Region.id)
     if project.settings.get("learn_from") == "reviewed":
-        chosen = latest_labels(chosen).where(LEARNED)
+        chosen = latest_labels(chosen).where(DECIDED)
     chosen = chosen.where(Region.project_id == project.id, Region.state == "labelled")
     if told:
         chosen = chosen.join(Round, Region.round_id == Round.id).where(Round.state == "told")

@@ -4,22 +4,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import ColumnElement, String, and_, cast, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from service.domain.gold import GOLD
 from service.domain.label_kinds import REVIEWED
-from service.tables import Image, ImageGroup, Label, Project, Region, Round
+from service.tables import Checkpoint, Image, ImageGroup, Job, Label, Project, Region, Round
 
 _decided = aliased(Label)
 _LEARN_FROM = select(Project.settings["learn_from"].as_string()).where(Project.id == Region.project_id)
-LEARNED = or_(
-    func.coalesce(_LEARN_FROM.correlate(Region).scalar_subquery(), "newest") != "reviewed",
+DECIDED = or_(
     Label.kind.in_(REVIEWED),
     # What a change of classes has made of it.
     (Label.kind == "migrated") & exists().where(_decided.region_id == Label.region_id, _decided.kind.in_(REVIEWED)),
 )
-"""Whether a label is learned from: where a project says `reviewed`, what a reviewer has decided or imported alone."""
+"""Whether a label is what a reviewer has decided or imported."""
+
+LEARNED = or_(func.coalesce(_LEARN_FROM.correlate(Region).scalar_subquery(), "newest") != "reviewed", DECIDED)
+"""Whether a label is learned from: where a project says `reviewed`, those that are `DECIDED` alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,8 @@ def image_ids_of_round(session: Session, round_id: int) -> list[int]:
 def changed_since_told(session: Session, project_id: int) -> dict[int, int]:
     """By their numbers the images of regions whose label came after their round was over, and that no tell since has seen.
 
+    As well those of rounds that were passed over for a `pretrain` that has not come to its end.
+
     Labels go by their numbers, given as they are written: an import's moment is that of its request, which may take long. A tell
     has seen it that knew of labels so new, if the label's round was told by then: before the label came, or before the tell's
     own round was labelled. Of two tells side by side both may learn from a label, but never none.
@@ -151,18 +155,44 @@ def changed_since_told(session: Session, project_id: int) -> dict[int, int]:
     chosen = latest_labels(select(Region.id, Region.image_id)).join(Round, Region.round_id == Round.id)
     chosen = chosen.where(Region.project_id == project_id, Region.state == "labelled", Round.state == "told")
     unknown = Round.learned_label_id.is_(None) & (Label.created_at > Round.labelled_at)
-    chosen = chosen.where(or_(unknown, Label.id > Round.learned_label_id), ~seen)
+    chosen = chosen.where(or_(unknown, Label.id > Round.learned_label_id, _passed_over()), ~seen)
     return {row[0]: row[1] for row in session.execute(chosen)}
+
+
+def _passed_over() -> ColumnElement[bool]:
+    """Whether a told round's own job has learned nothing from it, and no `pretrain` since, which learns from all told rounds.
+
+    One that was closed without its job is not: what made that fail would have the next one fail, too.
+    """
+    own, other = aliased(Job), aliased(Job)
+    by_job = exists().where(
+        own.project_id == Round.project_id,
+        own.dedup_key == "tell:" + cast(Round.id, String),
+        own.state.not_in(("failed", "cancelled")),
+    )
+    pretrained = exists().where(
+        Checkpoint.project_id == Round.project_id,
+        Checkpoint.kind == "segmenter",
+        Checkpoint.created_at >= Round.told_at,
+        Checkpoint.job_id == other.id,
+        other.kind == "pretrain",
+    )
+    return and_(Round.result_checkpoint_id.is_(None), by_job, ~pretrained)
 
 
 def labels_upto(session: Session, project_id: int) -> int | None:
     """The newest label of a project, of which no older one is still being written: what a snapshot taken from now on has.
 
-    Whoever writes a label holds its round, so all are locked for a moment.
+    See `await_labels`.
     """
-    session.execute(select(Round.id).where(Round.project_id == project_id).order_by(Round.id).with_for_update()).all()
+    await_labels(session, project_id)
     chosen = select(func.max(Label.id)).join(Region, Label.region_id == Region.id)
     return session.scalar(chosen.where(Region.project_id == project_id))
+
+
+def await_labels(session: Session, project_id: int) -> None:
+    """Wait until labels of a project that are being written are there. Whoever writes one holds its round: all are locked."""
+    session.execute(select(Round.id).where(Round.project_id == project_id).order_by(Round.id).with_for_update()).all()
 
 
 def latest_labels(columns: Any) -> Any:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.waits import Waits, at_once
 from service.store.job_lines import note_failure
-from service.store.jobs import end_job, postpone_job, send, set_back, wake_waiting
+from service.store.jobs import begin_wait, end_job, postpone_job, send, set_back, wake_waiting
 from service.tables import Job, WorkerHost, table_of
 
 
@@ -57,6 +57,8 @@ def sweep(
             _worker_lost(session, job, now, max_attempts, waits) and job.due_at is not None and job.due_at <= now
         ):
             continue
+        if job.due_at is not None or job.sent_at is None:
+            begin_wait(job, now)
         job.state, job.lock, job.sent_at, job.due_at = "queued", None, now, None
         send(session, [job])
     return len(jobs)
@@ -107,7 +109,8 @@ def release_jobs(
             )
             postpone_job(session, job, now=now, error=error, wait=waits(job.postponed + 1))
         if job.due_at is not None and job.due_at <= now:
-            job.sent_at, job.due_at = now, None
+            begin_wait(job, now)
+            job.due_at = None
             send(session, [job])
             sent.append(job.id)
     return sent
@@ -120,7 +123,7 @@ def restart_jobs(session: Session, now: datetime, *, max_attempts: int) -> None:
     """
     for job in session.scalars(select(Job).where(Job.state == "running").order_by(Job.id).with_for_update()).all():
         _worker_lost(session, job, now, max_attempts, at_once)
-    session.execute(update(Job).where(Job.state == "queued").values(sent_at=now, due_at=None))
+    session.execute(update(Job).where(Job.state == "queued").values(sent_at=now, heartbeat_at=now, due_at=None))
     send(session, session.scalars(select(Job).where(Job.state == "queued").order_by(Job.id)).all())
 
 

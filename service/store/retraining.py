@@ -8,16 +8,19 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.domain.methods import IMPORT
-from service.schemas.policies import PolicyPayload
+from service.schemas.policies import PolicyPayload, PolicySettings
 from service.schemas.project_settings import ProjectSettings
 from service.store import events
 from service.store.checkpoints import latest_checkpoint
 from service.store.jobs import pending_job, queue_job
+from service.store.migrated import altered_since
 from service.tables import Image, Job, Project, Round
 
 KIND: Literal["train-policy"] = "train-policy"
 FEWEST_ROUNDS = 3
 """Live rounds that a policy learns anything from."""
+# What kind of kept rounds a policy of a network learns from; a search plays games alone.
+_REMEMBERED: Mapping[str, str] = {"paper": "paper", "regionwise": "regionwise", "turns": "blend"}
 
 
 def retrain_if_due(session: Session, project: Project, round_: Round, now: datetime) -> Job | None:
@@ -26,7 +29,8 @@ def retrain_if_due(session: Session, project: Project, round_: Round, now: datet
 
     None where it is not wished for, not due, one has not ended, or there is nothing new to learn from: games are the same until
     there is another first segmenter, or there are more images in `train` or `reward` with label maps, and a policy that is
-    found by games alone does not look at the rounds that policies have asked for since.
+    found by games alone does not look at the rounds that policies have asked for since. Or the classes are others, and the
+    policy is bound to those that it was trained with.
     """
     every = ProjectSettings.model_validate(project.settings).retrain_every
     if every is None or pending_job(session, project.id, KIND) is not None:
@@ -58,7 +62,13 @@ def _worth_playing(session: Session, project: Project, last: Job | None) -> bool
     if last is None or max(source.created_at, *newest.values()) > last.created_at:
         return True
     refits = ProjectSettings.model_validate(project.settings).learning == "refit"
-    kind = _remembers(last.payload, refits=refits)
+    settings = _settings_of(last.payload, refits=refits)
+    if settings is None:
+        return False
+    # While it went on they could not be changed.
+    if _bound_to_classes(settings) and altered_since(session, project.id, last.started_at or last.created_at):
+        return True
+    kind = _REMEMBERED.get(settings.network)
     if kind is None:
         return False
     seen = select(func.count()).where(Round.project_id == project.id, Round.seen_key.startswith(f"rounds/{kind}/"))
@@ -66,14 +76,14 @@ def _worth_playing(session: Session, project: Project, last: Job | None) -> bool
     return bool(session.scalar(since)) and (session.scalar(seen) or 0) >= FEWEST_ROUNDS
 
 
-def _remembers(payload: Mapping[str, Any], *, refits: bool) -> str | None:
-    """What kind of kept rounds a policy learns from that is trained as a job's payload says; None: from none.
-
-    A search plays games alone. None too for a payload that this version does not know any more.
-    """
+def _settings_of(payload: Mapping[str, Any], *, refits: bool) -> PolicySettings | None:
+    """How a policy is trained as a job's payload says; None for one that this version does not know any more."""
     try:
         asked = PolicyPayload.model_validate(payload)
-        network = asked.chosen(asked.name(refits=refits)).network
+        return asked.chosen(asked.name(refits=refits))
     except ValueError:
         return None
-    return {"paper": "paper", "regionwise": "regionwise", "turns": "blend"}.get(network)
+
+
+def _bound_to_classes(settings: PolicySettings) -> bool:
+    return settings.network == "paper" or (settings.network == "regionwise" and not settings.class_relative)

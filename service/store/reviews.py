@@ -8,8 +8,10 @@ from typing import Literal
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from service.domain.label_kinds import REVIEWED
 from service.errors import Conflict, Invalid
 from service.store import events
+from service.store.afterwards import learn_afterwards
 from service.store.answers import Answers, answers_of
 from service.store.comparisons import compare_labels
 from service.store.labels import Submission
@@ -17,7 +19,7 @@ from service.store.migrated import class_changes_of, require_classes
 from service.store.regions import PLACED, Placed, frames, lock_regions, placed
 from service.store.rounds import close_if_done
 from service.store.settling import settle
-from service.tables import Image, Label, Lease, Region, Review, Round
+from service.tables import Image, Label, Lease, Project, Region, Review, Round
 
 Decision = Literal["accepted", "corrected", "rejected"]
 
@@ -75,7 +77,7 @@ def decide(session: Session, region_id: int, verdict: Verdict, reviewer_id: int,
     session.execute(held.values(ended_at=now, end="revoked"), execution_options={"synchronize_session": False})
     if verdict.decision == "rejected":
         reviews = [_review(region, each, verdict, reviewer_id, None, now) for each in targets]
-        region.state, region.priority = "open", 1
+        region.state, region.priority, teaches = "open", 1, False
     else:
         result = _result(targets[0], answers, verdict, reviewer_id, now)
         session.add(result)
@@ -83,6 +85,7 @@ def decide(session: Session, region_id: int, verdict: Verdict, reviewer_id: int,
         if verdict.correction is not None:
             compare_labels(session, [region_id], reviewer_id, now)
         reviews = [_review(region, targets[0], verdict, reviewer_id, result.id, now)]
+        teaches = _teaches(session, region, answers.counting, result)
         region.state = "labelled"
     session.add_all(reviews)
     _record(session, region, reviews, now)
@@ -90,7 +93,17 @@ def decide(session: Session, region_id: int, verdict: Verdict, reviewer_id: int,
     if verdict.decision == "rejected":
         settle(session, [region_id], now)
     close_if_done(session, rounds[round_id], now)
+    if teaches:
+        learn_afterwards(session, [round_id], now)
     return Decided(reviews=reviews, created=True, region=region)
+
+
+def _teaches(session: Session, region: Region, before: Label | None, result: Label) -> bool:
+    """Whether a decision gives other labels to learn from, and does not just confirm the one that counted `before`."""
+    if region.state != "labelled" or before is None or before.digest != result.digest:
+        return True
+    learn_from = session.get_one(Project, region.project_id).settings.get("learn_from")
+    return learn_from == "reviewed" and before.kind not in REVIEWED
 
 
 def _require_reviewable(region: Region, answers: Answers) -> None:

@@ -21,6 +21,7 @@ from service.domain.masks import decode_label_png
 from service.errors import NotFound
 from service.schemas.project_settings import ProjectSettings
 from service.store import events
+from service.store.afterwards import learn_afterwards
 from service.store.answers import Answers, answers_of, has_drawn, has_skipped, has_standing
 from service.store.regions import lock_regions
 from service.store.rounds import close_those_done
@@ -43,6 +44,7 @@ def settle(session: Session, region_ids: Collection[int], now: datetime) -> None
         _decide(session, region, answers[region.id], alone=region.id in alone, now=now)
     session.flush()
     close_those_done(session, [region.round_id for region in regions], now)
+    learn_afterwards(session, {region.round_id for region in regions if region.state == "labelled"}, now)
 
 
 def settle_those_left(session: Session, project_id: int, now: datetime) -> None:

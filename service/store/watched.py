@@ -106,8 +106,9 @@ def names(session: Session) -> dict[int, str]:
 def pending(session: Session) -> dict[str, Pending]:
     """Jobs that have not ended, by kind."""
     queued, running = Job.state == "queued", Job.state == "running"
-    # One that waits for another job of its project has not been sent: no worker is late for it.
-    waits = case((queued & Job.sent_at.is_not(None), func.coalesce(Job.heartbeat_at, Job.created_at)))
+    # One that waits for another job of its project has not been sent, one that has failed is not due: no worker is late for it.
+    sent = queued & Job.sent_at.is_not(None) & Job.due_at.is_(None)
+    waits = case((sent, func.coalesce(Job.heartbeat_at, Job.created_at)))
     chosen = select(
         Job.kind,
         func.sum(case((queued, 1), else_=0)),

@@ -1,5 +1,6 @@
 """How far a campaign has come: the sums of the database are those of a plain walk over all rows."""
 
+import base64
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from service.tables import Annotator, Label, Project, Region, Round
 from tests.conftest import START, FakeClock
 from tests.maker import Maker
 from tests.service.golden import make_gold
+from tests.service.people import review, split_at, take_and_draw
 
 Login = Callable[..., TestClient]
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -149,6 +151,50 @@ def test_of_an_empty_project_nothing_is_known_and_said_why(make: Maker, client: 
     assert found["budget"] == {"regions": None, "used": 0.0, "labelled": 0.0}
     assert found["finish"]["at"] is None
     assert found["finish"]["sentence"].startswith("Without a budget")
+
+
+def test_rounds_from_before_a_class_was_taken_apart_are_in_no_shares(
+    make: Maker, database: Database, admin: TestClient
+) -> None:
+    project = make.project()
+    for number in (1, 2):
+        make.round_(project, make.images(project, 1), regions=1, number=number)
+    path = f"/projects/{project.id}/class-changes"
+    assert admin.post(path, json={"kind": "merge", "ids": [10], "into": 9}).status_code == 201
+    with database.write() as session:
+        first = session.scalars(select(Round).where(Round.number == 1)).one()
+        first.state, first.class_counts, first.class_changes = "told", [90] * 10, 1
+    assert admin.post(f"{path}/1/revert").is_success
+    assert progress(admin, project)["labelled"] is None
+    with database.write() as session:
+        second = session.scalars(select(Round).where(Round.number == 2)).one()
+        second.state, second.class_counts, second.class_changes = "told", [0] * 10 + [7], 2
+    found = progress(admin, project)
+    assert found["labelled"]["shares"]["Bicyclist"] == 1.0
+    assert found["points"][-1]["pixels"] == 907
+    said = admin.get("/openapi.json").json()["components"]["schemas"]["ProgressOut"]["properties"]["labelled"]
+    assert "taken apart are left out" in said["description"]
+
+
+def test_pixels_and_shares_are_of_what_a_round_was_learned_from_with_and_the_description_says_so(
+    make: Maker, database: Database, login: Login
+) -> None:
+    project = make.project()
+    make.round_(project, make.images(project, 1), regions=1)
+    ada, reviewer = login("annotator", "ada"), login("reviewer", "bob")
+    take_and_draw(ada)
+    with database.write() as session:
+        round_ = session.scalars(select(Round)).one()
+        round_.state, round_.class_counts = "told", [3600, 0, 0, 3600, *[0] * 7]
+    before = progress(reviewer, project)
+    assert review(reviewer, 1, "corrected", mask_png=base64.b64encode(split_at(90)).decode()).status_code == 201
+    after = progress(reviewer, project)
+    assert (after["points"][0]["pixels"], after["labelled"]) == (7200, before["labelled"])
+    schemas = reviewer.get("/openapi.json").json()["components"]["schemas"]
+    assert (
+        "was corrected or reviewed later changes nothing" in schemas["PointOut"]["properties"]["pixels"]["description"]
+    )
+    assert "same labels as `pixels`" in schemas["ProgressOut"]["properties"]["labelled"]["description"]
 
 
 def test_class_shares_are_by_the_classes_of_today(make: Maker, database: Database, admin: TestClient) -> None:

@@ -1,13 +1,15 @@
 """Health: up as soon as the process is, ready only when requests can be served."""
 
 import socket
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from service import migrate
@@ -16,6 +18,7 @@ from service.blobs import Blobs
 from service.commands.going_down import losses_of
 from service.db import Database
 from service.settings import Settings
+from service.store import job_orders, jobs, recovery
 from service.store.jobs import queue_job
 from service.store.workers import announce
 from service.tables import Job
@@ -130,6 +133,65 @@ def test_a_round_that_no_worker_looks_at_is_late_and_one_that_waits_for_another_
     with database.write() as session:
         session.execute(update(Job).values(sent_at=None))
     assert stranger.get("/readyz").json()["status"] == "ready"
+
+
+def _failed(session: Session, job: Job, now: datetime) -> None:
+    jobs.fail_job(session, job, now=now, error="no room", max_attempts=3, wait=timedelta(minutes=30))
+
+
+def _held(session: Session, job: Job, now: datetime) -> None:
+    job.state, job.lock, job.sent_at = "queued", None, None
+
+
+def _swept(session: Session, now: datetime) -> None:
+    stale, often = timedelta(minutes=2), timedelta(seconds=30)
+    recovery.sweep(session, now=now, resend_after=often, stale_after=stale, max_attempts=3)
+
+
+SENT_AGAIN: dict[str, tuple[Callable[[Session, Job, datetime], object], Callable[[Session, Job, datetime], object]]] = {
+    "tried again by somebody": (
+        lambda session, job, now: jobs.end_job(job, "failed", now),
+        lambda session, job, now: job_orders.retry_job(session, job.id, now=now),
+    ),
+    "due after a failure": (_failed, lambda session, job, now: _swept(session, now)),
+    "of a worker that died": (lambda *_: None, lambda session, job, now: _swept(session, now)),
+    "held back until now": (
+        _held,
+        lambda session, job, now: jobs.wake_waiting(session, job.project_id, now),
+    ),
+    "of a backup": (
+        lambda session, job, now: recovery.set_back_restored(session.connection()),
+        lambda session, job, now: _swept(session, now),
+    ),
+    "of a server that was down": (
+        lambda session, job, now: jobs.set_back(job, now=now, wait=timedelta(0)),
+        lambda session, job, now: recovery.restart_jobs(session, now, max_attempts=3),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", SENT_AGAIN)
+def test_a_job_that_is_sent_again_is_late_five_minutes_after_that(
+    stranger: TestClient, make: Maker, database: Database, clock: FakeClock, how: str
+) -> None:
+    def late() -> bool:
+        return "No worker has looked" in stranger.get("/readyz").json()["checks"]["workers"]
+
+    before, again = SENT_AGAIN[how]
+    with database.write() as session:
+        job = queue_job(session, project_id=make.project().id, kind="tell", now=clock())
+        assert jobs.claim_job(session, job.id, now=clock(), stale_after=timedelta(minutes=2)) is not None
+        before(session, job, clock())
+    clock.advance(minutes=40)
+    assert not late()
+    with database.write() as session:
+        again(session, session.get_one(Job, 1), clock())
+    assert not late()
+    clock.advance(minutes=4)
+    with database.write() as session:
+        _swept(session, clock())  # of what was sent already, no new wait
+    clock.advance(minutes=2)
+    assert late()
 
 
 def test_a_job_that_is_given_up_is_named_until_it_is_tried_again(

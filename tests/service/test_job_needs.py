@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 from starlette.testclient import TestClient
 
 from service.db import Database
 from service.domain.classes import ClassSet, LabelClass
 from service.domain.label_kinds import REVIEWED
-from service.store import jobs
+from service.schemas.jobs import FinishPayload
+from service.store import jobs, needs
 from service.tables import Annotator, Checkpoint, Image, Job, Label, Project, Region, Round
 from tests.conftest import START
 from tests.maker import Maker
@@ -67,6 +68,16 @@ def test_where_reviewed_labels_count_alone_others_are_not_enough(
     with database.write() as session:
         session.add(Label(region_id=1, version=2, kind=REVIEWED[0], **drawn))
     assert refused(project, "finish") == ""
+
+
+def test_what_is_learned_from_is_read_of_the_project_that_is_there_already(make: Maker, database: Database) -> None:
+    project = make.project(learn_from="reviewed")
+    said: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *each: said.append(f"{each[2]} {each[3]}"))
+    with database.read() as session:
+        assert needs.lacking(session, project, FinishPayload()) == "There is no reviewed region to train on yet."
+    assert any("labels" in each for each in said)
+    assert not any("learn_from" in each for each in said)
 
 
 def test_pretraining_a_head_takes_an_image_and_a_label(

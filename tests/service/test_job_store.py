@@ -192,7 +192,8 @@ def test_a_failing_job_is_tried_again_until_its_attempts_are_used_up(database: D
 def test_the_sweeper_sends_what_the_broker_forgot_and_what_a_dead_worker_held(
     database: Database, project_id: int, outbox: Outbox
 ) -> None:
-    forgotten, held, alive = (queue(database, project_id) for _ in range(3))
+    kinds: tuple[JobKind, ...] = ("finish", "pretrain", "evaluate")
+    forgotten, held, alive = (queue(database, project_id, kind) for kind in kinds)
     assert claim(database, held) is not None
     assert claim(database, alive, START + timedelta(seconds=99)) is not None
     outbox.clear()

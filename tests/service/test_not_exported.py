@@ -1,7 +1,7 @@
 """A project whose labels no export has is not deleted by chance."""
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from starlette.testclient import TestClient
 
 from service.db import Database
@@ -32,6 +32,17 @@ def test_labels_that_no_export_has_stand_in_the_way_of_a_deletion(
     assert refused["message"].startswith("1 label was made since the project was exported last")
     assert admin.get(f"{path}/export", params={"format": "coco"}).status_code == 200
     assert admin.delete(path, params=confirmed).status_code == 200
+
+
+def test_of_a_project_without_an_export_what_waits_is_not_looked_for(
+    labelled: Labelled, admin: TestClient, database: Database
+) -> None:
+    said: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *each: said.append(each[2]))
+    refused = admin.delete(f"/projects/{labelled.project.id}", params={"confirm": "My streets"}).json()["error"]
+    assert refused["code"] == "labels_not_exported"
+    assert any("count" in each for each in said)
+    assert not any("reviews" in each for each in said)
 
 
 @pytest.mark.parametrize("state", ["open", "review"])

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from service.db import Database
 from service.store import rounds
 from service.store.jobs import queue_job
-from service.tables import Event, Image, Job, Project, Round
+from service.tables import ClassChange, Event, Image, Job, Project, Round
 from tests.conftest import START
 from tests.maker import Maker
 
@@ -111,6 +111,42 @@ def test_where_games_would_be_those_of_last_time_nothing_is_trained(database: Da
     add_labelled(make, database, project, "train", at(3))
     tell(database, project, 4)
     assert len(trainings(database, project)) == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind", "expected"),
+    [
+        ({"policy": "paper"}, "merge", 2),
+        ({"policy": "regionwise", "class_relative": False}, "remove", 2),
+        ({"policy": "regionwise"}, "merge", 1),
+        ({"policy": "blend"}, "merge", 1),
+        ({"policy": "paper"}, "rename", 1),
+    ],
+)
+def test_after_classes_have_changed_a_policy_that_is_bound_to_them_is_trained_again_once(
+    database: Database, make: Maker, payload: dict[str, object], kind: str, expected: int
+) -> None:
+    project = project_of(make, database)
+    with database.write() as session:
+        job = queue_job(session, project_id=project.id, kind="train-policy", payload=payload, now=at(1))
+        job.state, job.started_at = "done", at(10)
+    change_classes(database, project, kind, at(5), 1)  # before a worker began with it
+    tell(database, project, 20)
+    assert len(trainings(database, project)) == 1
+    change_classes(database, project, kind, at(30), 2)
+    tell(database, project, 40)
+    assert len(trainings(database, project)) == expected
+    end(database, trainings(database, project)[-1])
+    tell(database, project, 50)
+    assert len(trainings(database, project)) == expected
+
+
+def change_classes(database: Database, project: Project, kind: str, now: datetime, number: int) -> None:
+    with database.write() as session:
+        classes = session.get_one(Project, project.id).classes
+        change = ClassChange(project_id=project.id, number=number, change={"kind": kind}, created_at=now)
+        change.classes_before = change.classes_after = classes
+        session.add(change)
 
 
 def see(database: Database, kind: str) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from service.queue import make_celery
 from service.tables import Job
 from tests.conftest import REDIS
 from tests.workers.deployment import Deployment, until
@@ -36,6 +37,15 @@ def running(deployment: Deployment) -> list[tuple[int, int]]:
     with deployment.database.snapshot() as session:
         rows = session.execute(select(Job.id, Job.project_id).where(Job.state == "running"))
         return [(row[0], row[1]) for row in rows]
+
+
+def test_each_answers_under_a_name_of_its_own(deployment: Deployment) -> None:
+    control = make_celery(REDIS).control
+
+    def names() -> set[str]:
+        return {name for answer in control.ping(timeout=2) for name in answer}
+
+    until(lambda: len(names()) == 2, "both workers answered")
 
 
 def test_projects_go_on_side_by_side_and_a_project_has_one_job_at_a_time(deployment: Deployment) -> None:

@@ -175,6 +175,8 @@ def finish(run: JobRun) -> dict[str, Any]:
     kept = made_already(run, "final")
     if kept is not None:
         return kept
+    with run.worker.database.write() as session:
+        pool_store.await_labels(session, run.project_id)  # of what is written from now on the next finish learns
     project, payload = load_project(run.worker, run.project_id), FinishPayload.model_validate(run.payload)
     require_data(run, payload)
     images = project.images("pool")

@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
+from models.fit import FitState
 from models.segmenter import build
 from service.domain.masks import encode_label_png
+from service.queue import RUN_JOB
 from service.store.snapshots import tell_snapshot
-from service.tables import Round
+from service.tables import Job, Round
 from tests.conftest import FakeClock
 from tests.workers.conftest import CLASSES, Rectangles, World
+from workers.jobs import segmenters
 from workers.loop.labelled import Answer
 from workers.loop.learner import Learner
 from workers.training.checkpoints import save_segmenter
+from workers.training.convergence import Material
 
 ALL_POLES = base64.b64encode(encode_label_png(np.full((16, 16), 2, np.uint8))).decode()
 
@@ -84,6 +88,62 @@ def test_a_label_counts_as_changed_by_when_it_was_written_and_not_by_the_moment_
     first = {"region_id": given[0]["id"], "lease_token": given[0]["lease_token"], "mask_png": ALL_POLES}
     world.call("POST", "/labels", json={"labels": [first]})
     assert changed(world) == [given[0]["id"]]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "done"])
+def test_a_round_that_was_passed_over_for_a_pretrain_is_among_the_next_tells_if_that_does_not_learn_from_it(
+    make_world: Callable[..., World], clock: FakeClock, end: str
+) -> None:
+    world = make_world(strategy="random", lookahead=False)
+    world.worker = replace(world.worker, clock=clock)
+    world.add("pool", Rectangles(6, 1), labelled=False).add("reward", Rectangles(3, 3)).add("train", Rectangles(2, 5))
+    world.call("GET", "/next-regions", params={"project": world.project.id})
+    world.work()
+    quick = {"max_epochs": 1, "patience": 1, "batch": 4, "source": "none"}
+    pretrain = world.call("POST", f"/projects/{world.project.id}/jobs", json={"kind": "pretrain", "settings": quick})
+    world.label_all()
+    with world.database.read() as session:
+        tell = session.scalars(select(Job.id).where(Job.kind == "tell")).one()
+    world.celery.tasks[RUN_JOB].apply(args=[tell], throw=True)
+    assert world.rounds()[0]["note"].startswith("Labelled before there was a segmenter")
+    if end == "cancelled":
+        world.call("POST", f"/jobs/{pretrain['id']}/cancel")
+    assert world.work() == (["ask"] if end == "cancelled" else ["pretrain", "ask"])
+    assert len(changed(world)) == (4 if end == "cancelled" else 0)
+    clock.advance(minutes=1)
+    world.label_all()
+    world.work()
+    assert changed(world) == []
+
+
+def test_after_the_last_round_a_finish_learns_from_it_and_waits_for_what_is_being_written_when_it_begins(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.call("PATCH", f"/projects/{world.project.id}", json={"settings": {"budget": 4, "lookahead": False}})
+    given = world.call("GET", "/next-regions", params={"project": world.project.id, "count": 100})["items"]
+    learned, waiting = list[int](), iter([1])
+
+    def correct(place: int) -> None:
+        label = {"region_id": given[place]["id"], "lease_token": given[place]["lease_token"], "mask_png": ALL_POLES}
+        world.call("POST", "/labels", json={"labels": [label]})
+
+    def written(*_: object) -> None:
+        for place in waiting:
+            correct(place)
+
+    def trained(run: Any, project: Any, segmenter: Any, material: Material, **_: Any) -> FitState:
+        regions = [(material.source.label_map(each.image), each.box) for each in material.examples]
+        learned.append(sum(bool((maps[r : r + h, c : c + w] == 2).all()) for maps, (r, c, h, w) in regions))
+        return FitState()
+
+    monkeypatch.setattr(segmenters, "fit_in_slices", trained)
+    world.label_all()
+    assert world.work() == ["tell", "finish"]
+    monkeypatch.setattr("workers.jobs.segmenters.pool_store.await_labels", written)
+    correct(0)
+    # The second of them came when a finish had begun, and one more was queued: whoever wrote it could not know that it is seen.
+    assert world.work() == ["finish", "finish"]
+    assert learned == [0, 2, 2]
 
 
 def test_where_the_reviewed_alone_is_learned_from_others_wait_in_review(world: World, clock: FakeClock) -> None:
