@@ -1,7 +1,7 @@
 /** What stands above every page: the way home, the pages of a project for who may see them, and who is logged in. */
 
 import { useEffect } from "preact/hooks";
-import { logOut, renew, roleIn, stays, type Who } from "./api/session";
+import { logOut, renew, roleIn, ROLES, stays, type Who } from "./api/session";
 import { addressOf, route } from "./routes";
 
 export function Header({ who }: { who: Who }) {
@@ -39,7 +39,6 @@ const TABS = [
   ["people", "Annotators", "reviewer"],
   ["setup", "Set up", "admin"],
 ] as const;
-const RANKS = ["annotator", "reviewer", "admin"];
 
 function Tabs({ project, who }: { project: number; who: Who }) {
   return (
@@ -68,5 +67,6 @@ export function meantFor(page: string): string {
 }
 
 export function maySee(who: Who, project: number, page: string): boolean {
-  return RANKS.indexOf(roleIn(who, project) ?? "") >= RANKS.indexOf(meantFor(page));
+  const rank = (role: string | undefined) => ROLES.findIndex((each) => each === role);
+  return rank(roleIn(who, project)) >= rank(meantFor(page));
 }

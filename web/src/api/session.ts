@@ -5,6 +5,9 @@ import { ApiError, ask, type Schemas, UNKNOWN, Unreachable } from "./client";
 
 export type Who = Schemas["WhoOut"];
 
+/** Roles in a project, each of which may do what those before it may. */
+export const ROLES = ["annotator", "reviewer", "admin"] as const;
+
 const TRY_AGAIN_MILLISECONDS = 3000;
 
 /** undefined: not yet known; null: nobody. */
