@@ -1,4 +1,4 @@
-"""Roles that admins change, and members that they remove."""
+"""Roles that admins change, members that they remove, and the table of them as a file."""
 
 from collections.abc import Callable
 
@@ -63,3 +63,22 @@ def test_reviewers_see_roles_and_change_none(begin: Begin, contexts: Contexts) -
     expect(page.locator("tbody tr").filter(has_text="ines")).to_contain_text("reviewer")
     expect(page.locator("tbody").get_by_role("combobox")).to_have_count(0)
     expect(page.locator("tbody").get_by_role("button")).to_have_count(0)
+
+
+def test_the_table_is_saved_and_an_error_is_no_file(begin: Begin, contexts: Contexts) -> None:
+    campaign = begin()
+    page = members_page(campaign, contexts, "reviewer")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="As CSV").click()
+    assert started.value.suggested_filename == f"annotators-{campaign.project.id}.csv"
+    assert started.value.path().read_text().startswith("annotator_id,name,role")
+    saved: list[str] = []
+    page.on("download", lambda download: saved.append(download.suggested_filename))
+    page.route("**/annotators?format=csv", lambda route: route.fulfill(status=503, body="<html>Away</html>"))
+    page.get_by_role("button", name="As CSV").click()
+    expect(page.get_by_role("alert")).to_contain_text("The table was not saved: The service answered 503.")
+    page.unroute("**/annotators?format=csv")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="As CSV").click()
+    expect(page.get_by_text("Your session has ended.")).to_be_visible()
+    assert saved == []

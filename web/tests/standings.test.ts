@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { answer, refused } from "./browser";
 import { who, type Who } from "../src/api/session";
 import { mayChange, type Standing, Standings } from "../src/watch/standings";
@@ -64,4 +64,23 @@ test("admins of the project change others, not themselves nor who is no member; 
   expect(mayChange({ ...ADA, projects: { "1": "reviewer" } }, 1, BEN)).toBe(false);
   expect(mayChange({ ...ADA, role: "admin" }, 1, own)).toBe(true);
   expect(mayChange(null, 1, BEN)).toBe(false);
+});
+
+test("the table is saved under the service's name, and an error is said and saved as no file", async () => {
+  const saved: string[] = [];
+  const link = { href: "", download: "", click: () => saved.push(link.download) };
+  vi.stubGlobal("document", { baseURI: "http://service/app/", createElement: () => link });
+  vi.spyOn(URL, "createObjectURL").mockReturnValue("blob:table");
+  const headers = { "Content-Disposition": 'attachment; filename="annotators-1.csv"' };
+  answer((_, path) =>
+    path === "/projects/1/annotators?format=csv" ? new Response("annotator_id,name\r\n", { headers }) : undefined,
+  );
+  await standings.saveCsv();
+  expect([saved, standings.refused.value]).toEqual([["annotators-1.csv"], null]);
+  answer(() => refused(403, "This is for members of the project."));
+  await standings.saveCsv();
+  expect([saved.length, standings.refused.value]).toEqual([
+    1,
+    "The table was not saved: This is for members of the project.",
+  ]);
 });

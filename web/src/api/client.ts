@@ -57,6 +57,13 @@ export async function bytes(path: string, signal?: AbortSignal): Promise<Uint8Ar
   return new Uint8Array(await response.arrayBuffer());
 }
 
+/** A file of the service, and what the service calls it; what is refused is no file. */
+export async function file(path: string): Promise<{ name: string; content: Blob }> {
+  const response = await answered("GET", path, {});
+  const name = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
+  return { name: name ?? path.split("?")[0]!.split("/").at(-1)!, content: await response.blob() };
+}
+
 /** An image of the service, ready to be drawn. */
 export async function picture(path: string, signal?: AbortSignal): Promise<ImageBitmap> {
   const response = await answered("GET", path, signal === undefined ? {} : { signal });

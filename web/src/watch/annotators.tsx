@@ -3,7 +3,6 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
-import { apiUrl } from "../api/client";
 import { maySetUp, ROLES, who } from "../api/session";
 import { Dialog } from "../ui/dialog";
 import "./annotators.css";
@@ -58,9 +57,9 @@ export function Annotators({ project }: { project: number }) {
           </table>
         </div>
         <p>
-          <a class="button" href={apiUrl(`${standings.path}?format=csv`)} download>
+          <button type="button" onClick={() => void standings.saveCsv()}>
             As CSV
-          </a>
+          </button>
         </p>
       </section>
       {doubted.value !== null && <Doubt row={doubted.value} close={() => (doubted.value = null)} remove={remove} />}

@@ -4,6 +4,8 @@ import { signal } from "@preact/signals";
 import { ask, type Schemas } from "../api/client";
 import { all } from "../api/lists";
 import { renew, roleIn, type Who } from "../api/session";
+import { once } from "../ui/once";
+import { save } from "../ui/save";
 
 export type Standing = Schemas["AnnotatorStanding"];
 
@@ -11,7 +13,8 @@ export class Standings {
   /** null: not fetched yet. */
   readonly rows = signal<readonly Standing[] | null>(null);
   readonly refused = signal<string | null>(null);
-  readonly path: string;
+  private readonly path: string;
+  private readonly saving = signal(false);
   private readonly members: string;
 
   constructor(project: number) {
@@ -41,6 +44,14 @@ export class Standings {
   /** Take somebody out of the project. */
   async remove({ annotator_id }: Standing): Promise<void> {
     await this.done(() => ask("DELETE", `${this.members}/${annotator_id}`));
+  }
+
+  /** All of the table, for spreadsheets. */
+  async saveCsv(): Promise<void> {
+    this.refused.value = null;
+    await once(this.saving, () => save(`${this.path}?format=csv`)).catch(
+      (error: Error) => (this.refused.value = `The table was not saved: ${error.message}`),
+    );
   }
 
   /** What is refused is said in `refused`; either way it is looked again, since somebody else may have been faster. */
