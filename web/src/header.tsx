@@ -7,7 +7,13 @@ import { addressOf, route } from "./routes";
 export function Header({ who }: { who: Who }) {
   const { page, project } = route.value;
   // With every page that is opened after the first.
-  useEffect(() => () => void renew(), [page, project]);
+  useEffect(
+    () => () => {
+      stays.value = null;
+      void renew();
+    },
+    [page, project],
+  );
   return (
     <header class="top">
       <a href="#/" class="brand">
@@ -16,7 +22,7 @@ export function Header({ who }: { who: Who }) {
       {project > 0 && <Tabs project={project} who={who} />}
       <span class="who">
         {stays.value !== null && (
-          <span class="warning" role="alert">
+          <span class="warning" role="alert" title={stays.value}>
             {stays.value}
           </span>
         )}

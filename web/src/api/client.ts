@@ -100,7 +100,8 @@ async function answered(method: string, path: string, { body, signal }: Asked): 
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new Unreachable("The service cannot be reached.");
   }
-  if (response.status === 401) dispatchEvent(new Event(UNKNOWN));
+  // A token that is refused says nothing of the session that is there.
+  if (response.status === 401 && !(method === "POST" && path === "/session")) dispatchEvent(new Event(UNKNOWN));
   if (!response.ok) throw await refusal(response);
   return response;
 }
