@@ -8,7 +8,7 @@ import { Dialog } from "../ui/dialog";
 import "./annotators.css";
 import { useLive } from "./live";
 import { mayChange, type Standing, Standings } from "./standings";
-import { Head } from "./table";
+import { Table } from "./table";
 
 const COLUMNS = [
   "Name",
@@ -40,22 +40,17 @@ export function Annotators({ project }: { project: number }) {
         </p>
       )}
       <section>
-        <div class="wide" tabIndex={0} role="group" aria-label="Table">
-          <table class="annotators">
-            <Head names={maySetUp(project) ? [...COLUMNS, ""] : COLUMNS} />
-            <tbody>
-              {standings.rows.value?.map((row) => (
-                <Row key={row.annotator_id} row={row} project={project} standings={standings}>
-                  {mayChange(who.value, project, row) && (
-                    <button type="button" aria-label={`Remove ${row.name}`} onClick={() => (doubted.value = row)}>
-                      Remove
-                    </button>
-                  )}
-                </Row>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table called="Annotators" class="annotators" head={maySetUp(project) ? [...COLUMNS, ""] : COLUMNS}>
+          {standings.rows.value?.map((row) => (
+            <Row key={row.annotator_id} row={row} project={project} standings={standings}>
+              {mayChange(who.value, project, row) && (
+                <button type="button" aria-label={`Remove ${row.name}`} onClick={() => (doubted.value = row)}>
+                  Remove
+                </button>
+              )}
+            </Row>
+          ))}
+        </Table>
         <p>
           <button type="button" onClick={() => void standings.saveCsv()}>
             As CSV
