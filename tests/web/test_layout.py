@@ -1,0 +1,63 @@
+"""Where things stand on pages: what one works with stays in sight, and what belongs together stands in line."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from service.tables import Project
+from tests.web.conftest import Campaign
+from tests.web.screen import Screen
+
+pytestmark = pytest.mark.browser
+Begin = Callable[..., Campaign]
+Enter = Callable[[Campaign], Screen]
+
+
+def bottom(found: Locator) -> float:
+    """Where it ends, from the top of the window."""
+    box = found.bounding_box()
+    assert box
+    return box["y"] + box["height"]
+
+
+def assert_fills_the_window(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollHeight - innerHeight") <= 0
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1280, 420), (600, 900)])
+def test_submit_stays_at_the_foot_of_the_side(size: tuple[int, int], begin: Begin, enter: Enter) -> None:
+    page = enter(begin(prediction=True)).page
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    submit = page.get_by_role("button", name="Submit")
+    expect(submit).to_be_in_viewport()
+    assert size[1] - 30 < bottom(submit) <= size[1]
+    assert_fills_the_window(page)
+    page.locator(".side").evaluate("each => each.scrollTo(0, 10000)")
+    expect(submit).to_be_in_viewport()
+
+
+def test_a_long_name_of_a_class_begins_where_others_do(begin: Begin, enter: Enter) -> None:
+    campaign = begin()
+    with campaign.make.database.write() as session:
+        project = session.get_one(Project, campaign.project.id)
+        first, *others = project.classes["classes"]
+        project.classes = {**project.classes, "classes": [{**first, "name": "a name of many words " * 3}, *others]}
+    names = enter(campaign).page.locator(".palette .name")
+    left = (
+        "each => { const range = new Range(); range.selectNodeContents(each); return range.getClientRects()[1].left; }"
+    )
+    box = names.nth(1).bounding_box()
+    assert box
+    assert abs(names.first.evaluate(left) - box["x"]) < 1
+
+
+def test_nothing_is_said_of_pixels_while_no_region_is_here(begin: Begin, enter: Enter) -> None:
+    campaign = begin(regions=1)
+    screen = enter(campaign)
+    expect(screen.page.get_by_text("px without a class")).to_be_visible()
+    screen.keys("1", "a")
+    expect(screen.page.get_by_text("Every pixel has a class.")).to_be_visible()
+    screen.submit()
+    expect(screen.page.locator(".stage .waiting")).to_be_visible()
+    expect(screen.page.get_by_text("Every pixel has a class.")).to_have_count(0)
