@@ -5,8 +5,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from service.tables import Project
+from service.tables import Image, Project
 from tests.web.conftest import Campaign
+from tests.web.labelling import Contexts, labelled, plain, reviewer_page
 from tests.web.screen import Screen
 
 pytestmark = pytest.mark.browser
@@ -61,3 +62,25 @@ def test_nothing_is_said_of_pixels_while_no_region_is_here(begin: Begin, enter: 
     screen.submit()
     expect(screen.page.locator(".stage .waiting")).to_be_visible()
     expect(screen.page.get_by_text("Every pixel has a class.")).to_have_count(0)
+
+
+def test_cards_show_names_of_images_whole(begin: Begin, contexts: Contexts) -> None:
+    campaign = begin(regions=2)
+    with campaign.make.database.write() as session:
+        session.get_one(Image, campaign.regions[0].image_id).name = "0001TP_006690.webp"
+    labelled(campaign, campaign.regions[0], plain(campaign.regions[0], 0), state="review")
+    page, _ = reviewer_page(campaign, contexts, "regions")
+    page.set_viewport_size({"width": 600, "height": 900})
+    name = page.locator(".region strong", has_text="0001TP").first
+    expect(name).to_be_visible()
+    assert name.evaluate("each => each.scrollWidth - each.clientWidth") <= 0
+
+
+def test_a_project_without_regions_is_told_from_a_search_that_finds_none(begin: Begin, contexts: Contexts) -> None:
+    campaign = begin(regions=0)
+    page, _ = reviewer_page(campaign, contexts, "regions")
+    expect(page.get_by_text("No region has been asked for yet.")).to_be_visible()
+    page.get_by_label("State").select_option("Open")
+    expect(page.get_by_text("There is no such region.")).to_be_visible()
+    page, _ = reviewer_page(begin(regions=1), contexts, "regions")
+    expect(page.get_by_role("status")).to_have_text("1 region.")

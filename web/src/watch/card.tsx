@@ -66,7 +66,6 @@ export function Card({ region, layer, colours, project, href }: CardProps) {
         <Shares region={region} project={project} />
         <span class="facts">
           <strong title={name}>{region.image_name}</strong>
-          <span class={`state is-${region.state}`}>{STATES[region.state]}</span>
           <span class="why" title="Why it was asked for: the strategy of its round, and the value that it gave">
             Round {region.round} · {region.strategy ?? "unknown"} {valued(region.score)}
           </span>
@@ -76,6 +75,7 @@ export function Card({ region, layer, colours, project, href }: CardProps) {
               <span title="mIoU of the two labels that agree least"> · {percent(region.least_miou)} agree</span>
             )}
           </span>
+          <span class={`state is-${region.state}`}>{STATES[region.state]}</span>
         </span>
       </a>
       {again.value !== null && <Unfetched again={again.value} style={shape} />}
