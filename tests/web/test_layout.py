@@ -6,9 +6,12 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from service.tables import Image, Project
+from tests.maker import Maker
+from tests.service.siege import Besieged
 from tests.web.conftest import Campaign
 from tests.web.labelling import Contexts, labelled, plain, reviewer_page
 from tests.web.screen import Screen
+from tests.web.test_other_pages import page_of
 
 pytestmark = pytest.mark.browser
 Begin = Callable[..., Campaign]
@@ -84,3 +87,51 @@ def test_a_project_without_regions_is_told_from_a_search_that_finds_none(begin: 
     expect(page.get_by_text("There is no such region.")).to_be_visible()
     page, _ = reviewer_page(begin(regions=1), contexts, "regions")
     expect(page.get_by_role("status")).to_have_text("1 region.")
+
+
+def test_a_token_can_be_typed_at_once(served: tuple[Besieged, Maker], contexts: Contexts) -> None:
+    server, make = served
+    page = contexts().new_page()
+    page.goto(f"http://127.0.0.1:{server.port}/app/")
+    expect(page.get_by_label("Your token")).to_be_focused()
+    page.keyboard.type(make.annotator())
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Projects")).to_be_visible()
+
+
+def test_why_one_is_still_logged_in_is_read_whole(begin: Begin, contexts: Contexts) -> None:
+    page, _ = reviewer_page(begin(regions=1), contexts, "people")
+    expect(page.get_by_role("heading", name="Annotators")).to_be_visible()
+    page.evaluate("location.hash = '#token=rw_nobody/'")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("You are still logged in")
+    assert alert.evaluate("each => each.scrollWidth <= each.clientWidth && each.scrollHeight <= each.clientHeight + 1")
+    page.set_viewport_size({"width": 600, "height": 800})
+    assert bottom(alert) <= 42  # beside the way home
+    expect(alert).to_have_attribute("title", alert.inner_text())
+
+
+def test_boxes_end_as_far_from_what_is_in_them_as_they_begin(begin: Begin, contexts: Contexts) -> None:
+    campaign = begin(regions=1)
+    page, _ = reviewer_page(campaign, contexts, "people")
+    button = page.get_by_role("button", name="As CSV")
+    expect(button).to_be_visible()
+    assert 8 < bottom(page.locator(".overview section")) - bottom(button) < 18
+    page.set_viewport_size({"width": 600, "height": 800})
+    page.evaluate(f"location.hash = '#/projects/{campaign.project.id}'")
+    beside = page.locator(".beside > section")
+    expect(beside).to_have_count(2)
+    first, second = (each.bounding_box() for each in beside.all())
+    after = page.locator(".beside + section").bounding_box()
+    assert first
+    assert second
+    assert after
+    gaps = [second["y"] - first["y"] - first["height"], after["y"] - second["y"] - second["height"]]
+    assert abs(gaps[0] - gaps[1]) < 1
+
+
+def test_the_parts_of_a_form_stand_in_line(begin: Begin, contexts: Contexts) -> None:
+    page = page_of(begin(regions=1), contexts, "admin", "new")
+    create = page.get_by_role("button", name="Create").bounding_box()
+    assert create
+    assert [each.bounding_box()["x"] for each in page.locator("fieldset").all()] == [create["x"]] * 3  # type: ignore[index]
