@@ -116,6 +116,19 @@ def test_a_link_logs_in_where_the_page_stands_and_who_cannot_be_logged_out_is_to
     expect(page.locator(".login")).to_be_visible()
 
 
+def test_a_link_that_is_refused_leaves_who_is_logged_in(begin: Begin, contexts: Contexts) -> None:
+    campaign = begin()
+    page = page_of(campaign, contexts, "reviewer", f"projects/{campaign.project.id}/people")
+    expect(page.get_by_role("heading", name="Annotators")).to_be_visible()
+    page.goto(f"{campaign.url}/app/#token=rw_nobody/projects/{campaign.project.id}/people")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("The link does not log in: Nobody holds this token. You are still logged in as")
+    expect(page.get_by_role("heading", name="Annotators")).to_be_visible()
+    expect(page.locator(".login")).to_have_count(0)
+    tab(page, "Overview")
+    expect(alert).to_have_count(0)
+
+
 def test_another_page_is_named_and_has_the_focus_at_its_heading(begin: Begin, contexts: Contexts) -> None:
     campaign = begin(regions=2)
     page, _ = reviewer_page(campaign, contexts, "regions")

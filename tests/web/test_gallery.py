@@ -86,6 +86,27 @@ def test_cards_are_reached_by_arrow_keys_and_one_without_a_label_is_looked_at(be
     expect(page.get_by_text("Nobody has labelled this region yet")).to_be_hidden()
 
 
+def test_a_picture_is_fetched_again_by_a_button_that_no_link_holds(begin: Begin, contexts: Contexts) -> None:
+    campaign = begin(regions=2)
+    page, _ = reviewer_page(campaign, contexts, "review")
+    page.route("**/crop*", lambda route: route.fulfill(status=503, body="<html>Away</html>"))
+    page.evaluate(f"location.hash = '#/projects/{campaign.project.id}/regions'")
+    again = page.get_by_role("button", name="Try again")
+    expect(again).to_have_count(2)
+    assert page.locator("a button").count() == 0
+    picture, button = page.locator(".region .picture").first.bounding_box(), again.first.bounding_box()
+    assert picture
+    assert button
+    assert picture["y"] < button["y"] < picture["y"] + picture["height"] - button["height"]
+    page.unroute("**/crop*")
+    page.locator("[data-region]").first.focus()
+    page.keyboard.press("Tab")
+    expect(again.first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Could not be fetched.").first).to_be_hidden()
+    assert page.url.endswith("/regions")
+
+
 def test_a_label_is_corrected_by_painting_pixel_by_pixel(begin: Begin, contexts: Contexts) -> None:
     campaign = begin(regions=4)
     region = campaign.regions[2]

@@ -92,6 +92,7 @@ def test_images_may_go_without_label_maps(campaign: Campaign, page: Page, tmp_pa
     page.get_by_label(IMAGES).set_input_files([image(tmp_path, "a.png")])
     page.get_by_role("button", name="Send without").click()
     sent(page, "1 of 1 sent, 1 new")
+    expect(page.locator("option[value=state]")).to_contain_text("(1 so far)")
     assert labelled(campaign, "state") == {"a.png": False}
 
 

@@ -1,13 +1,19 @@
 /** What stands above every page: the way home, the pages of a project for who may see them, and who is logged in. */
 
 import { useEffect } from "preact/hooks";
-import { logOut, renew, roleIn, stays, type Who } from "./api/session";
+import { logOut, renew, roleIn, ROLES, stays, type Who } from "./api/session";
 import { addressOf, route } from "./routes";
 
 export function Header({ who }: { who: Who }) {
   const { page, project } = route.value;
   // With every page that is opened after the first.
-  useEffect(() => () => void renew(), [page, project]);
+  useEffect(
+    () => () => {
+      stays.value = null;
+      void renew();
+    },
+    [page, project],
+  );
   return (
     <header class="top">
       <a href="#/" class="brand">
@@ -16,7 +22,7 @@ export function Header({ who }: { who: Who }) {
       {project > 0 && <Tabs project={project} who={who} />}
       <span class="who">
         {stays.value !== null && (
-          <span class="warning" role="alert">
+          <span class="warning" role="alert" title={stays.value}>
             {stays.value}
           </span>
         )}
@@ -39,7 +45,6 @@ const TABS = [
   ["people", "Annotators", "reviewer"],
   ["setup", "Set up", "admin"],
 ] as const;
-const RANKS = ["annotator", "reviewer", "admin"];
 
 function Tabs({ project, who }: { project: number; who: Who }) {
   return (
@@ -68,5 +73,6 @@ export function meantFor(page: string): string {
 }
 
 export function maySee(who: Who, project: number, page: string): boolean {
-  return RANKS.indexOf(roleIn(who, project) ?? "") >= RANKS.indexOf(meantFor(page));
+  const rank = (role: string | undefined) => ROLES.findIndex((each) => each === role);
+  return rank(roleIn(who, project)) >= rank(meantFor(page));
 }

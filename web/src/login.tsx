@@ -1,16 +1,19 @@
 /** Logging in with a token. */
 
 import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 import { logIn, why } from "./api/session";
 
 export function Login() {
   const token = useSignal("");
   const trouble = useSignal<string | null>(null);
   const busy = useSignal(false);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
   return (
     <main class="login">
       <h1>regionwise</h1>
-      <p>Labels of the image regions from which a network learns most.</p>
+      <p>Label the image regions from which a network learns most.</p>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -23,6 +26,7 @@ export function Login() {
         <label>
           Your token
           <input
+            ref={field}
             type="password"
             autocomplete="current-password"
             placeholder="rw_…"
@@ -31,7 +35,7 @@ export function Login() {
             onInput={(event) => (token.value = event.currentTarget.value)}
           />
         </label>
-        <button type="submit" disabled={busy.value}>
+        <button type="submit" class="main" disabled={busy.value}>
           Log in
         </button>
         {(trouble.value ?? why.value) !== null && (

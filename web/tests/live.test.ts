@@ -16,6 +16,9 @@ class Stream extends EventTarget {
   close() {
     this.readyState = Stream.CLOSED;
   }
+  listen() {
+    this.dispatchEvent(new Event("listening"));
+  }
   fail() {
     this.readyState = Stream.CLOSED;
     this.dispatchEvent(new Event("error"));
@@ -47,13 +50,14 @@ afterEach(() => {
 test("what could not be seen because nobody answered is looked at again, though nothing has changed", async () => {
   answer(() => Promise.reject(new TypeError("Failed to fetch")));
   stop = follow(1, ["project"], look, trouble);
+  Stream.opened[0]!.listen();
   await vi.advanceTimersByTimeAsync(100);
-  expect([looks, trouble.value]).toEqual([1, "The service cannot be reached."]);
+  expect([looks, trouble.value]).toEqual([2, "The service cannot be reached."]);
   answer(() => ({}));
   await vi.advanceTimersByTimeAsync(4000);
-  expect([looks, trouble.value]).toEqual([2, null]);
+  expect([looks, trouble.value]).toEqual([3, null]);
   await vi.advanceTimersByTimeAsync(60_000);
-  expect(looks).toBe(2);
+  expect(looks).toBe(3);
 });
 
 test("what is refused is not asked for again by itself", async () => {
@@ -77,4 +81,14 @@ test("where a stream cannot be had for now all look now and then, and it is aske
   Stream.opened[0]!.fail();
   await vi.advanceTimersByTimeAsync(31_000);
   expect([looks > 8, Stream.opened.length]).toEqual([true, 2]);
+});
+
+test("where a stream is open and a proxy passes nothing of it on all look now and then, until something is heard", async () => {
+  answer(() => ({}));
+  stop = follow(1, ["project"], look, trouble);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(looks).toBe(4);
+  Stream.opened[0]!.listen();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect([looks, Stream.opened.length]).toEqual([5, 1]);
 });

@@ -40,6 +40,25 @@ test("a link that does not log in says why", async () => {
   expect([who.value, why.value]).toEqual([null, "The link does not log in: The token has run out."]);
 });
 
+test("who is logged in stays so where a link is refused, and is told", async () => {
+  const heard: unknown[] = [];
+  const stop = who.subscribe((now) => heard.push(now));
+  const link = (method: string) => (method === "POST" ? refused(401, "Nobody holds this token.") : ADA);
+  answer(link);
+  who.value = ADA;
+  location.hash = "#token=rw_old/projects/1";
+  dispatchEvent(new Event("hashchange"));
+  await until(() => stays.value !== null);
+  expect(stays.value).toBe("The link does not log in: Nobody holds this token. You are still logged in as ada.");
+  expect(heard).not.toContain(null);
+  stop();
+  [who.value, stays.value] = [undefined, null];
+  location.hash = "#token=rw_old/projects/1";
+  await begin();
+  expect([who.value, why.value]).toEqual([ADA, null]);
+  expect(stays.value).toContain("You are still logged in as ada.");
+});
+
 test("where the service is away it is asked again", async () => {
   vi.useFakeTimers();
   answer(() => refused(503, "The database is away."));

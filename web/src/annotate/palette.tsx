@@ -46,7 +46,13 @@ export function Palette({ studio, hovered, changes }: PaletteProps) {
         ))}
       </ul>
       <p class="left">
-        <span>{left === 0 ? "Every pixel has a class." : `${left.toLocaleString()} px without a class`}</span>
+        <span>
+          {found === null
+            ? ""
+            : left === 0
+              ? "Every pixel has a class."
+              : `${left.toLocaleString()} px without a class`}
+        </span>
         {left > 0 && (
           <>
             <button type="button" aria-pressed={blinking.value} onClick={() => (blinking.value = !blinking.value)}>

@@ -31,7 +31,7 @@ export function Why({ why, studio }: WhyProps) {
                 <th scope="row">{each.name}</th>
                 <td>
                   <Bar share={each.predicted} colour={colours.get(each.id)} />
-                  {percent(each.predicted)}
+                  <span class="share">{percent(each.predicted)}</span>
                 </td>
                 <td title="Of all pixels that are labelled by now">
                   {each.labelled === null ? "" : `${percent(each.labelled)} of labels`}

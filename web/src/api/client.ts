@@ -22,15 +22,20 @@ export class ApiError extends Error {
   }
 }
 
-/** The service could not be reached. */
+/** The service could not be reached: nobody answered, or somebody in its place. */
 export class Unreachable extends Error {}
+
+/** A reload would log in with a proxy as well, but lose files that are not sent yet. */
+const ANOTHER_PAGE =
+  "The service cannot be reached: another page came in its place. If a proxy asks for a login, log in with it in another tab.";
+const NO_ANSWER = "The service cannot be reached: what came is not its answer.";
 
 /** Heard at the window when the service does not know who asks: the session has ended. */
 export const UNKNOWN = "regionwise-unknown";
 
 /** What to tell somebody at work of what went wrong. */
 export function sentence(error: unknown): string {
-  if (error instanceof Unreachable) return "The service cannot be reached; your work is kept in this browser.";
+  if (error instanceof Unreachable) return `${error.message} Your work is kept in this browser.`;
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -48,13 +53,26 @@ export interface Asked {
 /** Throws ApiError for what was refused, Unreachable where nobody answered. */
 export async function ask<T>(method: string, path: string, asked: Asked = {}): Promise<T> {
   const response = await answered(method, path, asked);
-  return (response.status === 204 ? undefined : await response.json()) as T;
+  if (response.status === 204) return undefined as T;
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    if (isAbort(error)) throw error;
+    throw new Unreachable(NO_ANSWER); // cut short, or another's
+  }
 }
 
 /** The bytes of a file of the service. */
 export async function bytes(path: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
   const response = await answered("GET", path, signal === undefined ? {} : { signal });
   return new Uint8Array(await response.arrayBuffer());
+}
+
+/** A file of the service, and what the service calls it; what is refused is no file. */
+export async function file(path: string): Promise<{ name: string; content: Blob }> {
+  const response = await answered("GET", path, {});
+  const name = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1];
+  return { name: name ?? path.split("?")[0]!.split("/").at(-1)!, content: await response.blob() };
 }
 
 /** An image of the service, ready to be drawn. */
@@ -90,12 +108,18 @@ async function answered(method: string, path: string, { body, signal }: Asked): 
       ...(signal === undefined ? {} : { signal }),
     });
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    if (isAbort(error)) throw error;
     throw new Unreachable("The service cannot be reached.");
   }
-  if (response.status === 401) dispatchEvent(new Event(UNKNOWN));
+  // A token that is refused says nothing of the session that is there.
+  if (response.status === 401 && !(method === "POST" && path === "/session")) dispatchEvent(new Event(UNKNOWN));
   if (!response.ok) throw await refusal(response);
+  if (response.headers.get("Content-Type")?.startsWith("text/html")) throw new Unreachable(ANOTHER_PAGE);
   return response;
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
 }
 
 async function refusal(response: Response): Promise<ApiError> {

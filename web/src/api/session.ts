@@ -5,13 +5,16 @@ import { ApiError, ask, type Schemas, UNKNOWN, Unreachable } from "./client";
 
 export type Who = Schemas["WhoOut"];
 
+/** Roles in a project, each of which may do what those before it may. */
+export const ROLES = ["annotator", "reviewer", "admin"] as const;
+
 const TRY_AGAIN_MILLISECONDS = 3000;
 
 /** undefined: not yet known; null: nobody. */
 export const who = signal<Who | null | undefined>(undefined);
 /** Why nobody is logged in, or why that is not known yet, where there is something to say. */
 export const why = signal<string | null>(null);
-/** Why somebody could not be logged out. */
+/** Why who is logged in still is, where they wanted to be out, or somebody else. */
 export const stays = signal<string | null>(null);
 
 addEventListener(UNKNOWN, () => {
@@ -41,18 +44,22 @@ function takeToken(): string | null {
 /** How often it was asked who is there: only what was asked for last counts. */
 let asked = 0;
 
-async function findOut(token: string | null, turn = ++asked): Promise<void> {
+/** With a token that is refused it is asked who is there without it; `refused` says so then. */
+async function findOut(token: string | null, turn = ++asked, refused: string | null = null): Promise<void> {
   try {
     const found = await (token === null ? ask<Who>("GET", "/session") : entered(token));
-    if (turn === asked) somebody(found);
+    if (turn !== asked) return;
+    somebody(found);
+    if (refused !== null) stays.value = `${refused} You are still logged in as ${found.name}.`;
   } catch (error) {
     if (turn !== asked) return;
     if (error instanceof ApiError && !error.passing) {
-      nobody(token === null ? null : `The link does not log in: ${error.message}`);
+      if (token === null) nobody(refused);
+      else await findOut(null, turn, `The link does not log in: ${error.message}`);
       return;
     }
     why.value = error instanceof Unreachable ? `${error.message} Trying again…` : (error as Error).message;
-    setTimeout(() => turn === asked && void findOut(token, turn), TRY_AGAIN_MILLISECONDS);
+    setTimeout(() => turn === asked && void findOut(token, turn, refused), TRY_AGAIN_MILLISECONDS);
   }
 }
 

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { who } from "../api/session";
+import { addressOf } from "../routes";
 import { copied } from "../ui/copy";
 import { Inviting, type Link } from "./inviting";
 
@@ -23,6 +24,9 @@ export function People({ project }: { project: number }) {
           </li>
         ))}
       </ul>
+      <p class="hint">
+        Roles are changed, and people removed, among the <a href={addressOf("people", project)}>annotators</a>.
+      </p>
       {!adds && (
         <p class="hint">
           Add people by the names that the service knows them by. Somebody new needs a link, which only an admin of the

@@ -21,13 +21,15 @@ interface OverlayProps {
   readonly opacity: number;
   /** It is on the screen. */
   readonly drawn?: () => void;
+  /** Hears what fetches it again while it could not be fetched, null otherwise, and shows that; none: it is shown here. */
+  readonly failing?: (again: (() => void) | null) => void;
 }
 
 const UNLABELLED = [255, 0, 255];
 const FADED = 0.55;
 const STRONG = 0.85;
 
-export function Overlay({ title, crop, width, height, mask, against, colours, opacity, drawn }: OverlayProps) {
+export function Overlay({ title, crop, width, height, mask, against, colours, opacity, drawn, failing }: OverlayProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const shown = JSON.stringify([crop, mask, against]);
   const palette = JSON.stringify([...colours]);
@@ -44,6 +46,10 @@ export function Overlay({ title, crop, width, height, mask, against, colours, op
       drawn?.();
     } else if (failed) canvas.current!.width = width; // nothing of what was there before
   }, [found, failed, palette, opacity]);
+  useEffect(() => {
+    failing?.(failed ? fetching.again : null);
+    return () => failing?.(null);
+  }, [failed, fetching]);
   return (
     <>
       <canvas
@@ -55,22 +61,22 @@ export function Overlay({ title, crop, width, height, mask, against, colours, op
         height={height}
         style={{ aspectRatio: `${width} / ${height}` }}
       />
-      {failed && <Unfetched again={fetching.again} />}
+      {failed && failing === undefined && <Unfetched again={fetching.again} />}
     </>
   );
 }
 
-/** Stands over the picture, which may be within a link. */
-function Unfetched({ again }: { again: () => unknown }) {
-  const pressed = (event: Event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    again();
-  };
+interface UnfetchedProps {
+  readonly again: () => unknown;
+  readonly style?: { readonly aspectRatio: string };
+}
+
+/** Stands over the picture; never in a link, which can hold no button. */
+export function Unfetched({ again, style }: UnfetchedProps) {
   return (
-    <span class="unfetched">
+    <span class="unfetched" style={style}>
       Could not be fetched.
-      <button type="button" onClick={pressed}>
+      <button type="button" onClick={() => void again()}>
         Try again
       </button>
     </span>

@@ -1,78 +1,140 @@
-/** How the annotators of a project do. */
+/** How the annotators of a project do, and which role each has. */
 
 import { useSignal } from "@preact/signals";
-import { apiUrl, ask, type Schemas } from "../api/client";
-import { all } from "../api/lists";
-import { maySetUp } from "../api/session";
+import type { ComponentChildren } from "preact";
+import { useMemo } from "preact/hooks";
+import { maySetUp, ROLES, who } from "../api/session";
+import { Dialog } from "../ui/dialog";
+import "./annotators.css";
 import { useLive } from "./live";
-import { Head } from "./table";
+import { mayChange, type Standing, Standings } from "./standings";
+import { Table } from "./table";
 
-const COLUMNS = ["Name", "Regions", "Regions an hour", "Seconds a region", "Idle", "Agreement", "Gold", "Skips", ""];
-
-type Standing = Schemas["AnnotatorStanding"];
+const COLUMNS = [
+  "Name",
+  "Role",
+  "Regions",
+  "Regions an hour",
+  "Seconds a region",
+  "Idle",
+  "Agreement",
+  "Gold",
+  "Skips",
+];
 
 export function Annotators({ project }: { project: number }) {
-  const rows = useSignal<readonly Standing[] | null>(null);
-  const refused = useSignal<string | null>(null);
-  const path = `/projects/${project}/annotators`;
-  const look = async (signal?: AbortSignal) => {
-    rows.value = await all<Standing>(path, signal);
-  };
-  const trouble = useLive(null, [], look);
-  const told = (doing: Promise<unknown>) => {
-    refused.value = null;
-    doing.catch((error: Error) => (refused.value = error.message));
-  };
-  const turn = async (row: Standing) => {
-    const member = `/projects/${project}/members/${row.annotator_id}`;
-    if (row.paused_at === null) await ask("POST", `${member}/pause`, { body: { reason: "Paused by hand." } });
-    else await ask("POST", `${member}/resume`);
-    await look();
+  const standings = useMemo(() => new Standings(project), [project]);
+  const doubted = useSignal<Standing | null>(null);
+  const trouble = useLive(null, [], (signal) => standings.look(signal));
+  const said = standings.refused.value ?? trouble.value;
+  const remove = (row: Standing) => {
+    doubted.value = null;
+    void standings.remove(row);
   };
   return (
     <main class="overview">
       <h1>Annotators</h1>
-      {(refused.value ?? trouble.value) !== null && (
+      {said !== null && (
         <p class="warning" role="alert">
-          {refused.value ?? trouble.value}
+          {said}
         </p>
       )}
       <section>
-        <div class="wide" tabIndex={0} role="group" aria-label="Table">
-          <table>
-            <Head names={COLUMNS} />
-            <tbody>
-              {rows.value?.map((row) => (
-                <tr key={row.annotator_id}>
-                  <th scope="row">
-                    {row.name} <span class="hint">{row.role ?? "no member any more"}</span>
-                  </th>
-                  <td>{row.regions}</td>
-                  <td>{number(row.regions_per_hour)}</td>
-                  <td>{number(row.median_seconds)}</td>
-                  <td>{duration(row.idle_seconds)}</td>
-                  <td title={`${row.compared} labels of others`}>{percent(row.agreement_miou)}</td>
-                  <td title={row.gold === null ? "" : `${row.gold.regions} gold regions`}>{percent(row.gold_miou)}</td>
-                  <td>{row.skips}</td>
-                  <td>
-                    {row.role !== null && maySetUp(project) && (
-                      <button type="button" title={row.pause_reason ?? ""} onClick={() => told(turn(row))}>
-                        {row.paused_at === null ? "Pause" : "Let go on"}
-                      </button>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table called="Annotators" class="annotators" head={maySetUp(project) ? [...COLUMNS, ""] : COLUMNS}>
+          {standings.rows.value?.map((row) => (
+            <Row key={row.annotator_id} row={row} project={project} standings={standings}>
+              {mayChange(who.value, project, row) && (
+                <button type="button" aria-label={`Remove ${row.name}`} onClick={() => (doubted.value = row)}>
+                  Remove
+                </button>
+              )}
+            </Row>
+          ))}
+        </Table>
         <p>
-          <a class="button" href={apiUrl(`${path}?format=csv`)} download>
+          <button type="button" onClick={() => void standings.saveCsv()}>
             As CSV
-          </a>
+          </button>
         </p>
       </section>
+      {doubted.value !== null && <Doubt row={doubted.value} close={() => (doubted.value = null)} remove={remove} />}
     </main>
+  );
+}
+
+interface RowProps {
+  readonly row: Standing;
+  readonly project: number;
+  readonly standings: Standings;
+  readonly children: ComponentChildren;
+}
+
+/** The children are buttons. */
+function Row({ row, project, standings, children }: RowProps) {
+  return (
+    <tr>
+      <th scope="row">{row.name}</th>
+      <td>
+        {mayChange(who.value, project, row) ? <Role row={row} standings={standings} /> : (row.role ?? "no member")}
+      </td>
+      <td>{row.regions}</td>
+      <td>{number(row.regions_per_hour)}</td>
+      <td>{number(row.median_seconds)}</td>
+      <td>{duration(row.idle_seconds)}</td>
+      <td title={`${row.compared} labels of others`}>{percent(row.agreement_miou)}</td>
+      <td title={row.gold === null ? "" : `${row.gold.regions} gold regions`}>{percent(row.gold_miou)}</td>
+      <td>{row.skips}</td>
+      {maySetUp(project) && (
+        <td>
+          <span class="row">
+            {row.role !== null && (
+              <button type="button" title={row.pause_reason ?? ""} onClick={() => void standings.turn(row)}>
+                {row.paused_at === null ? "Pause" : "Let go on"}
+              </button>
+            )}
+            {children}
+          </span>
+        </td>
+      )}
+    </tr>
+  );
+}
+
+function Role({ row, standings }: { row: Standing; standings: Standings }) {
+  return (
+    <select
+      aria-label={`Role of ${row.name}`}
+      value={row.role ?? ""}
+      onChange={(event) => void standings.change(row, event.currentTarget.value)}
+    >
+      {ROLES.map((each) => (
+        <option key={each} value={each}>
+          {each}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+interface DoubtProps {
+  readonly row: Standing;
+  readonly close: () => void;
+  readonly remove: (row: Standing) => void;
+}
+
+function Doubt({ row, close, remove }: DoubtProps) {
+  return (
+    <Dialog title={`Remove ${row.name} from the project?`} close={close}>
+      <p>They see nothing of it any more, and regions that they hold are given to others. Their labels stay.</p>
+      <p class="row">
+        <button type="button" class="main" onClick={() => remove(row)}>
+          Remove them
+        </button>
+        <button type="button" onClick={close}>
+          Keep them
+        </button>
+      </p>
+    </Dialog>
   );
 }
 

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Schemas } from "../api/client";
-import { Overlay } from "../ui/overlay";
+import { Overlay, Unfetched } from "../ui/overlay";
 import type { MapAt } from "../ui/pixels";
 import type { Shown } from "./listing";
 
@@ -30,6 +30,7 @@ interface CardProps {
 export function Card({ region, layer, colours, project, href }: CardProps) {
   const item = useRef<HTMLLIElement>(null);
   const seen = useSignal(false);
+  const again = useSignal<(() => void) | null>(null);
   useEffect(() => {
     const looking = new IntersectionObserver(([entry]) => (seen.value = entry!.isIntersecting), {
       rootMargin: SEEN_FROM,
@@ -39,6 +40,7 @@ export function Card({ region, layer, colours, project, href }: CardProps) {
   }, []);
   const { drawn, against, says } = drawnOf(region, layer);
   const { width, height } = region;
+  const shape = { aspectRatio: `${width} / ${height}` };
   const name = `${region.image_name} (${region.x}, ${region.y})`;
   return (
     <li ref={item}>
@@ -54,16 +56,16 @@ export function Card({ region, layer, colours, project, href }: CardProps) {
               against={against}
               colours={colours}
               opacity={OPACITY}
+              failing={(how) => (again.value = how)}
             />
           ) : (
-            <span class="overlay" style={{ aspectRatio: `${width} / ${height}` }} />
+            <span class="overlay" style={shape} />
           )}
           {says !== layer && <span class="says">{says}</span>}
         </span>
         <Shares region={region} project={project} />
         <span class="facts">
           <strong title={name}>{region.image_name}</strong>
-          <span class={`state is-${region.state}`}>{STATES[region.state]}</span>
           <span class="why" title="Why it was asked for: the strategy of its round, and the value that it gave">
             Round {region.round} · {region.strategy ?? "unknown"} {valued(region.score)}
           </span>
@@ -73,8 +75,10 @@ export function Card({ region, layer, colours, project, href }: CardProps) {
               <span title="mIoU of the two labels that agree least"> · {percent(region.least_miou)} agree</span>
             )}
           </span>
+          <span class={`state is-${region.state}`}>{STATES[region.state]}</span>
         </span>
       </a>
+      {again.value !== null && <Unfetched again={again.value} style={shape} />}
     </li>
   );
 }

@@ -88,9 +88,11 @@ export function Gallery({ project }: { project: Schemas["ProjectDetail"] }) {
         {listing.loading.value
           ? "Looking for regions…"
           : items.length === 0 && listing.complete.value
-            ? "There is no such region."
+            ? SOUGHT.some((name) => name !== "order" && given.has(name))
+              ? "There is no such region."
+              : "No region has been asked for yet."
             : listing.complete.value
-              ? `${items.length.toLocaleString()} regions.`
+              ? `${items.length.toLocaleString()} ${items.length === 1 ? "region" : "regions"}.`
               : ""}
       </p>
       {!listing.complete.value && !listing.loading.value && listing.trouble.value === null && (

@@ -127,6 +127,7 @@ class Channel {
   private open(): void {
     const source = new EventSource(apiUrl(this.path));
     this.source = source;
+    this.poll(true); // until something is heard: a proxy may hold the stream back
     source.addEventListener("listening", () => {
       this.poll(false);
       this.tell(null);

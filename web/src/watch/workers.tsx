@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { ask, type Schemas } from "../api/client";
 import { useLive } from "./live";
 import { kindInWords, moment, percentDone, span, useNow } from "./job_words";
-import { Head } from "./table";
+import { Table } from "./table";
 
 type Worker = Schemas["WorkerOut"];
 
@@ -20,16 +20,11 @@ export function Workers({ project }: { project: number }) {
       {trouble.value !== null && <p class="warning">{trouble.value}</p>}
       {workers.value?.length === 0 && <p class="warning">None is there: jobs wait until one is started.</p>}
       {workers.value !== null && workers.value.length > 0 && (
-        <div class="wide" tabIndex={0} role="group" aria-label="Workers">
-          <table>
-            <Head names={["Machine", "Takes", "Does", "Runs for"]} />
-            <tbody>
-              {workers.value.map((each) => (
-                <Row key={each.id} worker={each} project={project} now={now} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table called="Workers" head={["Machine", "Takes", "Does", "Runs for"]}>
+          {workers.value.map((each) => (
+            <Row key={each.id} worker={each} project={project} now={now} />
+          ))}
+        </Table>
       )}
     </div>
   );
