@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from service.domain.pages import PagesTaken
-from workers.client.planning import Entry
+from workers.client.entries import Entry
 from workers.datasets.base import SPLITS
 
 

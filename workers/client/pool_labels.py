@@ -14,7 +14,7 @@ from service.domain.classes import ClassSet
 from service.domain.image_names import image_name
 from service.domain.masks import encode_label_png
 from service.progress import Progress
-from workers.client.planning import UNLABELLED, Entry, drawn_of
+from workers.client.entries import UNLABELLED, Entry, drawn_of
 from workers.datasets.base import behind
 from workers.datasets.formats import Annotated
 

@@ -12,8 +12,8 @@ from service.domain.classes import ClassSet
 from service.domain.image_names import image_name
 from service.domain.masks import encode_label_png
 from service.progress import Progress
+from workers.client.entries import Entry
 from workers.client.ordering import ImportOrder
-from workers.client.planning import Entry
 from workers.datasets.base import Dataset, Pixels
 
 # Images per request: large enough to be fast, small enough to show progress.
