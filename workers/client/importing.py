@@ -128,15 +128,21 @@ def _opened(order: ImportOrder, console: Console, place: Place | None) -> Datase
         raise DatasetError(
             f"--pages and --classes are for own images, and {order.dataset} has its own: leave them out."
         )
+    images = Reading(scale=order.scale, background=color_of(order.background))
     if order.dataset not in ("folder", *FORMATS):
+        if images != Reading():
+            raise DatasetError(
+                f"--scale and --background are for own images and other tools', and those of {order.dataset} are read as they "
+                "are: leave them out."
+            )
         return open_dataset(order.dataset, None if place is None else place.path)
     if place is None:
         raise DatasetError("Which folder? Say --root.")
     if order.dataset in FORMATS:
-        return FORMATS[order.dataset](place.path, FormatReading(split=order.split, rest=order.rest))
+        return FORMATS[order.dataset](place.path, FormatReading(split=order.split, rest=order.rest, images=images))
     reading = FolderReading(
         labels=order.labels,
-        images=Reading(scale=order.scale, background=color_of(order.background)),
+        images=images,
         label_maps=LabelReading.parse(order.label_reading),
         strays=order.strays,
         pages=order.pages,
