@@ -21,7 +21,15 @@ from workers.client.ordering import ImportOrder
 from workers.client.places import LIST, Place, placed
 from workers.client.planning import Plan, plan_of
 from workers.client.pool_labels import send_pool_labels
-from workers.client.projects import UNASKED, Project, look_up, make_project, project_named, require_classes
+from workers.client.projects import (
+    UNASKED,
+    Project,
+    look_up,
+    make_project,
+    project_for,
+    project_named,
+    require_classes,
+)
 from workers.client.sending import send
 from workers.client.told import tell_plan
 from workers.datasets import open_dataset
@@ -77,12 +85,12 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
     if order.dry_run:
         console.print("A dry run: nothing was sent.")
         return None
-    project = make_project(client, name, opened.classes, order.settings) if there is None else int(there["id"])
-    send(client, project, absent, opened, order, urls)
-    if order.pool_labels:
-        source = f"Imported from {order.dataset} as {name}."
-        told = send_pool_labels(client, project, plan.entries, opened.classes, source=source, replace=order.replace)
-        console.print(str(told), markup=False, highlight=False)
+    with project_for(client, there, name, opened.classes, order.settings, console) as project:
+        send(client, project, absent, opened, order, urls)
+        if order.pool_labels:
+            source = f"Imported from {order.dataset} as {name}."
+            told = send_pool_labels(client, project, plan.entries, opened.classes, source=source, replace=order.replace)
+            console.print(str(told), markup=False, highlight=False)
     return project
 
 

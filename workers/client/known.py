@@ -64,6 +64,19 @@ class KnownImages:
             for each, there in zip(entries, known, strict=True)
         ]
 
+    def require_same(self, entry: Entry, picture: str | None, *, labelled: bool) -> None:
+        """Raises DatasetError where the project has an image of the entry's name that is another picture, or has no label map and
+        would get one: no service takes it.
+        """
+        there = self.named(entry.name)
+        if there is None or picture is None:
+            return
+        instead = "delete that image first (`regionwise images delete`)"
+        if there.picture != picture:
+            raise DatasetError(f"The project has another picture of this name: rename the file, or {instead}.")
+        if labelled and entry.labelled and entry.original is None and not there.labelled:
+            raise DatasetError(f"The project has it without a label map, which cannot come later: {instead}.")
+
     def _require_own_names(self, names: Sequence[str]) -> None:
         """Earlier versions sent PNGs that they made of the files; those that are files here are what they are called."""
         here = {there.name for name in names if (there := self.named(name)) is not None}

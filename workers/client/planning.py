@@ -100,16 +100,18 @@ def plan_of(
     read = list[Read]()
     for entry in plan.entries:
         try:
-            read.append(_read(entry, len(plan.classes), pool_labels))
+            found = _read(entry, len(plan.classes), pool_labels)
+            there.require_same(entry, found.picture, labelled=found.counts_C is not None)
+            read.append(found)
         except (DatasetError, PictureError, OSError, ValueError) as error:
             stack = isinstance(error, PictureError) and error.code == "several_pages"
             plan.bad.append((entry.title, STACK if stack else str(error)))
         advance()
-    found = without_twins(read, there, keep=keep_twins)
-    plan.bad += found.bad
-    plan.twins, plan.at_odds, plan.leaks = found.twins, found.at_odds, found.leaks
-    _count(plan, found.kept)
-    plan.entries = [each.entry for each in found.kept]
+    alike = without_twins(read, there, keep=keep_twins)
+    plan.bad += alike.bad
+    plan.twins, plan.at_odds, plan.leaks = alike.twins, alike.at_odds, alike.leaks
+    _count(plan, alike.kept)
+    plan.entries = [each.entry for each in alike.kept]
     return plan
 
 

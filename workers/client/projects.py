@@ -1,11 +1,16 @@
 """Projects of a service: found by their names, held against what an import brings, and made."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from service.client import Client
+from pydantic import ValidationError
+from rich.console import Console
+
+from service.client import ApiError, Client
 from service.domain.class_changes import reads
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
+from service.schemas.projects import ProjectIn
 from workers.client.known import KnownImages, known_images
 from workers.client.ordering import ImportOrder
 from workers.datasets.base import DatasetError
@@ -17,9 +22,15 @@ UNASKED = (0, 401)
 
 
 def look_up(client: Client, name: str, classes: ClassSet, order: ImportOrder) -> tuple[Project | None, KnownImages]:
-    """The project that an import adds to, None where it makes one, and the images there. Raises DatasetError as `require_fit`."""
+    """The project that an import adds to, None where it makes one, and the images there.
+
+    Raises DatasetError as `require_fit`, where the caller may not, and, of a dry run, for what no service makes a project of.
+    """
     there = project_named(client, name)
     require_fit(there, name, classes, order)
+    _require_admin(client.call("GET", "/session"), there)
+    if there is None and order.dry_run:
+        _require_sound(_on_the_wire(name, classes, order.settings))
     return there, KnownImages() if there is None else known_images(client, int(there["id"]))
 
 
@@ -30,8 +41,60 @@ def project_named(client: Client, name: str) -> Project | None:
 
 def make_project(client: Client, name: str, classes: ClassSet, settings: Mapping[str, Any]) -> int:
     """Make one; returns its number."""
+    return int(client.call("POST", "/projects", json=_on_the_wire(name, classes, settings))["id"])
+
+
+@contextmanager
+def project_for(
+    client: Client, there: Project | None, name: str, classes: ClassSet, settings: Mapping[str, Any], console: Console
+) -> Iterator[int]:
+    """The number of the project that is there, or of one that is made. Where what comes then fails, one without an image is
+    taken back, and of another it is said how to go on.
+    """
+    if there is not None:
+        yield int(there["id"])
+        return
+    made = make_project(client, name, classes, settings)
+    try:
+        yield made
+    except BaseException as error:
+        console.print(_left(client, made, name, error), markup=False, highlight=False)
+        raise
+
+
+def _left(client: Client, made: int, name: str, error: BaseException) -> str:
+    """What has become of a project that an import failed into: it is taken back where nothing has come."""
+    stays = f"The project {name!r} is there, number {made}: the same command goes on with --into {name!r}."
+    if isinstance(error, ApiError) and error.status == 0:
+        return stays
+    try:
+        if any(client.call("GET", f"/projects/{made}")["images"].values()):
+            return stays
+        client.call("DELETE", f"/projects/{made}", params={"confirm": name})
+    except ApiError:
+        return stays
+    return f"No image of it was taken, and the project {name!r} is not kept."
+
+
+def _on_the_wire(name: str, classes: ClassSet, settings: Mapping[str, Any]) -> dict[str, Any]:
     wire = _PRESETS.get(classes) or classes.without_history().to_json()
-    return int(client.call("POST", "/projects", json={"name": name, "classes": wire, "settings": dict(settings)})["id"])
+    return {"name": name, "classes": wire, "settings": dict(settings)}
+
+
+def _require_sound(project: Mapping[str, Any]) -> None:
+    """Raises DatasetError for a project that a service of this release would not make."""
+    try:
+        ProjectIn.model_validate(project)
+    except ValidationError as error:
+        said = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise DatasetError(f"No project can be made so: {'; '.join(said[:5])}.") from error
+
+
+def _require_admin(who: Mapping[str, Any], project: Project | None) -> None:
+    if who["role"] == "admin" or (project is not None and who["projects"].get(str(project["id"])) == "admin"):
+        return
+    what = "to make a project" if project is None else f"to add images to the project {project['name']!r}"
+    raise DatasetError(f"The token is that of {who['name']}, and it takes an admin {what}: give an admin's.")
 
 
 def require_classes(project: Project, classes: ClassSet) -> None:
