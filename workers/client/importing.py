@@ -17,13 +17,14 @@ from service.domain.readings import Reading, color_of
 from service.progress import Progress
 from workers.client.entries import Entry, entries_of
 from workers.client.known import KnownImages
+from workers.client.limits import limits_of
 from workers.client.ordering import ImportOrder
 from workers.client.places import LIST, Place, placed
 from workers.client.planning import Plan, plan_of
 from workers.client.pool_labels import send_pool_labels
 from workers.client.projects import (
     UNASKED,
-    Project,
+    Standing,
     look_up,
     make_project,
     project_for,
@@ -67,13 +68,14 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
     if order.into is None:
         order = replace(order, settings={**opened.settings, **order.settings})
     name = order.into or order.name or (order.dataset if place is None else place.name)
-    there, known = _looked_up(client, name, opened.classes, order, console)
+    there = _looked_up(client, name, opened.classes, order, console)
     whole = sum(len(source) for split, source in opened.splits.items() if split in order.splits)
     with Progress("Reading files", total=whole, unit="images") as progress:
         plan = plan_of(
             opened,
             order.splits,
-            known=known,
+            known=there.images,
+            limits=there.limits,
             keep_twins=order.keep_twins,
             pool_labels=order.pool_labels,
             advance=progress.advance,
@@ -81,23 +83,23 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
     tell_plan(console, plan, name)
     _require_sound(plan, order)
     urls = _urls(plan, place) if order.reference else None
-    absent = _absent(known, plan.entries)
+    absent = _absent(there.images, plan.entries)
     if order.dry_run:
         console.print("A dry run: nothing was sent.")
         return None
-    with project_for(client, there, name, opened.classes, order.settings, console) as project:
-        send(client, project, absent, opened, order, urls)
+    with project_for(client, there.project, name, opened.classes, order.settings, console) as project:
+        send(client, project, absent, opened, order, urls, limits=there.limits)
         if order.pool_labels:
             source = f"Imported from {order.dataset} as {name}."
-            told = send_pool_labels(client, project, plan.entries, opened.classes, source=source, replace=order.replace)
+            told = send_pool_labels(
+                client, project, plan.entries, opened.classes, source=source, replace=order.replace, limits=there.limits
+            )
             console.print(str(told), markup=False, highlight=False)
     return project
 
 
-def _looked_up(
-    client: Client, name: str, classes: ClassSet, order: ImportOrder, console: Console
-) -> tuple[Project | None, KnownImages]:
-    """What the service has; a dry run goes on without one, which it says."""
+def _looked_up(client: Client, name: str, classes: ClassSet, order: ImportOrder, console: Console) -> Standing:
+    """What the service has and takes; a dry run goes on without one, which it says."""
     try:
         return look_up(client, name, classes, order)
     except ApiError as error:
@@ -106,7 +108,7 @@ def _looked_up(
         console.print(
             f"The service was not asked what it has, and what it takes: {error.message}", markup=False, highlight=False
         )
-        return None, KnownImages()
+        return Standing()
 
 
 def complete_project(
@@ -127,7 +129,7 @@ def complete_project(
     else:
         require_classes(there, opened.classes)
         project = int(there["id"])
-    send(client, project, entries_of(opened, splits), opened, order)
+    send(client, project, entries_of(opened, splits), opened, order, limits=limits_of(client))
     return project
 
 

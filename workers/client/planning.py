@@ -16,18 +16,15 @@ from service.domain.label_doubts import Census
 from service.domain.metrics import class_counts
 from service.domain.usable import LABELLED_SPLITS, require_usable
 from service.pictures import PictureError, pixels_of
-from service.settings import Settings
 from workers.client.entries import Entry, drawn_of, entries_of
 from workers.client.known import KnownImages, picture_of
+from workers.client.limits import Limits
 from workers.client.twins import Read, without_twins
 from workers.datasets.base import Dataset, DatasetError
 
 STACK = "It has several pages: take each as an image (--pages all), or the first alone (--pages first)."
 # Splits that are of no use without label maps.
 MEASURED = ("reward", "test")
-# What a service takes unless it is set otherwise.
-MOST_BYTES: int = Settings.model_fields["max_image_bytes"].default
-MOST_PIXELS: int = Settings.model_fields["max_image_pixels"].default
 
 
 @dataclass(kw_only=True)
@@ -85,14 +82,17 @@ def plan_of(
     splits: Sequence[str],
     *,
     known: KnownImages | None = None,
+    limits: Limits | None = None,
     keep_twins: bool = False,
     pool_labels: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Read every image and every label map that would be sent to a project that has images, also `pool_labels`; `advance` hears
-    of each image. Raises DatasetError where the project has images that cannot be told from those.
+    """Read every image and every label map that would be sent, those of the pool with `pool_labels`, to a service with limits
+    and a project that has images; `advance` hears of each image. Raises DatasetError where the project has images that cannot be
+    told from those.
     """
     there, listed = known or KnownImages(), entries_of(dataset, splits)
+    most = limits or Limits()
     plan = Plan(census=Census(dataset.classes), entries=there.placed(listed), left_out=dataset.left_out)
     plan.moved = [
         (each.title, to.split) for each, to in zip(listed, plan.entries, strict=True) if each.split != to.split
@@ -100,7 +100,7 @@ def plan_of(
     read = list[Read]()
     for entry in plan.entries:
         try:
-            found = _read(entry, len(plan.classes), pool_labels)
+            found = _read(entry, len(plan.classes), pool_labels, most)
             there.require_same(entry, found.picture, labelled=found.counts_C is not None)
             read.append(found)
         except (DatasetError, PictureError, OSError, ValueError) as error:
@@ -115,37 +115,28 @@ def plan_of(
     return plan
 
 
-def _read(entry: Entry, classes: int, pool_labels: bool) -> Read:
+def _read(entry: Entry, classes: int, pool_labels: bool, limits: Limits) -> Read:
     """Raises what is wrong with the files or the name."""
     image_name(entry.name)
     picture = None
     if entry.path is not None:
         if not entry.path.is_file():
             raise DatasetError(f"There is no file {entry.path}.")
-        _require_small(entry.path)
+        limits.require_small(entry.path, entry.label if entry.labelled or pool_labels else None)
         data = entry.path.read_bytes()
-        height, width = pixels_of(data, max_pixels=MOST_PIXELS, reading=entry.reading).shape[:2]
+        height, width = pixels_of(data, max_pixels=limits.image_pixels, reading=entry.reading).shape[:2]
         require_usable(height, width, entry.split, labelled=True)  # whether it is labelled is asked of all at the end
         picture = picture_of(hashlib.sha256(data).hexdigest(), entry.reading.page)
     labels, counts_C, ignored = None, None, 0
     if entry.labelled or pool_labels:
         if entry.label is not None:
             image_name(entry.label_name)
-            _require_small(entry.label)
         with suppress(LookupError):
             drawn = drawn_of(entry)
             void_HW = (drawn.indices_HW == IGNORE) & drawn.labelled_HW
             labels = hashlib.sha256(drawn.indices_HW.tobytes() + drawn.labelled_HW.tobytes()).hexdigest()
             counts_C, ignored = class_counts(drawn.indices_HW, classes), int(void_HW.sum())
     return Read(entry=entry, picture=picture, labels=labels, counts_C=counts_C, ignored=ignored)
-
-
-def _require_small(path: Path) -> None:
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise ValueError(
-            f"{path.name} holds {size:,} bytes; a service takes {MOST_BYTES:,} unless it is set otherwise."
-        )
 
 
 def _count(plan: Plan, kept: Sequence[Read]) -> None:

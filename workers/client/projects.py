@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from service.domain.class_changes import reads
 from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
 from service.schemas.projects import ProjectIn
 from workers.client.known import KnownImages, known_images
+from workers.client.limits import Limits, limits_of
 from workers.client.ordering import ImportOrder
 from workers.datasets.base import DatasetError
 
@@ -21,8 +23,17 @@ UNASKED = (0, 401)
 """Statuses of a service that does not answer, or does not know the caller."""
 
 
-def look_up(client: Client, name: str, classes: ClassSet, order: ImportOrder) -> tuple[Project | None, KnownImages]:
-    """The project that an import adds to, None where it makes one, and the images there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a service has and takes: the project that an import adds to, None where it makes one, the images there, limits."""
+
+    project: Project | None = None
+    images: KnownImages = field(default_factory=KnownImages)
+    limits: Limits = field(default_factory=Limits)
+
+
+def look_up(client: Client, name: str, classes: ClassSet, order: ImportOrder) -> Standing:
+    """What a service has and takes.
 
     Raises DatasetError as `require_fit`, where the caller may not, and, of a dry run, for what no service makes a project of.
     """
@@ -31,7 +42,8 @@ def look_up(client: Client, name: str, classes: ClassSet, order: ImportOrder) ->
     _require_admin(client.call("GET", "/session"), there)
     if there is None and order.dry_run:
         _require_sound(_on_the_wire(name, classes, order.settings))
-    return there, KnownImages() if there is None else known_images(client, int(there["id"]))
+    images = KnownImages() if there is None else known_images(client, int(there["id"]))
+    return Standing(project=there, images=images, limits=limits_of(client))
 
 
 def project_named(client: Client, name: str) -> Project | None:

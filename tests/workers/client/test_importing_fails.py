@@ -1,11 +1,13 @@
 """Imports that fail: a dry run says so before, and no empty project is left behind."""
 
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -16,6 +18,7 @@ from tests.service.test_cli import AppClient
 from tests.workers.client.folders import SPLITS, folder, names
 from tests.workers.datasets.pictures import ids, picture, write
 from workers.client.importing import import_dataset
+from workers.client.limits import limits_of
 from workers.datasets.base import DatasetError
 
 Run = Callable[..., int | None]
@@ -144,3 +147,38 @@ def test_a_dry_run_goes_on_without_a_token(app: FastAPI, tmp_path: Path, capsys:
     (root / "splits.json").write_text(json.dumps(SPLITS))
     assert import_dataset(AppClient(TestClient(app)), dataset="folder", root=root, dry_run=True) is None
     assert "The service was not asked what it has" in said(capsys)
+
+
+@BOTH
+def test_what_is_larger_than_this_service_takes(
+    run: Run, admin: TestClient, tmp_path: Path, dry_run: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is set to 2,000,000 bytes, 1,000,000 pixels and requests of 4,000,000 bytes."""
+    root = folder(tmp_path / "cells")
+    write(root / "images" / "4.png", picture(4, 1000, 700))  # of noise, which is not packed
+    write(root / "images" / "5.png", np.zeros((1000, 1001, 3), np.uint8))
+    with pytest.raises(DatasetError, match="2 files cannot be taken"):
+        run(root, dry_run=dry_run)
+    told = said(capsys)
+    assert re.search(r"pool/4\.png: 4\.png holds 2,1\d\d,\d{3} bytes; the service takes 2,000,000\.", told)
+    assert "pool/5.png: It is 1000 high and 1001 wide; 1,000,000 pixels is the limit." in told
+    assert projects(admin) == []
+
+
+def test_requests_hold_what_this_service_takes_at_once(run: Run, admin: TestClient, tmp_path: Path) -> None:
+    root = folder(tmp_path / "cells")
+    for number in range(4, 9):
+        write(root / "images" / f"{number}.png", picture(number, 500, 800))  # 1.2 MB each
+    (root / "splits.json").write_text(json.dumps({**SPLITS, "pool": ["4", "5", "6", "7", "8"]}))
+    run(root)
+    assert len(names(admin)) == 9
+
+
+def test_a_service_of_a_release_that_does_not_say_takes_what_is_not_set_otherwise() -> None:
+    class Before(Client):
+        def call(self, method: str, path: str, **request: Any) -> Any:
+            raise ApiError(404, "not_found", f"There is nothing at {path}.")
+
+    limits = limits_of(Before("http://127.0.0.1:1", ""))
+    assert (limits.image_bytes, limits.image_pixels, limits.request_bytes) == (64 << 20, 64_000_000, 512 << 20)
+    assert not limits.said
