@@ -158,7 +158,8 @@ def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[s
             "label maps (--ignore-strays)."
         )
     there: dict[str, Path] = {}
-    for path in sorted(files_below(folder)):
+    files = sorted(files_below(folder))
+    for path in files:
         stem = path.relative_to(folder).with_suffix("").as_posix()
         if path.suffix.lower() not in LABEL_SUFFIXES:
             if path.suffix.lower() in SUFFIXES | UNREAD | ARRAYS and not how.strays:
@@ -170,6 +171,12 @@ def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[s
         if stem in there:
             raise DatasetError(f"Both {there[stem]} and {path} are the label map {stem}: take one away.")
         there[stem] = path
+    if files and not there and not how.strays:
+        raise DatasetError(
+            f"{folder} holds no label map, but {files[0].name}{' and others' * (len(files) > 1)}: label maps are "
+            f"{', '.join(LABEL_SUFFIXES)}. Other tools' files are data sets of their own (coco, voc, labelstudio, cvat). Make "
+            "label maps of these, or go on without (--ignore-strays)."
+        )
     matched = _matched(there, names, how.labels)
     strays = sorted(there.keys() - {path.relative_to(folder).with_suffix("").as_posix() for path in matched.values()})
     if not strays or how.strays:

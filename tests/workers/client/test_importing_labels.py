@@ -58,6 +58,20 @@ def test_label_maps_in_a_folder_of_another_name_are_not_passed_over(
         run(tmp_path, strays=True, anyway=True)  # images of that split are of use with label maps alone
 
 
+def test_a_folder_of_labels_that_are_no_label_maps_is_not_passed_over(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    folder(tmp_path)
+    for path in (tmp_path / "labels").iterdir():
+        path.rename(path.with_suffix(".json"))
+    with pytest.raises(
+        DatasetError, match=r"labels holds no label map, but 0\.json and others: .* \(--ignore-strays\)"
+    ):
+        run(tmp_path)
+    run(tmp_path, strays=True, splits=("pool",))
+    assert set(names(admin)) == {"4.png", "5.png"}
+
+
 def test_one_picture_with_two_label_maps_stops_it_unless_they_are_the_same(
     run: Callable[..., int | None], admin: TestClient, tmp_path: Path
 ) -> None:
