@@ -49,7 +49,7 @@ def import_dataset(client: Client, **given: Any) -> int | None:
     """
     order, console = ImportOrder(**given), Console()
     if not isinstance(order.settings, dict):
-        raise DatasetError('Project settings are a JSON object: {"budget": 1000}, say.')
+        raise DatasetError('--settings takes a JSON object, such as {"budget": 1000}.')
     if order.root is None:
         return _import(client, order, console, None)
     with placed(order.root) as place:
