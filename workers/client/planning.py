@@ -127,16 +127,15 @@ def _read(entry: Entry, classes: int, pool_labels: bool, limits: Limits) -> Read
         height, width = pixels_of(data, max_pixels=limits.image_pixels, reading=entry.reading).shape[:2]
         require_usable(height, width, entry.split, labelled=True)  # whether it is labelled is asked of all at the end
         picture = picture_of(hashlib.sha256(data).hexdigest(), entry.reading.page)
-    labels, counts_C, ignored = None, None, 0
+    counts_C, ignored = None, 0
     if entry.labelled or pool_labels:
         if entry.label is not None:
             image_name(entry.label_name)
         with suppress(LookupError):
             drawn = drawn_of(entry)
             void_HW = (drawn.indices_HW == IGNORE) & drawn.labelled_HW
-            labels = hashlib.sha256(drawn.indices_HW.tobytes() + drawn.labelled_HW.tobytes()).hexdigest()
             counts_C, ignored = class_counts(drawn.indices_HW, classes), int(void_HW.sum())
-    return Read(entry=entry, picture=picture, labels=labels, counts_C=counts_C, ignored=ignored)
+    return Read(entry=entry, picture=picture, counts_C=counts_C, ignored=ignored)
 
 
 def _count(plan: Plan, kept: Sequence[Read]) -> None:

@@ -11,21 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.image_names import image_name
-from workers.client.entries import Entry
+from workers.client.entries import Entry, drawn_of
 from workers.client.known import Known, KnownImages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """What was found of an entry: which picture it is, what its labels are known by, and these' pixels by class, and ignored
-    ones.
-    """
+    """What was found of an entry: which picture it is, and its labels' pixels by class, and ignored ones."""
 
     entry: Entry
     picture: str | None
-    labels: str | None
     counts_C: NDArray[np.int64] | None
     ignored: int
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it has labels that would be sent."""
+        return self.counts_C is not None
+
+    def has_labels_beside(self, other: "Read") -> bool:
+        """Whether it has labels that the other has not: they are drawn again, for few pictures are there twice."""
+        if not self.labelled or not other.labelled:
+            return self.labelled
+        own, others = drawn_of(self.entry), drawn_of(other.entry)
+        return not (
+            np.array_equal(own.indices_HW, others.indices_HW) and np.array_equal(own.labelled_HW, others.labelled_HW)
+        )
 
 
 @dataclass(kw_only=True)
@@ -82,10 +93,10 @@ def _left_out(found: Twins, picture: str, same: Sequence[Read], known: KnownImag
         return []
     if others and not there:
         return _left_for_known(found, new, max(others, key=lambda each: each.labelled))
-    best = max(there or new, key=lambda each: each.counts_C is not None)
+    best = max(there or new, key=lambda each: each.labelled)
     left = [each for each in new if each is not best]
     found.twins.append((best.entry.title, *(title for title in titles if title != best.entry.title)))
-    found.at_odds += [(each.entry.title, best.entry.title) for each in left if each.labels not in (None, best.labels)]
+    found.at_odds += [(each.entry.title, best.entry.title) for each in left if each.has_labels_beside(best)]
     return left
 
 
@@ -93,5 +104,5 @@ def _left_for_known(found: Twins, new: list[Read], taken: Known) -> list[Read]:
     """All, for one that the project has: what it has of labels is not looked at, and lost is what it has none of."""
     found.twins.append((taken.title, *(each.entry.title for each in new)))
     if not taken.labelled:
-        found.at_odds += [(each.entry.title, taken.title) for each in new if each.labels is not None]
+        found.at_odds += [(each.entry.title, taken.title) for each in new if each.labelled]
     return new
