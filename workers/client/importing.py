@@ -160,7 +160,8 @@ def _opened(order: ImportOrder, console: Console, place: Place | None) -> Datase
     if place.path.suffix.lower() == LIST and not place.path.is_dir():
         return open_list(place.path, reading=reading, classes=order.classes)
     try:
-        return open_folder(place.path, reading=reading, classes=order.classes)
+        opened = open_folder(place.path, reading=reading, classes=order.classes)
+        return replace(opened, left_out=[*opened.left_out, *place.left_out])
     except LabelsNamedOtherwise as error:
         if not sys.stdin.isatty() or not Confirm.ask(f"{error} Is it?", console=console, default=True):
             raise
