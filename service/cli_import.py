@@ -4,7 +4,7 @@ import json
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -94,7 +94,7 @@ def _import(context: typer.Context, given: ImportOptions) -> None:
             root=given.root,
             name=given.name,
             into=given.into,
-            settings=json.loads(given.settings),
+            settings=_settings(given.settings),
             labels=given.labels,
             label_reading=given.label_reading,
             scale=given.scale,
@@ -115,6 +115,14 @@ def _import(context: typer.Context, given: ImportOptions) -> None:
         )
     if made is not None:
         typer.echo(f"Project {made}")
+
+
+def _settings(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        example = '{"budget": 1000}'
+        raise ValueError(f"--settings takes JSON, such as '{example}', and {text[:80]!r} is none: {error}.") from error
 
 
 def add_import(app: typer.Typer) -> None:

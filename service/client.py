@@ -55,8 +55,10 @@ class Client:
         """Write a response to a file as it comes; returns its size. One that breaks off leaves the file as it was.
 
         `received` is told how many bytes there are already.
-        Raises ApiError as `call` does, and for what breaks off.
+        Raises ApiError as `call` does, and for what breaks off, and ValueError, before anything is asked for, for what is no file
+        in a folder that is there.
         """
+        _require_file(to)
         beside = to.with_name(f".{to.name}.{uuid4().hex}")
 
         def receive() -> httpx.Response:
@@ -123,6 +125,13 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+
+def _require_file(to: Path) -> None:
+    if to.is_dir():
+        raise ValueError(f"{to} is a folder: name the file to write in it, such as {to / 'export.zip'}.")
+    if not to.parent.is_dir():
+        raise ValueError(f"There is no folder {to.parent} to write {to.name} to: make it before.")
 
 
 def _write(response: httpx.Response, path: Path, received: Callable[[int], None]) -> None:

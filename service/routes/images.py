@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 from pydantic import StringConstraints
 
-from service import access
+from service import access, auth
 from service.content import PICTURE_RESPONSE, SENT_ELSEWHERE, unchanging
 from service.deps import BlobStore, Now, Reader, ServiceSettings, Store, Writer
 from service.domain.classes import ClassSet
@@ -24,7 +24,7 @@ from service.removal import require_bytes
 from service.schemas.deletion import Confirm, Deleted
 from service.schemas.errors import errors
 from service.schemas.fields import Split
-from service.schemas.images import ImageAdded, ImageOut, ImagePatch, ImagesAdded, image_out
+from service.schemas.images import ImageAdded, ImageOut, ImagePatch, ImagesAdded, UploadLimits, image_out
 from service.schemas.paging import After, Id, Limit, Page
 from service.schemas.project_settings import ProjectSettings
 from service.store import deletion
@@ -202,6 +202,16 @@ def add_references(
     as windows of about 2,048 x 2,048 pixels, each an image; they are the last items.
     """
     return door.add(id, form, caller.id)
+
+
+@router.get("/limits")
+async def get_limits(caller: auth.AnnotatorCaller, settings: ServiceSettings) -> UploadLimits:
+    """What an upload of images may hold at most, as the service is set."""
+    return UploadLimits(
+        image_bytes=settings.max_image_bytes,
+        image_pixels=settings.max_image_pixels,
+        request_bytes=settings.max_request_bytes,
+    )
 
 
 @router.get("/projects/{id}/images")

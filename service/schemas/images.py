@@ -32,6 +32,14 @@ class ImageOut(BaseModel):
     created_at: Moment = Field(description="When it came.")
 
 
+class UploadLimits(BaseModel):
+    """What an upload of images may hold at most."""
+
+    image_bytes: int = Field(description="Bytes of a file, an image or a label map.", examples=[67108864])
+    image_pixels: int = Field(description="Pixels of an image.", examples=[64000000])
+    request_bytes: int = Field(description="Bytes of a request, all its files together.", examples=[536870912])
+
+
 class ImagePatch(Input):
     """What is to change of an image."""
 

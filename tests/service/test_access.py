@@ -40,6 +40,7 @@ RULES = {
     ("GET", "/projects/{id}/class-changes"): "reviewer",
     ("POST", "/projects/{id}/class-changes/{number}/revert"): "project admin",
     ("GET", "/projects/{id}/class-changes/{number}/regions"): "reviewer",
+    ("GET", "/limits"): "anybody",
     ("GET", "/projects/{id}/images"): "reviewer",
     ("POST", "/projects/{id}/images"): "project admin",
     ("POST", "/projects/{id}/images/references"): "project admin",

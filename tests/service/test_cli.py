@@ -122,6 +122,14 @@ def test_a_label_map_of_another_size_is_not_cut(tmp_path: Path) -> None:
         TruthFolder(tmp_path).cut(of("a.png", 24, 20), REGION)
 
 
+def test_settings_that_are_no_json_are_a_sentence_that_names_the_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_settings: None, tmp_path: Path
+) -> None:
+    given = ("folder", "--root", str(tmp_path), "--token", "rw_x", "--settings", "{budget: 3}")
+    assert run(monkeypatch, "import", *given) == 1
+    assert "Error: --settings takes JSON, such as" in capsys.readouterr().err
+
+
 class AppClient(Client):
     """The client, over an application instead of a network."""
 

@@ -63,6 +63,14 @@ def test_a_refusal_of_the_service_is_a_sentence_and_leaves_the_old_file(
     assert list(tmp_path.glob(".mine*")) == []
 
 
+def test_what_is_no_file_in_a_folder_that_is_there_is_said_before_anything_is_asked_for(tmp_path: Path) -> None:
+    client = Client("http://127.0.0.1:1", "rw_x", tries=1)
+    with pytest.raises(ValueError, match=r"is a folder: name the file to write in it, such as .*/export\.zip\."):
+        client.download("/projects/1/export", tmp_path)
+    with pytest.raises(ValueError, match=r"There is no folder .*/exports to write mine\.zip to"):
+        client.download("/projects/1/export", tmp_path / "exports" / "mine.zip")
+
+
 class BrokenOff(httpx.SyncByteStream):
     """The start of a response, and then nothing."""
 

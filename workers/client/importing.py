@@ -1,26 +1,36 @@
 """Puts a data set into the service over HTTP, as any other client would: the bytes that are there, through the one door."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.prompt import Confirm
 
-from service.client import Client
-from service.domain.class_changes import reads
-from service.domain.classes import CAMVID, CITYSCAPES, ClassSet
-from service.domain.image_names import image_name
+from service.client import ApiError, Client
+from service.domain.classes import ClassSet
 from service.domain.label_doubts import SAY_HOW
 from service.domain.label_readings import LabelReading
 from service.domain.readings import Reading, color_of
 from service.progress import Progress
+from workers.client.entries import Entry, entries_of
+from workers.client.known import KnownImages
+from workers.client.limits import limits_of
 from workers.client.ordering import ImportOrder
 from workers.client.places import LIST, Place, placed
-from workers.client.planning import Entry, Plan, entries_of, plan_of
+from workers.client.planning import Plan, plan_of
 from workers.client.pool_labels import send_pool_labels
+from workers.client.projects import (
+    UNASKED,
+    Standing,
+    look_up,
+    make_project,
+    project_for,
+    project_named,
+    require_classes,
+)
 from workers.client.sending import send
 from workers.client.told import tell_plan
 from workers.datasets import open_dataset
@@ -30,7 +40,6 @@ from workers.datasets.formats import FORMATS, FormatReading
 from workers.datasets.listed import open_list
 
 OWN = "regionwise"
-_PRESETS = {CAMVID: "camvid", CITYSCAPES: "cityscapes"}
 
 
 def import_dataset(client: Client, **given: Any) -> int | None:
@@ -40,7 +49,7 @@ def import_dataset(client: Client, **given: Any) -> int | None:
     """
     order, console = ImportOrder(**given), Console()
     if not isinstance(order.settings, dict):
-        raise DatasetError('Project settings are a JSON object: {"budget": 1000}, say.')
+        raise DatasetError('--settings takes a JSON object, such as {"budget": 1000}.')
     if order.root is None:
         return _import(client, order, console, None)
     with placed(order.root) as place:
@@ -58,30 +67,48 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
         console.print("Labels of the pool stay here; with --pool-labels they are sent, of the regions that they cover.")
     if order.into is None:
         order = replace(order, settings={**opened.settings, **order.settings})
+    name = order.into or order.name or (order.dataset if place is None else place.name)
+    there = _looked_up(client, name, opened.classes, order, console)
     whole = sum(len(source) for split, source in opened.splits.items() if split in order.splits)
     with Progress("Reading files", total=whole, unit="images") as progress:
         plan = plan_of(
             opened,
             order.splits,
+            known=there.images,
+            limits=there.limits,
             keep_twins=order.keep_twins,
             pool_labels=order.pool_labels,
             advance=progress.advance,
         )
-    name = order.into or order.name or (order.dataset if place is None else place.name)
     tell_plan(console, plan, name)
     _require_sound(plan, order)
     urls = _urls(plan, place) if order.reference else None
+    absent = _absent(there.images, plan.entries)
     if order.dry_run:
         console.print("A dry run: nothing was sent.")
         return None
-    project = _project(client, name, opened.classes, order)
-    entries = _placed(client, project, plan.entries)
-    send(client, project, _absent(client, project, entries), opened, order, urls)
-    if order.pool_labels:
-        source = f"Imported from {order.dataset} as {name}."
-        told = send_pool_labels(client, project, entries, opened.classes, source=source, replace=order.replace)
-        console.print(str(told), markup=False, highlight=False)
+    with project_for(client, there.project, name, opened.classes, order.settings, console) as project:
+        send(client, project, absent, opened, order, urls, limits=there.limits)
+        if order.pool_labels:
+            source = f"Imported from {order.dataset} as {name}."
+            told = send_pool_labels(
+                client, project, plan.entries, opened.classes, source=source, replace=order.replace, limits=there.limits
+            )
+            console.print(str(told), markup=False, highlight=False)
     return project
+
+
+def _looked_up(client: Client, name: str, classes: ClassSet, order: ImportOrder, console: Console) -> Standing:
+    """What the service has and takes; a dry run goes on without one, which it says."""
+    try:
+        return look_up(client, name, classes, order)
+    except ApiError as error:
+        if not order.dry_run or error.status not in UNASKED:
+            raise
+        console.print(
+            f"The service was not asked what it has, and what it takes: {error.message}", markup=False, highlight=False
+        )
+        return Standing()
 
 
 def complete_project(
@@ -96,13 +123,13 @@ def complete_project(
     """Make (or complete) the project `name`; returns its number. The pool's label maps stay here: people give those."""
     opened = open_dataset(dataset, root, **(options or {}))
     order = ImportOrder(dataset=dataset, root=root, name=name, settings=settings, splits=splits, label_reading="")
-    known = _named(client, name)
-    if known is None:
-        project = _made(client, name, opened.classes, settings)
+    there = project_named(client, name)
+    if there is None:
+        project = make_project(client, name, opened.classes, settings)
     else:
-        _require_classes(known, opened.classes)
-        project = int(known["id"])
-    send(client, project, entries_of(opened, splits), opened, order)
+        require_classes(there, opened.classes)
+        project = int(there["id"])
+    send(client, project, entries_of(opened, splits), opened, order, limits=limits_of(client))
     return project
 
 
@@ -111,15 +138,21 @@ def _opened(order: ImportOrder, console: Console, place: Place | None) -> Datase
         raise DatasetError(
             f"--pages and --classes are for own images, and {order.dataset} has its own: leave them out."
         )
+    images = Reading(scale=order.scale, background=color_of(order.background))
     if order.dataset not in ("folder", *FORMATS):
+        if images != Reading():
+            raise DatasetError(
+                f"--scale and --background are for own images and other tools', and those of {order.dataset} are read as they "
+                "are: leave them out."
+            )
         return open_dataset(order.dataset, None if place is None else place.path)
     if place is None:
         raise DatasetError("Which folder? Say --root.")
     if order.dataset in FORMATS:
-        return FORMATS[order.dataset](place.path, FormatReading(split=order.split, rest=order.rest))
+        return FORMATS[order.dataset](place.path, FormatReading(split=order.split, rest=order.rest, images=images))
     reading = FolderReading(
         labels=order.labels,
-        images=Reading(scale=order.scale, background=color_of(order.background)),
+        images=images,
         label_maps=LabelReading.parse(order.label_reading),
         strays=order.strays,
         pages=order.pages,
@@ -127,7 +160,8 @@ def _opened(order: ImportOrder, console: Console, place: Place | None) -> Datase
     if place.path.suffix.lower() == LIST and not place.path.is_dir():
         return open_list(place.path, reading=reading, classes=order.classes)
     try:
-        return open_folder(place.path, reading=reading, classes=order.classes)
+        opened = open_folder(place.path, reading=reading, classes=order.classes)
+        return replace(opened, left_out=[*opened.left_out, *place.left_out])
     except LabelsNamedOtherwise as error:
         if not sys.stdin.isatty() or not Confirm.ask(f"{error} Is it?", console=console, default=True):
             raise
@@ -164,43 +198,6 @@ def _require_sound(plan: Plan, order: ImportOrder) -> None:
         raise DatasetError("There is nothing to import.")
 
 
-def _project(client: Client, name: str, classes: ClassSet, order: ImportOrder) -> int:
-    known = _named(client, name)
-    if order.into is None:
-        if known is not None:
-            raise DatasetError(
-                f"There is a project {name!r} already, number {known['id']}: add to it with --into {name!r}, or give another "
-                "--name."
-            )
-        return _made(client, name, classes, order.settings)
-    if known is None:
-        raise DatasetError(f"There is no project {name!r} to add to; leave --into out to make one.")
-    _require_classes(known, classes)
-    other = {
-        key: known["settings"].get(key) for key in order.settings if known["settings"].get(key) != order.settings[key]
-    }
-    if other:
-        said = ", ".join(f"{key} {value!r}" for key, value in other.items())
-        raise DatasetError(
-            f"The project {name!r} has other settings: {said}. Change them with PATCH /projects/{known['id']}."
-        )
-    return int(known["id"])
-
-
-def _require_classes(project: Mapping[str, Any], classes: ClassSet) -> None:
-    if not reads(ClassSet.from_json(project), classes):
-        raise DatasetError(f"The project {project['name']!r} has other classes, ids or colours than the data set.")
-
-
-def _named(client: Client, name: str) -> dict[str, Any] | None:
-    return next((project for project in client.pages("/projects") if project["name"] == name), None)
-
-
-def _made(client: Client, name: str, classes: ClassSet, settings: Mapping[str, Any]) -> int:
-    wire = _PRESETS.get(classes) or classes.without_history().to_json()
-    return int(client.call("POST", "/projects", json={"name": name, "classes": wire, "settings": dict(settings)})["id"])
-
-
 def _urls(plan: Plan, place: Place | None) -> dict[Path, str]:
     """Where the service finds each image's file itself. Raises DatasetError where it does not."""
     if place is None:
@@ -208,30 +205,9 @@ def _urls(plan: Plan, place: Place | None) -> dict[Path, str]:
     return {entry.path: place.url_of(entry.path) for entry in plan.entries if entry.path is not None}
 
 
-def _placed(client: Client, project: int, entries: Sequence[Entry]) -> list[Entry]:
-    """The entries in the splits that images of their names have there already: splits may have been drawn anew.
-
-    Raises DatasetError where the project has an image under the name that an earlier version gave it.
-    """
-    known = {image["name"]: image["split"] for image in client.pages(f"/projects/{project}/images")}
-    names = {id(each): image_name(each.name) for each in entries}
-    placed = [replace(each, split=known.get(names[id(each)], each.split)) for each in entries]
-    # Earlier versions sent PNGs that they made of the files; those that are files here are what they are called.
-    here = set(names.values())
-    new = [(str(PurePosixPath(name).with_suffix(".png")), name) for name in names.values() if name not in known]
-    both = [(made, name) for made, name in new if made in known and made not in here]
-    if both:
-        raise DatasetError(
-            f"The project has {both[0][0]}, which an earlier version of regionwise may have made of {both[0][1]}, and "
-            f"{len(both)} like it: make a new project of this folder, or add the files that are new alone."
-        )
-    return placed
-
-
-def _absent(client: Client, project: int, entries: Sequence[Entry]) -> list[Entry]:
+def _absent(known: KnownImages, entries: Sequence[Entry]) -> list[Entry]:
     """The entries but for those that the project has already, as their export says. Raises DatasetError for lacking files."""
-    known = {image["name"]: image["sha256"] for image in client.pages(f"/projects/{project}/images")}
-    absent = [each for each in entries if each.original is None or known.get(image_name(each.name)) != each.original]
+    absent = [each for each in entries if each.original is None or not _has(known, each)]
     lacking = [each.title for each in absent if each.original is not None and each.path is None]
     if lacking:
         raise DatasetError(
@@ -239,3 +215,8 @@ def _absent(client: Client, project: int, entries: Sequence[Entry]) -> list[Entr
             "--images."
         )
     return absent
+
+
+def _has(known: KnownImages, entry: Entry) -> bool:
+    there = known.named(entry.name)
+    return there is not None and there.sha256 == entry.original

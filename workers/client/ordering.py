@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from service.domain.pages import PagesTaken
-from workers.client.planning import Entry
+from workers.client.entries import Entry
 from workers.datasets.base import SPLITS
 
 
@@ -15,10 +15,10 @@ class ImportOrder:
     """How an import goes. root: a folder, a list, an archive, or the URL of one. name: of a new project, the root's where
     there is none; into: of one that is there, to add to.
 
-    labels, label_reading, scale, background, pages, classes: how own images are read; split, rest: how other tools' formats
-    are. pool_labels, replace: labels of the pool are sent too, also over others. dry_run: nothing is sent. reference: images
-    stay where they are. skip_bad, keep_twins, strays, anyway: go on where files are bad, pictures are there twice, label
-    maps match no image, or label maps look wrong.
+    labels, label_reading, pages, classes: how own images are read; split, rest: how other tools' formats are; scale,
+    background: how both are. pool_labels, replace: labels of the pool are sent too, also over others. dry_run: nothing is
+    sent. reference: images stay where they are. skip_bad, keep_twins, strays, anyway: go on where files are bad, pictures are
+    there twice, label maps match no image, or label maps look wrong.
     """
 
     dataset: str

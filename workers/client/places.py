@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from service.progress import Progress
 from workers.client.archives import RESERVE, stem_of, unpack
 from workers.datasets.base import DatasetError
 from workers.datasets.files import SUFFIXES, UNREAD, is_left_out
-from workers.datasets.folder import ARRAYS, LABEL_SUFFIXES
+from workers.datasets.folder import ARRAYS, IMAGES, LABEL_SUFFIXES, LABELS
 
 LIST = ".csv"
 MOST_FILES = 1_000_000
@@ -30,12 +30,15 @@ _MEGABYTE = 10**6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A folder, or a list of files, that can be opened. name: of the project; base, url: a folder, and the URL that it is at."""
+    """A folder, or a list of files, that can be opened. name: of the project; base, url: a folder, and the URL that it is at;
+    left_out: files among the images and label maps there that were not copied, as by their names they are neither.
+    """
 
     path: Path
     name: str
     base: Path | None = None
     url: str | None = None
+    left_out: Sequence[Path] = ()
 
     def url_of(self, file: Path) -> str:
         """The URL of a file of the data set. Raises DatasetError where it lies at none."""
@@ -88,7 +91,7 @@ def _at_url(url: str, folder: Path) -> Place:
         above, above_url = (each.rpartition("/")[0] if listed else each for each in (path, url))
         copied = folder / "copied"
         copied.mkdir()
-        _copy_tree(files, above, copied, above_url)
+        left_out = _copy_tree(files, above, copied, above_url)
     except DatasetError:
         raise
     except ImportError as error:
@@ -101,25 +104,32 @@ def _at_url(url: str, folder: Path) -> Place:
         name=name.stem if listed else name.name or "data",
         base=copied,
         url=above_url,
+        left_out=left_out,
     )
 
 
-def _copy_tree(files: Any, path: str, into: Path, url: str) -> None:
-    """Copy what may belong to a data set: images, label maps, JSON, text and lists; nothing hidden."""
+def _copy_tree(files: Any, path: str, into: Path, url: str) -> list[Path]:
+    """Copy what may belong to a data set: images, label maps, JSON, text and lists; nothing hidden. Returns, by their places
+    below the URL, what else lies among the images and label maps.
+    """
     found = files.find(path, detail=True)
-    targets = dict[str, Path]()
+    targets, left_out = dict[str, Path](), list[Path]()
     for key in found:
         inside = PurePosixPath(key).relative_to(path)
         if ".." in inside.parts or "\\" in str(inside):
             raise DatasetError(f"{url} holds {key!a}, which leads outside.")
-        if inside.suffix.lower() not in _COPIED or any(is_left_out(part) for part in inside.parts):
+        if any(is_left_out(part) for part in inside.parts):
             continue
-        targets[key] = into / inside
+        if inside.suffix.lower() in _COPIED:
+            targets[key] = into / inside
+        elif inside.parts[0] in (IMAGES, LABELS):
+            left_out.append(Path(inside))
     if not targets:
         raise DatasetError(f"There are no files of a data set under {url}.")
     if len(targets) > MOST_FILES:
         raise DatasetError(f"There are more than {MOST_FILES:,} files under {url}.")
     _copy(files, targets, {key: found[key].get("size") for key in targets}, url)
+    return left_out
 
 
 def _copy(files: Any, targets: dict[str, Path], sizes: dict[str, int | None], url: str) -> None:

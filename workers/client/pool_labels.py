@@ -14,7 +14,8 @@ from service.domain.classes import ClassSet
 from service.domain.image_names import image_name
 from service.domain.masks import encode_label_png
 from service.progress import Progress
-from workers.client.planning import UNLABELLED, Entry, drawn_of
+from workers.client.entries import UNLABELLED, Entry, drawn_of
+from workers.client.limits import Limits
 from workers.datasets.base import behind
 from workers.datasets.formats import Annotated
 
@@ -47,12 +48,19 @@ class Told:
 
 
 def send_pool_labels(
-    client: Client, project: int, entries: Sequence[Entry], classes: ClassSet, *, source: str, replace: bool = False
+    client: Client,
+    project: int,
+    entries: Sequence[Entry],
+    classes: ClassSet,
+    *,
+    source: str,
+    replace: bool = False,
+    limits: Limits | None = None,
 ) -> Told:
     """Send the labels of those entries of the pool that have any; their images are there. What is there too stays as it is."""
     chosen, told = [entry for entry in entries if entry.split in UNLABELLED], Told()
     with Progress("Labels of the pool", total=len(chosen), unit="images") as progress:
-        for part in _batches(chosen):
+        for part in _batches(chosen, min(BATCH_PIXELS, (limits or Limits()).files_bytes // 2)):
             files, origins = list[tuple[str, tuple[str, bytes, str]]](), dict[str, Any]()
             for entry in part:
                 with suppress(LookupError):
@@ -91,12 +99,12 @@ def _origins(entry: Entry) -> dict[str, Any]:
     return {image_name(entry.name): [dict(each) for each in found]} if found else {}
 
 
-def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def _batches(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:
     """Entries whose label maps fit one request together."""
     batch, held = list[Entry](), 0
     for entry in entries:
         height, width = _size(entry)
-        if batch and (len(batch) == BATCH or held + height * width > BATCH_PIXELS):
+        if batch and (len(batch) == BATCH or held + height * width > most):
             yield batch
             batch, held = [], 0
         batch.append(entry)

@@ -12,8 +12,9 @@ from service.domain.classes import ClassSet
 from service.domain.image_names import image_name
 from service.domain.masks import encode_label_png
 from service.progress import Progress
+from workers.client.entries import Entry
+from workers.client.limits import Limits
 from workers.client.ordering import ImportOrder
-from workers.client.planning import Entry
 from workers.datasets.base import Dataset, Pixels
 
 # Images per request: large enough to be fast, small enough to show progress.
@@ -27,12 +28,13 @@ def send(
     dataset: Dataset,
     order: ImportOrder,
     urls: Mapping[Path, str] | None = None,
+    limits: Limits | None = None,
 ) -> None:
     """Send images split by split, or, with `urls`, where they are; those that are there already are left as they are."""
     for split in dict.fromkeys(entry.split for entry in entries):
         chosen = [entry for entry in entries if entry.split == split]
         with Progress(f"Split {split}", total=len(chosen), unit="images") as progress:
-            for part in _batches(chosen):
+            for part in _batches(chosen, min(BATCH_BYTES, (limits or Limits()).files_bytes)):
                 labels = [file for entry in part for file in _label_map(entry, dataset.classes, order)]
                 form: dict[str, Any] = {"split": split, **order.form(part[0])}
                 path = f"/projects/{project}/images"
@@ -44,13 +46,13 @@ def send(
                 progress.advance(len(part))
 
 
-def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def _batches(entries: Sequence[Entry], most: int) -> Iterator[list[Entry]]:
     """Entries that fit one request together: of the same page, by number, and by bytes."""
     batch, held = list[Entry](), 0
     for entry in entries:
         size = sum(path.stat().st_size for path in (entry.path, entry.label) if path is not None)
         other = bool(batch) and batch[0].reading.page != entry.reading.page
-        if batch and (other or len(batch) == BATCH or held + size > BATCH_BYTES):
+        if batch and (other or len(batch) == BATCH or held + size > most):
             yield batch
             batch, held = [], 0
         batch.append(entry)

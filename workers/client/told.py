@@ -17,6 +17,10 @@ def tell_plan(console: Console, plan: Plan, name: str) -> None:
     console.print(f"Project {name}: {len(plan.entries)} images ({splits}), {plan.label_maps} label maps", markup=False)
     if plan.label_maps:
         console.print(_classes(plan))
+    if plan.moved:
+        title, there = plan.moved[0]
+        more = f" ({len(plan.moved) - 1} more are like it)" if len(plan.moved) > 1 else ""
+        console.print(f"{title} is in the split {there} of the project, and stays there{more}.", markup=False)
     _list(console, "These files cannot be taken:", [f"{name}: {reason}" for name, reason in plan.bad])
     _list(
         console,

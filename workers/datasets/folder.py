@@ -20,6 +20,7 @@ from workers.datasets.stacks import Pair, Stacks
 
 CLASSES_HOLD = 'the classes: {"classes": [{"id": 0, "name": "Road", "color": [128, 64, 128]}, ...], "ignore_id": 255}'
 SPLITS_HOLD = f"lists of image names by split, {', '.join(SPLITS)} or {SOURCE}"
+IMAGES, LABELS = "images", "labels"  # the folders that they lie in
 STATE_SIZE = 10  # images of D_S, fewer where there are few
 # Shares of the labelled images when splits are drawn; the pool gets what is left of them.
 TEST, REWARD, TRAIN = 0.2, 0.15, 0.25
@@ -86,12 +87,12 @@ def open_folder(
     """
     how = reading or FolderReading()
     require_folder(root, "images/ and classes.json")
-    folder = require_folder(root / "images", f"the images{_layout_of(root)}")
+    folder = require_folder(root / IMAGES, f"the images{_layout_of(root)}")
     known = read_classes(classes or root / "classes.json")
     found = images_by_name(folder, files_below(folder), kinds=SUFFIXES | UNREAD)
     if not found:
         raise DatasetError(f"There are no images in {folder}.")
-    labels = label_maps(root / "labels", list(found), how)
+    labels = label_maps(root / LABELS, list(found), how)
     listed = root / "splits.json"
     wanted = _listed(listed) if listed.exists() else None
     pairs: list[Pair] = [(name, path, labels.get(name)) for name, path in found.items()]
@@ -158,7 +159,8 @@ def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[s
             "label maps (--ignore-strays)."
         )
     there: dict[str, Path] = {}
-    for path in sorted(files_below(folder)):
+    files = sorted(files_below(folder))
+    for path in files:
         stem = path.relative_to(folder).with_suffix("").as_posix()
         if path.suffix.lower() not in LABEL_SUFFIXES:
             if path.suffix.lower() in SUFFIXES | UNREAD | ARRAYS and not how.strays:
@@ -170,6 +172,12 @@ def label_maps(folder: Path, names: Sequence[str], how: FolderReading) -> dict[s
         if stem in there:
             raise DatasetError(f"Both {there[stem]} and {path} are the label map {stem}: take one away.")
         there[stem] = path
+    if files and not there and not how.strays:
+        raise DatasetError(
+            f"{folder} holds no label map, but {files[0].name}{' and others' * (len(files) > 1)}: label maps are "
+            f"{', '.join(LABEL_SUFFIXES)}. Other tools' files are data sets of their own (coco, voc, labelstudio, cvat). Make "
+            "label maps of these, or go on without (--ignore-strays)."
+        )
     matched = _matched(there, names, how.labels)
     strays = sorted(there.keys() - {path.relative_to(folder).with_suffix("").as_posix() for path in matched.values()})
     if not strays or how.strays:

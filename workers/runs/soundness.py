@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from models.strategies import build_strategy
@@ -13,7 +14,7 @@ from service.domain.classes import IGNORE
 from service.domain.label_doubts import SAY_HOW, Census
 from service.domain.methods import Method
 from service.domain.metrics import class_counts
-from service.domain.usable import UselessImage, require_usable
+from service.domain.usable import LONGEST_RATIO, UselessImage, require_usable
 from workers.datasets.base import SPLITS, Dataset, DatasetError, FileWrong, ImageSource
 from workers.datasets.formats import FORMATS
 from workers.experiments.settings import Experiment
@@ -55,8 +56,9 @@ def _look_through(dataset: Dataset, splits: set[str], *, most_ignored: float, an
     doubts = [*found.census.missing_classes(), *found.census.too_much_ignored(most_ignored)]
     if doubts and not anyway:
         raise ValueError(f"{' '.join(doubts)} {SAY_HOW}")
-    if {"pool", "test"} <= splits and (untested := found.untested()):
-        console.print(f"[yellow]Note:[/] {untested}", highlight=False)
+    notes = [found.elongated(), found.untested() if {"pool", "test"} <= splits else ""]
+    for note in filter(None, notes):
+        console.print(f"[yellow]Note:[/] {escape(note)}", highlight=False)
 
 
 def require_split(dataset: Dataset, split: str, *, filled: bool) -> None:
@@ -109,12 +111,14 @@ class _Files:
         self._bare = defaultdict[str, list[str]](list)
         self._pixels_C = {split: np.zeros(len(dataset.classes), np.int64) for split in SPLITS}
         self._wrong = defaultdict[str, list[Path]](list)
+        self._elongated = list[str]()
         self._images = {split: len(source) for split, source in dataset.splits.items()}
         places = [(split, number) for split in SPLITS for number in range(len(dataset.splits.get(split, ())))]
         for split, number in track(places, "Reading images and label maps", console=console, transient=True):
             source = dataset.splits[split]
             try:
-                _require_large_enough(source, number)
+                if _is_elongated(source, number):
+                    self._elongated.append(source.name(number))
                 label_map_HW = source.label_map(number)
             except LookupError:
                 self._bare[split].append(source.name(number))
@@ -147,6 +151,16 @@ class _Files:
             if split in splits and not self._pixels_C[split].any():
                 raise ValueError(f"No label map of the split `{split}` has a labelled pixel. {SAY_HOW}")
 
+    def elongated(self) -> str:
+        """A sentence where images are played on here that no service takes, else nothing."""
+        if not self._elongated:
+            return ""
+        named = f"{', '.join(self._elongated[:_NAMED])}{_and_more(self._elongated)}"
+        return (
+            f"The longer side is more than {LONGEST_RATIO} times the shorter one of {named}: a simulation plays on such images, "
+            "and the service refuses them. Cut them into parts where they are to be labelled."
+        )
+
     def untested(self) -> str:
         """A sentence where the pool has classes that `test` has not, else nothing."""
         only = (self._pixels_C["pool"] > 0) & (self._pixels_C["test"] == 0)
@@ -159,14 +173,18 @@ class _Files:
         )
 
 
-def _require_large_enough(source: ImageSource, number: int) -> None:
-    """Raises DatasetError for an image that cannot be read, or is too small for every encoder."""
+def _is_elongated(source: ImageSource, number: int) -> bool:
+    """Whether no service takes an image for its ratio. Raises DatasetError for one that cannot be read, or is too small for every
+    encoder.
+    """
     height, width = source.image(number).shape[:2]
     try:
         require_usable(height, width, "", labelled=True)
     except UselessImage as error:
         if error.code == "too_small":
             raise DatasetError(f"Of the image {source.name(number)}: {error.message}") from error
+        return True
+    return False
 
 
 def _of_files(paths: Sequence[Path], why: str) -> str:

@@ -271,5 +271,5 @@ def test_names_that_the_service_would_refuse_are_said_before_anything_is_sent(
 
 
 def test_settings_are_an_object(run: Callable[..., int | None], tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="JSON object"):
+    with pytest.raises(DatasetError, match="--settings takes a JSON object"):
         run(folder(tmp_path), settings=[])

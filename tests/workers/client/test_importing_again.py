@@ -79,3 +79,89 @@ def test_blanks_around_the_names_of_classes_are_none_of_theirs(run: Callable[...
     root = folder(tmp_path / "cells", {**CLASSES, "classes": [first, {**second, "name": " Cell "}]})
     assert run(root) == 1
     assert run(root, into="cells") == 1
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_splits_that_are_told_are_those_of_the_project(
+    run: Callable[..., int | None],
+    admin: TestClient,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    dry_run: bool,
+) -> None:
+    root = folder(tmp_path / "cells")
+    run(root)
+    (root / "splits.json").write_text(json.dumps({"train": ["0", "4"], "reward": ["1", "2", "3"], "pool": ["5"]}))
+    capsys.readouterr()
+    run(root, into="cells", dry_run=dry_run)
+    told = said(capsys)
+    assert "Project cells: 6 images (train 2, pool 2, reward 2), 4 label maps" in told
+    assert "train/4.png is in the split pool of the project, and stays there (1 more are like it)." in told
+    assert {name for name, split in names(admin).items() if split == "pool"} == {"4.png", "5.png"}
+
+
+def test_a_picture_of_the_project_is_not_added_to_another_split_under_another_name(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    run(folder(tmp_path / "cells"))
+    more = folder(tmp_path / "more")
+    for number in range(6):
+        (more / "images" / f"{number}.png").unlink()
+        (more / "labels" / f"{number}.png").unlink(missing_ok=True)
+    (more / "images" / "new.png").write_bytes((tmp_path / "cells" / "images" / "0.png").read_bytes())
+    (more / "splits.json").write_text(json.dumps({"pool": ["new"]}))
+    for dry_run in (True, False):
+        with pytest.raises(DatasetError, match=r"pool/new\.png and train/0\.png of the project"):
+            run(more, into="cells", dry_run=dry_run)
+    run(more, into="cells", anyway=True)
+    assert names(admin)["new.png"] == "pool"
+
+
+def test_a_picture_of_the_project_is_not_taken_again_under_another_name(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "cells")
+    run(root)
+    for name, of in (("same", "4"), ("labelled", "0")):
+        (root / "images" / f"{name}.png").write_bytes((root / "images" / f"{of}.png").read_bytes())
+    (root / "labels" / "labelled.png").write_bytes((root / "labels" / "0.png").read_bytes())
+    for number in range(5):
+        (root / "images" / f"{number}.png").unlink()
+        (root / "labels" / f"{number}.png").unlink(missing_ok=True)
+    (root / "splits.json").write_text(json.dumps({"pool": ["5", "same"], "train": ["labelled"]}))
+    run(root, into="cells")
+    told = said(capsys)
+    assert "pool/4.png of the project, pool/same.png" in told
+    assert "train/0.png of the project, train/labelled.png" in told
+    assert len(names(admin)) == 6
+    run(root, into="cells", keep_twins=True)
+    assert {"same.png", "labelled.png"} <= names(admin).keys()
+
+
+def test_labels_of_a_picture_that_the_project_has_without_are_not_left_out_in_silence(
+    run: Callable[..., int | None], tmp_path: Path
+) -> None:
+    root = folder(tmp_path / "cells")
+    (root / "labels" / "0.png").rename(tmp_path / "0.png")
+    run(root)
+    (root / "images" / "0.png").rename(root / "images" / "new.png")
+    (tmp_path / "0.png").rename(root / "labels" / "new.png")
+    (root / "splits.json").write_text(json.dumps({**SPLITS, "train": ["new", "1"]}))
+    with pytest.raises(DatasetError, match=r"train/new\.png is train/0\.png of the project"):
+        run(root, into="cells")
+
+
+def test_of_a_picture_twice_the_one_that_the_project_has_is_taken(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    root = folder(tmp_path / "cells")
+    run(root)
+    (root / "images" / "40.png").write_bytes((root / "images" / "4.png").read_bytes())
+    (root / "images" / "30.png").write_bytes((root / "images" / "5.png").read_bytes())
+    (root / "splits.json").write_text(json.dumps({**SPLITS, "pool": ["30", "4", "40", "5"]}))
+    run(root, into="cells")
+    assert len(names(admin)) == 6

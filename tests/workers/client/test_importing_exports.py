@@ -137,8 +137,10 @@ def test_one_picture_under_two_names_comes_back_with_the_labels_of_both(
 
 def test_without_images_there_is_no_new_project(run: Run, world: Labelled, admin: TestClient, tmp_path: Path) -> None:
     folder = export(admin, world, tmp_path, "png")
-    with pytest.raises(DatasetError, match=r"lacks 3 images that did not come with the export, .* --images"):
-        run(folder, dataset="regionwise", name="again", anyway=True)
+    for dry_run in (True, False):
+        with pytest.raises(DatasetError, match=r"lacks 3 images that did not come with the export, .* --images"):
+            run(folder, dataset="regionwise", name="again", anyway=True, dry_run=dry_run)
+    assert [each["name"] for each in admin.get("/projects").json()["items"]] == ["My streets"]
     with pytest.raises(DatasetError, match=r"There is no file .*manifest\.json"):
         run(tmp_path.parent, dataset="regionwise")
 

@@ -75,6 +75,26 @@ def test_the_rest_is_a_class_and_other_splits_come_with_their_label_maps(
     assert [(each["split"], each["has_label_map"]) for each in images] == [("train", True), ("train", True)]
 
 
+def test_images_are_read_as_it_is_said(run: Run, admin: TestClient, tmp_path: Path) -> None:
+    root = coco(tmp_path / "cats")
+    write(root / "images" / "0.png", (np.arange(1600) * 40).astype(np.uint16).reshape(40, 40))
+    clear = np.zeros((40, 40, 4), np.uint8)
+    write(root / "images" / "1.png", clear)
+    with pytest.raises(DatasetError, match="1 files cannot be taken"):
+        run(root, dataset="coco")
+    run(root, dataset="coco", scale="minmax", background="10,20,30")
+    images = admin.get("/projects/1/images").json()["items"]
+    assert [each["reading"] for each in images] == [{"scale": "minmax"}, {"background": [10, 20, 30]}]
+
+
+@pytest.mark.parametrize("said", [{"scale": "minmax"}, {"background": "0,0,0"}])
+def test_of_data_sets_that_are_read_as_they_are_nothing_else_is_said(
+    run: Run, tmp_path: Path, said: dict[str, str]
+) -> None:
+    with pytest.raises(DatasetError, match=r"--scale and --background are for own images .* those of camvid"):
+        run(tmp_path, dataset="camvid", **said)
+
+
 def test_label_maps_of_a_folder_s_pool_go_in_too(
     run: Run, admin: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,10 @@
 """Label maps in folders: of other names and kinds, and those that match nothing."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from starlette.testclient import TestClient
 
 from tests.workers.client.folders import folder, names
 from tests.workers.datasets.pictures import ids, write
+from workers.client import planning
 from workers.datasets.base import DatasetError
 
 
@@ -58,6 +62,20 @@ def test_label_maps_in_a_folder_of_another_name_are_not_passed_over(
         run(tmp_path, strays=True, anyway=True)  # images of that split are of use with label maps alone
 
 
+def test_a_folder_of_labels_that_are_no_label_maps_is_not_passed_over(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path
+) -> None:
+    folder(tmp_path)
+    for path in (tmp_path / "labels").iterdir():
+        path.rename(path.with_suffix(".json"))
+    with pytest.raises(
+        DatasetError, match=r"labels holds no label map, but 0\.json and others: .* \(--ignore-strays\)"
+    ):
+        run(tmp_path)
+    run(tmp_path, strays=True, splits=("pool",))
+    assert set(names(admin)) == {"4.png", "5.png"}
+
+
 def test_one_picture_with_two_label_maps_stops_it_unless_they_are_the_same(
     run: Callable[..., int | None], admin: TestClient, tmp_path: Path
 ) -> None:
@@ -73,3 +91,18 @@ def test_one_picture_with_two_label_maps_stops_it_unless_they_are_the_same(
     assert run(tmp_path, name="once") == 3
     assert "1.png" in names(admin)
     assert "1.png" not in names(admin, 3)
+
+
+def test_labels_are_held_against_each_other_only_where_a_picture_is_there_twice(
+    run: Callable[..., int | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path)
+    digested = list[bytes]()
+
+    def digest(data: bytes) -> Any:
+        digested.append(data)
+        return sha256(data)
+
+    monkeypatch.setattr(planning, "hashlib", SimpleNamespace(sha256=digest))
+    run(tmp_path, dry_run=True)
+    assert digested == [(tmp_path / "images" / f"{number}.png").read_bytes() for number in range(6)]

@@ -110,6 +110,17 @@ def test_what_cannot_be_read_is_named_where_it_lies_elsewhere_too(
         run(lab(root, "more"))
 
 
+def test_what_is_no_picture_by_its_name_is_named_where_it_lies_elsewhere_too(
+    run: Callable[..., int | None], tmp_path: Path, lab: Callable[[Path, str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "cells")
+    for place in ("images/scan", "images/film.mp4", "labels/0.geojson", "images/.hidden", "notes.docx"):
+        (root / place).write_bytes(b"no picture")
+    run(lab(root, "cells"), dry_run=True)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "are left out: images/film.mp4 images/scan labels/0.geojson A dry run" in told
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [

@@ -85,6 +85,17 @@ def test_classes_that_are_asked_for_and_not_tested_are_told_of(folder: Path) -> 
     assert (code, "Note: The pool holds Crack, and no label map of the split `test` does" in said) == (0, True), said
 
 
+def test_images_that_no_service_takes_are_told_of_and_played_on(folder: Path) -> None:
+    splits(folder)
+    write(folder / "images" / "06.png", np.zeros((8, 801, 3), np.uint8))
+    write(folder / "labels" / "06.png", ids(6, [0, 1], 8, 801))
+    code, said = evaluated(folder)
+    assert (code, "Note: The longer side is more than 100 times the shorter one of 06: a simulation plays" in said) == (
+        0,
+        True,
+    ), said
+
+
 def test_test_images_without_a_labelled_pixel_are_refused_whatever_is_said(folder: Path) -> None:
     splits(folder)
     for name in NAMES[8:]:

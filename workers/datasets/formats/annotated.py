@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from service.domain.classes import IGNORE, ClassSet, LabelClass
 from service.domain.image_names import image_name
 from service.domain.masks import MaskError, decode_png
+from service.domain.readings import Reading
 from workers.datasets.base import SPLITS, Dataset, DatasetError, Files, Pixels, Subset
 from workers.datasets.files import MAX_LABEL_PIXELS, files_below
 
@@ -25,11 +26,12 @@ OTHER_SPLITS |= {"test": "test", "testing": "test", **{split: split for split in
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormatReading:
     """How another tool's files are read. split: of images for which the files say none, `pool` if it is not said; rest: the class
-    of pixels that are in no shape, which have no label if it is not said.
+    of pixels that are in no shape, which have no label if it is not said. images: how their files are read.
     """
 
     split: str = ""
     rest: str = ""
+    images: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
         if self.split and self.split not in SPLITS:
@@ -64,12 +66,12 @@ class Listed:
 class Annotated(Files):
     """An ImageSource of listed images."""
 
-    def __init__(self, listed: Sequence[Listed]) -> None:
+    def __init__(self, listed: Sequence[Listed], reading: Reading | None = None) -> None:
         """Raises DatasetError for two images of one name."""
         self.listed = list(listed)
         _require_different([each.name for each in listed])
         pairs = [(_stem(each.name), each.path or Path(each.name), None) for each in listed]
-        super().__init__(pairs, _unread)
+        super().__init__(pairs, _unread, reading)
 
     def files(self, number: int) -> tuple[Path | None, Path | None]:
         return self.listed[number].path, None
@@ -109,7 +111,7 @@ def dataset_of(
     """Images in the splits that are said of them, else in that of the reading, which a sentence says. Raises DatasetError."""
     if not listed:
         raise DatasetError(f"There is no image in {root} that the files speak of.")
-    source, splits = Annotated(listed), dict[str, list[int]]()
+    source, splits = Annotated(listed, how.images), dict[str, list[int]]()
     _require_own_files(source.listed)
     for number, each in enumerate(listed):
         splits.setdefault(each.split or how.split or POOL, []).append(number)

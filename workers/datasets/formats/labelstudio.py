@@ -45,7 +45,8 @@ def open_labelstudio(root: Path, how: FormatReading | None = None) -> Dataset:
         raise DatasetError(f"{path} has no brush, polygon or rectangle with a label.")
     classes = class_set(names, [None] * len(names), how.rest, path)
     rest = classes.names.index(how.rest) if how.rest else None
-    listed = [sheet(root, path, task, classes, rest, Finder(root)) for task in tasks]
+    finder = Finder(root)  # which looks through the folder once
+    listed = [sheet(root, path, task, classes, rest, finder) for task in tasks]
     notes = [f"{OVERLAPS} Of several annotations of a task the newest counts."]
     return dataset_of(root, classes, listed, how, notes=notes)
 

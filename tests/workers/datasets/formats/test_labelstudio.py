@@ -1,6 +1,7 @@
 """Label Studio's own files: uploads and local storage, polygons in percent, turned rectangles, brushes, several annotations."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from service.domain.segments import brush_mask, brush_rle
 from tests.workers.datasets.pictures import picture, write
 from workers.datasets import open_dataset
 from workers.datasets.base import DatasetError, behind
-from workers.datasets.formats import Annotated, Drawn
+from workers.datasets.files import files_below
+from workers.datasets.formats import Annotated, Drawn, annotated
 
 HEIGHT, WIDTH = 20, 40
 
@@ -115,3 +117,22 @@ def test_brushes_are_read_as_they_are_written_and_hostile_ones_refused() -> None
     for broken in (packed[:-2], [*packed[:4], 255, *packed[5:]], [], ["a"], packed[:9]):
         with pytest.raises(MaskError):
             brush_mask(broken, 13, 7)  # type: ignore[arg-type]
+
+
+def test_the_folder_is_looked_through_once_for_all_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = list[Path]()
+
+    def looked(root: Path) -> Iterator[Path]:
+        looks.append(root)
+        return files_below(root)
+
+    monkeypatch.setattr(annotated, "files_below", looked)
+    made = [result("rectanglelabels", name, x=0, y=0, width=9, height=9) for name in ("car", "road")]
+    tasks = []
+    for number in range(3):
+        write(tmp_path / "uploads" / f"{number}.png", picture(number, HEIGHT, WIDTH))
+        tasks.append({"data": {"image": f"/data/upload/1/0a1b2c3d-{number}.png"}, "annotations": [{"result": made}]})
+    (tmp_path / "tasks.json").write_text(json.dumps(tasks))
+    pool = open_dataset("labelstudio", tmp_path).splits["pool"]
+    assert [pool.image(number).shape for number in range(3)] == [(HEIGHT, WIDTH, 3)] * 3
+    assert looks == [tmp_path]
