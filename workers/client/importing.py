@@ -15,6 +15,7 @@ from service.domain.label_doubts import SAY_HOW
 from service.domain.label_readings import LabelReading
 from service.domain.readings import Reading, color_of
 from service.progress import Progress
+from service.schemas.project_settings import CELL
 from workers.client.entries import Entry, entries_of
 from workers.client.known import KnownImages
 from workers.client.limits import limits_of
@@ -82,6 +83,12 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
         )
     tell_plan(console, plan, name)
     _require_sound(plan, order)
+    if there.project is None and not order.settings.keys() & {*CELL}:
+        order = replace(order, settings={**order.settings, **plan.cell})
+        console.print(
+            "Regions of {cell_height} x {cell_width} pixels, as suits the images (--settings).".format(**plan.cell),
+            highlight=False,
+        )
     urls = _urls(plan, place) if order.reference else None
     absent = _absent(there.images, plan.entries)
     if order.dry_run:

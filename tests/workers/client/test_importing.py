@@ -41,6 +41,18 @@ def test_what_is_kept_is_what_is_there(
             np.testing.assert_array_equal(kept_labels(database, blobs, image["id"]), ids(number, [0, 1], 40, 40))
 
 
+def test_regions_suit_the_images_unless_they_are_said(
+    run: Callable[..., int | None], admin: TestClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "membranes")
+    run(root, dry_run=True)
+    assert "Regions of 10 x 10 pixels, as suits the images (--settings)." in capsys.readouterr().out
+    run(root)
+    run(root, name="said", settings={"cell_height": 20})
+    cells = [each["settings"] for each in admin.get("/projects").json()["items"]]
+    assert [(each["cell_height"], each["cell_width"]) for each in cells] == [(10, 10), (20, 80)]
+
+
 def test_classes_are_the_folders_own_though_their_names_are_a_presets(
     run: Callable[..., int | None], admin: TestClient, database: Database, blobs: Blobs, tmp_path: Path
 ) -> None:
