@@ -141,7 +141,9 @@ class ProjectSettings(QualitySettings, LeaseSettings, GoldSettings):
         "Left out: refit where the encoder is frozen, else pass.",
     )
     stride: Literal[2, 4, 8] | None = Field(
-        None, description="Pixels to a cell of a frozen encoder's features; none: by the size of a region."
+        None,
+        description="Pixels to a cell of a frozen encoder's features; none: by the size of a region. What is thinner is hardly "
+        "seen: set 4 or 2 where things are.",
     )
     magnification: float = Field(
         1.5,

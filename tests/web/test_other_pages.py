@@ -37,6 +37,7 @@ def test_a_project_is_set_up_from_nothing(begin: Begin, contexts: Contexts, tmp_
     page.get_by_label("Of a size that suits the images").uncheck()
     page.get_by_label("Height in pixels").fill("32")
     page.get_by_label("Width in pixels").fill("32")
+    page.get_by_label("The thinnest things").select_option("4")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", name="leaves")).to_be_visible()
     for name, size in (("one.png", 64), ("tiny.png", 4)):
@@ -54,7 +55,7 @@ def test_a_project_is_set_up_from_nothing(begin: Begin, contexts: Contexts, tmp_
     with campaign.make.database.read() as session:
         project = session.scalars(select(Project).where(Project.name == "leaves")).one()
         assert [each["name"] for each in project.classes["classes"]] == ["Background", "Leaf", "Class 2"]
-        assert project.settings["cell_height"] == 32
+        assert (project.settings["cell_height"], project.settings["stride"]) == (32, 4)
         assert session.scalars(select(Image.name).where(Image.project_id == project.id)).all() == ["one.png"]
         roles = session.scalars(select(Membership.role).where(Membership.project_id == project.id))
         assert sorted(roles) == ["admin", "annotator"]

@@ -14,12 +14,20 @@ const STRATEGIES: readonly [string, string][] = [
   ["random", "At random"],
 ];
 
+/** The stride of the encoder's features, in pixels: things are seen that are about as wide. */
+const STRIDES: readonly [string, string][] = [
+  ["", "As suits the size of regions: 8 pixels where they are 72 wide and high"],
+  ["4", "4 pixels, which takes longer"],
+  ["2", "2 pixels, which takes much longer"],
+];
+
 export function Create() {
   const name = useSignal("");
   const known = useSignal<"own" | "camvid" | "cityscapes">("own");
   const own = useSignal<readonly OwnClass[]>(FIRST);
   const suited = useSignal(true);
   const cell = useSignal({ height: 90, width: 80 });
+  const stride = useSignal("");
   const batch = useSignal(24);
   const budget = useSignal<number | null>(480);
   const strategy = useSignal("auto");
@@ -30,6 +38,7 @@ export function Create() {
     if (name.value.trim() === "") throw new Error("The project has no name.");
     const settings = {
       ...(suited.value ? {} : { cell_height: cell.value.height, cell_width: cell.value.width }),
+      ...(stride.value === "" ? {} : { stride: Number(stride.value) }),
       batch_size: batch.value,
       budget: budget.value,
       strategy: strategy.value,
@@ -106,6 +115,16 @@ export function Create() {
               <Cells {...cell.value} />
             </>
           )}
+          <label>
+            The thinnest things are about as wide as
+            <select value={stride.value} onChange={(event) => (stride.value = event.currentTarget.value)}>
+              {STRIDES.map(([value, says]) => (
+                <option key={value} value={value}>
+                  {says}
+                </option>
+              ))}
+            </select>
+          </label>
         </fieldset>
         <fieldset>
           <legend>Campaign</legend>
