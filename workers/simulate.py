@@ -43,7 +43,8 @@ def simulate(context: typer.Context, given: Everything) -> None:
     experiment = options.checked(lambda: with_cells(chosen, given.root))
     if experiment != chosen:
         said = f"Regions of {experiment.cell_height} x {experiment.cell_width} pixels, as suits the images"
-        typer.echo(f"{said}: --set cell_height and --set cell_width for others.", err=True)
+        finely = f"Features of every {experiment.architecture.stride} pixels: --set stride=2 where things are thinner"
+        typer.echo(f"{said}: --set cell_height and --set cell_width for others. {finely}.", err=True)
     shared = Shared(
         experiment=experiment,
         root=given.root,
