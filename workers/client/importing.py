@@ -86,8 +86,8 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
     if there.project is None and not order.settings.keys() & {*CELL}:
         order = replace(order, settings={**order.settings, **plan.cell})
         console.print(
-            "Regions of {cell_height} x {cell_width} pixels, as suits the images. By --settings others, and a finer look (stride) "
-            "where things are a few pixels wide.".format(**plan.cell),
+            "Regions of {cell_height} x {cell_width} pixels, as suits the images. By --settings others, and a finer look "
+            "(stride) where things are a few pixels wide.".format(**plan.cell),
             highlight=False,
         )
     urls = _urls(plan, place) if order.reference else None
