@@ -89,7 +89,9 @@ def add_images(
 def _choose_cell(
     session: Session, project_id: int, arrivals: Sequence[NewImage], now: datetime, by: int | None
 ) -> None:
-    project = session.get_one(Project, project_id, populate_existing=True)
+    project = session.get(Project, project_id, populate_existing=True)
+    if project is None:
+        raise NotFound(f"There is no project {project_id}.")  # it was deleted meanwhile
     if not arrivals or not leaves_cells_open(project.settings):
         return
     chosen = dict(zip(CELL, suited_cell((each.height, each.width) for each in arrivals), strict=True))
