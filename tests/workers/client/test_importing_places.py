@@ -118,7 +118,7 @@ def test_what_is_no_picture_by_its_name_is_named_where_it_lies_elsewhere_too(
         (root / place).write_bytes(b"no picture")
     run(lab(root, "cells"), dry_run=True)
     told = " ".join(capsys.readouterr().out.split())
-    assert "are left out: images/film.mp4 images/scan labels/0.geojson A dry run" in told
+    assert "are left out: images/film.mp4 images/scan labels/0.geojson Regions" in told
 
 
 @pytest.mark.parametrize(
