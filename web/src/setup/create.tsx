@@ -16,7 +16,7 @@ const STRATEGIES: readonly [string, string][] = [
 
 /** The stride of the encoder's features, in pixels: things are seen that are about as wide. */
 const STRIDES: readonly [string, string][] = [
-  ["", "As suits the size of regions: 8 pixels where they are 72 wide and high"],
+  ["", "8 pixels, or fewer where regions are small"],
   ["4", "4 pixels, which takes longer"],
   ["2", "2 pixels, which takes much longer"],
 ];
