@@ -191,5 +191,6 @@ def test_a_label_that_could_not_be_fetched_is_said_and_not_accepted_before_it_is
     page.unroute(first)
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("Could not be fetched.")).to_have_count(0)
+    expect(page.get_by_role("button", name="Accept label 1")).to_be_enabled()
     page.keyboard.press("a")
     expect(page.locator(".decided")).to_contain_text("was accepted")

@@ -130,6 +130,7 @@ def test_regions_of_an_image_are_counted_as_the_service_does(campaign: Campaign,
     page.goto(f"{campaign.url}/app/#/new")
     (tmp_path / "small.png").write_bytes(Maker.picture(100, 100))
     (tmp_path / "broken.png").write_bytes(b"no image")
+    page.get_by_label("Of a size that suits the images").uncheck()
     sample = page.get_by_label("See it on an image of yours")
     sample.set_input_files([tmp_path / "small.png"])
     expect(page.get_by_text("100 × 100: 4 regions")).to_be_visible()
