@@ -1,6 +1,6 @@
 """The settings of a project: how regions are cut, chosen, given out and learned from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 from service.domain.costs import CostName
 from service.domain.methods import BALD, StrategyName
 from service.domain.quarters import MOST_LEVELS
-from service.domain.regions import LONGEST_SIDE, USUAL_CELL
+from service.domain.regions import LONGEST_SIDE, USUAL_CELL, suited_cell
 from service.schemas.gold_settings import GoldSettings
 from service.schemas.lease_settings import LeaseSettings
 from service.schemas.quality_settings import QualitySettings
@@ -199,10 +199,15 @@ def whole(settings: ProjectSettings) -> ProjectSettings:
 
 def as_stored(settings: ProjectSettings) -> dict[str, Any]:
     """A new project's settings as its row holds them: without the cell's size where that is left to the first images."""
-    open_to_choice = not settings.model_fields_set.intersection(CELL)
-    return settings.model_dump(mode="json", exclude={*CELL} if open_to_choice else None)
+    left_open = leaves_cells_open(settings.model_fields_set)
+    return settings.model_dump(mode="json", exclude={*CELL} if left_open else None)
 
 
-def leaves_cells_open(stored: Mapping[str, Any]) -> bool:
-    """Whether the first images choose the cell's size of a project with these settings."""
-    return not stored.keys() & {*CELL}
+def leaves_cells_open(said: Iterable[str]) -> bool:
+    """Whether images choose the cell's size where the settings of these names are said."""
+    return not {*CELL}.intersection(said)
+
+
+def suited_cells(sizes: Iterable[tuple[int, int]]) -> dict[str, int]:
+    """The settings of CELL that suit images of these (heights, widths), of which there is one at least."""
+    return dict(zip(CELL, suited_cell(sizes), strict=True))

@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from service.domain.regions import suited_cell
 from service.errors import Conflict, NotFound
-from service.schemas.project_settings import CELL, leaves_cells_open
+from service.schemas.project_settings import leaves_cells_open, suited_cells
 from service.store import events, removals
 from service.store.project_lock import lock_project
 from service.tables import Image, ImageGroup, Project
@@ -94,7 +93,7 @@ def _choose_cell(
         raise NotFound(f"There is no project {project_id}.")  # it was deleted meanwhile
     if not arrivals or not leaves_cells_open(project.settings):
         return
-    chosen = dict(zip(CELL, suited_cell((each.height, each.width) for each in arrivals), strict=True))
+    chosen = suited_cells((each.height, each.width) for each in arrivals)
     project.settings = {**project.settings, **chosen}
     events.record(session, now=now, kind="project_changed", project_id=project_id, annotator_id=by, changes=chosen)
 

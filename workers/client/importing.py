@@ -15,7 +15,7 @@ from service.domain.label_doubts import SAY_HOW
 from service.domain.label_readings import LabelReading
 from service.domain.readings import Reading, color_of
 from service.progress import Progress
-from service.schemas.project_settings import CELL
+from service.schemas.project_settings import leaves_cells_open
 from workers.client.entries import Entry, entries_of
 from workers.client.known import KnownImages
 from workers.client.limits import limits_of
@@ -83,11 +83,12 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
         )
     tell_plan(console, plan, name)
     _require_sound(plan, order)
-    if there.project is None and not order.settings.keys() & {*CELL}:
-        order = replace(order, settings={**order.settings, **plan.cell})
+    if there.project is None and leaves_cells_open(order.settings):
+        cell = plan.cell
+        order = replace(order, settings={**order.settings, **cell})
         console.print(
             "Regions of {cell_height} x {cell_width} pixels, as suits the images. By --settings others, and a finer look "
-            "(stride) where things are a few pixels wide.".format(**plan.cell),
+            "(stride) where things are a few pixels wide.".format(**cell),
             highlight=False,
         )
     urls = _urls(plan, place) if order.reference else None

@@ -14,10 +14,9 @@ from service.domain.classes import IGNORE, ClassSet
 from service.domain.image_names import image_name
 from service.domain.label_doubts import Census
 from service.domain.metrics import class_counts
-from service.domain.regions import suited_cell
 from service.domain.usable import LABELLED_SPLITS, require_usable
 from service.pictures import PictureError, pixels_of
-from service.schemas.project_settings import CELL
+from service.schemas.project_settings import suited_cells
 from workers.client.entries import Entry, drawn_of, entries_of
 from workers.client.known import KnownImages, picture_of
 from workers.client.limits import Limits
@@ -63,8 +62,7 @@ class Plan:
     @property
     def cell(self) -> Mapping[str, int]:
         """Settings of a new project: regions of a size that suits the images that are sent, of which there is one at least."""
-        sizes = [entry.source.size(entry.number) for entry in self.entries]
-        return dict(zip(CELL, suited_cell(sizes), strict=True))
+        return suited_cells(entry.source.size(entry.number) for entry in self.entries)
 
     def useless(self) -> list[str]:
         """Of `bare` and `void` those that no service takes."""

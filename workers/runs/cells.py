@@ -4,8 +4,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from service.domain.regions import suited_cell
-from service.schemas.project_settings import CELL
+from service.schemas.project_settings import leaves_cells_open, suited_cells
 from workers.datasets.base import DatasetError
 from workers.experiments.settings import Experiment
 from workers.runs.perform import kept_data
@@ -19,7 +18,7 @@ def with_cells(experiment: Experiment, root: Path | None) -> Experiment:
 
     Raises ValueError for a data set that cannot be read.
     """
-    if root is None or experiment.dataset not in OWN or experiment.model_fields_set.intersection(CELL):
+    if root is None or experiment.dataset not in OWN or not leaves_cells_open(experiment.model_fields_set):
         return experiment
     sources = kept_data(experiment, root).splits.values()
     places = list(chain.from_iterable(((source, number) for number in range(len(source))) for source in sources))
@@ -30,4 +29,4 @@ def with_cells(experiment: Experiment, root: Path | None) -> Experiment:
             sizes.append(source.size(number))
     if not sizes:
         return experiment
-    return experiment.model_copy(update=dict(zip(CELL, suited_cell(sizes), strict=True)))
+    return experiment.model_copy(update=suited_cells(sizes))

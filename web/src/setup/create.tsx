@@ -4,14 +4,15 @@ import { useSignal } from "@preact/signals";
 import { ask, type Schemas } from "../api/client";
 import { once } from "../ui/once";
 import { Cells } from "./cells";
+import { Choice } from "./choice";
 import { classesOf, ClassList, FIRST, type OwnClass } from "./classes";
 import "./setup.css";
 
 const STRATEGIES: readonly [string, string][] = [
-  ["auto", "The one that did best in games on your data; until then the policy that comes with regionwise"],
-  ["entropy", "Where the network is least sure"],
-  ["class-balanced", "Where rare classes may be"],
-  ["random", "At random"],
+  ["auto", "auto: The one that did best in games on your data; until then the policy that comes with regionwise"],
+  ["entropy", "entropy: Where the network is least sure"],
+  ["class-balanced", "class-balanced: Where rare classes may be"],
+  ["random", "random: At random"],
 ];
 
 /** The stride of the encoder's features, in pixels: things are seen that are about as wide. */
@@ -115,16 +116,7 @@ export function Create() {
               <Cells {...cell.value} />
             </>
           )}
-          <label>
-            The thinnest things are about as wide as
-            <select value={stride.value} onChange={(event) => (stride.value = event.currentTarget.value)}>
-              {STRIDES.map(([value, says]) => (
-                <option key={value} value={value}>
-                  {says}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Choice says="The thinnest things are about as wide as" choices={STRIDES} of={stride} />
         </fieldset>
         <fieldset>
           <legend>Campaign</legend>
@@ -137,16 +129,7 @@ export function Create() {
               set={(value) => (budget.value = value)}
             />
           </div>
-          <label>
-            What to ask for
-            <select value={strategy.value} onChange={(event) => (strategy.value = event.currentTarget.value)}>
-              {STRATEGIES.map(([value, says]) => (
-                <option key={value} value={value}>
-                  {value}: {says}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Choice says="What to ask for" choices={STRATEGIES} of={strategy} />
         </fieldset>
         {trouble.value !== null && (
           <p class="warning" role="alert">

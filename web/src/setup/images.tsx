@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { Schemas } from "../api/client";
 import { who } from "../api/session";
+import { Choice } from "./choice";
 import type { Waiting } from "./pairs";
 import { type Target, type Upload, uploadOf } from "./upload";
 
@@ -30,19 +31,13 @@ export function Images({ project }: { project: Schemas["ProjectDetail"] }) {
   const reading = useSignal("");
   const target = () => ({ split: split.value, reading: reading.value });
   const pool = split.value === "pool";
+  const splits = SPLITS.map(
+    ([name, says]) => [name, `${name}: ${says} (${project.images[name] ?? 0} so far)`] as const,
+  );
   return (
     <section>
       <h2>Images</h2>
-      <label>
-        Into
-        <select value={split.value} onChange={(event) => (split.value = event.currentTarget.value)}>
-          {SPLITS.map(([name, says]) => (
-            <option key={name} value={name}>
-              {name}: {says} ({project.images[name] ?? 0} so far)
-            </option>
-          ))}
-        </select>
-      </label>
+      <Choice says="Into" choices={splits} of={split} />
       <div class="drops">
         <Drop
           says="Drop images or a zip here, or choose them"
@@ -55,16 +50,7 @@ export function Images({ project }: { project: Schemas["ProjectDetail"] }) {
           take={(files) => void upload.take(files, "labels", target())}
         />
       </div>
-      <label>
-        Label maps hold
-        <select value={reading.value} onChange={(event) => (reading.value = event.currentTarget.value)}>
-          {READINGS.map(([word, says]) => (
-            <option key={word} value={word}>
-              {says}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Choice says="Label maps hold" choices={READINGS} of={reading} />
       <p class="hint">
         {pool
           ? "Regions that a label map labels as a whole are learned from, and nobody is asked for them."
