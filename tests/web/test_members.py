@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from service.tables import Annotator, Membership
 from tests.web.conftest import Campaign
-from tests.web.test_other_pages import page_of
+from tests.web.test_other_pages import end_session, page_of
 
 pytestmark = pytest.mark.browser
 Begin = Callable[..., Campaign]
@@ -78,7 +78,7 @@ def test_the_table_is_saved_and_an_error_is_no_file(begin: Begin, contexts: Cont
     page.get_by_role("button", name="As CSV").click()
     expect(page.get_by_role("alert")).to_contain_text("The table was not saved: The service answered 503.")
     page.unroute("**/annotators?format=csv")
-    page.context.clear_cookies()
+    end_session(page, found_by="format=csv")
     page.get_by_role("button", name="As CSV").click()
     expect(page.get_by_text("Your session has ended.")).to_be_visible()
     assert saved == []

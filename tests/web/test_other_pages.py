@@ -28,6 +28,12 @@ def page_of(campaign: Campaign, contexts: Contexts, role: str, place: str = "") 
     return page
 
 
+def end_session(page: Page, *, found_by: str) -> None:
+    """The session ends, which requests to addresses with these words find out, and nothing else that the page asks."""
+    page.route("**/*", lambda route: route.continue_() if found_by in route.request.url else route.abort())
+    page.context.clear_cookies()
+
+
 def test_a_project_is_set_up_from_nothing(begin: Begin, contexts: Contexts, tmp_path: Path) -> None:
     campaign = begin()
     page = page_of(campaign, contexts, "admin", "new")

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from service.tables import Project
 from tests.maker import Maker
 from tests.web.conftest import Campaign
-from tests.web.test_other_pages import page_of
+from tests.web.test_other_pages import end_session, page_of
 
 pytestmark = pytest.mark.browser
 Begin = Callable[..., Campaign]
@@ -67,9 +67,7 @@ def test_an_upload_goes_on_after_the_login(campaign: Campaign, contexts: Context
     page = contexts().new_page()
     page.goto(f"{campaign.url}/app/#token={token}/projects/{campaign.project.id}/setup")
     expect(page.get_by_label(IMAGES)).to_be_attached()
-    # It is the upload that finds the session ended, and nothing that the page asks by itself.
-    page.route("**/*", lambda route: route.abort() if route.request.method == "GET" else route.continue_())
-    page.context.clear_cookies()
+    end_session(page, found_by="/images")
     page.get_by_label(IMAGES).set_input_files([tmp_path / "late.png"])
     expect(page.get_by_text("Your session has ended.")).to_be_visible()
     page.unroute("**/*")
@@ -124,7 +122,7 @@ def test_an_export_is_named_by_the_service_and_asks_for_the_login(page: Page) ->
     with page.expect_download() as started:
         page.get_by_role("link", name="COCO", exact=True).click()
     assert started.value.suggested_filename.endswith(".zip")
-    page.context.clear_cookies()
+    end_session(page, found_by="/session")
     page.get_by_role("link", name="COCO", exact=True).click()
     expect(page.get_by_text("Your session has ended.")).to_be_visible()
 
