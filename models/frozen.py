@@ -22,6 +22,7 @@ from models.segmenter import Band, Segmenter, band_of
 from models.tiles import BAND_NUMBERS, MARGIN, TILE, cells, tiles
 
 MAGNIFICATIONS = (1.0, 1.5, 2.0)
+STRIDES = (2, 4, 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

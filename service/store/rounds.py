@@ -169,7 +169,8 @@ def close_round(
 
     `predictions` and `hints` are what that segmenter says of regions that wait for labels (see `refresh_predictions`);
     `learned_upto` is the newest label that it was learned from with (see `labels_upto`). Without `learned` the round was
-    passed over, and `note` says why. Returns False, and writes nothing, where another delivery has closed it.
+    passed over, and `note` says why; else it may say how is learned from now on. Returns False, and writes nothing, where
+    another delivery has closed it.
     """
     round_ = lock_round(session, round_id)
     if round_.state != "labelled":

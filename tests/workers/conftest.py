@@ -29,6 +29,7 @@ from tests.conftest import POSTGRES, START
 from tests.maker import Maker
 from workers.app import make_app
 from workers.client.sending import encode_rgb
+from workers.datasets.base import ImageSource
 from workers.jobs.delivery import Worker
 from workers.loop.round import LoopSettings
 from workers.training.building import Architecture
@@ -120,7 +121,7 @@ class World:
     def __init__(self, make: Maker, app: FastAPI, settings: Settings, **changes: Any) -> None:
         self.make, self.database, self.blobs = make, make.database, make.blobs
         self.project = make.project("rectangles", CLASSES, **{**SETTINGS, **changes})
-        self.splits: dict[str, Rectangles] = {}
+        self.splits: dict[str, ImageSource] = {}
         database_url = make.database.engine.url.render_as_string(hide_password=False)
         self.settings = settings.model_copy(
             update={"database_url": database_url, "blob_url": (settings.data_dir / "blobs").as_uri(), "players": 1}
@@ -144,7 +145,7 @@ class World:
         )
         self.celery = make_app(self.settings, lambda: self.worker)
 
-    def add(self, split: str, source: Rectangles, *, labelled: bool = True, first: int = 0) -> "World":
+    def add(self, split: str, source: ImageSource, *, labelled: bool = True, first: int = 0) -> "World":
         """Upload a split's images, named by their numbers from `first` on."""
         self.splits[split] = source
         arrivals = []

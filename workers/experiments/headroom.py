@@ -42,10 +42,11 @@ def full_supervision(bench: Bench, seed: int) -> Record:
         splits = [*bench.experiment.known_splits, "pool"]
         bench.report(0.0, f"full supervision, seed {seed}")
         segmenter = with_fresh_head(segmenter, derived_seed(seed, "full"))
-        known, settings = [bench.split(name) for name in splits], bench.experiment.refit
-        fit_head(
-            bench, segmenter, known=known, seed=derived_seed(seed, "full"), settings=settings.long(settings.full_steps)
+        known, long = (
+            [bench.split(name) for name in splits],
+            bench.experiment.long_fit(bench.experiment.refit.full_steps),
         )
+        segmenter = fit_head(bench, segmenter, known=known, seed=derived_seed(seed, "full"), settings=long)
         found = _tested(bench, segmenter)
         write_atomically(path, json.dumps(found).encode())
         return found

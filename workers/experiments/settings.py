@@ -1,10 +1,12 @@
 """What an experiment is: its settings, and what each of its stages depends on."""
 
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from models.frozen import MAGNIFICATIONS
+from models.refit import RefitSettings
 from service.domain.costs import CostName, drawing_cost
 from service.domain.methods import COVER, RANDOM, Method
 from service.domain.quarters import MOST_LEVELS
@@ -43,8 +45,10 @@ class Experiment(Settings):
     segmenter_width: int = 32
     encoder: Literal["frozen", "trained"] = "trained"
     learning: Literal["refit", "pass"] = "pass"
-    stride: Literal[2, 4, 8] | None = Field(
-        None, description="Of a frozen encoder's features; none: by the cell's size."
+    stride: Literal[2, 4, 8, "labels"] | None = Field(
+        None,
+        description="Of a frozen encoder's features; none: by the cell's size; labels: so at first, and finer where labels show "
+        "that to be better, as in a project.",
     )
     magnification: float = Field(1.5, description="Images are enlarged by this before a frozen encoder looks at them.")
     dropout: float = 0.2
@@ -105,9 +109,24 @@ class Experiment(Settings):
             frozen=self.encoder == "frozen",
             width=self.segmenter_width,
             dropout=self.dropout,
-            stride=self.stride or stride_for(self.cell_height, self.cell_width),
+            stride=self.stride if isinstance(self.stride, int) else stride_for(self.cell_height, self.cell_width),
+            chosen=self.stride_by_labels,
             magnification=self.magnification,
         )
+
+    @property
+    def stride_by_labels(self) -> bool:
+        """Whether labels choose how fine a frozen encoder's features are."""
+        return self.stride == "labels"
+
+    def long_fit(self, steps: int) -> RefitSettings:
+        """Of a fit in many steps to whole images (see `Refit.long`)."""
+        return replace(self.refit.long(steps), folds=self._folds)
+
+    @property
+    def _folds(self) -> int:
+        """Of the cross-validation in which heads are compared."""
+        return 2 if self.stride_by_labels else 0
 
     @property
     def known_splits(self) -> tuple[str, ...]:
@@ -153,7 +172,8 @@ class Experiment(Settings):
             learning=self.learning,
             passes=self.passes,
             train=self.round.built(),
-            refit=self.refit.built(),
+            refit=replace(self.refit.built(), folds=self._folds if method is not None else 0),
+            finer=self.stride_by_labels and method is not None,
         )
 
     def policy_key(self, name: str, seed: int) -> str:

@@ -146,8 +146,9 @@ def theta_0(bench: Bench, seed: int) -> Segmenter:
     segmenter = theta_pre(bench, seed)
     if experiment.learning == "refit":
         bench.report(0.0, f"theta_0 (fitted to {' and '.join(experiment.known_splits)})")
-        known, settings = [bench.split(name) for name in experiment.known_splits], experiment.refit
-        fit_head(bench, segmenter, known=known, seed=seed, settings=settings.long(settings.theta0_steps))
+        known = [bench.split(name) for name in experiment.known_splits]
+        long = experiment.long_fit(experiment.refit.theta0_steps)
+        segmenter = fit_head(bench, segmenter, known=known, seed=seed, settings=long)
         _keep(bench, path, segmenter, "theta0")
         return segmenter
     train_and_keep(
@@ -181,10 +182,11 @@ def fit_head(
     seed: int,
     labelled: LabelledSet | None = None,
     settings: RefitSettings | None = None,
-) -> None:
+) -> Segmenter:
     """Fit a frozen segmenter's head to all that is labelled: known images as a whole, and regions of D_V.
 
-    As the experiment's rounds do, unless there are other settings.
+    As the experiment's rounds do, unless there are other settings. Returns what is fitted: another segmenter where labels show
+    that finer features are better.
     """
     loop = bench.experiment.loop(bench.classes, Method(name="random"))
     learner = Learner(
@@ -197,6 +199,7 @@ def fit_head(
         known=known,
     )
     learner.learn_known()
+    return learner.segmenter
 
 
 def train_and_keep(

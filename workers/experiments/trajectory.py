@@ -27,7 +27,7 @@ from workers.loop import ActiveLearner
 from workers.loop.labelled import Answer, LabelledSet, LabelledView
 from workers.loop.oracle import Oracle, restore, take
 from workers.loop.round import groups_of
-from workers.training.building import copy_of
+from workers.training.building import copy_of, with_fresh_head
 from workers.training.checkpoints import from_bytes, to_bytes
 from workers.training.convergence import Material, measure
 from workers.training.resumable import converge_resumably
@@ -149,8 +149,16 @@ class Trajectory:
         """The game as it was put away; where it was not, or past the first budget to measure, as its record has it."""
         bench = self._bench
         settings = bench.experiment.loop(bench.classes, self.method)
+        saved, segmenter = self._state.load(), theta_0(bench, 0)
+        checkpoint = None if saved is None else from_bytes(saved)
+        places = () if checkpoint is None else checkpoint.description["regions"]
+        answers = self._oracle.answers_at(places, settings)
+        if checkpoint is not None and sum(answer.share for answer in answers) > first_budget:
+            checkpoint = None
+        if checkpoint is not None and isinstance(segmenter, FrozenSegmenter):
+            segmenter = with_fresh_head(segmenter, 0, stride=checkpoint.description.get("stride"))
         active = ActiveLearner(
-            segmenter=theta_0(bench, 0),
+            segmenter=segmenter,
             strategy=strategy_of(bench, self.method, self.seed),
             pool=pool_of(groups_of(bench.split("pool"), settings), settings.levels),
             labelled=LabelledSet(bench.classes),
@@ -163,11 +171,7 @@ class Trajectory:
             budget=bench.experiment.budget,
             known=[bench.split(name) for name in bench.experiment.known_splits],
         )
-        saved = self._state.load()
-        checkpoint = None if saved is None else from_bytes(saved)
-        places = () if checkpoint is None else checkpoint.description["regions"]
-        answers = self._oracle.answers_at(places, settings)
-        if checkpoint is None or sum(answer.share for answer in answers) > first_budget:
+        if checkpoint is None:
             return active, self._told_again(active, record, first_budget)
         active.segmenter.load_state_dict(checkpoint.weights)
         active.learner.resume(checkpoint.extra, None)
@@ -192,6 +196,7 @@ class Trajectory:
             "round": self._round,
             "rounds": self._rounds,
             "regions": [[answer.image, answer.cell] for answer in answers],
+            **_stride_of(active.segmenter),
         }
         self._state.save(to_bytes(description, active.segmenter.state_dict(), active.learner.momentum))
 
@@ -251,9 +256,15 @@ class Trajectory:
             "regions": active.labelled.regions,
             **({"cells": active.labelled.cells} if self._bench.experiment.levels > 1 else {}),
             "pixels": int(counts.sum()),
+            **(_stride_of(segmenter) if self._bench.experiment.stride_by_labels else {}),
             "miou": mean_iou(confusion),
             "iou_per_class": [None if np.isnan(v) else float(v) for v in iou_per_class(confusion)],
             "class_counts": counts.tolist(),
             "class_entropy": distribution_entropy(counts),
             "epochs": None if fit is None else fit.epoch,
         }
+
+
+def _stride_of(segmenter: Segmenter) -> dict[str, int]:
+    """How fine a frozen encoder's features are, by its name in records; nothing of another."""
+    return {"stride": segmenter.stride} if isinstance(segmenter, FrozenSegmenter) else {}

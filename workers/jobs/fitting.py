@@ -53,8 +53,8 @@ def fit_head(
     span: tuple[float, float],
     phase: str = "fit",
     after: str = "",
-) -> None:
-    """Fit the head, from where it is, to all that is `taught`.
+) -> FrozenSegmenter:
+    """Fit the head, from where it is, to all that is `taught`; what is fitted, which is another where finer features are better.
 
     Goes on from where an earlier slice put the fit away, as the state of the `phase`. `after` names what the head was fitted
     to before. Ends the slice where others should have the worker for a while.
@@ -79,6 +79,9 @@ def fit_head(
     learner = learner_of(project, segmenter, taught.labelled, taught.images, known=taught.known)
     learner.learn_known(Fit(steps=steps, on_step=on_step, check=check, begun=begun))
     kept.save()  # a slice that ends after it takes none of its steps again
+    fitted = learner.segmenter
+    assert isinstance(fitted, FrozenSegmenter)
+    return fitted
 
 
 def made_of(project: ProjectData, segmenter: FrozenSegmenter, taught: Taught, steps: int) -> str:

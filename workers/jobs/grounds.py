@@ -45,6 +45,7 @@ def loop_of_games(project: ProjectData, settings: PolicySettings) -> LoopSetting
     """How a round of a policy's games goes."""
     return replace(
         project.loop,
+        finer=False,  # no game is long enough for it
         levels=1,  # games are of undivided regions
         cost=None,
         batch_size=settings.batch_size or project.loop.batch_size,

@@ -55,11 +55,11 @@ def fit_start(run: JobRun, project: ProjectData) -> dict[str, Any]:
     row = _source(run, project, base, images)
     labelled, head = labelled_at_first(run, project, images, told=True), base
     taught = Taught(images=images, known=known, labelled=labelled)
-    fit_head(run, project, head, taught, steps=project.loop.refit.first_steps, span=(0.6, 0.9))
-    told = _learned_since(run, project, head, taught)
+    head = fit_head(run, project, head, taught, steps=project.loop.refit.first_steps, span=(0.6, 0.9))
+    head, told = _learned_since(run, project, head, taught)
     figures: dict[str, Any] = {}
     if bool(head.fitted):
-        figures = measured(project, head)
+        figures = {"stride": head.stride, **measured(project, head)}
         _save_first(run, project, head, row, {"parent": "source", "regions": told, **figures})
     forget(run)
     return {"source": row.description["source"], "regions_learned_from": told, **figures}
@@ -67,6 +67,9 @@ def fit_start(run: JobRun, project: ProjectData) -> dict[str, Any]:
 
 def _source(run: JobRun, project: ProjectData, base: FrozenSegmenter, images: ProjectImages) -> Checkpoint:
     """The row of the head for games: an earlier slice's, if it is made of the same, else one that is made now."""
+    # As finely as the base looks: games of many rounds would take many times as long with finer features.
+    settings = project.settings.model_copy(update={"stride": base.stride})
+    project = replace(project, settings=settings)
     state, steps = labelled_part(project.images("state")), project.loop.refit.first_steps
     taught = Taught(images=images, known=[state], labelled=LabelledSet(len(project.classes)))
     of_source = made_of(project, base, taught, steps)
@@ -76,20 +79,22 @@ def _source(run: JobRun, project: ProjectData, base: FrozenSegmenter, images: Pr
         return row
     source = with_fresh_head(base, project.settings.seed)
     if len(state):
-        fit_head(run, project, source, taught, steps=steps, span=(0.4, 0.6))
+        source = fit_head(run, project, source, taught, steps=steps, span=(0.4, 0.6))
     description = {"source": "state" if len(state) else "none", "made_of": of_source}
     return save_network(run, project, source, "source", description, None)
 
 
-def _learned_since(run: JobRun, project: ProjectData, head: FrozenSegmenter, before: Taught) -> int:
+def _learned_since(
+    run: JobRun, project: ProjectData, head: FrozenSegmenter, before: Taught
+) -> tuple[FrozenSegmenter, int]:
     """Learn, as a tell does, from rounds that were told between two slices of the fit; the regions learned from by now."""
     labelled, refit = labelled_regions(project, before.images, told=True), project.loop.refit
     if labelled.regions > before.labelled.regions:
         steps = refit.steps if bool(head.fitted) else refit.first_steps
         after = made_of(project, head, before, refit.first_steps)
         taught = replace(before, labelled=labelled)
-        fit_head(run, project, head, taught, steps=steps, span=(0.9, 0.95), phase="since", after=after)
-    return labelled.regions
+        head = fit_head(run, project, head, taught, steps=steps, span=(0.9, 0.95), phase="since", after=after)
+    return head, labelled.regions
 
 
 def _save_first(
@@ -144,8 +149,8 @@ def _long_fitted(
             return loaded, dict(checkpoint.description["figures"])
         run.state("tuned").clear()
     look_at(run, head, [*taught.known, reward], (0.0, 0.1))
-    fit_head(run, project, head, taught, steps=steps, span=(0.1, end))
-    figures = measured(project, head)
+    head = fit_head(run, project, head, taught, steps=steps, span=(0.1, end))
+    figures = {"stride": head.stride, **measured(project, head)}
     run.state("head").save(save_segmenter(head, project.classes, made_of=of_head, figures=figures))
     run.begin_slice()
     return head, figures

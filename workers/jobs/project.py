@@ -152,6 +152,7 @@ class ProjectData:
             learning=each.learning,
             passes=each.passes_per_round,
             refit=RefitSettings(steps=each.refit_steps, first_steps=8 * each.refit_steps, folds=2),
+            finer=each.stride is None,
             train=self.train,
         )
 
@@ -215,6 +216,7 @@ class ProjectData:
             width=each.width,
             dropout=each.dropout,
             stride=each.stride or stride_for(each.cell_height, each.cell_width),
+            chosen=each.stride is None,
             magnification=each.magnification,
         )
 

@@ -219,6 +219,8 @@ def _close(
 ) -> None:
     """Keep the segmenter and close the round in one transaction: no segmenter has learned from a round that is not told."""
     description = {"round_number": result.round_number, **measures(result)}
+    if isinstance(learner.segmenter, FrozenSegmenter):
+        description["stride"] = learner.segmenter.stride
     counts_C = learner.labelled.counts().sum(axis=0)
     pool, train = project.images_of(known.pool), project.images_of(known.train)
     found = predicted(project, learner.segmenter, pool, places_of(pool, known.open_regions), counts_C)
@@ -229,7 +231,14 @@ def _close(
         note_learned(session, known.round.id, project.classes.changes)
         learned = (_figures(result, known), new)
         return round_store.close_round(
-            session, known.round.id, learned, now=now, predictions=found.maps, hints=found.hints, learned_upto=upto
+            session,
+            known.round.id,
+            learned,
+            now=now,
+            note=result.said,
+            predictions=found.maps,
+            hints=found.hints,
+            learned_upto=upto,
         )
 
     save_checkpoint(

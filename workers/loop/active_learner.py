@@ -69,5 +69,7 @@ class ActiveLearner:
         return self.chooser.ask(count, round_number=round_number)
 
     def tell(self, answers: Sequence[Answer], *, round_number: int, measured: bool = True) -> RoundResult:
-        """As Learner.tell."""
-        return self.learner.tell(answers, round_number=round_number, measured=measured)
+        """As Learner.tell; what asks from then on looks as finely as what has learned."""
+        result = self.learner.tell(answers, round_number=round_number, measured=measured)
+        self.segmenter = self.chooser.segmenter = self.learner.segmenter
+        return result

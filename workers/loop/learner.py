@@ -34,7 +34,7 @@ class Learner:
         known: Sequence[ImageSource] = (),
     ) -> None:
         """`images` are the pool's, and `reward` is D_R, where there is any; `known` are labelled as a whole, for a refit."""
-        self.segmenter, self.labelled, self.reward = segmenter, labelled, reward
+        self.labelled, self.reward = labelled, reward
         self.settings, self.seed = settings, seed
         self._lesson = lesson_of(segmenter, labelled, images, known, settings, seed)
         self.confusions: NDArray[np.int64] | None = None
@@ -45,6 +45,11 @@ class Learner:
         # Of a D_R that has grown since then they are no longer those.
         fits = confusions is not None and self.reward is not None and len(confusions) == len(self.reward)
         self.confusions = confusions if fits else None
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What learns: another than at first once labels have shown that finer features are better."""
+        return self._lesson.segmenter
 
     @property
     def momentum(self) -> dict[str, Tensor]:
@@ -82,6 +87,7 @@ class Learner:
             class_counts=counts.counts().sum(axis=0),
             loss=loss,
             seconds=seconds,
+            said=self._lesson.said,
         )
 
     def miou_if(self, answers: Sequence[Answer], *, round_number: int) -> float | None:

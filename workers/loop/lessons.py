@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.fit import crops, make_optimizer, train_pass
@@ -18,11 +19,13 @@ from service.domain.regions import Box
 from workers.chance import derived_seed, torch_generator
 from workers.datasets.base import ImageSource
 from workers.datasets.on_device import image_tensor
+from workers.loop.finer import SHARE, Looked, finer, told
 from workers.loop.labelled import Answer, LabelledSet, example_of
 from workers.loop.round import LoopSettings
-from workers.training.calibrating import calibrate
+from workers.training.calibrating import calibrate, is_due
 from workers.training.convergence import load_momentum, momentum_tensors
-from workers.training.refitting import LabelledCells
+from workers.training.judging import judges
+from workers.training.refitting import Key, LabelledCells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,12 @@ LABELLED = "momentum.labelled"
 class Lesson(Protocol):
     """What a round's labels do to a segmenter."""
 
+    said: str  # of the last round: how it is learned from now on, where that changed
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What learns; another from a round on in which labels show that finer features are better."""
+
     @property
     def momentum(self) -> dict[str, Tensor]:
         """What is remembered from one round to the next."""
@@ -67,7 +76,8 @@ class OnePass:
     def __init__(
         self, segmenter: Segmenter, labelled: LabelledSet, images: ImageSource, settings: LoopSettings, seed: int
     ) -> None:
-        self._segmenter, self._labelled, self._images = segmenter, labelled, images
+        self.segmenter, self.said = segmenter, ""
+        self._labelled, self._images = labelled, images
         self._settings, self._seed = settings, seed
         self._optimizer = make_optimizer(segmenter, settings.train)
 
@@ -88,14 +98,12 @@ class OnePass:
             generator = torch_generator(self._seed, "train", round_number, number)
             batches = crops(examples, self._image, self._labels, self._settings.train, generator)
             dropout = torch_generator(self._seed, "dropout", round_number, number)
-            losses.append(
-                train_pass(self._segmenter, self._optimizer, batches, self._settings.train, generator=dropout)
-            )
+            losses.append(train_pass(self.segmenter, self._optimizer, batches, self._settings.train, generator=dropout))
         return losses[-1] if losses else None
 
     def beside(self, labelled: LabelledSet) -> "OnePass":
         """With an optimizer of its own."""
-        other = OnePass(self._segmenter, labelled, self._images, self._settings, self._seed)
+        other = OnePass(self.segmenter, labelled, self._images, self._settings, self._seed)
         other.resume(self.momentum)
         return other
 
@@ -119,7 +127,9 @@ class Refit:
         seed: int,
     ) -> None:
         """`known`: images that are labelled as a whole, D_S or D_T say."""
-        self._segmenter, self._labelled, self._images = segmenter, labelled, images
+        self.segmenter: FrozenSegmenter = segmenter
+        self.said = ""
+        self._labelled, self._images = labelled, images
         self._known, self._settings, self._seed = known, settings, seed
         self._cells: LabelledCells | None = None
         self.momentum: dict[str, Tensor] = {}
@@ -136,7 +146,7 @@ class Refit:
             return None
         held, share = self._held(answers, counts_C)
         loss = refit(
-            self._segmenter,
+            self.segmenter,
             cells.draw,
             counts_C,
             self._settings.refit,
@@ -145,11 +155,52 @@ class Refit:
             on_step=fit.on_step,
             begun=partial(fit.begun, "refit"),
         )
-        mix_in(self._segmenter, held, share)
+        mix_in(self.segmenter, held, share)
         self.momentum = {LABELLED: counts_C}
-        seed = derived_seed(self._seed, "calibrate", round_number)
-        calibrate(self._segmenter, cells, self._settings.refit, seed, check=fit.check, begun=fit.begun)
+        self.said = ""
+        if is_due(self.segmenter, cells, self._settings.refit):
+            self._judge(cells, derived_seed(self._seed, "calibrate", round_number), fit)
         return loss
+
+    def _judge(self, cells: LabelledCells, seed: int, fit: Fit) -> None:
+        """Find the temperature by heads that have not seen an image, and go over to finer features where those show it."""
+        settings = self._settings.refit
+
+        def judged(segmenter: FrozenSegmenter, seen: LabelledCells, steps: int) -> Looked:
+            name = f"fold at {segmenter.stride} in {steps}"
+            made = judges(segmenter, seen, settings, seed, steps=steps, name=name, check=fit.check, begun=fit.begun)
+            return Looked(segmenter=segmenter, cells=seen, judges=list(made), steps=steps)
+
+        def look(segmenter: FrozenSegmenter, images: Sequence[Key], steps: int) -> Looked:
+            return judged(segmenter, self._looked_at(segmenter, images), steps)
+
+        now = judged(self.segmenter, cells, max(1, settings.first_steps // SHARE))
+        calibrate(self.segmenter, cells, now.judges)
+        if not self._settings.finer:
+            return
+        looked, found = finer(now, look, self._label_map, settings.first_steps, seed)
+        if looked.segmenter is now.segmenter:
+            return
+        self.segmenter, self._cells = looked.segmenter, self._looked_at(looked.segmenter)
+        refit(
+            self.segmenter,
+            self._cells.draw,
+            self._cells.counts_C,
+            settings,
+            generator=torch_generator(seed, "finer"),
+            steps=max(settings.first_steps, fit.steps or 0),
+            on_step=lambda step: fit.check(),
+            begun=partial(fit.begun, "refit finer"),
+        )
+        calibrate(self.segmenter, self._cells, looked.judges)
+        self.said = told(found)
+
+    def _label_map(self, key: Key) -> NDArray[np.uint8]:
+        """What is labelled of an image that is learned from, and IGNORE elsewhere."""
+        number = key[1]
+        if key[0] < len(self._known):
+            return self._known[key[0]].label_map(number)
+        return self._labelled.label_map(number, self._images.size(number))
 
     def _held(self, answers: Sequence[Answer], now_C: Tensor) -> tuple[dict[str, Tensor], float]:
         """The weights as they are, and what they will count beside those that are fitted: less, the more labels are new.
@@ -159,9 +210,9 @@ class Refit:
         earlier_C = self._earlier(answers, now_C)
         appear_C = (now_C > 0) & (earlier_C <= 0)
         share = self._settings.refit.hold * float(torch.minimum(earlier_C, now_C).sum() / now_C.sum())
-        if not bool(self._segmenter.fitted) or bool(appear_C.any()) or share <= 0:
+        if not bool(self.segmenter.fitted) or bool(appear_C.any()) or share <= 0:
             return {}, 0.0
-        return {key: value.clone() for key, value in self._segmenter.state_dict().items()}, share
+        return {key: value.clone() for key, value in self.segmenter.state_dict().items()}, share
 
     def _earlier(self, answers: Sequence[Answer], now_C: Tensor) -> Tensor:
         """(C,) labelled pixels that the head was fitted to; where that is not remembered, all but those of the answers."""
@@ -173,8 +224,9 @@ class Refit:
         return now_C - torch.from_numpy(new.counts().sum(axis=0))
 
     def beside(self, labelled: LabelledSet) -> "Refit":
-        """With cells of its own."""
-        other = Refit(self._segmenter, labelled, self._images, self._known, self._settings, self._seed)
+        """With cells of its own. Another's labels are no reason for another segmenter."""
+        settings = replace(self._settings, finer=False)
+        other = Refit(self.segmenter, labelled, self._images, self._known, settings, self._seed)
         other._cells = None if self._cells is None else self._cells.copy()
         other.resume(self.momentum)
         return other
@@ -182,19 +234,30 @@ class Refit:
     def _taken_in(self, answers: Sequence[Answer]) -> LabelledCells:
         """All labelled cells: at first of the known images and of every answer, then of the new answers too."""
         if self._cells is None:
-            self._cells = LabelledCells(self._segmenter)
-            for source in self._known:
-                for number in range(len(source)):
+            self._cells = self._looked_at(self.segmenter)
+        else:
+            self._add(self._cells, answers)
+        return self._cells
+
+    def _looked_at(self, segmenter: FrozenSegmenter, images: Sequence[Key] | None = None) -> LabelledCells:
+        """All that is labelled as a segmenter sees it, or what is of some images."""
+        cells, kept = LabelledCells(segmenter, [*self._known, self._images]), None if images is None else set(images)
+        for place, source in enumerate(self._known):
+            for number in range(len(source)):
+                if kept is None or (place, number) in kept:
                     grid = self._settings.grid(source.size(number))
-                    self._cells.add_whole(source, number, [grid.box(cell) for cell in grid.cells.tolist()])
-            answers = self._labelled.answers
+                    cells.add_whole(source, number, [grid.box(cell) for cell in grid.cells.tolist()])
+        pool = len(self._known)
+        self._add(cells, [each for each in self._labelled.answers if kept is None or (pool, each.image) in kept])
+        return cells
+
+    def _add(self, cells: LabelledCells, answers: Sequence[Answer]) -> None:
         boxes: dict[int, list[Box]] = defaultdict(list)
         for answer in answers:
             boxes[answer.image].append(answer.box)
         for image, of_image in boxes.items():
             label_map = self._labelled.label_map(image, self._images.size(image))
-            self._cells.add(self._images, image, np.asarray(label_map), of_image)
-        return self._cells
+            cells.add(self._images, image, np.asarray(label_map), of_image)
 
 
 def lesson_of(

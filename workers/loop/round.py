@@ -40,6 +40,7 @@ class LoopSettings:
     passes: int = 1
     train: TrainSettings = field(default_factory=TrainSettings)
     refit: RefitSettings = field(default_factory=RefitSettings)
+    finer: bool = False  # whether a refitted head goes over to finer features where labels show that they are better
 
     def grid(self, size: tuple[int, int]) -> Grid:
         """The region grid of an image of (height, width)."""
@@ -92,6 +93,7 @@ class RoundResult:
     class_counts: NDArray[np.int64]
     loss: float | None
     seconds: dict[str, float]
+    said: str = ""  # of how it is learned from now on
 
 
 def groups_of(source: ImageSource, settings: LoopSettings) -> list[ImageGroup]:

@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,13 +25,17 @@ _STRIDES = ((72, 8), (20, 4))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A segmenter's: its name, whether its encoder stays frozen, and the channels of its first stage, or half a head's."""
+    """A segmenter's: its name, whether its encoder stays frozen, and the channels of its first stage, or half a head's.
+
+    stride: of a frozen encoder's features, with which one begins where labels choose, `chosen`, whether finer ones are better.
+    """
 
     name: str
     frozen: bool
     width: int
     dropout: float
     stride: int = 8
+    chosen: bool = False
     magnification: float = 1.5
 
 
@@ -84,15 +88,20 @@ def is_of(segmenter: Segmenter, architecture: Architecture) -> bool:
     if not isinstance(segmenter, FrozenSegmenter):
         return not architecture.frozen and segmenter.name == architecture.name
     eye = segmenter.eye
-    found = (eye.name, eye.stride, eye.magnification, segmenter.width)
-    wanted = (architecture.name, architecture.stride, architecture.magnification, 2 * architecture.width)
-    return architecture.frozen and found == wanted
+    found = (eye.name, eye.magnification, segmenter.width)
+    wanted = (architecture.name, architecture.magnification, 2 * architecture.width)
+    suits = eye.stride == architecture.stride or (architecture.chosen and eye.stride < architecture.stride)
+    return architecture.frozen and found == wanted and suits
 
 
-def with_fresh_head(segmenter: FrozenSegmenter, seed: int, classes: int | None = None) -> FrozenSegmenter:
-    """The same eye and projection under a head with weights drawn from the seed; for as many classes, or for others."""
+def with_fresh_head(
+    segmenter: FrozenSegmenter, seed: int, classes: int | None = None, stride: int | None = None
+) -> FrozenSegmenter:
+    """The same eye and projection under a head with weights drawn from the seed; for as many classes, at the same stride, or
+    for others.
+    """
     made = build_frozen(
-        segmenter.eye,
+        replace(segmenter.eye, stride=stride or segmenter.eye.stride),
         segmenter.projection,
         classes=classes or segmenter.classes,
         hidden=segmenter.width,

@@ -1,63 +1,36 @@
-"""Finds a head's temperature by cross-validation over the labelled images: heads that have not seen an image judge it."""
+"""Finds a head's temperature by cross-validation over the labelled images."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterable
 
 import torch
 
 from models.calibration import best_temperature
 from models.frozen import FrozenSegmenter
 from models.inference import evaluating
-from models.refit import RefitSettings, Refitting, refit
-from workers.chance import numpy_generator, torch_generator
-from workers.training.building import with_fresh_head
+from models.refit import RefitSettings
+from workers.training.judging import Judge
 from workers.training.refitting import LabelledCells
 
-# A head of a fold takes this share of the steps of a first fit; so many regions of each fold are judged.
-SHARE, JUDGED = 4, 48
 # It is found anew when so many times as many regions are labelled: it changes slowly, and takes longer than a round.
 TIMES = 3
 
 
-def calibrate(
-    segmenter: FrozenSegmenter,
-    cells: LabelledCells,
-    settings: RefitSettings,
-    seed: int,
-    *,
-    check: Callable[[], None] = lambda: None,
-    begun: Callable[[str, Refitting], None] = lambda name, fit: None,
-) -> None:
-    """Set the temperature, in place, where labels have tripled since it was found last, and enough images have some.
+def is_due(segmenter: FrozenSegmenter, cells: LabelledCells, settings: RefitSettings) -> bool:
+    """Whether labels have tripled since the temperature was found last, and enough images have some."""
+    enough = len(cells.images()) >= settings.folds >= 2
+    return enough and len(cells) >= TIMES * int(segmenter.calibrated_with)
 
-    `check` is called in every step, and may raise; `begun` gets each fit by its name, as that of `refit` does.
-    """
-    images = cells.images()
-    if settings.folds < 2 or len(images) < settings.folds or len(cells) < TIMES * int(segmenter.calibrated_with):
-        return
-    order = numpy_generator(seed, "folds").permutation(len(images))
+
+def calibrate(segmenter: FrozenSegmenter, cells: LabelledCells, judges: Iterable[Judge]) -> None:
+    """Set the temperature, in place, to what suits heads on the images that they have not seen."""
     logits, shares = [], []
-    for fold in range(settings.folds):
-        held_out = {images[n] for n in order[fold :: settings.folds]}
-        others = cells.of(key for key in images if key not in held_out)
-        judge = with_fresh_head(segmenter, seed)
-        steps = max(1, settings.first_steps // SHARE)
-        generator = torch_generator(seed, "fold", fold)
-        refit(
-            judge,
-            others.draw,
-            others.counts_C,
-            settings,
-            generator=generator,
-            steps=steps,
-            on_step=lambda step: check(),
-            begun=partial(begun, f"fold {fold}"),
-        )
-        regions = list(cells.of(held_out).cells())
-        with evaluating(judge):
-            for seen_Fhw, shares_Chw in regions[:: max(1, len(regions) // JUDGED)]:
+    for judge in judges:
+        with evaluating(judge.head):
+            for part in judge.parts():
+                shares_Chw = judge.unseen.shares_of(part)
                 own_hw = shares_Chw.sum(0) > 0
-                logits_Chw = judge.cell_logits(seen_Fhw[None].to(judge.classifier.weight.device))[0].cpu()
+                seen_1Fhw = part.seen_Fhw[None].to(judge.head.classifier.weight.device)
+                logits_Chw = judge.head.cell_logits(seen_1Fhw)[0].cpu()
                 logits.append(logits_Chw[:, own_hw].T)
                 shares.append(shares_Chw[:, own_hw].T)
     segmenter.temperature.fill_(best_temperature(torch.cat(logits), torch.cat(shares)))

@@ -1,7 +1,9 @@
 """What a head is fitted to: features and labels of every labelled region, and the fit itself."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,19 +21,41 @@ from workers.training.looking import features
 
 # Cells of unlabelled image kept around a region of a large image: windows reach into it for context.
 AROUND = 24
+Key = tuple[int, int]  # of an image: the number of its source among those taken in, and its own in that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """A labelled region: its image, its rows and columns of cells there, and what is seen in and around it, from `origin` on."""
+
+    key: Key
+    rows: slice
+    cols: slice
+    origin: tuple[int, int]
+    seen_Fhw: Tensor
+
+    def inside(self, around: int = 0) -> tuple[slice, slice]:
+        """Where it lies in `seen_Fhw`, with so many cells around it as far as they are there."""
+        sides = zip((self.rows, self.cols), self.origin, self.seen_Fhw.shape[1:], strict=True)
+        rows, cols = (
+            slice(max(0, own.start - first - around), min(there, own.stop - first + around))
+            for own, first, there in sides
+        )
+        return rows, cols
 
 
 class LabelledCells:
     """Windows around labelled regions, drawn with the same chance for each region, as large as its image is."""
 
-    def __init__(self, segmenter: FrozenSegmenter) -> None:
+    def __init__(self, segmenter: FrozenSegmenter, sources: Sequence[ImageSource] = ()) -> None:
+        """`sources`, if given, are those that images will be taken in from, in the order of their numbers."""
         self._segmenter, self._stride, self._classes = segmenter, segmenter.stride, segmenter.classes
-        self._shares: dict[tuple[int, int], Tensor] = {}
+        self._shares: dict[Key, Tensor] = {}
         self._seen: list[Tensor] = []
-        self._parts: Counter[tuple[int, int]] = Counter()  # numbers held of an image's parts
+        self._parts: Counter[Key] = Counter()  # numbers held of an image's parts
         # Of each region: its image, its (row, col, height, width) in cells, and where its features begin in the image.
-        self._regions: list[tuple[tuple[int, int], tuple[int, int, int, int], tuple[int, int]]] = []
-        self._sources: list[ImageSource] = []
+        self._regions: list[tuple[Key, tuple[int, int, int, int], tuple[int, int]]] = []
+        self._sources = list(sources)
         self._ordered: list[int] | None = None  # regions by where they lie; None: some have come since
 
     def copy(self) -> "LabelledCells":
@@ -98,11 +122,15 @@ class LabelledCells:
         pairs = [self._window(n, window, generator) for n in self._drawn(batch, generator)]
         return torch.stack([seen for seen, _ in pairs]), torch.stack([shares for _, shares in pairs]).float()
 
-    def images(self) -> list[tuple[int, int]]:
+    def images(self) -> list[Key]:
         """Keys of the labelled images, in an order that does not depend on that in which they were taken in."""
         return sorted(self._shares)
 
-    def of(self, images: Iterable[tuple[int, int]]) -> "LabelledCells":
+    def source(self, key: Key) -> ImageSource:
+        """Where an image is from."""
+        return self._sources[key[0]]
+
+    def of(self, images: Iterable[Key]) -> "LabelledCells":
         """The regions of some images."""
         other, kept = self.copy(), set(images)
         places = [place for place, (key, _, _) in enumerate(self._regions) if key in kept]
@@ -110,24 +138,42 @@ class LabelledCells:
         other._seen, other._regions = [self._seen[n] for n in places], [self._regions[n] for n in places]
         return other
 
-    def cells(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of each region what is seen in and around it, (F, h, w), and the shares of its own labelled pixels, (C, h, w)."""
-        for region in sorted(range(len(self)), key=lambda number: self._regions[number][:2]):
+    def parts(self) -> Iterator[Part]:
+        """Each region, by where it lies."""
+        for region in self._in_order():
             key, (row, col, height, width), origin = self._regions[region]
-            seen_Fhw, own = self._seen[region], torch.zeros(self._classes, *self._seen[region].shape[1:])
-            inside = (
-                ...,
-                slice(row - origin[0], row - origin[0] + height),
-                slice(col - origin[1], col - origin[1] + width),
+            yield Part(
+                key=key,
+                rows=slice(row, row + height),
+                cols=slice(col, col + width),
+                origin=origin,
+                seen_Fhw=self._seen[region],
             )
-            own[inside] = self._shares[key][:, row : row + height, col : col + width].float()
-            yield seen_Fhw, own
 
-    def _drawn(self, batch: int, generator: torch.Generator) -> list[int]:
+    def shares_of(self, part: Part) -> Tensor:
+        """(C, h, w) of what is seen of a region, the shares of its own labelled pixels."""
+        own = torch.zeros(self._classes, *part.seen_Fhw.shape[1:])
+        own[(..., *part.inside())] = self._shares[part.key][:, part.rows, part.cols].float()
+        return own
+
+    def numbers_with(self, segmenter: FrozenSegmenter) -> int:
+        """About how many numbers would be held of what another segmenter sees of these regions."""
+        times, parts = self._stride / segmenter.stride, Counter[Key]()
+        for key, (_, _, height, width), _ in self._regions:
+            rows, cols = (round(side * times) + 2 * AROUND for side in (height, width))
+            parts[key] += rows * cols * segmenter.projection.components_EF.shape[1]
+        wholes = {key: math.prod(segmenter.seen_shape(self.source(key).size(key[1]))) for key in parts}
+        return sum(min(parts[key], wholes[key]) for key in parts)
+
+    def _in_order(self) -> list[int]:
         if self._ordered is None:
             self._ordered = sorted(range(len(self)), key=lambda number: self._regions[number][:2])
+        return self._ordered
+
+    def _drawn(self, batch: int, generator: torch.Generator) -> list[int]:
+        ordered = self._in_order()
         places: list[int] = torch.randint(len(self), (batch,), generator=generator).tolist()
-        return [self._ordered[place] for place in places]
+        return [ordered[place] for place in places]
 
     def _window(self, region: int, window: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         key, (row, col, height, width), origin = self._regions[region]

@@ -9,7 +9,8 @@ from models.refit import RefitSettings
 from service.domain.regions import Grid
 from tests.workers.conftest import Rectangles
 from workers.training.building import Architecture, fresh_segmenter
-from workers.training.calibrating import calibrate
+from workers.training.calibrating import calibrate, is_due
+from workers.training.judging import judges
 from workers.training.refitting import LabelledCells
 
 SETTINGS = RefitSettings(first_steps=60, steps=5, folds=2)
@@ -29,25 +30,27 @@ def labelled(images: int) -> tuple[FrozenSegmenter, LabelledCells]:
     return segmenter, cells
 
 
+def found(segmenter: FrozenSegmenter, cells: LabelledCells) -> None:
+    calibrate(segmenter, cells, judges(segmenter, cells, SETTINGS, 1, steps=15))
+
+
 def test_a_temperature_is_found_and_nothing_else_changes() -> None:
     segmenter, cells = labelled(3)
     before = {key: value.clone() for key, value in segmenter.state_dict().items()}
-    calibrate(segmenter, cells, SETTINGS, seed=1)
+    found(segmenter, cells)
     after = segmenter.state_dict()
     assert {key for key in after if not torch.equal(after[key], before[key])} == {"temperature", "calibrated_with"}
     assert int(segmenter.calibrated_with) == len(cells) == 36
     first = float(segmenter.temperature)
-    segmenter.calibrated_with.fill_(0)
-    calibrate(segmenter, cells, SETTINGS, seed=1)
+    found(segmenter, cells)
     assert float(segmenter.temperature) == first
 
 
-def test_it_is_not_found_anew_before_labels_have_tripled_nor_with_one_image_nor_unless_wanted() -> None:
+def test_it_is_found_anew_once_labels_have_tripled_with_more_images_than_one_and_where_wanted() -> None:
     segmenter, cells = labelled(3)
+    segmenter.calibrated_with.fill_(12)
+    assert is_due(segmenter, cells, SETTINGS)
+    assert not is_due(segmenter, cells, replace(SETTINGS, folds=0))
     segmenter.calibrated_with.fill_(13)
-    calibrate(segmenter, cells, SETTINGS, seed=1)
-    alone, one = labelled(1)
-    calibrate(alone, one, SETTINGS, seed=1)
-    unasked, three = labelled(3)
-    calibrate(unasked, three, replace(SETTINGS, folds=0), seed=1)
-    assert [float(each.temperature) for each in (segmenter, alone, unasked)] == [1.0, 1.0, 1.0]
+    assert not is_due(segmenter, cells, SETTINGS)
+    assert not is_due(*labelled(1), SETTINGS)
