@@ -38,6 +38,7 @@ def stride_of(world: World, kind: str = "segmenter") -> int:
 
 def test_a_round_goes_over_to_finer_features_the_next_go_on_with_them_and_the_setting_ends_it(world: World) -> None:
     world.add("reward", Threads(2, 3))
+    world.call("PATCH", f"/projects/{world.project.id}", json={"settings": {"refit_steps": 60}})
     world.call("GET", "/next-regions", params={"project": world.project.id})
     first = label_a_round(world)
     assert "Features of every 2 pixels instead of 8 from now on." in first["note"]
