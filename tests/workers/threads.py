@@ -47,3 +47,9 @@ class Blocks(Threads):
     """As threads, so wide that coarse features see them as well as fine ones."""
 
     width, apart = 48, 96
+
+
+class Cords(Threads):
+    """As threads, four pixels wide."""
+
+    width, apart = 4, 20

@@ -10,7 +10,7 @@ from service.queue import RUN_JOB
 from tests.workers.conftest import World
 from tests.workers.jobs.test_heads import segmenter_of
 from tests.workers.jobs.test_tasks import start
-from tests.workers.threads import Threads
+from tests.workers.threads import Cords
 
 SETTINGS: dict[str, Any] = {
     "segmenter": "efficientnet-lite0", "width": 8, "magnification": 1.0, "refit_steps": 25, "dropout": 0.0, "cell_height": 72,
@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
-    return make_world(**SETTINGS).add("pool", Threads(16, 1), labelled=False)
+    return make_world(**SETTINGS).add("pool", Cords(16, 1), labelled=False)
 
 
 def label_a_round(world: World) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def stride_of(world: World, kind: str = "segmenter") -> int:
 
 
 def test_a_round_goes_over_to_finer_features_the_next_go_on_with_them_and_the_setting_ends_it(world: World) -> None:
-    world.add("reward", Threads(2, 3))
+    world.add("reward", Cords(2, 3))
     world.call("PATCH", f"/projects/{world.project.id}", json={"settings": {"refit_steps": 60}})
     world.call("GET", "/next-regions", params={"project": world.project.id})
     first = label_a_round(world)
@@ -52,7 +52,7 @@ def test_a_round_goes_over_to_finer_features_the_next_go_on_with_them_and_the_se
 
 
 def test_a_first_fit_goes_over_and_policies_learn_by_what_it_began_with(world: World) -> None:
-    world.add("train", Threads(8, 2)).add("state", Threads(2, 4)).add("reward", Threads(2, 3))
+    world.add("train", Cords(8, 2)).add("state", Cords(2, 4)).add("reward", Cords(2, 3))
     job = start(world, "pretrain")
     world.work()
     result = world.job(job.id).result
@@ -64,7 +64,7 @@ def test_a_first_fit_goes_over_and_policies_learn_by_what_it_began_with(world: W
 
 
 def test_the_last_fit_goes_over_and_in_slices_ends_as_in_one_go(world: World) -> None:
-    world.add("train", Threads(8, 2))
+    world.add("train", Cords(8, 2))
     whole = start(world, "finish", steps=100)
     world.work()
     result, weights = world.job(whole.id).result, segmenter_of(world, "final")[1].state_dict()
