@@ -43,7 +43,8 @@ def simulate(context: typer.Context, given: Everything) -> None:
     experiment = options.checked(lambda: with_cells(chosen, given.root))
     if experiment != chosen:
         said = f"Regions of {experiment.cell_height} x {experiment.cell_width} pixels, as suits the images"
-        finely = f"Features of every {experiment.architecture.stride} pixels: --set stride=2 where things are thinner"
+        finely = f"Features of every {experiment.architecture.stride} pixels"
+        finely += ", finer ones where labels show them to be better" if experiment.stride_by_labels else ""
         typer.echo(f"{said}: --set cell_height and --set cell_width for others. {finely}.", err=True)
     shared = Shared(
         experiment=experiment,

@@ -142,8 +142,8 @@ class ProjectSettings(QualitySettings, LeaseSettings, GoldSettings):
     )
     stride: Literal[2, 4, 8] | None = Field(
         None,
-        description="Pixels to a cell of a frozen encoder's features; none: by the size of a region. What is thinner is hardly "
-        "seen: set 4 or 2 where things are.",
+        description="Pixels to a cell of a frozen encoder's features; none: by the size of a region at first, and finer once "
+        "labels show that to be better. What is thinner is hardly seen.",
     )
     magnification: float = Field(
         1.5,

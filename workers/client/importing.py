@@ -87,8 +87,8 @@ def _import(client: Client, order: ImportOrder, console: Console, place: Place |
         cell = plan.cell
         order = replace(order, settings={**order.settings, **cell})
         console.print(
-            "Regions of {cell_height} x {cell_width} pixels, as suits the images. By --settings others, and a finer look "
-            "(stride) where things are a few pixels wide.".format(**cell),
+            "Regions of {cell_height} x {cell_width} pixels, as suits the images; by --settings others. How finely they are "
+            "looked at (stride) labels show.".format(**cell),
             highlight=False,
         )
     urls = _urls(plan, place) if order.reference else None
