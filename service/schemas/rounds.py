@@ -29,7 +29,9 @@ class RoundOut(BaseModel):
         description="mIoU on the reward images before learning, from 0 to 1.", examples=[0.41]
     )
     miou_after: float | None = Field(description="And after.", examples=[0.42])
-    reward: float | None = Field(description="100 times the difference.", examples=[1.0])
+    reward: float | None = Field(
+        description="100 times the difference; none where the network went over to finer features, too.", examples=[1.0]
+    )
     iou_per_class: dict[str, float | None] | None = Field(
         description="After learning; null for a class absent from prediction and truth.",
         examples=[{"Sky": 0.86, "Pole": 0.03}],

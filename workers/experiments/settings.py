@@ -123,6 +123,14 @@ class Experiment(Settings):
         """Of a fit in many steps to whole images (see `Refit.long`)."""
         return replace(self.refit.long(steps), folds=self._folds)
 
+    def _fits(self, *, chosen: bool) -> RefitSettings:
+        """Of a round: where labels have `chosen` finer features a head begins anew, with as long a fit as theta_0 had."""
+        settings = self.refit.built()
+        if not chosen:
+            return settings
+        first = self.refit.theta0_steps if self.known_splits else self.refit.first_steps
+        return replace(settings, folds=self._folds, first_steps=first)
+
     @property
     def _folds(self) -> int:
         """Of the cross-validation in which heads are compared."""
@@ -172,7 +180,7 @@ class Experiment(Settings):
             learning=self.learning,
             passes=self.passes,
             train=self.round.built(),
-            refit=replace(self.refit.built(), folds=self._folds if method is not None else 0),
+            refit=self._fits(chosen=self.stride_by_labels and method is not None),
             finer=self.stride_by_labels and method is not None,
         )
 

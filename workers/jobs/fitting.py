@@ -61,10 +61,17 @@ def fit_head(
     """
     kept = KeptFits(run.state(phase), settings_hash([made_of(project, segmenter, taught, steps), after]))
 
+    first = True
+
     def begun(name: str, fit: Refitting) -> None:
+        nonlocal first
         kept.take_up(name, fit)
-        if name == "refit":  # the first of them
-            run.begin_slice()  # to read what is labelled may take longer than a slice
+        if name != "refit":
+            run.report(span[1], "Judging heads on images that they have not seen")
+        if first and fit.step < fit.steps:
+            # To read what is labelled, and what earlier slices fitted, may take longer than a slice.
+            run.begin_slice()
+            first = False
 
     def check() -> None:
         if run.interrupted:
@@ -81,6 +88,8 @@ def fit_head(
     kept.save()  # a slice that ends after it takes none of its steps again
     fitted = learner.segmenter
     assert isinstance(fitted, FrozenSegmenter)
+    if learner.said:
+        run.report(span[1], learner.said)
     return fitted
 
 
@@ -95,7 +104,9 @@ def made_of(project: ProjectData, segmenter: FrozenSegmenter, taught: Taught, st
         digest.update(f"{taught.images.digest(answer.image)} {answer.box} ".encode())
         digest.update(answer.label_map.tobytes())
     loop = [project.loop.cell_height, project.loop.cell_width, asdict(project.loop.refit), project.settings.seed]
-    return settings_hash([digest.hexdigest(), steps, segmenter.sight, asdict(project.architecture), loop])
+    # What earlier versions did not have is left out where it is as it was.
+    architecture = {key: each for key, each in asdict(project.architecture).items() if key != "chosen" or each}
+    return settings_hash([digest.hexdigest(), steps, segmenter.sight, architecture, loop])
 
 
 def labelled_regions(

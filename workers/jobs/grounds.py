@@ -82,7 +82,8 @@ def games_made_of(
 ) -> str:
     """A hash of what games go by. Of the project's settings just those: others may change while a campaign runs."""
     digests = {split: [images.digest(number) for number in range(len(images))] for split, images in splits.items()}
-    return settings_hash([source.id, digests, settings.keyed(CAME_LAST), asdict(loop), project.settings.seed])
+    goes = {key: each for key, each in asdict(loop).items() if key != "finer"}  # which no game is
+    return settings_hash([source.id, digests, settings.keyed(CAME_LAST), goes, project.settings.seed])
 
 
 def ground_of(

@@ -67,9 +67,10 @@ def fit_start(run: JobRun, project: ProjectData) -> dict[str, Any]:
 
 def _source(run: JobRun, project: ProjectData, base: FrozenSegmenter, images: ProjectImages) -> Checkpoint:
     """The row of the head for games: an earlier slice's, if it is made of the same, else one that is made now."""
-    # As finely as the base looks: games of many rounds would take many times as long with finer features.
-    settings = project.settings.model_copy(update={"stride": base.stride})
-    project = replace(project, settings=settings)
+    # As coarsely as a project begins: games of many rounds would take many times as long with finer features.
+    coarse = project.architecture.stride
+    project = replace(project, settings=project.settings.model_copy(update={"stride": coarse}))
+    base = with_fresh_head(base, project.settings.seed, stride=coarse)
     state, steps = labelled_part(project.images("state")), project.loop.refit.first_steps
     taught = Taught(images=images, known=[state], labelled=LabelledSet(len(project.classes)))
     of_source = made_of(project, base, taught, steps)
@@ -90,6 +91,9 @@ def _learned_since(
     """Learn, as a tell does, from rounds that were told between two slices of the fit; the regions learned from by now."""
     labelled, refit = labelled_regions(project, before.images, told=True), project.loop.refit
     if labelled.regions > before.labelled.regions:
+        told = project.to_go_on_from(project.latest("segmenter"))[0]
+        if isinstance(told, FrozenSegmenter) and told.stride < head.stride:  # those rounds went over to finer features
+            head = with_fresh_head(head, project.settings.seed, stride=told.stride)
         steps = refit.steps if bool(head.fitted) else refit.first_steps
         after = made_of(project, head, before, refit.first_steps)
         taught = replace(before, labelled=labelled)
@@ -124,7 +128,7 @@ def finish_head(run: JobRun, project: ProjectData, payload: FinishPayload) -> di
     network: Segmenter = head
     if payload.unfreeze:
         tuned = fine_tuned(run, project, head, images, taught.labelled, payload, (SHARE_OF_HEAD, 0.95))
-        better = measured(project, tuned)
+        better = {"stride": head.stride, **measured(project, tuned)}
         if better.get("miou", 0.0) > figures.get("miou", 0.0):
             network, figures = tuned, better
     description = {"regions": taught.labelled.regions, "unfrozen": network is not head, **figures}

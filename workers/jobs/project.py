@@ -245,10 +245,8 @@ class ProjectData:
         except (CheckpointError, ImportError):
             if self.settings.learning == "pass":
                 raise
-            return (
-                self.fresh_segmenter(),
-                None,
-            )  # its encoder is not to be had here, and a head is soon fitted to another
+            # Its encoder is not to be had here, and a head is soon fitted to another.
+            return self.fresh_segmenter(), None
         if self.settings.learning == "pass" or is_of(segmenter, self.architecture):
             return segmenter, checkpoint
         return self.fresh_segmenter(), None

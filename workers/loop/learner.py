@@ -52,6 +52,11 @@ class Learner:
         return self._lesson.segmenter
 
     @property
+    def said(self) -> str:
+        """How it is learned from now on, where that changed in the last round."""
+        return self._lesson.said
+
+    @property
     def momentum(self) -> dict[str, Tensor]:
         """What learning remembers between rounds."""
         return self._lesson.momentum
@@ -79,15 +84,16 @@ class Learner:
             round_number=round_number,
             miou_before=None if before is None else mean_iou(before.sum(0)),
             miou_after=None if after is None else mean_iou(after.sum(0)),
+            # What the labels brought and what finer features did are not told apart.
             reward=None
-            if before is None or after is None
+            if before is None or after is None or self.said
             else 100 * (mean_iou(after.sum(0)) - mean_iou(before.sum(0))),
             fell=before is not None and after is not None and self._fell(before, after, round_number),
             iou_per_class=None if after is None else iou_per_class(after.sum(0)),
             class_counts=counts.counts().sum(axis=0),
             loss=loss,
             seconds=seconds,
-            said=self._lesson.said,
+            said=self.said,
         )
 
     def miou_if(self, answers: Sequence[Answer], *, round_number: int) -> float | None:

@@ -167,12 +167,12 @@ class Refit:
         settings = self._settings.refit
 
         def judged(segmenter: FrozenSegmenter, seen: LabelledCells, steps: int) -> Looked:
-            name = f"fold at {segmenter.stride} in {steps}"
+            name = f"fold at {segmenter.stride} in {steps} of {len(seen.images())}"  # each fit has a name of its own
             made = judges(segmenter, seen, settings, seed, steps=steps, name=name, check=fit.check, begun=fit.begun)
             return Looked(segmenter=segmenter, cells=seen, judges=list(made), steps=steps)
 
         def look(segmenter: FrozenSegmenter, images: Sequence[Key], steps: int) -> Looked:
-            return judged(segmenter, self._looked_at(segmenter, images), steps)
+            return judged(segmenter, self._looked_at(segmenter, images, fit.check), steps)
 
         now = judged(self.segmenter, cells, max(1, settings.first_steps // SHARE))
         calibrate(self.segmenter, cells, now.judges)
@@ -181,7 +181,7 @@ class Refit:
         looked, found = finer(now, look, self._label_map, settings.first_steps, seed)
         if looked.segmenter is now.segmenter:
             return
-        self.segmenter, self._cells = looked.segmenter, self._looked_at(looked.segmenter)
+        self.segmenter, self._cells = looked.segmenter, self._looked_at(looked.segmenter, check=fit.check)
         refit(
             self.segmenter,
             self._cells.draw,
@@ -239,23 +239,31 @@ class Refit:
             self._add(self._cells, answers)
         return self._cells
 
-    def _looked_at(self, segmenter: FrozenSegmenter, images: Sequence[Key] | None = None) -> LabelledCells:
-        """All that is labelled as a segmenter sees it, or what is of some images."""
+    def _looked_at(
+        self,
+        segmenter: FrozenSegmenter,
+        images: Sequence[Key] | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> LabelledCells:
+        """All that is labelled as a segmenter sees it, or what is of some images; `check` is called before each of them."""
         cells, kept = LabelledCells(segmenter, [*self._known, self._images]), None if images is None else set(images)
         for place, source in enumerate(self._known):
             for number in range(len(source)):
                 if kept is None or (place, number) in kept:
+                    check()
                     grid = self._settings.grid(source.size(number))
                     cells.add_whole(source, number, [grid.box(cell) for cell in grid.cells.tolist()])
         pool = len(self._known)
-        self._add(cells, [each for each in self._labelled.answers if kept is None or (pool, each.image) in kept])
+        of_pool = [each for each in self._labelled.answers if kept is None or (pool, each.image) in kept]
+        self._add(cells, of_pool, check)
         return cells
 
-    def _add(self, cells: LabelledCells, answers: Sequence[Answer]) -> None:
+    def _add(self, cells: LabelledCells, answers: Sequence[Answer], check: Callable[[], None] = lambda: None) -> None:
         boxes: dict[int, list[Box]] = defaultdict(list)
         for answer in answers:
             boxes[answer.image].append(answer.box)
         for image, of_image in boxes.items():
+            check()
             label_map = self._labelled.label_map(image, self._images.size(image))
             cells.add(self._images, image, np.asarray(label_map), of_image)
 

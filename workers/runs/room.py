@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from models.frozen import STRIDES
 from models.projection import COMPONENTS
 from workers.datasets.base import Dataset
 from workers.experiments.settings import Experiment
@@ -27,9 +28,11 @@ def features_needed(experiment: Experiment, dataset: Dataset) -> int:
     """Bytes of what the experiment's frozen encoder sees of all images of the data set; 0 without one."""
     if not experiment.architecture.frozen:
         return 0
-    stride, needed = experiment.architecture.stride, 0
+    begins, needed = experiment.architecture.stride, 0
+    strides = [each for each in STRIDES if each == begins or (each < begins and experiment.stride_by_labels)]
     for source in dataset.splits.values():
         for number in range(len(source)):
             height, width = source.size(number)
-            needed += _NUMBER_BYTES * COMPONENTS * -(-height // stride) * -(-width // stride) + _HEADER_BYTES
+            for stride in strides:
+                needed += _NUMBER_BYTES * COMPONENTS * -(-height // stride) * -(-width // stride) + _HEADER_BYTES
     return needed

@@ -29,8 +29,7 @@ def calibrate(segmenter: FrozenSegmenter, cells: LabelledCells, judges: Iterable
             for part in judge.parts():
                 shares_Chw = judge.unseen.shares_of(part)
                 own_hw = shares_Chw.sum(0) > 0
-                seen_1Fhw = part.seen_Fhw[None].to(judge.head.classifier.weight.device)
-                logits_Chw = judge.head.cell_logits(seen_1Fhw)[0].cpu()
+                logits_Chw = judge.logits_around(part, 0)[0].cpu()
                 logits.append(logits_Chw[:, own_hw].T)
                 shares.append(shares_Chw[:, own_hw].T)
     segmenter.temperature.fill_(best_temperature(torch.cat(logits), torch.cat(shares)))

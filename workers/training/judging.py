@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from models.frozen import FrozenSegmenter
 from models.head import REACH
@@ -13,7 +14,7 @@ from models.inference import evaluating
 from models.label_maps import likeliest_classes
 from models.refit import RefitSettings, Refitting, refit
 from service.domain.metrics import confusion_matrix
-from workers.chance import numpy_generator, torch_generator
+from workers.chance import derived_seed, numpy_generator, torch_generator
 from workers.training.building import with_fresh_head
 from workers.training.refitting import Key, LabelledCells, Part
 
@@ -23,15 +24,26 @@ JUDGED = 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """A head, and the labelled cells of the images that it has not seen."""
+    """A head, and the labelled cells of the images that it has not seen, of which it judges some that follow from the seed."""
 
     head: FrozenSegmenter
     unseen: LabelledCells
+    seed: int = 0
 
     def parts(self) -> Iterator[Part]:
-        """Regions that it has not seen; of many some, evenly."""
+        """The regions that are judged: those of one image and its neighbours would lie in one place of all images."""
         parts = list(self.unseen.parts())
-        yield from parts[:: max(1, len(parts) // JUDGED)]
+        for place in sorted(numpy_generator(self.seed, "judged").permutation(len(parts))[:JUDGED]):
+            yield parts[place]
+
+    def logits_around(self, part: Part, around: int) -> Tensor:
+        """(1, C, h, w) of a region's cells and so many around it, as far as they are there."""
+        device = self.head.classifier.weight.device
+        # The head reaches further than what is asked for.
+        wide, wanted = part.inside(REACH + around), part.inside(around)
+        logits_1Chw = self.head.cell_logits(part.seen_Fhw[(..., *wide)][None].to(device))
+        rows, cols = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(wanted, wide, strict=True))
+        return logits_1Chw[..., rows, cols]
 
 
 def judges(
@@ -65,7 +77,7 @@ def judges(
             on_step=lambda step: check(),
             begun=partial(begun, f"{name} {fold}"),
         )
-        yield Judge(head=head, unseen=cells.of(held_out))
+        yield Judge(head=head, unseen=cells.of(held_out), seed=derived_seed(seed, "judged", fold))
 
 
 def confusions_of(judge: Judge, label_map_of: Callable[[Key], NDArray[np.uint8]]) -> Mapping[Key, NDArray[np.int64]]:
@@ -74,12 +86,11 @@ def confusions_of(judge: Judge, label_map_of: Callable[[Key], NDArray[np.uint8]]
     `label_map_of` gives an image's label map, height x width, IGNORE where it is not labelled.
     """
     head, found = judge.head, dict[Key, NDArray[np.int64]]()
-    device, stride = head.classifier.weight.device, head.stride
+    stride = head.stride
     with evaluating(head):
         for part in judge.parts():
-            # What is interpolated between cells reaches one further than the head does.
-            around, own = part.inside(REACH + 1), part.inside()
-            logits_1Chw = head.cell_logits(part.seen_Fhw[(..., *around)][None].to(device))
+            around, own = part.inside(1), part.inside()
+            logits_1Chw = judge.logits_around(part, 1)  # what is interpolated between cells reaches one further
             size = [stride * side for side in logits_1Chw.shape[-2:]]
             likeliest_HW = likeliest_classes(logits_1Chw, stride, (size[0], size[1]))[0].cpu().numpy()
             truth_HW = label_map_of(part.key)[_pixels(part.rows, 0, stride), _pixels(part.cols, 0, stride)]

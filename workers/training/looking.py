@@ -59,6 +59,14 @@ def features(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Fe
     return _cache.get(segmenter.sight, source.digest(number), look)
 
 
+def mapped_features(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Features | None:
+    """As `features`, mapped from a file: the system reads it when it is used, and lets go of it; None where none can be kept."""
+    if _mapped(segmenter, source, number) is not None:
+        return features(segmenter, source, number)
+    look = partial(_looked, segmenter, source, number)
+    return _cache.get_mapped(segmenter.sight, source.digest(number), look)
+
+
 def _looked(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Features:
     images_13HW = stack_images(source, [number], segmenter.classifier.weight.device)
     return np.asarray(segmenter.look(images_13HW)[0].cpu().numpy())

@@ -1,6 +1,5 @@
 """What a head is fitted to: features and labels of every labelled region, and the fit itself."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,12 @@ from models.head import class_shares
 from models.refit import Windows
 from service.domain.regions import Box
 from workers.datasets.base import ImageSource
-from workers.training.looking import features
+from workers.training.looking import features, mapped_features
 
 # Cells of unlabelled image kept around a region of a large image: windows reach into it for context.
 AROUND = 24
+# Numbers of features that are held, 2 bytes each; what comes after them is mapped from files, where they can be kept.
+MOST_HELD = 2**29
 Key = tuple[int, int]  # of an image: the number of its source among those taken in, and its own in that
 
 
@@ -53,6 +54,7 @@ class LabelledCells:
         self._shares: dict[Key, Tensor] = {}
         self._seen: list[Tensor] = []
         self._parts: Counter[Key] = Counter()  # numbers held of an image's parts
+        self._held, self._wholes = 0, set[Key]()  # numbers held of all, and images that are held as a whole
         # Of each region: its image, its (row, col, height, width) in cells, and where its features begin in the image.
         self._regions: list[tuple[Key, tuple[int, int, int, int], tuple[int, int]]] = []
         self._sources = list(sources)
@@ -63,7 +65,7 @@ class LabelledCells:
         other = LabelledCells(self._segmenter)
         other._shares, other._seen = dict(self._shares), list(self._seen)
         other._regions, other._sources = list(self._regions), list(self._sources)
-        other._parts = Counter(self._parts)
+        other._parts, other._held, other._wholes = Counter(self._parts), self._held, set(self._wholes)
         return other
 
     def __len__(self) -> int:
@@ -91,7 +93,7 @@ class LabelledCells:
         key = (self._source_number(source), number)
         shares_Chw = class_shares(torch.from_numpy(np.array(label_map_HW)), self._classes, self._stride)
         self._shares[key] = shares_Chw.half()
-        seen_Fhw = torch.from_numpy(np.asarray(features(self._segmenter, source, number)))
+        seen_Fhw, mapped = self._features(source, number)
         self._ordered = None
         for box in boxes:
             row, col = box.row // self._stride, box.col // self._stride
@@ -99,13 +101,23 @@ class LabelledCells:
             around = (slice(max(0, row - AROUND), stop[0] + AROUND), slice(max(0, col - AROUND), stop[1] + AROUND))
             part_Fhw = seen_Fhw[(..., *around)]
             # Parts overlap: of an image with many regions the whole, which they share, is less than their sum.
-            if not whole and 2 * (self._parts[key] + part_Fhw.numel()) < seen_Fhw.numel():
+            if not (whole or mapped) and 2 * (self._parts[key] + part_Fhw.numel()) < seen_Fhw.numel():
                 self._parts[key] += part_Fhw.numel()
+                self._held += part_Fhw.numel()
                 part_Fhw, origin = part_Fhw.clone(), (around[0].start, around[1].start)
             else:
                 part_Fhw, origin = seen_Fhw, (0, 0)
+                if not mapped and key not in self._wholes:
+                    self._wholes.add(key)
+                    self._held += seen_Fhw.numel()
             self._seen.append(part_Fhw)
             self._regions.append((key, (row, col, stop[0] - row, stop[1] - col), origin))
+
+    def _features(self, source: ImageSource, number: int) -> tuple[Tensor, bool]:
+        """What is seen of an image, and whether it is mapped from a file and not held."""
+        mapped = mapped_features(self._segmenter, source, number) if self._held >= MOST_HELD else None
+        seen = features(self._segmenter, source, number) if mapped is None else mapped
+        return torch.from_numpy(np.asarray(seen)), mapped is not None
 
     def add_whole(self, source: ImageSource, number: int, boxes: Sequence[Box]) -> None:
         """Take an image in that is labelled as a whole, cut into the boxes."""
@@ -151,19 +163,20 @@ class LabelledCells:
             )
 
     def shares_of(self, part: Part) -> Tensor:
-        """(C, h, w) of what is seen of a region, the shares of its own labelled pixels."""
-        own = torch.zeros(self._classes, *part.seen_Fhw.shape[1:])
-        own[(..., *part.inside())] = self._shares[part.key][:, part.rows, part.cols].float()
-        return own
+        """(C, h, w) of a region's cells, the shares of their labelled pixels."""
+        return self._shares[part.key][:, part.rows, part.cols].float()
 
     def numbers_with(self, segmenter: FrozenSegmenter) -> int:
         """About how many numbers would be held of what another segmenter sees of these regions."""
         times, parts = self._stride / segmenter.stride, Counter[Key]()
         for key, (_, _, height, width), _ in self._regions:
             rows, cols = (round(side * times) + 2 * AROUND for side in (height, width))
-            parts[key] += rows * cols * segmenter.projection.components_EF.shape[1]
-        wholes = {key: math.prod(segmenter.seen_shape(self.source(key).size(key[1]))) for key in parts}
-        return sum(min(parts[key], wholes[key]) for key in parts)
+            parts[key] += rows * cols
+        found = 0
+        for key, cells in parts.items():
+            features, rows, cols = segmenter.seen_shape(self.source(key).size(key[1]))
+            found += features * min(cells, rows * cols) + self._classes * rows * cols
+        return found
 
     def _in_order(self) -> list[int]:
         if self._ordered is None:

@@ -2,15 +2,21 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from service.queue import RUN_JOB
 from tests.workers.conftest import World
-from tests.workers.jobs.test_heads import segmenter_of
+from tests.workers.jobs.test_heads import segmenter_of, told_world
 from tests.workers.jobs.test_tasks import start
 from tests.workers.threads import Cords
+from workers.jobs import heads
+from workers.jobs.fitting import Taught
+from workers.jobs.project import load_project
+from workers.loop.labelled import LabelledSet
+from workers.training.building import with_fresh_head
 
 SETTINGS: dict[str, Any] = {
     "segmenter": "efficientnet-lite0", "width": 8, "magnification": 1.0, "refit_steps": 25, "dropout": 0.0, "cell_height": 72,
@@ -78,3 +84,16 @@ def test_the_last_fit_goes_over_and_in_slices_ends_as_in_one_go(world: World) ->
     assert turns > 4
     again = segmenter_of(world, "final")[1].state_dict()
     assert all(torch.equal(weights[key], again[key]) for key in weights)
+
+
+def test_a_first_fit_goes_on_as_finely_as_rounds_that_were_told_meanwhile(
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = told_world(make_world)
+    project = load_project(world.worker, world.project.id)
+    begun = with_fresh_head(segmenter_of(world)[1], 0, stride=8)
+    monkeypatch.setattr(heads, "fit_head", lambda run, project, head, taught, **how: head)
+    before = Taught(images=project.images("pool"), known=[], labelled=LabelledSet(3))
+    head, regions = heads._learned_since(Mock(), project, begun, before)
+    assert (head.stride, bool(head.fitted)) == (4, False)
+    assert regions > 0

@@ -13,6 +13,7 @@ from workers.datasets.base import ImageSource
 from workers.loop import ActiveLearner, finer
 from workers.loop.labelled import LabelledSet
 from workers.loop.learner import Learner
+from workers.loop.lessons import Fit
 from workers.loop.oracle import Oracle
 from workers.loop.round import LoopSettings, groups_of
 from workers.training.building import Architecture, fresh_segmenter, is_of
@@ -93,6 +94,15 @@ def test_of_many_images_some_are_compared_and_all_are_learned_from(monkeypatch: 
     assert int(learner.segmenter.calibrated_with) == 48
 
 
+def test_each_fit_of_a_lesson_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Those of one name would be taken for one another where a job goes on with them.
+    monkeypatch.setattr(finer, "MOST_IMAGES", 9)
+    names: list[str] = []
+    learner_of(Threads(2, 2), Threads(12, 1)).learn_known(Fit(begun=lambda name, fit: names.append(name)))
+    assert len(names) > 8
+    assert len(set(names)) == len(names)
+
+
 def test_a_campaign_goes_on_with_them_and_says_so() -> None:
     pool, settings = Threads(12, 3), replace(SETTINGS, batch_size=20, sampling="uniform")
     active = ActiveLearner(
@@ -116,6 +126,9 @@ def test_a_campaign_goes_on_with_them_and_says_so() -> None:
     assert active.chooser.segmenter is active.segmenter is active.learner.segmenter
     assert first.miou_after is not None
     assert first.miou_after > 0.6
+    # What its labels brought is not told from what finer features did.
+    assert first.reward is None
+    assert second.reward is not None
 
 
 def test_what_a_round_would_bring_is_found_without_them() -> None:

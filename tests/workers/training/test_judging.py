@@ -10,6 +10,7 @@ from service.domain.regions import Grid
 from tests.workers.threads import SIZE, Threads
 from workers.datasets.base import Subset
 from workers.datasets.forwarding import Forwarding
+from workers.training import judging
 from workers.training.building import Architecture, fresh_segmenter, with_fresh_head
 from workers.training.convergence import confusions
 from workers.training.judging import Judge, confusions_of, judges
@@ -57,6 +58,16 @@ def test_each_image_is_held_out_once_and_its_judge_is_fitted_to_the_others(segme
     assert [len(keys) for keys in held_out] == [3, 2]
     assert all(bool(judge.head.fitted) for judge in made)
     assert not bool(segmenter.fitted)
+
+
+def test_regions_are_judged_wherever_they_lie(segmenter: FrozenSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As many as there are images, each of which has nine: every ninth would lie in one corner.
+    monkeypatch.setattr(judging, "JUDGED", 5)
+    cells = LabelledCells(segmenter, [SOURCE])
+    for number in range(5):
+        cells.add_whole(SOURCE, number, [GRID.box(cell) for cell in GRID.cells.tolist()])
+    places = {(part.rows.start, part.cols.start) for part in Judge(head=segmenter, unseen=cells, seed=4).parts()}
+    assert len(places) > 2
 
 
 @pytest.mark.parametrize("stride", [8, 4, 2])

@@ -1,8 +1,10 @@
 """What a head is fitted to does not depend on the order in which it came, and a copy goes its own way."""
 
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pytest
 import torch
 
 from models.refit import Windows
@@ -10,6 +12,8 @@ from service.domain.regions import Grid
 from tests.workers.conftest import Rectangles
 from tests.workers.games import POOL, STATE, frozen_loop, frozen_segmenter
 from workers.training import refitting
+from workers.training.feature_cache import FeatureCache
+from workers.training.looking import features_kept_in
 from workers.training.refitting import LabelledCells
 
 LARGE = Rectangles(1, 5, (480, 480))
@@ -70,3 +74,25 @@ def test_of_an_image_with_many_regions_no_more_is_held_than_of_the_whole() -> No
     parts = {seen.data_ptr(): seen.numel() for seen in cells._seen if seen.numel() < whole.numel()}
     assert parts
     assert sum(parts.values()) < whole.numel()
+
+
+def test_what_comes_when_much_is_held_is_mapped_from_files_and_the_same_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = with_state()
+    add(held, 0, 3, 7)
+    monkeypatch.setattr(refitting, "MOST_HELD", 1)  # of the first image all is held
+    with features_kept_in(FeatureCache(tmp_path)):
+        mapped = with_state()
+        add(mapped, 0, 3, 7)
+        add(mapped, 0, 5)
+        assert same(drawn(mapped), drawn(with_regions(held, 5)))
+    first, *others = {seen.data_ptr(): seen for seen in mapped._seen}.values()
+    assert mapped._held == first.numel()
+    assert len(others) == 2  # the same image is mapped whenever regions of it come
+    assert len(list(tmp_path.rglob("*.npy"))) == 2
+
+
+def with_regions(cells: LabelledCells, *numbers: int) -> LabelledCells:
+    add(cells, 0, *numbers)
+    return cells
