@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 
-const OF_PROJECT = ["project", "annotate", "regions", "review", "people", "setup"] as const;
+const OF_PROJECT = ["project", "annotate", "regions", "review", "people", "setup", "settings"] as const;
 
 export interface Route {
   readonly page: "home" | "new" | (typeof OF_PROJECT)[number];
@@ -14,7 +14,31 @@ export interface Route {
 }
 
 export const route = signal(routeOf(location.hash));
-addEventListener("hashchange", () => (route.value = routeOf(location.hash)));
+addEventListener("hashchange", () => turn(location.hash));
+
+/** Who is asked before another page is shown. */
+let holder: ((go: () => void) => void) | null = null;
+
+/** Keep the page until its work is done, or given up: who wants another one is asked with the way there. Returns what ends that. */
+export function holdPage(ask: (go: () => void) => void): () => void {
+  holder = ask;
+  return () => {
+    if (holder === ask) holder = null;
+  };
+}
+
+function turn(hash: string): void {
+  const [next, { page, project, region, query }] = [routeOf(hash), route.value];
+  if (holder === null || (next.page === page && next.project === project)) {
+    route.value = next;
+    return;
+  }
+  history.replaceState(null, "", addressOf(page, project, region, query));
+  holder(() => {
+    holder = null;
+    location.hash = hash;
+  });
+}
 
 export function routeOf(hash: string): Route {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
