@@ -22,22 +22,39 @@ let holder: ((go: () => void) => void) | null = null;
 /** Keep the page until its work is done, or given up: who wants another one is asked with the way there. Returns what ends that. */
 export function holdPage(ask: (go: () => void) => void): () => void {
   holder = ask;
+  document.addEventListener("click", holdLink, true);
   return () => {
-    if (holder === ask) holder = null;
+    holder = null;
+    document.removeEventListener("click", holdLink, true);
   };
 }
 
+function holdLink(event: MouseEvent): void {
+  const link = event.target instanceof Element ? event.target.closest<HTMLAnchorElement>("a[href^='#']") : null;
+  if (link === null || event.ctrlKey || event.metaKey || event.shiftKey || isHere(routeOf(link.hash))) return;
+  event.preventDefault();
+  holder?.(() => goTo(link.hash));
+}
+
+/** To another address; where the page is held, its own comes back first: the browser was a step back, or was typed at. */
 function turn(hash: string): void {
-  const [next, { page, project, region, query }] = [routeOf(hash), route.value];
-  if (holder === null || (next.page === page && next.project === project)) {
+  const next = routeOf(hash);
+  if (holder === null || isHere(next)) {
     route.value = next;
     return;
   }
-  history.replaceState(null, "", addressOf(page, project, region, query));
-  holder(() => {
-    holder = null;
-    location.hash = hash;
-  });
+  const { page, project, region, query } = route.value;
+  history.pushState(null, "", addressOf(page, project, region, query));
+  holder(() => goTo(hash));
+}
+
+function isHere({ page, project }: Route): boolean {
+  return page === route.value.page && project === route.value.project;
+}
+
+function goTo(hash: string): void {
+  holder = null;
+  location.hash = hash;
 }
 
 export function routeOf(hash: string): Route {
