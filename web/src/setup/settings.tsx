@@ -27,8 +27,7 @@ export function ProjectSettings({ project, annotator }: ProjectSettingsProps) {
     <main class="setup settings">
       <h1>Settings</h1>
       <p class="hint">
-        {project.name}. What is changed here counts from the next round that is asked for or learned from; what is
-        labelled stays.
+        {project.name}. Changes count for what is asked for, given out and learned from here on; what is labelled stays.
       </p>
       <form
         onSubmit={(event) => {
