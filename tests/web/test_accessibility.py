@@ -43,6 +43,7 @@ PAGES = {
     "review": Visited(place="projects/{}/review", shown=".review .legend li"),
     "annotators": Visited(place="projects/{}/people", shown="tbody td"),
     "set-up": Visited(place="projects/{}/setup", shown=".people li"),
+    "settings": Visited(place="projects/{}/settings", shown=".bar button"),
 }
 
 

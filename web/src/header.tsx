@@ -44,6 +44,7 @@ const TABS = [
   ["review", "Review", "reviewer"],
   ["people", "Annotators", "reviewer"],
   ["setup", "Set up", "admin"],
+  ["settings", "Settings", "admin"],
 ] as const;
 
 function Tabs({ project, who }: { project: number; who: Who }) {

@@ -9,6 +9,7 @@ import { Correct } from "./review/correct";
 import { Review } from "./review/page";
 import { addressOf, replaceAddress, route } from "./routes";
 import { Setup } from "./setup/page";
+import { ProjectSettings } from "./setup/settings";
 import { useTitle } from "./title";
 import { Annotators } from "./watch/annotators";
 import { Gallery } from "./watch/gallery";
@@ -50,6 +51,7 @@ function Page({ project, who }: { project: Schemas["ProjectDetail"]; who: Who })
   if (page === "annotate") return <Annotate annotator={who.annotator_id} project={project} />;
   if (page === "people") return <Annotators project={project.id} />;
   if (page === "setup") return <Setup project={project} />;
+  if (page === "settings") return <ProjectSettings project={project} annotator={who.annotator_id} />;
   if (page !== "review" && page !== "regions") return <Overview project={project} />;
   const close = () => replaceAddress(addressOf(page, project.id, 0, page === "regions" ? query : ""));
   return (

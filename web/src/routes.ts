@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 
-const OF_PROJECT = ["project", "annotate", "regions", "review", "people", "setup"] as const;
+const OF_PROJECT = ["project", "annotate", "regions", "review", "people", "setup", "settings"] as const;
 
 export interface Route {
   readonly page: "home" | "new" | (typeof OF_PROJECT)[number];
@@ -14,7 +14,48 @@ export interface Route {
 }
 
 export const route = signal(routeOf(location.hash));
-addEventListener("hashchange", () => (route.value = routeOf(location.hash)));
+addEventListener("hashchange", () => turn(location.hash));
+
+/** Who is asked before another page is shown. */
+let holder: ((go: () => void) => void) | null = null;
+
+/** Keep the page until its work is done, or given up: who wants another one is asked with the way there. Returns what ends that. */
+export function holdPage(ask: (go: () => void) => void): () => void {
+  holder = ask;
+  document.addEventListener("click", holdLink, true);
+  return () => {
+    holder = null;
+    document.removeEventListener("click", holdLink, true);
+  };
+}
+
+function holdLink(event: MouseEvent): void {
+  const link = event.target instanceof Element ? event.target.closest<HTMLAnchorElement>("a[href^='#']") : null;
+  if (link === null || event.ctrlKey || event.metaKey || event.shiftKey || isHere(routeOf(link.hash))) return;
+  event.preventDefault();
+  holder?.(() => goTo(link.hash));
+}
+
+/** To another address; where the page is held, its own comes back first: the browser was a step back, or was typed at. */
+function turn(hash: string): void {
+  const next = routeOf(hash);
+  if (holder === null || isHere(next)) {
+    route.value = next;
+    return;
+  }
+  const { page, project, region, query } = route.value;
+  history.pushState(null, "", addressOf(page, project, region, query));
+  holder(() => goTo(hash));
+}
+
+function isHere({ page, project }: Route): boolean {
+  return page === route.value.page && project === route.value.project;
+}
+
+function goTo(hash: string): void {
+  holder = null;
+  location.hash = hash;
+}
 
 export function routeOf(hash: string): Route {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");

@@ -3,7 +3,7 @@
 import type { Rect } from "../mask/label_map";
 import { Backdrop } from "./backdrop";
 import type { Editor } from "./editor";
-import { brush, hidden, opacity, tool, unsure } from "./options";
+import { brush, hidden, opacity, shorterSide, tool, unsure } from "./options";
 import type { Region } from "./task";
 import { type Box, fitted, type Point, toImage, toScreen, type View } from "./view";
 
@@ -48,6 +48,7 @@ export class Stage {
 
   show(editor: Editor | null): void {
     this.editor = editor;
+    if (editor !== null) shorterSide.value = Math.min(editor.task.region.width, editor.task.region.height);
     this.polygon = [];
     this.fit();
   }

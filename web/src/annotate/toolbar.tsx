@@ -4,7 +4,7 @@ import type { Signal } from "@preact/signals";
 import { Icon } from "../ui/icons";
 import type { Bench } from "./bench";
 import { ACTIONS, keysOf } from "./keys";
-import { brush, byContent, LARGEST_BRUSH, level, tool, type ToolName } from "./options";
+import { brush, byContent, LARGEST_BRUSH, level, setSize, tool, type ToolName, turnShape } from "./options";
 
 const TOOLS: readonly ToolName[] = ["brush", "eraser", "polygon", "fill", "replace", "smart", "hand"];
 
@@ -74,15 +74,10 @@ function BrushSettings() {
         value={(100 * Math.log(size)) / Math.log(LARGEST_BRUSH)}
         onInput={(event) => {
           const part = Number(event.currentTarget.value) / 100;
-          brush.value = { ...brush.value, size: Math.max(1, Math.round(LARGEST_BRUSH ** part)) };
+          setSize(Math.round(LARGEST_BRUSH ** part));
         }}
       />
-      <button
-        type="button"
-        aria-label={`Shape: ${shape}`}
-        title="Round or square"
-        onClick={() => (brush.value = { ...brush.value, shape: shape === "round" ? "square" : "round" })}
-      >
+      <button type="button" aria-label={`Shape: ${shape}`} title="Round or square" onClick={turnShape}>
         <span class={`shape ${shape}`} />
       </button>
     </fieldset>

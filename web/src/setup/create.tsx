@@ -7,21 +7,7 @@ import { Cells } from "./cells";
 import { Choice } from "./choice";
 import { classesOf, ClassList, FIRST, type OwnClass } from "./classes";
 import "./setup.css";
-
-const STRATEGIES: readonly [string, string][] = [
-  ["auto", "auto: The one that did best in games on your data; until then the policy that comes with regionwise"],
-  ["entropy", "entropy: Where the network is least sure"],
-  ["class-balanced", "class-balanced: Where rare classes may be"],
-  ["random", "random: At random"],
-];
-
-/** The stride of the encoder's features, in pixels: things are seen that are about as wide. */
-const STRIDES: readonly [string, string][] = [
-  ["", "labels find it out: 8 pixels at first, fewer where that turns out better"],
-  ["8", "8 pixels"],
-  ["4", "4 pixels, which takes longer"],
-  ["2", "2 pixels, which takes much longer"],
-];
+import { STRATEGIES, STRIDES } from "./strategies";
 
 export function Create() {
   const name = useSignal("");
