@@ -46,7 +46,7 @@ def test_regions_suit_the_images_unless_they_are_said(
 ) -> None:
     root = folder(tmp_path / "membranes")
     run(root, dry_run=True)
-    assert "Regions of 10 x 10 pixels, as suits the images." in capsys.readouterr().out
+    assert "Regions of 10 x 10 pixels, as suits the images;" in capsys.readouterr().out
     run(root)
     run(root, name="said", settings={"cell_height": 20})
     cells = [each["settings"] for each in admin.get("/projects").json()["items"]]
