@@ -133,7 +133,9 @@ def test_boxes_end_as_far_from_what_is_in_them_as_they_begin(begin: Begin, conte
 
 def test_the_parts_of_a_form_stand_in_line(begin: Begin, contexts: Contexts) -> None:
     page = page_of(begin(regions=1), contexts, "admin", "new")
-    parts = [*page.locator("fieldset").all(), page.get_by_role("button", name="Create")]
+    create = page.get_by_role("button", name="Create")
+    create.wait_for()
+    parts = [*page.locator("fieldset").all(), create]
     boxes = [box for each in parts if (box := each.bounding_box()) is not None]
     assert len(boxes) == 4
     assert [box["x"] for box in boxes] == [boxes[-1]["x"]] * 4
