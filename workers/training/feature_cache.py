@@ -55,26 +55,8 @@ class FeatureCache:
         """The features of an image that `digest` names, as they are seen by `sight`; looked for with `look` only once."""
         return self._memory.get(f"{sight}/{digest}", lambda: self._from_disk(sight, digest, look))
 
-    def get_mapped(self, sight: str, digest: str, look: Callable[[], Features]) -> Features | None:
-        """As `get`, but mapped from its file, and held by nobody; what is written to it stays in this process.
-
-        None where no file can be kept.
-        """
-        if self.folder is None:
-            return None
-        path = self._path(sight, digest)
-        if not path.exists():
-            self._from_disk(sight, digest, look)
-        try:
-            kept: Features = np.load(path, mmap_mode="c", allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            log.warning("Features at %s cannot be mapped: %s", path, error)
-            return None
-        _used(path)
-        return kept
-
     def get_large(self, sight: str, digest: str, shape: Shape, look: Callable[[], Iterable[Part]]) -> Tensor | None:
-        """Those of a large image, (F, h, w) float16, mapped from its file, into which `look` gives them part by part.
+        """As `get`, (F, h, w) float16, mapped from its file, into which `look` gives them part by part: held by nobody.
 
         None where no file can be kept.
         """

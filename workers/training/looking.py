@@ -59,12 +59,16 @@ def features(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Fe
     return _cache.get(segmenter.sight, source.digest(number), look)
 
 
-def mapped_features(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Features | None:
-    """As `features`, mapped from a file: the system reads it when it is used, and lets go of it; None where none can be kept."""
-    if _mapped(segmenter, source, number) is not None:
-        return features(segmenter, source, number)
-    look = partial(_looked, segmenter, source, number)
-    return _cache.get_mapped(segmenter.sight, source.digest(number), look)
+def mapped_features(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Tensor | None:
+    """(F, h, w) float16, mapped from a file and not held, whatever the image's size; None where no file can be kept."""
+
+    def parts() -> Iterator[Part]:
+        images_13HW = stack_images(source, [number], segmenter.classifier.weight.device)
+        for where, part_1Fhw in segmenter.look_by_tiles(images_13HW):
+            yield where, part_1Fhw[0].half().cpu()
+
+    shape = segmenter.seen_shape(source.size(number))
+    return _cache.get_large(segmenter.sight, source.digest(number), shape, parts)
 
 
 def _looked(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Features:
@@ -74,16 +78,8 @@ def _looked(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Fea
 
 def _mapped(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Tensor | None:
     """The features of a large image; None of others, and where no file can be kept."""
-    shape = segmenter.seen_shape(source.size(number))
-    if math.prod(shape) <= HELD_NUMBERS:
-        return None
-
-    def parts() -> Iterator[Part]:
-        images_13HW = stack_images(source, [number], segmenter.classifier.weight.device)
-        for where, part_1Fhw in segmenter.look_by_tiles(images_13HW):
-            yield where, part_1Fhw[0].half().cpu()
-
-    return _cache.get_large(segmenter.sight, source.digest(number), shape, parts)
+    large = math.prod(segmenter.seen_shape(source.size(number))) > HELD_NUMBERS
+    return mapped_features(segmenter, source, number) if large else None
 
 
 def _tensor(segmenter: FrozenSegmenter, source: ImageSource, number: int) -> Tensor:

@@ -116,8 +116,9 @@ class LabelledCells:
     def _features(self, source: ImageSource, number: int) -> tuple[Tensor, bool]:
         """What is seen of an image, and whether it is mapped from a file and not held."""
         mapped = mapped_features(self._segmenter, source, number) if self._held >= MOST_HELD else None
-        seen = features(self._segmenter, source, number) if mapped is None else mapped
-        return torch.from_numpy(np.asarray(seen)), mapped is not None
+        if mapped is not None:
+            return mapped, True
+        return torch.from_numpy(np.asarray(features(self._segmenter, source, number))), False
 
     def add_whole(self, source: ImageSource, number: int, boxes: Sequence[Box]) -> None:
         """Take an image in that is labelled as a whole, cut into the boxes."""

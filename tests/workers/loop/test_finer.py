@@ -62,14 +62,14 @@ def test_threads_are_looked_at_finely_and_blocks_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "settings",
     [
-        pytest.param({"finer": False}, id="where nobody wishes it"),
-        pytest.param({"refit": replace(SETTINGS.refit, folds=0)}, id="without cross-validation"),
+        pytest.param(replace(SETTINGS, finer=False), id="where nobody wishes it"),
+        pytest.param(replace(SETTINGS, refit=replace(SETTINGS.refit, folds=0)), id="without cross-validation"),
     ],
 )
-def test_they_are_not_where(change: dict[str, object]) -> None:
-    learner = learner_of(Threads(2, 2), Threads(10, 1), replace(SETTINGS, **change))  # type: ignore[arg-type]
+def test_they_are_not_where(settings: LoopSettings) -> None:
+    learner = learner_of(Threads(2, 2), Threads(10, 1), settings)
     learner.learn_known()
     assert stride_of(learner) == 8
 
