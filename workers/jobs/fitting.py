@@ -2,21 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from models.frozen import FrozenSegmenter
 from models.refit import Refitting
 from service.store import pool as pool_store
+from service.store.snapshots import TellSnapshot
 from workers.datasets.base import ImageSource
 from workers.files import settings_hash
 from workers.jobs.delivery import JobRun
 from workers.jobs.learning import learner_of
 from workers.jobs.project import ProjectData, ProjectImages
-from workers.loop.labelled import LabelledSet
-from workers.loop.lessons import Fit
+from workers.loop.labelled import Answer, LabelledSet
+from workers.loop.learner import Learner
+from workers.loop.lessons import AS_SET, Fit
 from workers.training.looking import features
 from workers.training.resumable import KeptFits
+
+# What is said of fits by their names; others are of heads that judge. The first one's steps are the job's progress.
+_SAID = {"refit": "Fitting the head", "refit finer": "Fitting the head to finer features"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,38 +64,71 @@ def fit_head(
     Goes on from where an earlier slice put the fit away, as the state of the `phase`. `after` names what the head was fitted
     to before. Ends the slice where others should have the worker for a while.
     """
-    kept = KeptFits(run.state(phase), settings_hash([made_of(project, segmenter, taught, steps), after]))
-
-    first = True
-
-    def begun(name: str, fit: Refitting) -> None:
-        nonlocal first
-        kept.take_up(name, fit)
-        if name != "refit":
-            run.report(span[1], "Judging heads on images that they have not seen")
-        if first and fit.step < fit.steps:
-            # To read what is labelled, and what earlier slices fitted, may take longer than a slice.
-            run.begin_slice()
-            first = False
-
-    def check() -> None:
-        if run.interrupted:
-            kept.save()
-            run.pause()
-        kept.save_if_due()
-
-    def on_step(step: int) -> None:
-        run.report(span[0] + (span[1] - span[0]) * step / steps, f"Fitting the head, step {step} of {steps}")
-        check()
-
+    made = settings_hash([made_of(project, segmenter, taught, steps), after])
+    kept, fit = kept_fit(run, made, span, phase=phase, ends=lambda: run.interrupted)
     learner = learner_of(project, segmenter, taught.labelled, taught.images, known=taught.known)
-    learner.learn_known(Fit(steps=steps, on_step=on_step, check=check, begun=begun))
+    learner.learn_known(replace(fit, steps=steps))
     kept.save()  # a slice that ends after it takes none of its steps again
     fitted = learner.segmenter
     assert isinstance(fitted, FrozenSegmenter)
     if learner.said:
         run.report(span[1], learner.said)
     return fitted
+
+
+def kept_fit(
+    run: JobRun, made_of: str, span: tuple[float, float], *, ends: Callable[[], bool], phase: str = "fit"
+) -> tuple[KeptFits, Fit]:
+    """Fits of a job that go on from where they were put away, as the state of a `phase`, and how they are to go.
+
+    `made_of` names what they are made of. Where `ends` says so, between two steps, all is put away and the job pauses.
+    """
+    kept = KeptFits(run.state(phase), made_of)
+    now: tuple[str, Refitting] | None = None
+    begins, judged = True, 0
+
+    def begun(name: str, fit: Refitting) -> None:
+        nonlocal begins, judged, now
+        kept.take_up(name, fit)
+        judged += name not in _SAID
+        now = _SAID.get(name, f"Judging heads on images that they have not seen, fit {judged}"), fit
+        if begins and fit.step < fit.steps:
+            # To read what is labelled, and what earlier slices fitted, may take longer than a slice.
+            run.begin_slice()
+            begins = False
+
+    def check() -> None:
+        if now is not None:
+            said, fit = now
+            share = fit.step / fit.steps if said == _SAID["refit"] else 1.0
+            run.report(span[0] + (span[1] - span[0]) * share, f"{said}, step {fit.step} of {fit.steps}")
+        if ends():
+            kept.save()
+            run.pause()
+        kept.save_if_due()
+
+    return kept, Fit(on_step=lambda step: check(), check=check, begun=begun)
+
+
+def fit_of_round(
+    run: JobRun, project: ProjectData, known: TellSnapshot, learner: Learner, answers: Sequence[Answer]
+) -> Fit:
+    """How a tell fits the head: it stops at once where it is called off, and goes on where it is taken up again.
+
+    It is in no slices: what the next round asks for must not depend on which worker was quicker.
+    """
+    segmenter = learner.segmenter
+    if not isinstance(segmenter, FrozenSegmenter):
+        return AS_SET
+    labelled = learner.labelled.copy()
+    labelled.add(answers)
+    taught = Taught(
+        images=project.images_of(known.pool), known=project.known(known.state, known.train), labelled=labelled
+    )
+    parent = None if known.segmenter is None else known.segmenter.id
+    after = f"round {known.round.number} after {parent}"
+    made = settings_hash([made_of(project, segmenter, taught, project.loop.refit.steps), after])
+    return kept_fit(run, made, (0.1, 0.8), ends=lambda: run.called_off)[1]
 
 
 def made_of(project: ProjectData, segmenter: FrozenSegmenter, taught: Taught, steps: int) -> str:

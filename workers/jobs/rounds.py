@@ -26,6 +26,7 @@ from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tel
 from workers.jobs.choosing import LOOK_AT_LABELLED, Choice, as_asked, at_random, choose_strategy
 from workers.jobs.costs import with_seconds
 from workers.jobs.delivery import JobRun
+from workers.jobs.fitting import fit_of_round
 from workers.jobs.golden import gold_regions
 from workers.jobs.learning import learner_before, measured_on, measures, plain, remembered, warning_of
 from workers.jobs.predicting import places_of, predicted
@@ -198,10 +199,12 @@ def _tell(run: JobRun) -> dict[str, Any]:
         return _passed_over(run, known, "Labelled before there was a segmenter; learned from when pretraining ends.")
     run.step(0.1, f"Learning from round {round_.number}")
     learner, answers, changed = learner_before(project, known)
-    result = learner.tell(answers, round_number=round_.number, changed=changed)
+    fit = fit_of_round(run, project, known, learner, [*answers, *changed])
+    result = learner.tell(answers, round_number=round_.number, changed=changed, fit=fit)
     if isinstance(learner.segmenter, FrozenSegmenter) and not bool(learner.segmenter.fitted):
         return _passed_over(run, known, "There is no labelled pixel yet that a head could be fitted to.")
     _close(run, project, known, learner, result, upto)
+    run.state("fit").clear()
     return {"round": round_.number, **measures(result), "warning": warning_of(result, known.course)}
 
 

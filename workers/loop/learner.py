@@ -62,11 +62,17 @@ class Learner:
         return self._lesson.momentum
 
     def tell(
-        self, answers: Sequence[Answer], *, round_number: int, measured: bool = True, changed: Sequence[Answer] = ()
+        self,
+        answers: Sequence[Answer],
+        *,
+        round_number: int,
+        measured: bool = True,
+        changed: Sequence[Answer] = (),
+        fit: Fit = AS_SET,
     ) -> RoundResult:
         """Learn from labelled regions: docs/method.md 2, steps 5 and 6. Without `measured` (or D_R) mIoU and reward are None.
 
-        `changed` are learned from too, but are of earlier rounds, and in no figure of this one.
+        `changed` are learned from too, but are of earlier rounds, and in no figure of this one. `fit`: how a refit goes.
         """
         seconds: dict[str, float] = {}
         learned = [*answers, *changed]
@@ -74,7 +80,7 @@ class Learner:
         with timed(seconds, "measure"):
             before = self.measured() if measured else None
         with timed(seconds, "train"):
-            loss = self._lesson.learn(learned, round_number)
+            loss = self._lesson.learn(learned, round_number, fit)
             self.confusions = None
         with timed(seconds, "measure"):
             after = self.measured() if measured else None
