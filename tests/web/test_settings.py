@@ -1,4 +1,4 @@
-"""The settings of a project on a page: what was changed is sent, what is refused stays, and nothing is left by mistake."""
+"""What admins change of a project on a page: it is sent alone, what is refused stays, and nothing is left by mistake."""
 
 from collections.abc import Callable
 from typing import Any
@@ -67,6 +67,44 @@ def test_what_an_admin_changes_is_sent_alone(campaign: Campaign, page: Page) -> 
     expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
     held = settings(campaign)
     assert (held["batch_size"], held["stride"], held["gold_share"], held["strategy"]) == (12, None, 0.07, "auto")
+
+
+def test_a_project_is_renamed_and_opened_to_all(begin: Begin, contexts: Contexts) -> None:
+    taken, campaign = begin(), begin(open_to_all=False)
+    page = page_of(campaign, contexts, "admin", f"projects/{campaign.project.id}/settings")
+    sent: list[Any] = []
+    page.on("request", lambda each: sent.append(each.post_data_json) if each.method == "PATCH" else None)
+    name, check = page.get_by_label("Name", exact=True), page.get_by_label("Open to all")
+    expect(name).to_have_value(campaign.project.name)
+    expect(check).not_to_be_checked()
+    for wrong in ("", "   "):
+        name.fill(wrong)
+        save(page)
+        expect(name).to_be_focused()
+    assert sent == []
+    name.fill(taken.project.name)
+    check.check()
+    expect(
+        page.get_by_text(f"Name: {campaign.project.name} → {taken.project.name}; Open to all: no → yes.")
+    ).to_be_visible()
+    save(page)
+    refusal = f"Nothing was saved: There is a project {taken.project.name} already."
+    expect(page.get_by_role("alert")).to_have_text(refusal)
+    night = f"night {campaign.project.id}"
+    name.fill(f" {night} ")
+    save(page)
+    expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
+    assert sent[1:] == [{"name": night, "open_to_all": True}]
+    expect(page.get_by_text(f"{night}. Changes count for")).to_be_visible(timeout=SOON)
+    expect(page).to_have_title(f"Settings · {night} · regionwise")
+    expect(name).to_have_value(night)
+    tab(page, "Set up")
+    expect(page.get_by_role("heading", name=night)).to_be_visible()
+    page.get_by_role("link", name="regionwise").click()
+    expect(page.get_by_role("heading", name=night, exact=True)).to_be_visible()
+    with campaign.make.database.read() as session:
+        project = session.get_one(Project, campaign.project.id)
+        assert (project.name, project.open_to_all) == (night, True)
 
 
 def test_what_is_refused_stays_in_the_form(campaign: Campaign, page: Page) -> None:

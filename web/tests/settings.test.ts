@@ -2,7 +2,7 @@ import { beforeEach, expect, test } from "vitest";
 import { answer, refused } from "./browser";
 import api from "../openapi.json";
 import { Edits } from "../src/setup/edits";
-import { type Settings, textOf, valueOf } from "../src/setup/fields";
+import { textOf, valueOf, type Values } from "../src/setup/fields";
 import { FIELDS } from "../src/setup/groups";
 
 interface Described {
@@ -12,12 +12,17 @@ interface Described {
   readonly maximum?: number;
   readonly exclusiveMinimum?: number;
   readonly exclusiveMaximum?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
   readonly pattern?: string;
   readonly anyOf?: Described[];
 }
 
-const DESCRIBED = api.components.schemas.ProjectSettings.properties as unknown as Record<string, Described>;
+const { ProjectPatch, ProjectSettings } = api.components.schemas;
+const DESCRIBED = { ...ProjectSettings.properties, ...ProjectPatch.properties } as unknown as Record<string, Described>;
 const HELD = {
+  name: "streets",
+  open_to_all: false,
   strategy: "auto",
   batch_size: 24,
   budget: 480,
@@ -28,16 +33,21 @@ const HELD = {
   stride: 4,
   gold_share: 0.07,
   gold_threshold: null,
-} as unknown as Settings;
+} as unknown as Values;
 
 let asked: unknown[];
 let edits: Edits;
 
-/** The service has what is sent, and what follows from it. */
+/** A project that has what is sent, and what follows from it. */
+const changed = (body: unknown, follows: object = {}) => {
+  const { settings, ...beside } = body as { settings?: object };
+  const { name, open_to_all, ...held } = HELD;
+  return { name, open_to_all, ...beside, settings: { ...held, ...settings, ...follows } };
+};
 const serve = (follows: object = {}) =>
   answer((method, path, body) => {
     asked.push([method, path, body]);
-    return { settings: { ...HELD, ...(body as { settings: object }).settings, ...follows } };
+    return changed(body, follows);
   });
 const sent = () => asked.map((each) => (each as [string, string, { settings: unknown }])[2].settings);
 
@@ -47,10 +57,11 @@ beforeEach(() => {
   edits = new Edits(1, HELD);
 });
 
-test("every setting that may change has a field, and no other one", () => {
-  const { description } = api.components.schemas.ProjectPatch.properties.settings;
-  const changeable = description.split("meanwhile: ")[1]!.replace(/\.$/, "").split(", ");
-  expect([...FIELDS.keys()].sort()).toEqual(changeable.sort());
+test("all that may change has a field, and nothing else; a campaign is paused elsewhere", () => {
+  const { settings } = ProjectPatch.properties;
+  const changeable = settings.description.split("meanwhile: ")[1]!.replace(/\.$/, "").split(", ");
+  const beside = Object.keys(ProjectPatch.properties).filter((name) => !["settings", "active"].includes(name));
+  expect([...FIELDS.keys()].sort()).toEqual([...changeable, ...beside].sort());
 });
 
 test.each([...FIELDS.values()])("$name may be what the service takes", (field) => {
@@ -61,6 +72,7 @@ test.each([...FIELDS.values()])("$name may be what the service takes", (field) =
   const { by } = field;
   if (by === "check") expect(own.type).toBe("boolean");
   else if (by === "segmenter") expect(own.pattern).toContain("smp:");
+  else if ("longest" in by) expect([own.minLength, own.maxLength]).toEqual([1, by.longest]);
   else if ("choices" in by) {
     const values = by.choices.map(([word]) => valueOf(field, word));
     const taken = own.enum ?? [own.minimum, 1.5, own.maximum]; // the magnification
@@ -87,6 +99,44 @@ test("what was changed is sent, and nothing else", async () => {
   await edits.save();
   expect(asked).toEqual([["PATCH", "/projects/1", { settings: { batch_size: 12, lookahead: false } }]]);
   expect([edits.changes.value, edits.saved.value, edits.text("batch_size")]).toEqual([[], "Saved.", "12"]);
+});
+
+test("what is no setting is sent beside the settings, and these only where some are changed", async () => {
+  edits.type("name", " night ");
+  edits.type("open_to_all", "true");
+  expect(edits.changes.value.map(({ field, from, to }) => [field.says, from, to])).toEqual([
+    ["Name", "streets", "night"],
+    ["Open to all", "no", "yes"],
+  ]);
+  await edits.save();
+  expect([edits.changes.value, edits.text("name"), edits.text("open_to_all")]).toEqual([[], "night", "true"]);
+  edits.type("name", "day");
+  edits.type("batch_size", "12");
+  await edits.save();
+  edits.type("open_to_all", "true");
+  await edits.save();
+  expect(asked.map((each) => (each as unknown[])[2])).toEqual([
+    { name: "night", open_to_all: true },
+    { name: "day", settings: { batch_size: 12 } },
+    { open_to_all: true },
+  ]);
+});
+
+test("a name is as another one without the spaces around it, and is taken back like a setting", async () => {
+  edits.type("name", "streets ");
+  expect(edits.changes.value).toEqual([]);
+  edits.type("name", "night");
+  edits.held.value = { ...HELD, name: "roads" };
+  expect(edits.changes.value.map(({ from, to, overtaken }) => [from, to, overtaken])).toEqual([
+    ["roads", "night", true],
+  ]);
+  const errors = [{ at: "body.name", message: "Control characters are not allowed here" }];
+  const body = JSON.stringify({ error: { code: "invalid_request", message: "…", detail: { errors } } });
+  answer(() => new Response(body, { status: 422 }));
+  await edits.save();
+  expect(edits.refused.value).toBe("Name: Control characters are not allowed here.");
+  edits.undo();
+  expect([edits.text("name"), edits.changes.value]).toEqual(["roads", []]);
 });
 
 test("an empty field is none, a share is typed as percent, and a number written otherwise is the same", async () => {
@@ -151,7 +201,7 @@ test("what others change meanwhile is seen, is not sent, and is not taken for on
 test("what is typed while it is saved is not saved yet", async () => {
   answer((_, __, body) => {
     edits.type("batch_size", "13");
-    return { settings: { ...HELD, ...(body as { settings: object }).settings } };
+    return changed(body);
   });
   edits.type("batch_size", "12");
   edits.type("budget", "96");

@@ -1,9 +1,9 @@
-/** What somebody has changed in a project's settings and not saved yet: it alone is sent. */
+/** What somebody has changed of a project and its settings and not saved yet: it alone is sent. */
 
 import { batch, computed, signal, type Signal } from "@preact/signals";
 import { ApiError, ask, type Schemas } from "../api/client";
 import { once } from "../ui/once";
-import { type Field, type Name, type Settings, textOf, valueOf, wordsOf } from "./fields";
+import { type Field, type Name, patchOf, textOf, valueOf, type Values, valuesOf, wordsOf } from "./fields";
 import { FIELDS } from "./groups";
 
 interface Typed {
@@ -33,7 +33,7 @@ export class Edits {
   readonly saved = signal<string | null>(null);
   readonly busy = signal(false);
   /** As the service has them. */
-  readonly held: Signal<Settings>;
+  readonly held: Signal<Values>;
   private readonly typed = signal<ReadonlyMap<Name, Typed>>(new Map());
 
   readonly changes = computed<readonly Change[]>(() =>
@@ -48,7 +48,7 @@ export class Edits {
 
   constructor(
     private readonly project: number,
-    held: Settings,
+    held: Values,
   ) {
     this.held = signal(held);
   }
@@ -94,11 +94,13 @@ export class Edits {
     const sent = new Map(this.changes.value.map(({ field }) => [field.name, this.text(field.name)]));
     if (sent.size === 0) return;
     this.refused.value = null;
-    const settings = Object.fromEntries([...sent].map(([name, text]) => [name, valueOf(FIELDS.get(name)!, text)]));
+    const values = Object.fromEntries([...sent].map(([name, text]) => [name, valueOf(FIELDS.get(name)!, text)]));
     const followers = (Object.keys(FOLLOWS) as Name[]).filter((name) => this.follows(name) && !sent.has(name));
-    const project = await ask<Schemas["ProjectOut"]>("PATCH", `/projects/${this.project}`, { body: { settings } });
+    const project = await ask<Schemas["ProjectOut"]>("PATCH", `/projects/${this.project}`, {
+      body: patchOf(values),
+    });
     batch(() => {
-      this.held.value = project.settings;
+      this.held.value = valuesOf(project);
       // What was typed meanwhile is not saved yet.
       const left = [...this.typed.value].filter(([name, { text }]) => sent.get(name) !== text);
       this.typed.value = new Map(
@@ -128,7 +130,7 @@ function reason(error: Error): string {
   if (!Array.isArray(errors)) return error.message;
   return (errors as { at: string; message: string }[])
     .map(({ at, message }) => {
-      const field = FIELDS.get(at.replace("body.settings.", "") as Name);
+      const field = FIELDS.get(at.replace(/^body\.(settings\.)?/, "") as Name);
       return field === undefined ? message : `${field.says}: ${message.replace(/\.?$/, ".")}`;
     })
     .join(" ");
@@ -145,7 +147,7 @@ const all = new Map<string, Edits>();
 /** Somebody's changes of a project's settings, which are there again after a login. */
 export function editsOf(annotator: number, project: Schemas["ProjectDetail"]): Edits {
   const key = `${annotator}/${project.id}`;
-  const found = all.get(key) ?? new Edits(project.id, project.settings);
+  const found = all.get(key) ?? new Edits(project.id, valuesOf(project));
   all.set(key, found);
   return found;
 }

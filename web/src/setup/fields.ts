@@ -1,10 +1,12 @@
-/** A setting that may change: what it is called, what it is typed with, and what is typed as the API takes it. */
+/** What may change of a project: what it is called, what it is typed with, and what is typed as the API takes it. */
 
 import type { Schemas } from "../api/client";
 import type { Choices } from "./strategies";
 
 export type Settings = Schemas["ProjectSettings"];
-export type Name = keyof Settings;
+/** The settings, and what the API has beside them. */
+export type Values = Settings & Pick<Schemas["ProjectOut"], "name" | "open_to_all">;
+export type Name = keyof Values;
 
 export interface Field {
   readonly name: Name;
@@ -13,7 +15,7 @@ export interface Field {
   /** Whether it takes the room of two. */
   readonly wide?: boolean;
   /** What it is typed with. */
-  readonly by: Numbers | Words | "check" | "segmenter";
+  readonly by: Numbers | Words | Line | "check" | "segmenter";
 }
 
 export interface Numbers {
@@ -34,12 +36,27 @@ export interface Words {
   readonly numbers?: boolean;
 }
 
+/** A line that is not empty. */
+export interface Line {
+  /** Characters at most. */
+  readonly longest: number;
+}
+
 export interface Group {
   readonly says: string;
   readonly hint?: string;
   /** Whether it is rarely changed. */
   readonly folded: boolean;
   readonly fields: readonly Field[];
+}
+
+export function valuesOf({ name, open_to_all, settings }: Schemas["ProjectOut"]): Values {
+  return { ...settings, name, open_to_all };
+}
+
+/** What the API takes where these are to change; what is undefined is not sent. */
+export function patchOf({ name, open_to_all, ...settings }: Partial<Values>): object {
+  return { name, open_to_all, settings: Object.keys(settings).length > 0 ? settings : undefined };
 }
 
 /** A setting as it is typed. */
@@ -52,7 +69,7 @@ export function textOf({ by }: Field, value: unknown): string {
 /** What was typed, as the API takes it. */
 export function valueOf({ by }: Field, text: string): unknown {
   if (by === "check") return text === "true";
-  if (by === "segmenter") return text.trim();
+  if (by === "segmenter" || "longest" in by) return text.trim();
   if ("choices" in by && !by.numbers) return text;
   if (text === "") return null;
   return isPercent(by) ? rounded(Number(text) / 100) : Number(text);
@@ -62,6 +79,7 @@ export function valueOf({ by }: Field, text: string): unknown {
 export function wordsOf({ by }: Field, text: string): string {
   if (by === "check") return text === "true" ? "yes" : "no";
   if (by === "segmenter") return text;
+  if ("longest" in by) return text.trim() || "nothing";
   if ("choices" in by) return by.choices.find(([word]) => word === text)?.[1].split(/[:,] /)[0] ?? text;
   if (text === "") return by.none ?? "nothing";
   return by.unit === undefined ? text : `${text} ${by.unit}`;

@@ -1,4 +1,4 @@
-/** The settings that may change while a campaign runs, in groups: what each is called, means, and may be. */
+/** What may change while a campaign runs, in groups: what each is called, means, and may be. */
 
 import type { Field, Group, Name, Numbers } from "./fields";
 import { ALL_STRATEGIES, STRIDES } from "./strategies";
@@ -8,6 +8,19 @@ const share = (least: number, most: number): Numbers => ({ least, most, step: "a
 const minutes = (most: number): Numbers => ({ least: 0.001, most, step: "any", unit: "minutes" });
 
 export const GROUPS: readonly Group[] = [
+  {
+    says: "Project",
+    folded: false,
+    fields: [
+      { name: "name", says: "Name", hint: "Unlike that of every other project.", by: { longest: 100 } },
+      {
+        name: "open_to_all",
+        says: "Open to all",
+        hint: "Everybody who may call this service, and whoever is added later, is a member; members may still be removed. Without it, who is a member stays one.",
+        by: "check",
+      },
+    ],
+  },
   {
     says: "What is asked for",
     folded: false,

@@ -2,7 +2,7 @@
 
 import { useId } from "preact/hooks";
 import type { Edits } from "./edits";
-import type { Field, Numbers, Words } from "./fields";
+import type { Field, Line, Numbers, Words } from "./fields";
 import { SEGMENTERS } from "./strategies";
 
 interface SettingProps {
@@ -37,6 +37,8 @@ export function Setting({ field, edits }: SettingProps) {
         <Segmenter {...typed} />
       ) : by === "check" ? null : "choices" in by ? (
         <Chosen {...typed} by={by} follows={edits.follows(name)} />
+      ) : "longest" in by ? (
+        <Written {...typed} by={by} />
       ) : (
         <Counted {...typed} by={by} />
       )}
@@ -60,6 +62,21 @@ function Check({ described, text, type }: TypedProps) {
       aria-describedby={described}
       checked={text === "true"}
       onChange={(event) => type(String(event.currentTarget.checked))}
+    />
+  );
+}
+
+function Written({ id, described, text, type, by }: TypedProps & { by: Line }) {
+  return (
+    <input
+      id={id}
+      aria-describedby={described}
+      title={`1 to ${by.longest} characters in one line, not spaces alone`}
+      required
+      maxLength={by.longest}
+      pattern="\s*[^\s\x00-\x1F\x7F][^\x00-\x1F\x7F]*\s*"
+      value={text}
+      onInput={(event) => type(event.currentTarget.value)}
     />
   );
 }

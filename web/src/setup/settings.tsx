@@ -1,4 +1,4 @@
-/** The settings of a project, for its admins: all that may change, and what was fixed when it was made. */
+/** A project's name and settings, for its admins: all that may change, and what was fixed when it was made. */
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
@@ -6,7 +6,7 @@ import type { Schemas } from "../api/client";
 import { holdPage } from "../routes";
 import { Dialog } from "../ui/dialog";
 import { type Change, type Edits, editsOf } from "./edits";
-import type { Group, Settings } from "./fields";
+import { type Group, type Settings, valuesOf } from "./fields";
 import { GROUPS } from "./groups";
 import { Setting } from "./setting";
 import "./settings.css";
@@ -21,7 +21,7 @@ export function ProjectSettings({ project, annotator }: ProjectSettingsProps) {
   const edits = useMemo(() => editsOf(annotator, project), [annotator, project.id]);
   const leave = useSignal<(() => void) | null>(null);
   const unsaved = edits.changes.value.length > 0;
-  useEffect(() => void (edits.held.value = project.settings), [project]); // somebody else may have changed them
+  useEffect(() => void (edits.held.value = valuesOf(project)), [project]); // somebody else may have changed them
   useEffect(() => (unsaved ? holdPage((go) => (leave.value = go)) : undefined), [unsaved]);
   return (
     <main class="setup settings">
