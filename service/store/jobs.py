@@ -122,8 +122,9 @@ def claim_job(
 def _must_wait(session: Session, job: Job, stale_before: datetime) -> bool:
     if job.kind == "train-policy" and pending_job(session, job.project_id, "pretrain") is not None:
         return True
-    if job.kind == "finish" and _finish_before(session, job):
-        return True  # slices of two would take turns, and the one that knows fewer labels might end last
+    if job.kind in ("finish", "tell") and _same_before(session, job):
+        # Slices of two would take turns, and the one that knows fewer labels might end last; rounds are learned from in order.
+        return True
     if job.kind == "tell" and _ask_before(session, job) is not None:
         return True  # annotators wait for it, and what it chooses must not depend on which worker was quicker
     others = select(Job.id).where(
@@ -138,9 +139,9 @@ def _ask_before(session: Session, job: Job) -> int | None:
     return session.scalar(asks.where(Job.state == "queued", Job.due_at.is_(None), Job.attempt == 0).limit(1))
 
 
-def _finish_before(session: Session, job: Job) -> bool:
-    """Whether another `finish` of the project that was queued before a job has not ended."""
-    others = select(Job.id).where(Job.project_id == job.project_id, Job.kind == "finish", Job.id < job.id)
+def _same_before(session: Session, job: Job) -> bool:
+    """Whether another one of its kind in the project that was queued before a job has not ended."""
+    others = select(Job.id).where(Job.project_id == job.project_id, Job.kind == job.kind, Job.id < job.id)
     return session.scalar(others.where(Job.state.in_(("queued", "running"))).limit(1)) is not None
 
 

@@ -84,6 +84,25 @@ def test_tell_waits_for_a_running_pretrain_and_is_sent_when_that_ends(
     assert claim(database, tell) is not None
 
 
+def test_rounds_are_learned_from_in_order_also_where_a_worker_that_was_asked_to_end_has_put_one_away(
+    database: Database, project_id: int, outbox: Outbox
+) -> None:
+    first, second = queue(database, project_id, "tell"), queue(database, project_id, "tell")
+    running = claim(database, first)
+    assert running is not None
+    assert claim(database, second) is None
+    with database.write() as session:
+        jobs.yield_job(session, jobs.owned_job(session, first, str(running.lock)), now=START)
+    assert claim(database, second) is None
+    again = claim(database, first)
+    assert again is not None
+    outbox.clear()
+    with database.write() as session:
+        jobs.finish_job(session, jobs.owned_job(session, first, str(again.lock)), now=START, result={})
+    assert outbox == [(second, "tell")]
+    assert claim(database, second) is not None
+
+
 def test_policy_training_waits_for_a_pretrain_job_that_has_not_ended(
     database: Database, project_id: int, outbox: Outbox
 ) -> None:

@@ -79,7 +79,8 @@ class JobRun:
     lock: str
     # When a worker took the job first, since a person last tried it again: one and the same in all slices of a try.
     tried_since: datetime
-    started: float
+    started: float  # when the slice began
+    began: float = field(default_factory=time.monotonic)
     progress: float = 0.0
     message: str = ""
     request_id: str | None = None  # of whoever queued it
@@ -172,7 +173,7 @@ def run_claimed(worker: Worker, job_id: int, handlers: dict[str, Handler]) -> st
 
 
 def _say(run: JobRun, outcome: str) -> None:
-    seconds = time.monotonic() - run.started
+    seconds = time.monotonic() - run.began
     fields = {"status": outcome, "duration_ms": round(1000 * seconds, 1)}
     said = "Job %s (%s) of project %s: %s, %.1f s"
     log.info(said, run.job_id, run.kind, run.project_id, outcome, seconds, extra={"fields": fields})

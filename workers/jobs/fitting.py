@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from models.frozen import FrozenSegmenter
@@ -65,7 +65,7 @@ def fit_head(
     to before. Ends the slice where others should have the worker for a while.
     """
     made = settings_hash([made_of(project, segmenter, taught, steps), after])
-    kept, fit = kept_fit(run, made, span, phase=phase, ends=lambda: run.interrupted)
+    kept, fit = kept_fit(run, made, span, phase=phase, sliced=True)
     learner = learner_of(project, segmenter, taught.labelled, taught.images, known=taught.known)
     learner.learn_known(replace(fit, steps=steps))
     kept.save()  # a slice that ends after it takes none of its steps again
@@ -77,15 +77,27 @@ def fit_head(
 
 
 def kept_fit(
-    run: JobRun, made_of: str, span: tuple[float, float], *, ends: Callable[[], bool], phase: str = "fit"
+    run: JobRun, made_of: str, span: tuple[float, float], *, sliced: bool, phase: str = "fit"
 ) -> tuple[KeptFits, Fit]:
     """Fits of a job that go on from where they were put away, as the state of a `phase`, and how they are to go.
 
-    `made_of` names what they are made of. Where `ends` says so, between two steps, all is put away and the job pauses.
+    `made_of` names what they are made of. Where the job is called off, or `sliced` and its slice is over, all is put away between
+    two steps and the job pauses. A slice counts from a step on: to read and look at what is labelled, and what earlier slices
+    fitted, may take longer than one, and would be done again in the next.
     """
     kept = KeptFits(run.state(phase), made_of)
     now: tuple[str, Refitting] | None = None
-    begins, judged = True, 0
+    begins, judged = sliced, 0
+
+    def pause() -> None:
+        kept.save()
+        run.pause()
+
+    def looking() -> None:
+        nonlocal begins
+        begins = sliced
+        if run.called_off:
+            pause()
 
     def begun(name: str, fit: Refitting) -> None:
         nonlocal begins, judged, now
@@ -93,7 +105,6 @@ def kept_fit(
         judged += name not in _SAID
         now = _SAID.get(name, f"Judging heads on images that they have not seen, fit {judged}"), fit
         if begins and fit.step < fit.steps:
-            # To read what is labelled, and what earlier slices fitted, may take longer than a slice.
             run.begin_slice()
             begins = False
 
@@ -102,12 +113,11 @@ def kept_fit(
             said, fit = now
             share = fit.step / fit.steps if said == _SAID["refit"] else 1.0
             run.report(span[0] + (span[1] - span[0]) * share, f"{said}, step {fit.step} of {fit.steps}")
-        if ends():
-            kept.save()
-            run.pause()
+        if run.interrupted if sliced else run.called_off:
+            pause()
         kept.save_if_due()
 
-    return kept, Fit(on_step=lambda step: check(), check=check, begun=begun)
+    return kept, Fit(on_step=lambda step: check(), check=check, looking=looking, begun=begun)
 
 
 def fit_of_round(
@@ -128,7 +138,7 @@ def fit_of_round(
     parent = None if known.segmenter is None else known.segmenter.id
     after = f"round {known.round.number} after {parent}"
     made = settings_hash([made_of(project, segmenter, taught, project.loop.refit.steps), after])
-    return kept_fit(run, made, (0.1, 0.8), ends=lambda: run.called_off)[1]
+    return kept_fit(run, made, (0.1, 0.8), sliced=False)[1]
 
 
 def made_of(project: ProjectData, segmenter: FrozenSegmenter, taught: Taught, steps: int) -> str:
@@ -144,7 +154,7 @@ def made_of(project: ProjectData, segmenter: FrozenSegmenter, taught: Taught, st
     loop = [project.loop.cell_height, project.loop.cell_width, asdict(project.loop.refit), project.settings.seed]
     # What earlier versions did not have is left out where it is as it was.
     architecture = {key: each for key, each in asdict(project.architecture).items() if key != "chosen" or each}
-    return settings_hash([digest.hexdigest(), steps, segmenter.sight, architecture, loop])
+    return settings_hash([digest.hexdigest(), steps, segmenter.sight, architecture, loop, project.classes.to_json()])
 
 
 def labelled_regions(

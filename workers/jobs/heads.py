@@ -81,7 +81,7 @@ def _source(run: JobRun, project: ProjectData, base: FrozenSegmenter, images: Pr
     source = with_fresh_head(base, project.settings.seed)
     if len(state):
         source = fit_head(run, project, source, taught, steps=steps, span=(0.4, 0.6))
-    description = {"source": "state" if len(state) else "none", "made_of": of_source}
+    description = {"source": "state" if len(state) else "none", "stride": coarse, "made_of": of_source}
     return save_network(run, project, source, "source", description, None)
 
 

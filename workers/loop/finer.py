@@ -11,17 +11,15 @@ from models.frozen import STRIDES, FrozenSegmenter
 from service.domain.metrics import fell, mean_iou
 from workers.chance import numpy_generator
 from workers.training.building import with_fresh_head
-from workers.training.judging import Judge, confusions_of
-from workers.training.refitting import Key, LabelledCells
+from workers.training.judging import SHARE, Judge, confusions_of
+from workers.training.refitting import MOST_HELD, Key, LabelledCells
 
 # So many labelled images are needed for a comparison, and it is made on no more.
 LEAST_IMAGES, MOST_IMAGES = 8, 96
 # Of mIoU: finer features take longer, so they have to be better by more than this.
 LEAST_GAIN = 0.01
-# Heads that judge take this share of the steps of a first fit. To the finest features windows show little: they take all.
-SHARE = 4
 # Numbers that are held of an image, and of all that is labelled, 2 bytes each: with more, features stay as coarse as they are.
-MOST_OF_IMAGE, MOST_NUMBERS = 2**25, 2**29
+MOST_OF_IMAGE, MOST_NUMBERS = 2**25, MOST_HELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +60,10 @@ def finer(
     some = sorted(images[n] for n in numpy_generator(seed, "finer images").permutation(len(images))[:MOST_IMAGES])
     best = now
     for stride in sorted((each for each in STRIDES if each < now.segmenter.stride), reverse=True):
-        segmenter = with_fresh_head(now.segmenter, 0, stride=stride)
+        segmenter = with_fresh_head(now.segmenter, seed, stride=stride)
         if not _has_room(segmenter, now.cells):
             break
+        # To the finest features windows show little: heads take all the steps.
         steps = max(1, first_steps // (SHARE if stride > min(STRIDES) else 1))
         if best.steps != steps or best.cells.images() != some:
             best = look(best.segmenter, some, steps)

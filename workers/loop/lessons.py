@@ -19,12 +19,12 @@ from service.domain.regions import Box
 from workers.chance import derived_seed, torch_generator
 from workers.datasets.base import ImageSource
 from workers.datasets.on_device import image_tensor
-from workers.loop.finer import SHARE, Looked, finer, told
+from workers.loop.finer import LEAST_IMAGES, Looked, finer, told
 from workers.loop.labelled import Answer, LabelledSet, example_of
 from workers.loop.round import LoopSettings
 from workers.training.calibrating import calibrate, is_due
 from workers.training.convergence import load_momentum, momentum_tensors
-from workers.training.judging import judges
+from workers.training.judging import SHARE, judges
 from workers.training.refitting import Key, LabelledCells
 
 
@@ -32,13 +32,15 @@ from workers.training.refitting import Key, LabelledCells
 class Fit:
     """How a refit goes: in so many steps, or as many as the settings say.
 
-    `on_step` hears of each, `check` is called with each of those that find a temperature; both may raise to end it. `begun`
-    gets the fit, and those that find a temperature, by their names before their first steps, to put them away and take them up.
+    `on_step` hears of each, `check` is called with each of those that find a temperature, `looking` before each labelled image
+    is looked at: they may raise to end it. `begun` gets the fit, and those that find a temperature, by their names before their
+    first steps, to put them away and take them up.
     """
 
     steps: int | None = None
     on_step: Callable[[int], None] = lambda step: None
     check: Callable[[], None] = lambda: None
+    looking: Callable[[], None] = lambda: None
     begun: Callable[[str, Refitting], None] = lambda name, fit: None
 
 
@@ -140,7 +142,7 @@ class Refit:
 
     def learn(self, answers: Sequence[Answer], round_number: int, fit: Fit = AS_SET) -> float | None:
         """The mean loss of the fit's last steps."""
-        cells = self._taken_in(answers)
+        cells = self._taken_in(answers, fit.looking)
         counts_C = cells.counts_C
         if not bool(counts_C.sum()):
             return None
@@ -158,9 +160,19 @@ class Refit:
         mix_in(self.segmenter, held, share)
         self.momentum = {LABELLED: counts_C}
         self.said = ""
-        if is_due(self.segmenter, cells, self._settings.refit):
+        if is_due(self.segmenter, cells, self._settings.refit) or self._are_enough_now(answers, cells):
             self._judge(cells, derived_seed(self._seed, "calibrate", round_number), fit)
         return loss
+
+    def _are_enough_now(self, answers: Sequence[Answer], cells: LabelledCells) -> bool:
+        """Whether these answers' images are the first with which finer features can be compared."""
+        if not self._settings.finer or self._settings.refit.folds < 2:
+            return False
+        new = {id(answer) for answer in answers}
+        pool, of_answers = len(self._known), {answer.image for answer in answers}
+        of_answers -= {answer.image for answer in self._labelled.answers if id(answer) not in new}
+        earlier = [key for key in cells.images() if key[0] < pool or key[1] not in of_answers]
+        return len(earlier) < LEAST_IMAGES <= len(cells.images())
 
     def _judge(self, cells: LabelledCells, seed: int, fit: Fit) -> None:
         """Find the temperature by heads that have not seen an image, and go over to finer features where those show it."""
@@ -172,7 +184,7 @@ class Refit:
             return Looked(segmenter=segmenter, cells=seen, judges=list(made), steps=steps)
 
         def look(segmenter: FrozenSegmenter, images: Sequence[Key], steps: int) -> Looked:
-            return judged(segmenter, self._looked_at(segmenter, images, fit.check), steps)
+            return judged(segmenter, self._looked_at(segmenter, images, fit.looking), steps)
 
         now = judged(self.segmenter, cells, max(1, settings.first_steps // SHARE))
         calibrate(self.segmenter, cells, now.judges)
@@ -181,7 +193,7 @@ class Refit:
         looked, found = finer(now, look, self._label_map, settings.first_steps, seed)
         if looked.segmenter is now.segmenter:
             return
-        self.segmenter, self._cells = looked.segmenter, self._looked_at(looked.segmenter, check=fit.check)
+        self.segmenter, self._cells = looked.segmenter, self._looked_at(looked.segmenter, looking=fit.looking)
         refit(
             self.segmenter,
             self._cells.draw,
@@ -231,39 +243,39 @@ class Refit:
         other.resume(self.momentum)
         return other
 
-    def _taken_in(self, answers: Sequence[Answer]) -> LabelledCells:
+    def _taken_in(self, answers: Sequence[Answer], looking: Callable[[], None]) -> LabelledCells:
         """All labelled cells: at first of the known images and of every answer, then of the new answers too."""
         if self._cells is None:
-            self._cells = self._looked_at(self.segmenter)
+            self._cells = self._looked_at(self.segmenter, looking=looking)
         else:
-            self._add(self._cells, answers)
+            self._add(self._cells, answers, looking)
         return self._cells
 
     def _looked_at(
         self,
         segmenter: FrozenSegmenter,
         images: Sequence[Key] | None = None,
-        check: Callable[[], None] = lambda: None,
+        looking: Callable[[], None] = lambda: None,
     ) -> LabelledCells:
-        """All that is labelled as a segmenter sees it, or what is of some images; `check` is called before each of them."""
+        """All that is labelled as a segmenter sees it, or what is of some images; `looking` is called before each of them."""
         cells, kept = LabelledCells(segmenter, [*self._known, self._images]), None if images is None else set(images)
         for place, source in enumerate(self._known):
             for number in range(len(source)):
                 if kept is None or (place, number) in kept:
-                    check()
+                    looking()
                     grid = self._settings.grid(source.size(number))
                     cells.add_whole(source, number, [grid.box(cell) for cell in grid.cells.tolist()])
         pool = len(self._known)
         of_pool = [each for each in self._labelled.answers if kept is None or (pool, each.image) in kept]
-        self._add(cells, of_pool, check)
+        self._add(cells, of_pool, looking)
         return cells
 
-    def _add(self, cells: LabelledCells, answers: Sequence[Answer], check: Callable[[], None] = lambda: None) -> None:
+    def _add(self, cells: LabelledCells, answers: Sequence[Answer], looking: Callable[[], None]) -> None:
         boxes: dict[int, list[Box]] = defaultdict(list)
         for answer in answers:
             boxes[answer.image].append(answer.box)
         for image, of_image in boxes.items():
-            check()
+            looking()
             label_map = self._labelled.label_map(image, self._images.size(image))
             cells.add(self._images, image, np.asarray(label_map), of_image)
 

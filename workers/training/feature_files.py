@@ -66,4 +66,8 @@ def _numbers(path: Path, count: int) -> Tensor:
     try:
         return torch.from_file(str(path), shared=True, size=count, dtype=torch.float16)
     except RuntimeError:
+        pass
+    try:
         return torch.from_file(str(path), shared=False, size=count, dtype=torch.float16)
+    except RuntimeError as error:  # of mappings a process may have so many
+        raise OSError(f"{path} cannot be mapped. {error}") from error

@@ -13,11 +13,15 @@ from models.head import REACH
 from models.inference import evaluating
 from models.label_maps import likeliest_classes
 from models.refit import RefitSettings, Refitting, refit
+from service.domain.classes import IGNORE
 from service.domain.metrics import confusion_matrix
+from service.domain.regions import Box
 from workers.chance import derived_seed, numpy_generator, torch_generator
 from workers.training.building import with_fresh_head
 from workers.training.refitting import Key, LabelledCells, Part
 
+# Heads that judge take this share of the steps of a first fit.
+SHARE = 4
 # Of each fold about so many regions are judged.
 JUDGED = 48
 
@@ -93,12 +97,21 @@ def confusions_of(judge: Judge, label_map_of: Callable[[Key], NDArray[np.uint8]]
             logits_1Chw = judge.logits_around(part, 1)  # what is interpolated between cells reaches one further
             size = [stride * side for side in logits_1Chw.shape[-2:]]
             likeliest_HW = likeliest_classes(logits_1Chw, stride, (size[0], size[1]))[0].cpu().numpy()
-            truth_HW = label_map_of(part.key)[_pixels(part.rows, 0, stride), _pixels(part.cols, 0, stride)]
+            truth_HW = _alone(label_map_of(part.key), part.box)[
+                _pixels(part.rows, 0, stride), _pixels(part.cols, 0, stride)
+            ]
             rows, cols = (_pixels(a, b.start, stride) for a, b in zip(own, around, strict=True))
             predicted_HW = likeliest_HW[rows, cols][: truth_HW.shape[0], : truth_HW.shape[1]]
             confusion_CC = confusion_matrix(truth_HW, predicted_HW, head.classes)
             found[part.key] = found.get(part.key, 0) + confusion_CC
     return found
+
+
+def _alone(label_map_HW: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """A region's labels alone: whole cells reach beyond it, further where they are coarse."""
+    alone_HW = np.full_like(label_map_HW, IGNORE)
+    alone_HW[box.slices] = label_map_HW[box.slices]
+    return alone_HW
 
 
 def _pixels(cells: slice, first: int, stride: int) -> slice:

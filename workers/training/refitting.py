@@ -27,9 +27,10 @@ Key = tuple[int, int]  # of an image: the number of its source among those taken
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """A labelled region: its image, its rows and columns of cells there, and what is seen in and around it, from `origin` on."""
+    """A labelled region: its image and box, its rows and columns of cells there, and what is seen around it, from `origin` on."""
 
     key: Key
+    box: Box
     rows: slice
     cols: slice
     origin: tuple[int, int]
@@ -55,8 +56,8 @@ class LabelledCells:
         self._seen: list[Tensor] = []
         self._parts: Counter[Key] = Counter()  # numbers held of an image's parts
         self._held, self._wholes = 0, set[Key]()  # numbers held of all, and images that are held as a whole
-        # Of each region: its image, its (row, col, height, width) in cells, and where its features begin in the image.
-        self._regions: list[tuple[Key, tuple[int, int, int, int], tuple[int, int]]] = []
+        # Of each region: its image, its (row, col, height, width) in cells, where its features begin in the image, and its box.
+        self._regions: list[tuple[Key, tuple[int, int, int, int], tuple[int, int], Box]] = []
         self._sources = list(sources)
         self._ordered: list[int] | None = None  # regions by where they lie; None: some have come since
 
@@ -111,7 +112,7 @@ class LabelledCells:
                     self._wholes.add(key)
                     self._held += seen_Fhw.numel()
             self._seen.append(part_Fhw)
-            self._regions.append((key, (row, col, stop[0] - row, stop[1] - col), origin))
+            self._regions.append((key, (row, col, stop[0] - row, stop[1] - col), origin, box))
 
     def _features(self, source: ImageSource, number: int) -> tuple[Tensor, bool]:
         """What is seen of an image, and whether it is mapped from a file and not held."""
@@ -146,7 +147,7 @@ class LabelledCells:
     def of(self, images: Iterable[Key]) -> "LabelledCells":
         """The regions of some images."""
         other, kept = self.copy(), set(images)
-        places = [place for place, (key, _, _) in enumerate(self._regions) if key in kept]
+        places = [place for place, (key, *_) in enumerate(self._regions) if key in kept]
         other._shares = {key: shares for key, shares in self._shares.items() if key in kept}
         other._seen, other._regions = [self._seen[n] for n in places], [self._regions[n] for n in places]
         return other
@@ -154,9 +155,10 @@ class LabelledCells:
     def parts(self) -> Iterator[Part]:
         """Each region, by where it lies."""
         for region in self._in_order():
-            key, (row, col, height, width), origin = self._regions[region]
+            key, (row, col, height, width), origin, box = self._regions[region]
             yield Part(
                 key=key,
+                box=box,
                 rows=slice(row, row + height),
                 cols=slice(col, col + width),
                 origin=origin,
@@ -170,7 +172,7 @@ class LabelledCells:
     def numbers_with(self, segmenter: FrozenSegmenter) -> int:
         """About how many numbers would be held of what another segmenter sees of these regions."""
         times, parts = self._stride / segmenter.stride, Counter[Key]()
-        for key, (_, _, height, width), _ in self._regions:
+        for key, (_, _, height, width), *_ in self._regions:
             rows, cols = (round(side * times) + 2 * AROUND for side in (height, width))
             parts[key] += rows * cols
         found = 0
@@ -190,7 +192,7 @@ class LabelledCells:
         return [ordered[place] for place in places]
 
     def _window(self, region: int, window: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        key, (row, col, height, width), origin = self._regions[region]
+        key, (row, col, height, width), origin, _ = self._regions[region]
         shares_Chw, seen_Fhw = self._shares[key], self._seen[region]
         shares_Chw = shares_Chw[:, origin[0] : origin[0] + seen_Fhw.shape[1], origin[1] : origin[1] + seen_Fhw.shape[2]]
         top = window_start(seen_Fhw.shape[1], window, row - origin[0], height, generator)

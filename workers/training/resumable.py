@@ -88,18 +88,23 @@ class KeptFits:
         self._store, self._made_of = store, made_of
         self._parts = self._read()
         self._now: tuple[str, Refitting] | None = None
+        self._kept_at, self._is_new = (
+            0,
+            False,
+        )  # the step of that fit that is put away, and whether one before it is not
         self._last_save = time.monotonic()
 
     def take_up(self, name: str, fit: Refitting) -> None:
         """Have a fit that is about to begin go on from where it was put away; from now on it is the one under way."""
+        self._is_new = self._has_more()
         self._note()
         if name in self._parts and not _loaded(fit, self._parts[name]):
             self._parts = {}
-        self._now = name, fit
+        self._now, self._kept_at = (name, fit), fit.step
 
     def save_if_due(self) -> None:
-        """Put all away, every few seconds."""
-        if time.monotonic() - self._last_save > SAVE_SECONDS:
+        """Put all away, every few seconds, where a step was taken since: what saves the same again and again comes no further."""
+        if time.monotonic() - self._last_save > SAVE_SECONDS and self._has_more():
             self.save()
 
     def save(self) -> None:
@@ -107,7 +112,11 @@ class KeptFits:
         self._note()
         tensors = {f"{name}/{key}": value for name, part in self._parts.items() for key, value in part.items()}
         self._store.save(to_bytes({"made_of": self._made_of, "fits": FORMAT}, {}, tensors))
-        self._last_save = time.monotonic()
+        self._last_save, self._is_new = time.monotonic(), False
+        self._kept_at = 0 if self._now is None else self._now[1].step
+
+    def _has_more(self) -> bool:
+        return self._is_new or (self._now is not None and self._now[1].step > self._kept_at)
 
     def _note(self) -> None:
         if self._now is not None:

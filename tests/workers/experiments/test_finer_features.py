@@ -13,6 +13,7 @@ from workers.experiments.headroom import full_supervision
 from workers.experiments.settings import Experiment
 from workers.experiments.stages import Bench, theta_0
 from workers.experiments.trajectory import Trajectory
+from workers.loop import lessons
 
 CLASSES = ClassSet(
     classes=(LabelClass(id=0, name="ground", color=(0, 0, 0)), LabelClass(id=1, name="thread", color=(255, 0, 0))),
@@ -67,7 +68,8 @@ def test_they_are_chosen_kept_over_a_stop_and_recorded(tmp_path: Path) -> None:
     assert play(later, [16, 32]) == straight
 
 
-def test_a_stride_that_is_given_stays(tmp_path: Path) -> None:
+def test_a_stride_that_is_given_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lessons, "finer", lambda *given: pytest.fail("It was compared with another."))
     record = play(tmp_path, [16], stride=4)
     assert "stride" not in record["budgets"]["16"]
     labels = experiment_of(stride="labels")

@@ -1,22 +1,25 @@
 """Projects that leave it to labels how fine features are: rounds, first fits and last ones go over to finer ones and say so."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 import torch
 
+from models.refit import Refitting
 from service.queue import RUN_JOB
 from tests.workers.conftest import World
 from tests.workers.jobs.test_heads import segmenter_of, told_world
 from tests.workers.jobs.test_tasks import start
 from tests.workers.threads import Cords
-from workers.jobs import heads
+from workers.jobs import delivery, heads
 from workers.jobs.fitting import Taught
 from workers.jobs.project import load_project
 from workers.loop.labelled import LabelledSet
 from workers.training.building import with_fresh_head
+from workers.training.refitting import LabelledCells
 
 SETTINGS: dict[str, Any] = {
     "segmenter": "efficientnet-lite0", "width": 8, "magnification": 1.0, "refit_steps": 25, "dropout": 0.0, "cell_height": 72,
@@ -84,6 +87,33 @@ def test_the_last_fit_goes_over_and_in_slices_ends_as_in_one_go(world: World) ->
     assert turns > 2
     again = segmenter_of(world, "final")[1].state_dict()
     assert all(torch.equal(weights[key], again[key]) for key in weights)
+
+
+def test_slices_that_are_shorter_than_a_look_at_all_images_come_to_an_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each slice looks at all labelled images again: it counts from its first step."""
+    world.add("train", Cords(8, 2))
+    seconds, add, go_on = [0.0], LabelledCells.add, Refitting.go_on
+
+    def added(*given: Any, **how: Any) -> None:
+        seconds[0] += 1.0
+        add(*given, **how)
+
+    def stepped(fit: Refitting) -> None:
+        seconds[0] += 0.1
+        go_on(fit)
+
+    monkeypatch.setattr(LabelledCells, "add", added)
+    monkeypatch.setattr(Refitting, "go_on", stepped)
+    monkeypatch.setattr(delivery, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    job, turns = start(world, "finish", steps=100), 0
+    world.slice_seconds(6.0)
+    while world.job(job.id).state != "done":
+        world.celery.tasks[RUN_JOB].apply(args=[job.id], throw=True)
+        turns += 1
+        assert turns < 60
+    assert (turns > 5, stride_of(world, "final")) == (True, 2)
 
 
 def test_a_first_fit_goes_on_as_finely_as_rounds_that_were_told_meanwhile(

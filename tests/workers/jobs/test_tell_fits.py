@@ -13,6 +13,7 @@ from tests.workers.jobs.test_head_slices import counted, run_slice, same, state_
 from tests.workers.jobs.test_heads import ask, full_frozen_world
 from workers.jobs.job_state import JobState
 from workers.training import resumable
+from workers.training.refitting import LabelledCells
 
 
 @pytest.fixture
@@ -119,3 +120,20 @@ def test_a_tell_is_in_no_slices_and_says_how_far_it_is(labelled: Labelled) -> No
     assert run_slice(world, tell) == "done"
     lines = world.call("GET", f"/jobs/{tell}/log")["items"]
     assert any(each["text"].startswith("Fitting the head, step ") for each in lines)
+
+
+def test_a_worker_that_is_to_end_looks_at_no_more_labelled_images(
+    labelled: Labelled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, tell = labelled()
+    add, looked = LabelledCells.add, list[int]()
+
+    def added(cells: LabelledCells, source: Any, number: int, *given: Any, **how: Any) -> None:
+        looked.append(number)
+        world.worker.stopping.set()
+        add(cells, source, number, *given, **how)
+
+    monkeypatch.setattr(LabelledCells, "add", added)
+    with counted() as steps:
+        assert run_slice(world, tell) == "queued"
+    assert (len(looked), steps) == (1, [])

@@ -16,7 +16,7 @@ from workers.loop.learner import Learner
 from workers.loop.lessons import Fit
 from workers.loop.oracle import Oracle
 from workers.loop.round import LoopSettings, groups_of
-from workers.training.building import Architecture, fresh_segmenter, is_of
+from workers.training.building import Architecture, fresh_segmenter, is_of, with_fresh_head
 
 ARCHITECTURE = Architecture(
     name="efficientnet-lite0", frozen=True, width=8, dropout=0.0, stride=8, magnification=1.0, chosen=True
@@ -33,14 +33,14 @@ SETTINGS = LoopSettings(
 )
 
 
-def learner_of(source: ImageSource, known: ImageSource, settings: LoopSettings = SETTINGS) -> Learner:
+def learner_of(source: ImageSource, known: ImageSource, settings: LoopSettings = SETTINGS, seed: int = 0) -> Learner:
     return Learner(
         segmenter=fresh_segmenter(ARCHITECTURE, 2, [source], 0, "cpu"),
         labelled=LabelledSet(2),
         images=source,
         reward=None,
         settings=settings,
-        seed=0,
+        seed=seed,
         known=[known],
     )
 
@@ -48,6 +48,11 @@ def learner_of(source: ImageSource, known: ImageSource, settings: LoopSettings =
 def stride_of(learner: Learner) -> int:
     assert isinstance(learner.segmenter, FrozenSegmenter)
     return learner.segmenter.stride
+
+
+def calibrated_with(learner: Learner) -> int:
+    assert isinstance(learner.segmenter, FrozenSegmenter)
+    return int(learner.segmenter.calibrated_with)
 
 
 def test_threads_are_looked_at_finely_and_blocks_are_not() -> None:
@@ -89,9 +94,7 @@ def test_of_many_images_some_are_compared_and_all_are_learned_from(monkeypatch: 
     learner = learner_of(Threads(2, 2), Threads(12, 1))
     learner.learn_known()
     assert stride_of(learner) == 2
-    # Twelve images of four regions each.
-    assert isinstance(learner.segmenter, FrozenSegmenter)
-    assert int(learner.segmenter.calibrated_with) == 48
+    assert calibrated_with(learner) == 48  # twelve images of four regions each
 
 
 def test_each_fit_of_a_lesson_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,3 +143,31 @@ def test_what_a_round_would_bring_is_found_without_them() -> None:
     assert stride_of(learner) == 8
     learner.tell(answers, round_number=0)
     assert stride_of(learner) == 2
+
+
+def test_they_are_compared_as_soon_as_enough_images_are_labelled() -> None:
+    """Of large images a round labels one or two: labels would have tripled more than once by then."""
+    pool = Threads(12, 3)
+    learner = learner_of(pool, Threads(0))
+
+    def tell(images: range, number: int) -> None:
+        places = [[image, cell] for image in images for cell in range(4)]
+        learner.tell(Oracle(pool).answers_at(places, SETTINGS), round_number=number)
+
+    tell(range(6), 0)
+    assert (stride_of(learner), calibrated_with(learner)) == (8, 24)
+    tell(range(6, 12), 1)
+    assert (stride_of(learner), calibrated_with(learner)) == (2, 48)
+
+
+def test_where_heads_begin_follows_from_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+
+    def noted(segmenter: FrozenSegmenter, seed: int, stride: int) -> FrozenSegmenter:
+        seeds.append(seed)
+        return with_fresh_head(segmenter, seed, stride=stride)
+
+    monkeypatch.setattr(finer, "with_fresh_head", noted)
+    for seed in (0, 1):
+        learner_of(Threads(2, 2), Threads(8, 1), seed=seed).learn_known()
+    assert len(set(seeds)) == 2

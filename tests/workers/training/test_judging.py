@@ -77,5 +77,9 @@ def test_confusions_at_regions_are_those_of_whole_images_there(segmenter: Frozen
     expected = confusions(head, Subset(VIEW, range(5)), classes=2)
     assert sorted(found) == [(0, number) for number in range(5)]
     np.testing.assert_array_equal([found[key] for key in sorted(found)], expected)
+    wholly_labelled = confusions_of(Judge(head=head, unseen=cells_of(head)), lambda key: SOURCE.label_map(key[1]))
+    np.testing.assert_array_equal(
+        [wholly_labelled[key] for key in sorted(found)], expected
+    )  # what lies beside it is not judged
     areas = [GRID.box(number + 1).height * GRID.box(number + 1).width for number in range(5)]
     assert [int(confusion.sum()) for confusion in expected] == areas

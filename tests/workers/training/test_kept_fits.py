@@ -78,3 +78,31 @@ def test_a_fit_that_another_version_put_away_begins_anew(tmp_path: Path, monkeyp
     assert gone_on(store)[1] == [5, 6]
     monkeypatch.setattr(resumable, "FORMAT", 0)
     assert gone_on(store)[1] == [1, 2, 3, 4, 5, 6]
+
+
+def test_nothing_is_put_away_again_before_a_step_was_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job counts its tries from what it saved last: one that is killed again and again before a step has come no further."""
+    monkeypatch.setattr(resumable, "SAVE_SECONDS", -1.0)
+    store = FileState(tmp_path / "fit")
+    kept_at(store, 4)
+    kept, saved, save = KeptFits(store, "labels"), list[int](), store.save
+
+    def saving(data: bytes) -> None:
+        saved.append(len(saved))
+        save(data)
+
+    monkeypatch.setattr(store, "save", saving)
+    counts: list[int] = []
+
+    def begun(fit: Refitting) -> None:
+        kept.take_up("refit", fit)
+        kept.save_if_due()
+        counts.append(len(saved))
+
+    def stepped(step: int) -> None:
+        for _ in range(2):
+            kept.save_if_due()
+        counts.append(len(saved))
+
+    fitted(labels((1, 1)), begun=begun, on_step=stepped, steps=STEPS)
+    assert counts == [0, 1, 2]

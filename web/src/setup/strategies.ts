@@ -24,7 +24,7 @@ export const ALL_STRATEGIES: Choices = [
 
 /** The stride of the encoder's features, in pixels: things are seen that are about as wide. */
 export const STRIDES: Choices = [
-  ["", "labels find it out: 8 pixels at first, fewer where that turns out better"],
+  ["", "labels find it out: 8 pixels at first, fewer where regions are small or that turns out better"],
   ["8", "8 pixels"],
   ["4", "4 pixels, which takes longer"],
   ["2", "2 pixels, which takes much longer"],
