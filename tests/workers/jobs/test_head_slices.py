@@ -10,7 +10,7 @@ import torch
 from models.refit import Refitting
 from service.queue import RUN_JOB
 from tests.workers.conftest import World
-from tests.workers.jobs.test_heads import ask, segmenter_of, told_world
+from tests.workers.jobs.test_heads import ask, next_tell, segmenter_of, told_world
 from tests.workers.jobs.test_tasks import start
 from workers.jobs.job_state import JobState
 from workers.training import resumable
@@ -135,7 +135,7 @@ def test_what_is_told_between_two_slices_of_the_first_fit_is_learned_from_when_i
         while len(steps) < PRETRAIN - 30:  # the second fit is under way
             assert run_slice(world, job.id) == "queued"
     world.label_all()
-    tell = max(each["id"] for each in world.call("GET", f"/projects/{world.project.id}/jobs")["items"])
+    tell = next_tell(world)
     assert run_slice(world, tell) == "done"
     with counted() as rest:
         while run_slice(world, job.id) == "queued":

@@ -12,7 +12,7 @@ from models.refit import Refitting
 from service.tables import Job
 from tests.workers.conftest import CLASSES, Rectangles, World
 from tests.workers.jobs.test_head_slices import FINISH, PRETRAIN, counted, regions, run_slice, state_key
-from tests.workers.jobs.test_heads import ask, segmenter_of, told_world
+from tests.workers.jobs.test_heads import ask, next_tell, segmenter_of, told_world
 from tests.workers.jobs.test_tasks import start
 from workers.jobs import heads
 from workers.jobs.job_state import JobState
@@ -191,7 +191,7 @@ def told_in_between(world: World) -> tuple[Job, int]:
         while len(steps) < PRETRAIN - 30:
             assert run_slice(world, job.id) == "queued"
     world.label_all()
-    tell = max(each["id"] for each in world.call("GET", f"/projects/{world.project.id}/jobs")["items"])
+    tell = next_tell(world)
     assert run_slice(world, tell) == "done"
     return job, PRETRAIN - len(steps)
 

@@ -57,6 +57,12 @@ def segmenter_of(world: World, kind: str = "segmenter") -> tuple[int, Any, dict[
     return row["id"], network, checkpoint.description
 
 
+def next_tell(world: World) -> int:
+    """The oldest tell that waits: rounds are learned from in order."""
+    jobs = world.call("GET", f"/projects/{world.project.id}/jobs")["items"]
+    return min(each["id"] for each in jobs if (each["kind"], each["state"]) == ("tell", "queued"))
+
+
 def ask(world: World, count: int = 4) -> list[dict[str, Any]]:
     """Regions for an annotator, once a worker has proposed them."""
     world.call("GET", "/next-regions", params={"project": world.project.id})

@@ -8,7 +8,7 @@ from models import smp
 from tests.models.small_library import NAME, SmallLibrary
 from tests.workers.conftest import World
 from tests.workers.jobs.test_head_slices import run_slice
-from tests.workers.jobs.test_heads import ask, full_frozen_world, segmenter_of
+from tests.workers.jobs.test_heads import ask, full_frozen_world, next_tell, segmenter_of
 from tests.workers.jobs.test_tasks import start
 from workers.training import encoders
 
@@ -50,7 +50,7 @@ def test_a_head_goes_on_when_the_hub_is_back_and_not_from_fresh_weights(world: W
     sight = segmenter_of(world)[1].sight
     ask(world)
     world.label_all()
-    tell = max(each["id"] for each in world.call("GET", f"/projects/{world.project.id}/jobs")["items"])
+    tell = next_tell(world)
     away(library)
     assert run_slice(world, tell) == "queued"
     assert str(world.job(tell).error).startswith(SAID)

@@ -10,7 +10,7 @@ from models.refit import Refitting
 from service.tables import Job
 from tests.workers.conftest import World
 from tests.workers.jobs.test_head_slices import counted, run_slice, same, state_key, weights
-from tests.workers.jobs.test_heads import ask, full_frozen_world
+from tests.workers.jobs.test_heads import ask, full_frozen_world, next_tell
 from workers.jobs.job_state import JobState
 from workers.training import resumable
 from workers.training.refitting import LabelledCells
@@ -24,8 +24,7 @@ def labelled(make_world: Callable[..., World]) -> Callable[[], tuple[World, int]
         world = full_frozen_world(make_world, refit_steps=3)
         ask(world)
         world.label_all()
-        jobs = world.call("GET", f"/projects/{world.project.id}/jobs")["items"]
-        return world, next(each["id"] for each in jobs if each["kind"] == "tell")
+        return world, next_tell(world)
 
     return made
 
