@@ -60,7 +60,8 @@ def segmenter_of(world: World, kind: str = "segmenter") -> tuple[int, Any, dict[
 def next_tell(world: World) -> int:
     """The oldest tell that waits: rounds are learned from in order."""
     jobs = world.call("GET", f"/projects/{world.project.id}/jobs")["items"]
-    return min(each["id"] for each in jobs if (each["kind"], each["state"]) == ("tell", "queued"))
+    oldest: int = min(each["id"] for each in jobs if (each["kind"], each["state"]) == ("tell", "queued"))
+    return oldest
 
 
 def ask(world: World, count: int = 4) -> list[dict[str, Any]]:
