@@ -30,6 +30,11 @@ def claim(database: Database, job_id: int, now: datetime = START) -> Job | None:
         return jobs.claim_job(session, job_id, now=now, stale_after=STALE)
 
 
+def finish(database: Database, claimed: Job) -> None:
+    with database.write() as session:
+        jobs.finish_job(session, jobs.owned_job(session, claimed.id, str(claimed.lock)), now=START, result={})
+
+
 @pytest.fixture
 def project_id(make: Maker) -> int:
     return make.project().id
@@ -77,9 +82,7 @@ def test_tell_waits_for_a_running_pretrain_and_is_sent_when_that_ends(
     assert running is not None
     assert claim(database, tell) is None
     outbox.clear()
-    with database.write() as session:
-        job = jobs.owned_job(session, pretrain, str(running.lock))
-        jobs.finish_job(session, job, now=START, result={})
+    finish(database, running)
     assert outbox == [(tell, "tell")]
     assert claim(database, tell) is not None
 
@@ -97,8 +100,7 @@ def test_rounds_are_learned_from_in_order_also_where_a_worker_that_was_asked_to_
     again = claim(database, first)
     assert again is not None
     outbox.clear()
-    with database.write() as session:
-        jobs.finish_job(session, jobs.owned_job(session, first, str(again.lock)), now=START, result={})
+    finish(database, again)
     assert outbox == [(second, "tell")]
     assert claim(database, second) is not None
 
@@ -111,8 +113,7 @@ def test_policy_training_waits_for_a_pretrain_job_that_has_not_ended(
     claimed = claim(database, pretrain)
     assert claimed is not None
     outbox.clear()
-    with database.write() as session:
-        jobs.finish_job(session, jobs.owned_job(session, pretrain, str(claimed.lock)), now=START, result={})
+    finish(database, claimed)
     assert outbox == [(policy, "train-policy")]
     assert claim(database, policy) is not None
 
@@ -189,8 +190,7 @@ def test_a_queued_job_is_spoken_of_by_one_message_at_most(database: Database, pr
     running = claim(database, ask)
     assert running is not None
     outbox.clear()
-    with database.write() as session:  # pretrain, queued between two slices, has its message
-        jobs.finish_job(session, jobs.owned_job(session, ask, str(running.lock)), now=START, result={})
+    finish(database, running)  # pretrain, queued between two slices, has its message
     assert outbox == []
 
 

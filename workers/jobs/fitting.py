@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from models.frozen import FrozenSegmenter
 from models.refit import Refitting
+from models.segmenter import Segmenter
 from service.store import pool as pool_store
 from service.store.snapshots import TellSnapshot
 from workers.datasets.base import ImageSource
@@ -15,7 +16,6 @@ from workers.jobs.delivery import JobRun
 from workers.jobs.learning import learner_of
 from workers.jobs.project import ProjectData, ProjectImages
 from workers.loop.labelled import Answer, LabelledSet
-from workers.loop.learner import Learner
 from workers.loop.lessons import AS_SET, Fit
 from workers.training.looking import features
 from workers.training.resumable import KeptFits
@@ -121,20 +121,22 @@ def kept_fit(
 
 
 def fit_of_round(
-    run: JobRun, project: ProjectData, known: TellSnapshot, learner: Learner, answers: Sequence[Answer]
+    run: JobRun,
+    project: ProjectData,
+    known: TellSnapshot,
+    segmenter: Segmenter,
+    before: Taught,
+    answers: Sequence[Answer],
 ) -> Fit:
     """How a tell fits the head: it stops at once where it is called off, and goes on where it is taken up again.
 
     It is in no slices: what the next round asks for must not depend on which worker was quicker.
     """
-    segmenter = learner.segmenter
     if not isinstance(segmenter, FrozenSegmenter):
         return AS_SET
-    labelled = learner.labelled.copy()
+    labelled = before.labelled.copy()
     labelled.add(answers)
-    taught = Taught(
-        images=project.images_of(known.pool), known=project.known(known.state, known.train), labelled=labelled
-    )
+    taught = replace(before, labelled=labelled)
     parent = None if known.segmenter is None else known.segmenter.id
     after = f"round {known.round.number} after {parent}"
     made = settings_hash([made_of(project, segmenter, taught, project.loop.refit.steps), after])

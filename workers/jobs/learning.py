@@ -20,9 +20,13 @@ from workers.loop.round import RoundResult
 from workers.training.checkpoints import Checkpoint
 
 
-def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, list[Answer], list[Answer]]:
-    """The learner as it was before the round, the round's answers, and those of earlier rounds that came since they were told."""
-    images = project.images_of(known.pool)
+def learner_before(
+    project: ProjectData, known: TellSnapshot, images: ProjectImages, sources: Sequence[ImageSource]
+) -> tuple[Learner, list[Answer], list[Answer]]:
+    """The learner as it was before the round, the round's answers, and those of earlier rounds that came since they were told.
+
+    `images` are the pool's, `sources` those that are labelled as a whole.
+    """
     labelled = LabelledSet(len(project.classes))
     # Crops of this round also show what earlier rounds labelled nearby; a head is fitted to all of them.
     labelled.add(project.answers(images, known.earlier))
@@ -33,7 +37,7 @@ def learner_before(project: ProjectData, known: TellSnapshot) -> tuple[Learner, 
         labelled,
         images,
         reward=labelled_part(project.images_of(known.reward)),
-        known=project.known(known.state, known.train),
+        known=sources,
     )
     if saved is not None:
         learner.resume(*resumed(saved, measured_on(known)))

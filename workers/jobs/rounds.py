@@ -26,7 +26,7 @@ from service.store.snapshots import AskSnapshot, TellSnapshot, ask_snapshot, tel
 from workers.jobs.choosing import LOOK_AT_LABELLED, Choice, as_asked, at_random, choose_strategy
 from workers.jobs.costs import with_seconds
 from workers.jobs.delivery import JobRun
-from workers.jobs.fitting import fit_of_round
+from workers.jobs.fitting import Taught, fit_of_round
 from workers.jobs.golden import gold_regions
 from workers.jobs.learning import learner_before, measured_on, measures, plain, remembered, warning_of
 from workers.jobs.predicting import places_of, predicted
@@ -198,8 +198,10 @@ def _tell(run: JobRun) -> dict[str, Any]:
     if known.segmenter is None and known.pretraining:
         return _passed_over(run, known, "Labelled before there was a segmenter; learned from when pretraining ends.")
     run.step(0.1, f"Learning from round {round_.number}")
-    learner, answers, changed = learner_before(project, known)
-    fit = fit_of_round(run, project, known, learner, [*answers, *changed])
+    images, sources = project.images_of(known.pool), project.known(known.state, known.train)
+    learner, answers, changed = learner_before(project, known, images, sources)
+    before = Taught(images=images, known=sources, labelled=learner.labelled)
+    fit = fit_of_round(run, project, known, learner.segmenter, before, [*answers, *changed])
     result = learner.tell(answers, round_number=round_.number, changed=changed, fit=fit)
     if isinstance(learner.segmenter, FrozenSegmenter) and not bool(learner.segmenter.fitted):
         return _passed_over(run, known, "There is no labelled pixel yet that a head could be fitted to.")
